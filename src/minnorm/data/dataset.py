@@ -1,0 +1,152 @@
+"""The one form that data has here: labelled samples, read batch by batch by their positions."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+Batch: TypeAlias = tuple[Float[Tensor, "b *d"], Int64[Tensor, "b"]]
+"""Inputs and their labels."""
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+"""A numpy array of any shape and dtype; memory-mapped where it comes from the cache."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A labelled data set, or a slice of one.
+
+    Attributes:
+        name: What it is called in tables, for example `mnist/test`.
+        read: Gives the inputs and labels at the given positions of the whole set.
+        indices: The positions in the whole set that belong to this slice; records keep them.
+        fingerprint: A SHA-256 of the whole set's content (or what stands for it, see the maker).
+        classes: The names of the classes, empty where there are none.
+    """
+
+    name: str
+    read: Callable[[Sequence[int]], Batch] = field(repr=False)
+    indices: range
+    fingerprint: str
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, part: slice) -> "Data":
+        return replace(self, indices=self.indices[part])
+
+    def batch(self, positions: Sequence[int]) -> Batch:
+        """Reads the samples at `positions` of this slice, `0 <= position < len(self)`."""
+        return self.read([self.indices[position] for position in positions])
+
+
+class MapDataset(Protocol):
+    """A map-style data set of PyTorch's: a length, and a pair (input, label) at each position."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> tuple[Any, Any]: ...
+
+
+def from_arrays(
+    name: str,
+    images: Array | Tensor,
+    labels: Array | Tensor,
+    *,
+    fingerprint: str | None = None,
+    classes: tuple[str, ...] = (),
+) -> Data:
+    """Makes data from arrays or tensors held in memory or mapped from a file.
+
+    Args:
+        name: What to call it.
+        images: `[n *d]`; 8-bit integers are scaled from 0..255 to 0..1, floating point is taken
+            as it is.
+        labels: `[n]`, whole numbers from 0.
+        fingerprint: The SHA-256 of both, where it is known already.
+        classes: The names of the classes.
+
+    Raises:
+        ValueError: If the shapes or dtypes are not as above.
+    """
+    image_array, label_array = (
+        values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+        for values in (images, labels)
+    )
+    _check_arrays(name, image_array, label_array)
+    if fingerprint is None:
+        fingerprint = hashlib.sha256(
+            (checksum(image_array) + checksum(label_array)).encode()
+        ).hexdigest()
+    read = partial(_read_arrays, image_array, label_array)
+    return Data(name, read, range(len(label_array)), fingerprint, classes)
+
+
+def from_map_dataset(name: str, dataset: MapDataset) -> Data:
+    """Makes data from a map-style PyTorch data set whose items are pairs (input, label).
+
+    The fingerprint is taken from the length and 16 samples spread evenly: reading all of a large
+    set would take longer than the evaluation.
+
+    Raises:
+        ValueError: If it is empty or its items are not such pairs.
+    """
+    count = len(dataset)
+    if count == 0:
+        raise ValueError(f"{name} has no samples.")
+    read = partial(_read_items, name, dataset)
+    inputs, labels = read(sorted({count * part // 16 for part in range(16)}))
+    content = f"{count} {checksum(inputs.numpy())} {checksum(labels.numpy())}"
+    fingerprint = hashlib.sha256(content.encode()).hexdigest()
+    return Data(name, read, range(count), fingerprint, tuple(getattr(dataset, "classes", ())))
+
+
+def checksum(array: Array) -> str:
+    """Gives the SHA-256 of an array's values in C order, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _check_arrays(name: str, images: Array, labels: Array) -> None:
+    if images.ndim < 1 or labels.ndim != 1 or len(images) != len(labels):
+        raise ValueError(
+            f"{name}: images have shape {list(images.shape)} and labels {list(labels.shape)}; "
+            "expected [n, ...] and [n] with the same n."
+        )
+    if len(labels) == 0:
+        raise ValueError(f"{name} has no samples.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"{name}: labels are {labels.dtype}; expected whole numbers.")
+    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(
+            f"{name}: images are {images.dtype}; expected uint8 (0 to 255, scaled to 0 to 1) or "
+            "floating point."
+        )
+
+
+def _read_arrays(images: Array, labels: Array, indices: Sequence[int]) -> Batch:
+    chosen = torch.from_numpy(np.array(images[indices]))
+    if chosen.dtype == torch.uint8:
+        chosen = chosen.to(torch.float32) / 255
+    return chosen, torch.from_numpy(np.array(labels[indices], dtype=np.int64))
+
+
+def _read_items(name: str, dataset: MapDataset, indices: Sequence[int]) -> Batch:
+    try:
+        pairs = [dataset[index] for index in indices]
+        inputs = torch.stack([torch.as_tensor(sample) for sample, _ in pairs])
+        labels = torch.tensor([int(label) for _, label in pairs])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name}: its items cannot be stacked into a batch ({error}). Each must be a pair "
+            "(input, label): a tensor or array, all of one shape, and a whole number. Give images "
+            "of different sizes a common one, for example folder:PATH(resize=256, crop=224)."
+        ) from error
+    if inputs.dtype == torch.uint8:
+        inputs = inputs.to(torch.float32) / 255
+    return inputs, labels

@@ -1,0 +1,30 @@
+"""Classifiers: the paper's networks, specs to models, the zoo of trained ones."""
+
+from minnorm.models.architectures import ARCHITECTURES, build, network_of
+from minnorm.models.load import FORMS, load_model
+from minnorm.models.normalized import Normalized
+from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
+from minnorm.models.weights import fingerprint, load_weights, save_weights
+from minnorm.models.wide_resnet import WideResNet, wide_resnet
+from minnorm.models.zoo import Card, load_zoo, zoo_cards, zoo_folder
+
+__all__ = [
+    "ARCHITECTURES",
+    "FORMS",
+    "Card",
+    "Normalized",
+    "SmallCNN",
+    "WideResNet",
+    "build",
+    "cifar10_cnn",
+    "fingerprint",
+    "load_model",
+    "load_weights",
+    "load_zoo",
+    "mnist_cnn",
+    "network_of",
+    "save_weights",
+    "wide_resnet",
+    "zoo_cards",
+    "zoo_folder",
+]

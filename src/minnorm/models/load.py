@@ -1,0 +1,121 @@
+"""From words to models: resolves model specs."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from minnorm import specs
+from minnorm.models.architectures import (
+    build,
+    network_of,
+    timm_library,
+    torchvision_models,
+)
+from minnorm.models.normalized import Normalized
+from minnorm.models.weights import UNSAFE, load_weights
+from minnorm.models.zoo import load_zoo
+
+FORMS = (
+    "zoo:NAME | torchvision:NAME | timm:NAME | FILE.pt2 | FILE.safetensors [+ ARCHITECTURE] | "
+    "FILE.pt + ARCHITECTURE | package.module:factory"
+)
+"""The forms of a model spec."""
+
+
+def load_model(spec: str, *, trust: bool = False) -> nn.Module:
+    """Loads a classifier by its spec, in evaluation mode, on the CPU.
+
+    Args:
+        spec: One of `FORMS`:
+
+            - `zoo:NAME`: a network shipped with the package (`minnorm model list`).
+            - `torchvision:NAME`, `timm:NAME`: a pretrained network of these libraries, with its
+              normalisation inside: it takes inputs in 0..1.
+            - `FILE.pt2`: a program of `torch.export`.
+            - `FILE.safetensors + ARCHITECTURE`: weights, and the network they are of (see
+              `minnorm.models.build`); files written here name it themselves.
+            - `FILE.pt + ARCHITECTURE`: the same from a PyTorch checkpoint of plain tensors.
+            - `package.module:factory`: a function that gives a module; arguments are passed on.
+        trust: Let a checkpoint that is a pickle run its code.
+
+    Returns:
+        The model: inputs `[b *d]` to logits `[b c]`.
+
+    Raises:
+        ValueError: If the spec is not of such a form, or what it names cannot be used.
+        FileNotFoundError: If a file is not there.
+        ImportError: If it needs a library that is not installed.
+    """
+    model = _resolve(spec, trust=trust)
+    try:
+        return model.eval()
+    except NotImplementedError:  # exported programs keep the mode they were exported in
+        return model
+
+
+def _resolve(spec: str, *, trust: bool) -> nn.Module:
+    weights, plus, architecture = (part.strip() for part in spec.partition("+"))
+    if plus:
+        return load_weights(Path(weights).expanduser(), architecture, trust=trust)
+    parsed = specs.parse(spec)
+    if parsed.part is not None:
+        raise ValueError(f"{spec!r}: a model has no slice. Model specs are: {FORMS}.")
+    scheme, colon, name = parsed.head.partition(":")
+    suffix = Path(parsed.head).suffix
+    if scheme == "zoo" and colon:
+        return load_zoo(name)
+    if scheme in ("hf", "robustbench") and colon:
+        raise ValueError(f"{scheme}: models are not served yet. Model specs are: {FORMS}.")
+    if scheme == "torchvision" and colon:
+        return _torchvision(parsed, spec)
+    if scheme == "timm" and colon:
+        return _timm(parsed, spec)
+    if suffix == ".safetensors" or suffix in UNSAFE:
+        return load_weights(Path(parsed.head).expanduser(), trust=trust)
+    if suffix == ".pt2":
+        return _exported(Path(parsed.head).expanduser())
+    if colon:
+        return build(spec)
+    raise ValueError(f"cannot read {spec!r} as a model. Model specs are: {FORMS}.")
+
+
+def _torchvision(parsed: specs.Spec, spec: str) -> nn.Module:
+    name = parsed.head.partition(":")[2]
+    models = torchvision_models()
+    specs.choose(name, models.list_models(), "torchvision model")
+    chosen = parsed.arguments.get("weights", "DEFAULT")
+    if chosen is None:
+        return build(spec)
+    try:
+        weights = models.get_model_weights(name)[chosen]
+    except KeyError as error:
+        known = ", ".join(entry.name for entry in models.get_model_weights(name))
+        raise ValueError(f"{name} has no weights {chosen!r}. There is: {known}.") from error
+    transforms = weights.transforms()
+    try:
+        model = build(specs.describe(parsed.head, {**parsed.arguments, "weights": weights.name}))
+    except OSError as error:
+        raise ValueError(f"the weights of {parsed.head} could not be downloaded: {error}") from error
+    return Normalized(network_of(model), transforms.mean, transforms.std)
+
+
+def _timm(parsed: specs.Spec, spec: str) -> nn.Module:
+    arguments = {"pretrained": True, **parsed.arguments}
+    try:
+        model = build(specs.describe(parsed.head, arguments))
+    except OSError as error:
+        raise ValueError(f"the weights of {spec!r} could not be downloaded: {error}") from error
+    if isinstance(model, Normalized):
+        return model
+    config = timm_library().data.resolve_model_data_config(model)
+    return Normalized(model, config["mean"], config["std"])
+
+
+def _exported(path: Path) -> nn.Module:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}.")
+    try:
+        return torch.export.load(path).module()
+    except Exception as error:  # a file of another kind raises errors of many kinds
+        raise ValueError(f"{path} cannot be read as a torch.export program: {error}") from error

@@ -1,0 +1,70 @@
+"""The zoo: trained networks, each a card (JSON) beside its weights (safetensors)."""
+
+import importlib.resources
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from minnorm import specs
+from minnorm.models.weights import file_sha256, load_weights
+
+
+class Card(BaseModel):
+    """What is known of a trained network.
+
+    Attributes:
+        name: The name after `zoo:`.
+        architecture: The spec that builds it.
+        data: The spec of the data it was trained on.
+        recipe: The name of the recipe that trained it.
+        accuracy: The share of correct predictions, 0 to 1, on each set by its data spec.
+        sha256: Of the weight file.
+        revision: Of the code that trained it.
+        versions: Of the libraries that trained it.
+        notes: What else one should know.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    architecture: str
+    data: str
+    recipe: str
+    accuracy: dict[str, float]
+    sha256: str
+    revision: str
+    versions: dict[str, str]
+    notes: str = ""
+
+
+def zoo_folder() -> Path:
+    """Gives the folder of the shipped networks."""
+    return Path(str(importlib.resources.files("minnorm.models") / "zoo"))
+
+
+def zoo_cards() -> dict[str, Card]:
+    """Gives the cards of all shipped networks by name."""
+    return {
+        path.stem: Card.model_validate(json.loads(path.read_text()))
+        for path in sorted(zoo_folder().glob("*.json"))
+    }
+
+
+def load_zoo(name: str) -> nn.Module:
+    """Loads a shipped network with its trained weights.
+
+    Raises:
+        ValueError: If there is no such network, or its weights differ from the card's SHA-256.
+    """
+    cards = zoo_cards()
+    card = cards[specs.choose(name, cards, "network in the zoo called")]
+    path = zoo_folder() / f"{name}.safetensors"
+    found = file_sha256(path)
+    if found != card.sha256:
+        raise ValueError(
+            f"{path} has SHA-256 {found}, its card says {card.sha256}: the file is damaged, "
+            "install the package again."
+        )
+    return load_weights(path, card.architecture)

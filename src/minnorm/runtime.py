@@ -1,0 +1,139 @@
+"""Where the code runs: devices, ranks, and the provenance that result files carry."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+LIBRARIES = ("minnorm", "torch", "torchvision", "timm", "numpy", "lightning-fabric")
+"""The libraries whose versions can change a result."""
+
+
+def default_device() -> torch.device:
+    """Gives the GPU of this rank where there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def parse_device(name: str) -> torch.device:
+    """Gives the device of that name, checked by putting a number on it.
+
+    Raises:
+        ValueError: If there is no such device on this machine.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"cannot use the device {name!r} ({reason}). Name one that this machine has: cpu, "
+            "cuda, cuda:0, mps."
+        ) from error
+    return device
+
+
+@contextmanager
+def ranks() -> Iterator[None]:
+    """Joins the process group when started by `torchrun`, and leaves it at the end."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Gives the number of this process among all of them, 0 when it is alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Gives the number of processes that work together, 1 when this one is alone."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def barrier() -> None:
+    """Waits until all ranks are here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def gather(value: Any) -> list[Any]:
+    """Gives the values of all ranks, in the order of the ranks, to each of them."""
+    if not dist.is_initialized():
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def versions() -> dict[str, str]:
+    """Gives the versions of Python and of the libraries that can change a result."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """Describes the machine: processor, cores, threads, memory, and the GPU if it is used."""
+    found: dict[str, Any] = {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+    if hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found["memory_gib"] = round(memory / 2**30, 1)
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def revision() -> str:
+    """Gives the commit of the package's code, with `-dirty` when it was changed since.
+
+    Outside a git checkout of the package it is the version.
+    """
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(here), *words], capture_output=True, text=True, check=False
+            )
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # A virtual environment may lie inside some other project's checkout: ask for our own file.
+    if git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return importlib.metadata.version("minnorm")
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
+    return f"{commit}-dirty" if changed else str(commit)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,169 @@
+"""The language of specs: the words by which the CLI, YAML and Python name models, data, attacks.
+
+A spec is a head, then optional arguments in parentheses, then an optional slice:
+
+    ddn    ddn(steps=300, levels=256)    mnist[:1000]    folder:/photos(resize=256, crop=224)[::2]
+
+Arguments are Python literals given by name. Nothing is evaluated.
+"""
+
+import ast
+import difflib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec, taken apart.
+
+    Attributes:
+        head: What comes before the arguments, for example `ddn` or `folder:/photos`.
+        arguments: The arguments by name; empty when there are none.
+        part: The slice, or `None` when there is none.
+    """
+
+    head: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    part: slice | None = None
+
+
+def parse(text: str) -> Spec:
+    """Takes a spec apart.
+
+    Raises:
+        ValueError: If the text is empty, or its arguments or slice cannot be read.
+    """
+    head, part = _split_slice(text.strip(), text)
+    head, arguments = _split_arguments(head, text)
+    if not head:
+        raise ValueError(f"{text!r} names nothing: write a name, for example 'ddn' or 'mnist'.")
+    return Spec(head, arguments, part)
+
+
+def _split_slice(text: str, whole: str) -> tuple[str, slice | None]:
+    if not text.endswith("]"):
+        return text, None
+    head, _, inside = text[:-1].rpartition("[")
+    fields = inside.split(":")
+    try:
+        numbers = [int(number) if number.strip() else None for number in fields]
+    except ValueError:
+        numbers = []
+    if not 2 <= len(numbers) <= 3 or (len(numbers) == 3 and numbers[2] == 0):
+        raise ValueError(
+            f"cannot read the slice '[{inside}]' in {whole!r}: write [start:stop] or "
+            "[start:stop:step] with whole numbers, for example mnist[:1000]."
+        )
+    return head.rstrip(), slice(*numbers)
+
+
+def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
+    if not text.endswith(")"):
+        return text, {}
+    opening = _matching_parenthesis(text)
+    inside = text[opening:]
+    try:
+        call = ast.parse(f"_{inside}", mode="eval").body
+        assert isinstance(call, ast.Call)
+        if call.args or any(keyword.arg is None for keyword in call.keywords):
+            raise ValueError("arguments are given by name")
+        arguments = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+    except (SyntaxError, ValueError, AssertionError) as error:
+        raise ValueError(
+            f"cannot read the arguments '{inside}' in {whole!r}: write name=value pairs with "
+            "numbers, strings in quotes, True, False, None or lists, for example "
+            "ddn(steps=300, levels=256)."
+        ) from error
+    return text[:opening].rstrip(), arguments
+
+
+def _matching_parenthesis(text: str) -> int:
+    depth = 0
+    for position in range(len(text) - 1, -1, -1):
+        depth += (text[position] == ")") - (text[position] == "(")
+        if depth == 0:
+            return position
+    return 0
+
+
+def choose(name: str, known: Iterable[str], kind: str) -> str:
+    """Gives `name` back if it is one of `known`.
+
+    Args:
+        name: What was asked for.
+        known: What there is.
+        kind: What the names are, in one word for the message, for example `attack`.
+
+    Raises:
+        ValueError: If it is not known; the message lists what is, the likeliest first.
+    """
+    names = sorted(known)
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"there is no {kind} {name!r}.{hint} There is: {', '.join(names)}.")
+
+
+def check_arguments(
+    function: Callable[..., Any], arguments: Mapping[str, Any], owner: str
+) -> None:
+    """Checks that a function takes each of `arguments` by name.
+
+    Raises:
+        ValueError: If it does not; the message lists the names that it takes.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    for name in arguments:
+        choose(name, known, f"parameter of {owner}")
+
+
+def describe(head: str, arguments: Mapping[str, Any]) -> str:
+    """Writes a call as a spec: the inverse of `parse`, for manifests and tables."""
+    inside = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    return f"{head}({inside})" if inside else head
+
+
+def call_factory(spec: Spec, kind: str) -> Any:
+    """Imports and calls the `package.module:factory` that a spec names.
+
+    The current folder is searched too, as Python itself does for `python -m`.
+
+    Args:
+        spec: The spec; its arguments are passed to the factory.
+        kind: What the factory should give, in one word for the messages.
+
+    Raises:
+        ValueError: If the module or the function is not there, or one of them raises.
+    """
+    module_name, _, function_name = spec.head.partition(":")
+    example = f"write package.module:factory, the name of a function that gives the {kind}"
+    if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
+        raise ValueError(f"cannot read {spec.head!r} as a {kind} spec: {example}.")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the user's module raises, it is their spec that failed
+        raise ValueError(
+            f"{spec.head!r}: importing {module_name} raised {type(error).__name__}: {error}"
+        ) from error
+    factory = getattr(module, function_name, None)
+    if not callable(factory):
+        raise ValueError(f"{module_name} has no function {function_name!r}: {example}.")
+    check_arguments(factory, spec.arguments, spec.head)
+    try:
+        return factory(**spec.arguments)
+    except Exception as error:  # the same
+        raise ValueError(
+            f"{spec.head!r}: calling it raised {type(error).__name__}: {error}"
+        ) from error

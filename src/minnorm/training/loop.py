@@ -1,0 +1,210 @@
+"""The one training loop: optimiser, schedule, precision, ranks, checkpoints, logging."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from minnorm import runtime
+from minnorm.data import Data, load_data
+from minnorm.models import Card, build, save_weights
+from minnorm.models.weights import file_sha256
+from minnorm.training.objectives import OBJECTIVES
+from minnorm.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called after each epoch with the epochs done, the epochs in all, and what was measured."""
+
+
+def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Card:
+    """Trains a network by its recipe; a run that was interrupted goes on from its last epoch.
+
+    In `out` it keeps `recipe.json`, `log.jsonl` (one line for each epoch), `last.ckpt` (to go on
+    from), the weights of the best epoch by validation accuracy, `<name>.safetensors`, and at the
+    end the card, `<name>.json`: the two files that the zoo is made of.
+
+    Args:
+        recipe: What to do.
+        out: The folder of the run; made if it is not there.
+        on_epoch: Called after each epoch.
+
+    Returns:
+        The card of the trained network.
+
+    Raises:
+        ValueError: If `out` holds the run of another recipe, or the data does not fit.
+        ImportError: If Lightning Fabric is not installed.
+    """
+    fabric = _fabric(recipe)
+    _claim(out, recipe)
+    training, validation = load_data(recipe.data), load_data(recipe.validation)
+    test = load_data(recipe.test)
+    fabric.seed_everything(recipe.seed, verbose=False)
+    network = build(recipe.architecture)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.optimizer.learning_rate,
+        momentum=recipe.optimizer.momentum,
+        nesterov=recipe.optimizer.nesterov,
+        weight_decay=recipe.optimizer.weight_decay,
+    )
+    schedule = torch.optim.lr_scheduler.MultiStepLR(
+        optimizer, list(recipe.schedule.milestones), recipe.schedule.factor
+    )
+    module, wrapped = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
+    state = {"module": module, "optimizer": wrapped, "schedule": schedule, "epoch": 0, "best": 0.0}
+    weights = out / f"{recipe.name}.safetensors"
+    if (out / "last.ckpt").exists():
+        fabric.load(out / "last.ckpt", state, weights_only=True)
+    for epoch in range(state["epoch"], recipe.epochs):
+        started = time.perf_counter()
+        # Each epoch's randomness follows from its number: one that is repeated is the same again.
+        fabric.seed_everything(
+            recipe.seed + 1_000_003 * (epoch + 1) + fabric.global_rank, verbose=False
+        )
+        loss = _epoch(fabric, module, wrapped, recipe, training, epoch)
+        measured = {
+            "epoch": epoch + 1,
+            "learning_rate": schedule.get_last_lr()[0],
+            "loss": loss,
+            "validation_accuracy": accuracy(module, validation),
+            "seconds": round(time.perf_counter() - started, 2),
+        }
+        schedule.step()
+        if measured["validation_accuracy"] > state["best"] and fabric.is_global_zero:
+            save_weights(network, recipe.architecture, weights)
+        state["best"] = max(state["best"], measured["validation_accuracy"])
+        state["epoch"] = epoch + 1
+        _save(fabric, out, state, measured)
+        if on_epoch is not None:
+            on_epoch(epoch + 1, recipe.epochs, measured)
+    return _finish(fabric, recipe, out, weights, validation, test)
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
+    """Gives the share of correct predictions, in evaluation mode; the mode is restored after."""
+    parameter = next(model.parameters())
+    was_training = model.training
+    model.eval()
+    correct = 0
+    for start in range(0, len(data), batch_size):
+        inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
+        logits: Tensor = model(inputs.to(parameter.device))
+        correct += int((logits.argmax(1).cpu() == labels).sum())
+    model.train(was_training)
+    return correct / len(data)
+
+
+def _fabric(recipe: Recipe) -> "Fabric":
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise ImportError(
+            "training needs Lightning Fabric: pip install 'minnorm[training]'"
+        ) from error
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator="auto",
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision=recipe.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _claim(out: Path, recipe: Recipe) -> None:
+    """Writes the recipe into the folder of the run, or checks that it is the one there."""
+    file = out / "recipe.json"
+    if file.exists():
+        if Recipe.model_validate_json(file.read_text()) != recipe:
+            raise ValueError(
+                f"{out} holds a run of another recipe: name another folder, or delete it."
+            )
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    file.write_text(recipe.model_dump_json(indent=2) + "\n")
+
+
+def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
+    if recipe.batch_size > len(data) or recipe.batch_size % fabric.world_size:
+        raise ValueError(
+            f"batch_size={recipe.batch_size} does not fit {len(data)} samples of {data.name} on "
+            f"{fabric.world_size} ranks: expected a multiple of the ranks, at most the samples."
+        )
+    generator = torch.Generator().manual_seed(recipe.seed + 7_919 * (epoch + 1))
+    order = torch.randperm(len(data), generator=generator)
+    for start in range(0, len(data) - recipe.batch_size + 1, recipe.batch_size):
+        batch = order[start : start + recipe.batch_size]
+        inputs, labels = data.batch(batch[fabric.global_rank :: fabric.world_size].tolist())
+        yield inputs.to(fabric.device), labels.to(fabric.device)
+
+
+def _epoch(
+    fabric: "Fabric", module: Any, optimizer: Any, recipe: Recipe, data: Data, epoch: int
+) -> float:
+    """Goes through the data once and gives the mean loss."""
+    objective = OBJECTIVES[recipe.objective]
+    module.train()
+    losses = []
+    for inputs, labels in _batches(data, recipe, epoch, fabric):
+        optimizer.zero_grad()
+        loss = objective(module, inputs, labels)
+        fabric.backward(loss)
+        optimizer.step()
+        losses.append(loss.detach())
+    mean = torch.stack(losses).mean()
+    if not mean.isfinite():
+        raise ValueError(
+            f"the loss became {mean.item()} in epoch {epoch + 1}: lower the learning rate."
+        )
+    return float(fabric.all_reduce(mean, reduce_op="mean"))
+
+
+def _save(fabric: "Fabric", out: Path, state: dict[str, Any], measured: dict[str, float]) -> None:
+    fabric.save(out / "last.ckpt.new", state)
+    if fabric.is_global_zero:
+        (out / "last.ckpt.new").replace(out / "last.ckpt")
+        with (out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(measured) + "\n")
+    fabric.barrier()
+
+
+def _finish(
+    fabric: "Fabric", recipe: Recipe, out: Path, weights: Path, validation: Data, test: Data
+) -> Card:
+    from minnorm.models import load_weights
+
+    fabric.barrier()
+    best = load_weights(weights, recipe.architecture).to(fabric.device)
+    card = Card(
+        name=recipe.name,
+        architecture=recipe.architecture,
+        data=recipe.data,
+        recipe=recipe.name,
+        accuracy={
+            recipe.validation: accuracy(best, validation),
+            recipe.test: accuracy(best, test),
+        },
+        sha256=file_sha256(weights),
+        revision=runtime.revision(),
+        versions=runtime.versions(),
+    )
+    if fabric.is_global_zero:
+        (out / f"{recipe.name}.json").write_text(card.model_dump_json(indent=2) + "\n")
+    fabric.barrier()
+    return card
