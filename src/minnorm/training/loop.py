@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minnorm import runtime
 from minnorm.data import Data, load_data
-from minnorm.models import Card, build, save_weights
+from minnorm.models import Card, build, load_weights, save_weights
 from minnorm.models.weights import file_sha256
 from minnorm.training.objectives import OBJECTIVES
 from minnorm.training.recipe import Recipe
@@ -47,6 +47,7 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
         ImportError: If Lightning Fabric is not installed.
     """
     fabric = _fabric(recipe)
+    revision = runtime.revision()
     _claim(out, recipe)
     training, validation = load_data(recipe.data), load_data(recipe.validation)
     test = load_data(recipe.test)
@@ -89,7 +90,7 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
         _save(fabric, out, state, measured)
         if on_epoch is not None:
             on_epoch(epoch + 1, recipe.epochs, measured)
-    return _finish(fabric, recipe, out, weights, validation, test)
+    return _finish(fabric, recipe, out, revision, validation, test)
 
 
 @torch.no_grad()
@@ -185,11 +186,10 @@ def _save(fabric: "Fabric", out: Path, state: dict[str, Any], measured: dict[str
 
 
 def _finish(
-    fabric: "Fabric", recipe: Recipe, out: Path, weights: Path, validation: Data, test: Data
+    fabric: "Fabric", recipe: Recipe, out: Path, revision: str, validation: Data, test: Data
 ) -> Card:
-    from minnorm.models import load_weights
-
     fabric.barrier()
+    weights = out / f"{recipe.name}.safetensors"
     best = load_weights(weights, recipe.architecture).to(fabric.device)
     card = Card(
         name=recipe.name,
@@ -201,7 +201,7 @@ def _finish(
             recipe.test: accuracy(best, test),
         },
         sha256=file_sha256(weights),
-        revision=runtime.revision(),
+        revision=revision,
         versions=runtime.versions(),
     )
     if fabric.is_global_zero:
