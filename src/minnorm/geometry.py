@@ -15,10 +15,10 @@ from torch import Tensor
 Bounds: TypeAlias = tuple[float, float]
 """The lowest and the highest value that an input may have; either may be infinite."""
 
-Order: TypeAlias = Literal["l0", "l1", "l2", "linf"]
+Norm: TypeAlias = Literal["l0", "l1", "l2", "linf"]
 """The name of a norm."""
 
-ORDERS: dict[Order, float] = {"l0": 0.0, "l1": 1.0, "l2": 2.0, "linf": math.inf}
+NORM_ORDERS: dict[Norm, float] = {"l0": 0.0, "l1": 1.0, "l2": 2.0, "linf": math.inf}
 """The order of each norm, as `torch.linalg.vector_norm` takes it."""
 
 
@@ -32,23 +32,24 @@ def per_sample(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *(1,) * (like.ndim - 1))
 
 
-def norms(values: Float[Tensor, "b *d"], order: Order = "l2") -> Float[Tensor, "b"]:
+def norms(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> Float[Tensor, "b"]:
     """Gives the norm of each sample, in float32 or the dtype of `values` if that is wider.
 
     Args:
         values: Any batch of vectors.
-        order: `l0` counts the entries that are not zero, `l1`, `l2` and `linf` are the p-norms.
+        norm: `l0` counts the entries that are not zero, `l1`, `l2` and `linf` are the p-norms.
     """
     wide = torch.promote_types(values.dtype, torch.float32)
-    return torch.linalg.vector_norm(rows(values), ORDERS[order], dim=1, dtype=wide)
+    result: Tensor = torch.linalg.vector_norm(rows(values), NORM_ORDERS[norm], dim=1, dtype=wide)
+    return result
 
 
 def distances(
-    points: Float[Tensor, "b *d"], origins: Float[Tensor, "b *d"], order: Order = "l2"
+    points: Float[Tensor, "b *d"], origins: Float[Tensor, "b *d"], norm: Norm = "l2"
 ) -> Float[Tensor, "b"]:
     """Gives the distance from each of `origins` to its one of `points`; see `norms`."""
     wide = torch.promote_types(points.dtype, torch.float32)
-    return norms(points.to(wide) - origins.to(wide), order)
+    return norms(points.to(wide) - origins.to(wide), norm)
 
 
 def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[Tensor, "b *d"]:
@@ -94,9 +95,7 @@ def span(bounds: Bounds) -> float:
     return high - low if math.isfinite(high - low) else 1.0
 
 
-def quantize(
-    inputs: Float[Tensor, "b *d"], levels: int, bounds: Bounds
-) -> Float[Tensor, "b *d"]:
+def quantize(inputs: Float[Tensor, "b *d"], levels: int, bounds: Bounds) -> Float[Tensor, "b *d"]:
     """Rounds each entry to the nearest of `levels` evenly spaced values from low to high.
 
     With 256 levels on (0, 1) that is the grid of 8-bit images.

@@ -11,10 +11,10 @@ import ast
 import difflib
 import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -70,11 +70,14 @@ def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
     inside = text[opening:]
     try:
         call = ast.parse(f"_{inside}", mode="eval").body
-        assert isinstance(call, ast.Call)
-        if call.args or any(keyword.arg is None for keyword in call.keywords):
+        if (
+            not isinstance(call, ast.Call)
+            or call.args
+            or any(keyword.arg is None for keyword in call.keywords)
+        ):
             raise ValueError("arguments are given by name")
         arguments = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
-    except (SyntaxError, ValueError, AssertionError) as error:
+    except (SyntaxError, ValueError) as error:
         raise ValueError(
             f"cannot read the arguments '{inside}' in {whole!r}: write name=value pairs with "
             "numbers, strings in quotes, True, False, None or lists, for example "
@@ -111,9 +114,7 @@ def choose(name: str, known: Iterable[str], kind: str) -> str:
     raise ValueError(f"there is no {kind} {name!r}.{hint} There is: {', '.join(names)}.")
 
 
-def check_arguments(
-    function: Callable[..., Any], arguments: Mapping[str, Any], owner: str
-) -> None:
+def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any], owner: str) -> None:
     """Checks that a function takes each of `arguments` by name.
 
     Raises:
@@ -149,8 +150,9 @@ def call_factory(spec: Spec, kind: str) -> Any:
     example = f"write package.module:factory, the name of a function that gives the {kind}"
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         raise ValueError(f"cannot read {spec.head!r} as a {kind} spec: {example}.")
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever the user's module raises, it is their spec that failed

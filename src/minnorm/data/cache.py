@@ -91,7 +91,7 @@ def open_split(name: str, split: str) -> Data:
         )
     again = f"Fetch it again with: minnorm data fetch {name} --force"
     try:
-        card = cast(Card, json.loads((folder / "card.json").read_text()))
+        card = cast("Card", json.loads((folder / "card.json").read_text()))
         if split not in card["splits"]:
             raise ValueError(
                 f"{name} has no split {split!r}. There is: {', '.join(sorted(card['splits']))}."
@@ -100,7 +100,9 @@ def open_split(name: str, split: str) -> Data:
         labels = np.load(folder / f"{split}-labels.npy", mmap_mode="r")
         expected = card["splits"][split]
     except (OSError, EOFError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"the cached {name} in {folder} cannot be read ({error}). {again}") from error
+        raise ValueError(
+            f"the cached {name} in {folder} cannot be read ({error}). {again}"
+        ) from error
     if Checksums(images=checksum(images), labels=checksum(labels)) != expected:
         raise ValueError(f"the cached {name} in {folder} differs from its checksums. {again}")
     return from_arrays(f"{name}/{split}", images, labels, classes=tuple(card["classes"]))

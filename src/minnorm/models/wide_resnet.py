@@ -6,8 +6,8 @@ the two; three groups of blocks, with strides 1, 2, 2 and widths 16k, 32k, 64k.
 
 import math
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 
 class WideBlock(nn.Module):
@@ -27,11 +27,12 @@ class WideBlock(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        activated = F.relu(self.norm1(inputs))
+        """Gives the features after the block."""
+        activated = relu(self.norm1(inputs))
         # Where the shape changes, the shortcut starts behind the first activation.
         kept = inputs if isinstance(self.shortcut, nn.Identity) else self.shortcut(activated)
         hidden = self.conv1(activated)
-        hidden = self.conv2(self.dropout(F.relu(self.norm2(hidden))))
+        hidden = self.conv2(self.dropout(relu(self.norm2(hidden))))
         result: Tensor = kept + hidden
         return result
 
@@ -88,7 +89,8 @@ class WideResNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features = F.relu(self.norm(self.groups(self.stem(inputs))))
+        """Gives the logits."""
+        features = relu(self.norm(self.groups(self.stem(inputs))))
         logits: Tensor = self.head(features.mean(dim=(2, 3)))
         return logits
 

@@ -74,10 +74,10 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
         fabric.seed_everything(
             recipe.seed + 1_000_003 * (epoch + 1) + fabric.global_rank, verbose=False
         )
-        loss = _epoch(fabric, module, wrapped, recipe, training, epoch)
-        measured = {
+        loss = _epoch(fabric, module, wrapped, recipe, data=training, epoch=epoch)
+        measured: dict[str, float] = {
             "epoch": epoch + 1,
-            "learning_rate": schedule.get_last_lr()[0],
+            "learning_rate": float(schedule.get_last_lr()[0]),
             "loss": loss,
             "validation_accuracy": accuracy(module, validation),
             "seconds": round(time.perf_counter() - started, 2),
@@ -90,7 +90,7 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
         _save(fabric, out, state, measured)
         if on_epoch is not None:
             on_epoch(epoch + 1, recipe.epochs, measured)
-    return _finish(fabric, recipe, out, revision, validation, test)
+    return _finish(fabric, recipe, out, revision, validation=validation, test=test)
 
 
 @torch.no_grad()
@@ -156,7 +156,7 @@ def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterat
 
 
 def _epoch(
-    fabric: "Fabric", module: Any, optimizer: Any, recipe: Recipe, data: Data, epoch: int
+    fabric: "Fabric", module: Any, optimizer: Any, recipe: Recipe, *, data: Data, epoch: int
 ) -> float:
     """Goes through the data once and gives the mean loss."""
     objective = OBJECTIVES[recipe.objective]
@@ -173,7 +173,8 @@ def _epoch(
         raise ValueError(
             f"the loss became {mean.item()} in epoch {epoch + 1}: lower the learning rate."
         )
-    return float(fabric.all_reduce(mean, reduce_op="mean"))
+    reduced: Any = fabric.all_reduce(mean, reduce_op="mean")
+    return float(reduced)
 
 
 def _save(fabric: "Fabric", out: Path, state: dict[str, Any], measured: dict[str, float]) -> None:
@@ -186,7 +187,7 @@ def _save(fabric: "Fabric", out: Path, state: dict[str, Any], measured: dict[str
 
 
 def _finish(
-    fabric: "Fabric", recipe: Recipe, out: Path, revision: str, validation: Data, test: Data
+    fabric: "Fabric", recipe: Recipe, out: Path, revision: str, *, validation: Data, test: Data
 ) -> Card:
     fabric.barrier()
     weights = out / f"{recipe.name}.safetensors"

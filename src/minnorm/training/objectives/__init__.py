@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from minnorm.training.objectives.clean import clean
+from minnorm.training.objectives._clean import clean
 
 Objective: TypeAlias = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """`(model, inputs [b *d], labels [b]) -> scalar loss`; the model is in training mode."""

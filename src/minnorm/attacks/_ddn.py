@@ -1,0 +1,115 @@
+"""DDN: the decoupled direction and norm attack.
+
+Rony, Hafemann, Oliveira, Ben Ayed, Sabourin, Granger: "Decoupling Direction and Norm for Efficient
+Gradient-Based L2 Adversarial Attacks and Defenses", CVPR 2019, https://arxiv.org/abs/1811.09600.
+Line numbers below are those of its algorithm 1.
+"""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor
+
+from minnorm import geometry, schedules
+from minnorm.attacks import checks
+from minnorm.attacks.contract import AttackResult, Incumbent, Model
+from minnorm.attacks.gradients import (
+    logits_and_gradients,
+    noise_of_sample,
+    ordinary,
+    own_autograd_mode,
+    own_generator,
+)
+from minnorm.losses import cross_entropy_direction, is_adversarial
+
+
+def ddn(
+    model: Model,
+    inputs: Float[Tensor, "b *d"],
+    labels: Int64[Tensor, "b"],
+    *,
+    targeted: bool = False,
+    steps: int = 100,
+    initial_norm: float = 1.0,
+    gamma: float = 0.05,
+    step_size: float = 1.0,
+    levels: int | None = None,
+    bounds: geometry.Bounds = (0.0, 1.0),
+    starts: Float[Tensor, "b *d"] | None = None,
+    generator: Generator | None = None,
+) -> AttackResult:
+    """Finds adversarials of small L2 norm (algorithm 1 of the paper).
+
+    Each step moves along the normalised gradient of the cross-entropy and projects the
+    perturbation onto a sphere around the input, whose radius shrinks by `1 - gamma` when the point
+    was adversarial and grows by `1 + gamma` when it was not. Costs `steps` gradients and one more
+    forward pass, which judges the point that the last step made.
+
+    Lengths (`initial_norm`, `step_size`) are in units of the width of the bounds, since the
+    paper's are for inputs in 0..1; where a bound is infinite the unit is 1.
+
+    Args:
+        model: The classifier, inputs `[b *d]` to logits `[b c]`.
+        inputs: The inputs to attack, floating point, inside the bounds.
+        labels: Their true labels, or the wanted ones when `targeted`; in `[0, c)`.
+        targeted: Look for points that are classified as `labels`, instead of as anything else.
+        steps: Number of steps K, at least 1; the paper uses 100, 300 and 1,000.
+        initial_norm: Radius of the first sphere; with `starts`, where a start is the input itself.
+        gamma: Factor by which the radius changes, between 0 and 1.
+        step_size: Length of the first step, annealed by a cosine to a hundredth in the last one.
+        levels: Round each point to that many evenly spaced values (256 for 8-bit images, as in the
+            paper's tables); `None` for no rounding. Rounding costs much where minimal norms are
+            small: use it when the result must be an image file.
+        bounds: The lowest and the highest value of an input.
+        starts: Points from which to start, the first radius being their distance (a warm start).
+        generator: Source of the random directions that stand in where a gradient is zero or NaN,
+            the same for all samples of the batch; by default one of its own with a fixed seed.
+
+    Returns:
+        The closest adversarial of each sample among all points visited, with its L2 distance.
+
+    Raises:
+        ValueError: If an argument is not as described.
+    """
+    checks.check_samples(inputs, labels, bounds, starts)
+    checks.check_count("steps", steps)
+    checks.check_number("initial_norm", initial_norm, 0)
+    checks.check_number("gamma", gamma, 0, 1)
+    checks.check_number("step_size", step_size, 0)
+    checks.check_levels(levels, bounds)
+
+    unit = geometry.span(bounds)
+    generator = own_generator(generator, inputs.device)
+    sign = -1.0 if targeted else 1.0
+    with own_autograd_mode():
+        origins, labels = ordinary(inputs), ordinary(labels)
+        incumbent = Incumbent(origins)
+        farthest = geometry.farthest_corner(origins, bounds)
+        points = origins
+        radii = torch.full_like(farthest, initial_norm * unit)
+        if starts is not None:
+            incumbent.offer(origins, is_adversarial(model(origins), labels, targeted))
+            points = ordinary(starts)
+            lengths = geometry.distances(points, origins)
+            radii = torch.where(lengths > 0, lengths, radii)
+        perturbations = points - origins
+
+        rates = schedules.cosine(step_size * unit, 0.01 * step_size * unit, steps)
+        for step, rate in enumerate(rates):
+            logits, gradients = logits_and_gradients(
+                model, points, lambda logits: cross_entropy_direction(logits, labels)
+            )  # line 4
+            if step == 0:
+                checks.check_logits(logits, labels)
+            adversarial = is_adversarial(logits, labels, targeted)
+            incumbent.offer(points, adversarial)
+            directions = geometry.unit(gradients, fallback=noise_of_sample(origins, generator))
+            perturbations = perturbations.add_(directions, alpha=sign * rate)  # lines 5 and 6
+            radii = torch.where(adversarial, (1 - gamma) * radii, (1 + gamma) * radii)  # 7 to 11
+            radii = torch.minimum(radii, farthest)
+            points = origins + geometry.on_sphere(perturbations, radii)  # line 12
+            points = points.clamp_(*bounds)  # line 13
+            if levels is not None:
+                points = geometry.quantize(points, levels, bounds)
+            perturbations = points - origins
+        incumbent.offer(points, is_adversarial(model(points), labels, targeted))
+        return incumbent.result()  # line 15

@@ -1,0 +1,109 @@
+"""What an attack asks of its arguments before it starts, in one place for all of them."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from minnorm.geometry import Bounds
+
+
+def check_samples(
+    inputs: Tensor, labels: Tensor, bounds: Bounds, starts: Tensor | None = None
+) -> None:
+    """Checks the tensors that every attack takes.
+
+    Raises:
+        ValueError: If a shape or a dtype is wrong, the bounds are no interval, or an input or a
+            start is NaN or outside the bounds.
+    """
+    low, high = bounds
+    if not low < high:
+        raise ValueError(f"bounds={bounds}: expected (low, high) with low < high.")
+    if inputs.ndim < 1 or not inputs.is_floating_point():
+        raise ValueError(
+            f"inputs have shape {list(inputs.shape)} and dtype {inputs.dtype}; expected floating "
+            "point values [b, ...]."
+        )
+    if labels.shape != inputs.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(
+            f"labels have shape {list(labels.shape)} and dtype {labels.dtype}; expected int64 of "
+            f"shape [{len(inputs)}], one for each input."
+        )
+    if labels.device != inputs.device:
+        raise ValueError(f"inputs are on {inputs.device}, labels on {labels.device}.")
+    _check_inside("inputs", inputs, bounds)
+    if starts is not None:
+        if starts.shape != inputs.shape or starts.dtype != inputs.dtype:
+            raise ValueError(
+                f"starts are {starts.dtype} of shape {list(starts.shape)}; expected the same as "
+                f"the inputs, {inputs.dtype} of shape {list(inputs.shape)}."
+            )
+        _check_inside("starts", starts, bounds)
+
+
+def check_logits(logits: Tensor, labels: Tensor) -> None:
+    """Checks a model's first answer against the labels.
+
+    Raises:
+        ValueError: If it is not `[b c]` of 2 classes or more, or a label is not in `[0, c)`.
+    """
+    if logits.ndim != 2 or len(logits) != len(labels) or logits.shape[1] < 2:
+        raise ValueError(
+            f"the model gave an output of shape {list(logits.shape)} for {len(labels)} inputs; "
+            f"expected logits [{len(labels)}, classes] of at least 2 classes."
+        )
+    classes = logits.shape[1]
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"labels go from {int(labels.min())} to {int(labels.max())}, but the model has "
+            f"{classes} classes: expected labels from 0 to {classes - 1}."
+        )
+
+
+def check_count(name: str, value: int, least: int = 1) -> None:
+    """Checks a whole number.
+
+    Raises:
+        ValueError: If it is not one, or is below `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}.")
+
+
+def check_number(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Checks a number.
+
+    Raises:
+        ValueError: If it is not one, or is not strictly between `low` and `high`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < high:
+        limit = f" and below {high:g}" if math.isfinite(high) else ""
+        raise ValueError(f"{name}={value!r}: expected a number above {low:g}{limit}.")
+
+
+def check_levels(levels: int | None, bounds: Bounds) -> None:
+    """Checks the number of grey levels to which an attack rounds, `None` for no rounding.
+
+    Raises:
+        ValueError: If it is below 2, or the bounds are infinite.
+    """
+    if levels is None:
+        return
+    check_count("levels", levels, least=2)
+    if not math.isfinite(bounds[1] - bounds[0]):
+        raise ValueError(f"levels={levels} needs finite bounds, not {bounds}.")
+
+
+def _check_inside(name: str, values: Tensor, bounds: Bounds) -> None:
+    if values.numel() == 0:
+        return
+    # aminmax passes NaN on, and every comparison with NaN is false.
+    least, most = (float(value) for value in values.detach().aminmax())
+    if not bounds[0] <= least <= most <= bounds[1]:
+        if math.isnan(least):
+            raise ValueError(f"{name} hold NaN: remove those samples or mend them.")
+        raise ValueError(
+            f"{name} go from {least:g} to {most:g}, outside the bounds {bounds}: scale them "
+            "(normalisation belongs into the model), or give the bounds that they have."
+        )

@@ -1,0 +1,92 @@
+"""The contract of every attack: what goes in, what comes out, and the holder of the best so far."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from minnorm.geometry import Bounds, Norm, distances, per_sample
+
+
+class Model(Protocol):
+    """A classifier: any callable that maps inputs `[b *d]` to logits `[b c]`, c at least 2.
+
+    What it says of one sample must not depend on the others in the batch, and must be the same
+    each time: a module is in evaluation mode.
+    """
+
+    def __call__(self, inputs: Tensor, /) -> Tensor:
+        """Gives the logits of a batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack found, sample by sample. The three always agree.
+
+    Attributes:
+        adversarials: The closest adversarial found; the original input where none was found, or
+            where nothing had to change.
+        distances: The distance of `adversarials` from the inputs, in the attack's norm, in
+            float32 or wider; infinite where none was found, 0 where the input already was
+            adversarial.
+        success: Whether the model, in its own precision, says of `adversarials` what the attack
+            wanted.
+    """
+
+    adversarials: Float[Tensor, "b *d"]
+    distances: Float[Tensor, "b"]
+    success: Bool[Tensor, "b"]
+
+
+class Attack(Protocol):
+    """A function that looks for adversarials; its other arguments are its hyper-parameters.
+
+    It changes nothing that it is given and no global state, and treats each sample as if it were
+    alone: permuting or splitting the batch permutes or splits the result.
+    """
+
+    def __call__(
+        self,
+        model: Model,
+        inputs: Float[Tensor, "b *d"],
+        labels: Int64[Tensor, "b"],
+        /,
+        *,
+        targeted: bool = False,
+        bounds: Bounds = (0.0, 1.0),
+        generator: torch.Generator | None = None,
+    ) -> AttackResult:
+        """Attacks a batch; see `minnorm.attacks.ddn` for the arguments."""
+        ...
+
+
+class Incumbent:
+    """Holds the closest adversarial seen so far of each sample, and its distance.
+
+    It measures the points itself, so that what it gives at the end agrees by construction.
+
+    Args:
+        origins: The inputs that are attacked, `[b *d]`.
+        norm: The norm in which distances are taken.
+    """
+
+    def __init__(self, origins: Float[Tensor, "b *d"], norm: Norm = "l2") -> None:
+        self._origins = origins
+        self._norm = norm
+        self._points = origins
+        self.distances = distances(origins, origins, norm).fill_(torch.inf)
+
+    def offer(self, points: Float[Tensor, "b *d"], adversarial: Bool[Tensor, "b"]) -> None:
+        """Takes each point that is adversarial and closer than the one it has."""
+        offered = distances(points, self._origins, self._norm)
+        better = adversarial & (offered < self.distances)
+        self.distances = torch.where(better, offered, self.distances)
+        self._points = torch.where(per_sample(better, points), points, self._points)
+
+    def result(self) -> AttackResult:
+        """Gives the best of all points offered."""
+        points = self._points.clone() if self._points is self._origins else self._points
+        return AttackResult(points, self.distances, self.distances.isfinite())

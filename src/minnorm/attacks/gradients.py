@@ -1,0 +1,70 @@
+"""Gradients to the inputs, and to nothing else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Generator, Tensor
+
+from minnorm.attacks.contract import Model
+
+
+@contextmanager
+def own_autograd_mode() -> Iterator[None]:
+    """Lets an attack differentiate in whatever mode it is called.
+
+    Inside, nothing is recorded by default, and `torch.inference_mode` of the caller is suspended,
+    since its tensors can never be differentiated.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def ordinary(values: Tensor) -> Tensor:
+    """Gives the values apart from any graph; inference tensors as ordinary ones."""
+    return values.clone() if values.is_inference() else values.detach()
+
+
+def logits_and_gradients(
+    model: Model, points: Tensor, direction: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Evaluates the model at `points`, and pulls a direction in logit space back to the inputs.
+
+    One forward and one backward pass. Neither parameters nor their `.grad` are touched.
+
+    Args:
+        model: The classifier.
+        points: Where to evaluate it, `[b *d]`.
+        direction: Gives, for logits `[b c]`, the gradient of some loss with respect to them;
+            a function of each row alone, so that samples stay independent.
+
+    Returns:
+        The logits `[b c]`, and the gradients `[b *d]` of that loss with respect to the points. A
+        model whose output does not depend on its input gives zeros.
+    """
+    with torch.enable_grad():
+        variables = points.detach().requires_grad_()
+        logits = model(variables)
+    if not logits.requires_grad:
+        return logits, torch.zeros_like(points)
+    cotangents = direction(logits.detach())
+    (gradients,) = torch.autograd.grad(
+        logits, variables, cotangents, allow_unused=True, materialize_grads=True
+    )
+    return logits.detach(), gradients
+
+
+def own_generator(generator: Generator | None, device: torch.device) -> Generator:
+    """Gives the generator itself, or a new one with a fixed seed: never the global one."""
+    return torch.Generator(device).manual_seed(0) if generator is None else generator
+
+
+def noise_of_sample(inputs: Tensor, generator: Generator) -> Tensor:
+    """Draws normal noise of the shape of one sample, `[*d]`, to be shared by the whole batch.
+
+    Shared, so that a sample's result does not depend on which others it is attacked with.
+    """
+    noise = torch.randn(
+        inputs.shape[1:], generator=generator, dtype=inputs.dtype, device=generator.device
+    )
+    return noise.to(inputs.device)

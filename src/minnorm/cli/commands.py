@@ -1,0 +1,130 @@
+"""The commands that work: evaluate, train, demo."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from minnorm.cli.console import output, progress_bars
+
+if TYPE_CHECKING:
+    from minnorm.geometry import Norm
+    from minnorm.paper import Row
+
+Device = Annotated[
+    str | None, typer.Option(help="Where to run: cpu, cuda, cuda:1, ... (default: a GPU if any).")
+]
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="zoo:NAME, FILE.safetensors, package.module:factory, ...")
+    ],
+    data: Annotated[
+        str, typer.Argument(help="mnist[:1000], folder:PATH, FILE.npz, package.module:factory, ...")
+    ],
+    *,
+    attack: Annotated[
+        list[str], typer.Option(help="An attack, for example 'ddn(steps=300)'; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(help="The run directory; an interrupted run goes on in it.")],
+    targets: Annotated[
+        str | None,
+        typer.Option(help="Attack towards classes: all, least-likely or random:K."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples attacked at once.")] = 128,
+    device: Device = None,
+    seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
+    bounds: Annotated[
+        tuple[float, float], typer.Option(help="Lowest and highest value of an input.")
+    ] = (0.0, 1.0),
+    norm: Annotated[str, typer.Option(help="The norm in the table: l0, l1, l2, linf.")] = "l2",
+    epsilon: Annotated[
+        list[float] | None,
+        typer.Option(help="Show the accuracy at this radius too; may be repeated."),
+    ] = None,
+    adversarials: Annotated[
+        bool, typer.Option(help="Keep the adversarials in the run directory.")
+    ] = True,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load a checkpoint even if it can run code.")
+    ] = False,
+) -> None:
+    """Measure how far the closest adversarials of MODEL are on DATA.
+
+    Prints a table and writes every record to the run directory. Runs on all ranks of torchrun.
+    """
+    from minnorm import evaluation, runtime, specs
+    from minnorm.geometry import NORM_ORDERS
+    from minnorm.report import results_table
+
+    chosen = cast("Norm", specs.choose(norm, NORM_ORDERS, "norm"))
+    with runtime.ranks():
+        with progress_bars() as bars:
+            task = bars.add_task("attacking", total=None)
+            result = evaluation.evaluate(
+                model,
+                data,
+                attack,
+                out=out,
+                targets=targets,
+                batch_size=batch_size,
+                device=device,
+                seed=seed,
+                bounds=bounds,
+                save_adversarials=adversarials,
+                trust=trust,
+                on_progress=lambda done, total: bars.update(task, completed=done, total=total),
+            )
+        output.print(results_table(result.records, norm=chosen, epsilons=epsilon or ()))
+        output.print(f"records: {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; an interrupted one goes on. Default: runs/NAME."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change the recipe: key=value, with dots; may be repeated."),
+    ] = None,
+) -> None:
+    """Train a network by a recipe."""
+    from minnorm import training
+
+    loaded = training.load_recipe(recipe, settings or ())
+    folder = out or Path("runs") / loaded.name
+    with progress_bars() as bars:
+        task = bars.add_task(loaded.name, total=loaded.epochs)
+
+        def show(done: int, total: int, measured: dict[str, float]) -> None:
+            accuracy, loss = measured["validation_accuracy"], measured["loss"]
+            text = f"{loaded.name}: loss {loss:.4f}, validation {100 * accuracy:.2f} %"
+            bars.update(task, completed=done, total=total, description=text)
+
+        card = training.train(loaded, folder, on_epoch=show)
+    for name, accuracy in card.accuracy.items():
+        output.print(f"accuracy on {name}: {100 * accuracy:.2f} %", markup=False)
+    output.print(f"network: {folder / f'{card.name}.safetensors'}", markup=False, soft_wrap=True)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path("runs/demo"),
+    device: Device = None,
+) -> None:
+    """Attack the shipped MNIST network on the shipped images, beside the paper's figures."""
+    from minnorm import paper
+
+    results = []
+    with progress_bars() as bars:
+        tasks = {row: bars.add_task(row.attack, total=None) for row in paper.ROWS}
+
+        def show(row: "Row", done: int, total: int) -> None:
+            bars.update(tasks[row], completed=done, total=total)
+
+        for result in paper.run_demo(out, device=device, on_progress=show):
+            results.append(result)
+    output.print(paper.demo_table(results))
+    output.print(f"records: {out.resolve()}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,310 @@
+"""Runs attacks on a model and data, judges them, and keeps the records."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from minnorm import runtime
+from minnorm.attacks import Attack, Model, attack_name, load_attack
+from minnorm.data import Data, as_data
+from minnorm.evaluation.intake import (
+    OUT_OF_MEMORY,
+    check_model,
+    clean_logits,
+    model_dtype_and_device,
+    read_batch,
+)
+from minnorm.evaluation.judge import run_and_judge
+from minnorm.evaluation.records import Records, join_records, make_records
+from minnorm.evaluation.run_directory import RunDirectory, Unit
+from minnorm.evaluation.targets import Targets, check_targets, choose_targets
+from minnorm.geometry import Bounds, distances, span
+from minnorm.losses import predictions
+from minnorm.models import fingerprint, load_model
+
+logger = logging.getLogger(__name__)
+
+Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
+"""Attacks as users give them: specs or functions, one or many, named or not."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of finished units and of all units of this rank."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation gave.
+
+    Attributes:
+        records: One row for each (sample, attack, target), see `minnorm.evaluation.records`.
+        manifest: Configuration, versions, hardware and revision; empty when nothing was written.
+        directory: Where it was written, if it was.
+    """
+
+    records: Records
+    manifest: dict[str, Any]
+    directory: Path | None
+
+
+def evaluate(
+    model: str | Model,
+    data: Any,
+    attacks: Attacks,
+    *,
+    out: str | Path | None = None,
+    targets: Targets = None,
+    batch_size: int = 128,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    bounds: Bounds = (0.0, 1.0),
+    save_adversarials: bool = True,
+    trust: bool = False,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """Measures how far the closest adversarials are, and writes down all that was seen.
+
+    Started by `torchrun`, the ranks share the batches: rank r takes every batch whose number is r
+    modulo the number of ranks, so that each batch, and with it every record, is the same however
+    many there are. All ranks get all records.
+
+    Args:
+        model: A model spec (see `minnorm.load_model`), or a classifier in evaluation mode.
+        data: A data spec (see `minnorm.load_data`), a pair (inputs, labels), or a data set.
+        attacks: Attack specs such as `ddn(steps=300)`, or functions; several in a list, or in a
+            mapping that names them.
+        out: The run directory. A run that was interrupted there goes on where it stopped. By
+            default nothing is written.
+        targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.
+        batch_size: Samples that are attacked at once.
+        device: Where a model given by its spec runs; by default a GPU if there is one. A model
+            given as such runs where it is.
+        seed: Decides the random targets, and the generator that each attack gets for each batch.
+        bounds: The lowest and the highest value of an input.
+        save_adversarials: Whether the run directory keeps the adversarials too.
+        trust: Let a checkpoint that is a pickle run its code.
+        on_progress: Called after each finished unit (one attack on one batch).
+
+    Returns:
+        The records, attack by attack, in the order of the data.
+
+    Raises:
+        ValueError: If something given cannot be used, or `out` holds another run. What was
+            finished before stays in `out`.
+        FileNotFoundError: If a file that a spec names is not there.
+    """
+    check_targets(targets)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size={batch_size!r}: expected a whole number of at least 1.")
+    named = _named(attacks)
+    classifier = _classifier(model, device, trust=trust)
+    samples = as_data(data)
+    classes = check_model(classifier, samples, bounds)
+    if targets is not None:
+        _check_enough_classes(targets, classes)
+    configuration = {
+        "model": model if isinstance(model, str) else type(model).__qualname__,
+        "model_fingerprint": fingerprint(classifier),
+        "data": samples.name,
+        "data_fingerprint": samples.fingerprint,
+        "indices": [samples.indices.start, samples.indices.stop, samples.indices.step],
+        "attacks": {name: attack_name(attack) for name, attack in named.items()},
+        "targets": targets,
+        "batch_size": batch_size,
+        "seed": seed,
+        "bounds": list(bounds),
+        "dtype": str(model_dtype_and_device(classifier)[0]),
+        "device": model_dtype_and_device(classifier)[1].type,
+        "save_adversarials": save_adversarials,
+    }
+    run = _Run(classifier, samples, named, targets, batch_size, seed, bounds)
+    if out is None:
+        parts = runtime.gather(dict(run.units(set(), on_progress)))
+        merged = {unit: result[0] for part in parts for unit, result in part.items()}
+        order = sorted(merged, key=lambda unit: (unit.attack, unit.batch))
+        return Evaluation(join_records([merged[unit] for unit in order]), {}, None)
+    directory = RunDirectory(Path(out))
+    for unit, (records, adversarials) in run.units(
+        _open(directory, configuration, classifier), on_progress
+    ):
+        directory.save(unit, records, adversarials if save_adversarials else None)
+    runtime.barrier()
+    return load_run(directory.path)
+
+
+def load_run(path: str | Path) -> Evaluation:
+    """Reads a run directory; neither the model nor the data is needed.
+
+    Raises:
+        ValueError: If it is not a run directory, or a file in it is damaged.
+    """
+    directory = RunDirectory(Path(path))
+    manifest = directory.manifest()
+    return Evaluation(directory.records(), manifest, directory.path)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the units of a run have in common."""
+
+    model: Model
+    data: Data
+    attacks: Mapping[str, Attack]
+    targets: Targets
+    batch_size: int
+    seed: int
+    bounds: Bounds
+
+    def units(
+        self, finished: set[Unit], on_progress: Progress | None
+    ) -> Iterator[tuple[Unit, tuple[Records, dict[str, Tensor]]]]:
+        """Does the units of this rank that are not finished, one after the other."""
+        batches = range(-(-len(self.data) // self.batch_size))
+        own = batches[runtime.rank() :: runtime.world_size()]
+        todo = {
+            batch: [n for n in range(len(self.attacks)) if Unit(batch, n) not in finished]
+            for batch in own
+        }
+        total = len(own) * len(self.attacks)
+        done = total - sum(len(numbers) for numbers in todo.values())
+        if on_progress is not None:
+            on_progress(done, total)
+        for batch, numbers in todo.items():
+            if not numbers:
+                continue
+            prepared = self._prepare(batch)
+            for number in numbers:
+                name, attack = list(self.attacks.items())[number]
+                try:
+                    result = self._unit(name, attack, prepared)
+                except torch.OutOfMemoryError as error:
+                    raise ValueError(f"{OUT_OF_MEMORY} than {self.batch_size}.") from error
+                yield Unit(batch, number), result
+                done += 1
+                if on_progress is not None:
+                    on_progress(done, total)
+
+    def _prepare(self, batch: int) -> "_Batch":
+        start = batch * self.batch_size
+        positions = range(start, min(start + self.batch_size, len(self.data)))
+        inputs, labels = read_batch(self.model, self.data, positions, self.bounds)
+        indices = [self.data.indices[position] for position in positions]
+        logits = clean_logits(self.model, inputs, labels, self.data.name)
+        return _Batch(
+            indices,
+            inputs,
+            labels,
+            predictions(logits),
+            choose_targets(self.targets, logits, labels, indices, self.seed),
+        )
+
+    def _unit(
+        self, name: str, attack: Attack, batch: "_Batch"
+    ) -> tuple[Records, dict[str, Tensor]]:
+        gray = torch.full_like(batch.inputs, self.bounds[0] + span(self.bounds) / 2)
+        gray_distances = distances(gray, batch.inputs)
+        records, adversarials = [], []
+        for targets in batch.targets:
+            verdict = run_and_judge(
+                name,
+                attack,
+                self.model,
+                batch.inputs,
+                batch.labels if targets is None else targets,
+                targeted=targets is not None,
+                bounds=self.bounds,
+                seed=self.seed,
+            )
+            records.append(
+                make_records(
+                    name,
+                    batch.indices,
+                    batch.labels,
+                    targets,
+                    predictions=(batch.predictions, verdict.predictions),
+                    success=verdict.success,
+                    distances=verdict.distances,
+                    gray=gray_distances,
+                    spent=verdict.spent,
+                )
+            )
+            adversarials.append(verdict.adversarials)
+        tensors = {"index": torch.tensor(batch.indices), "adversarials": torch.stack(adversarials)}
+        if self.targets is not None:
+            tensors["targets"] = torch.stack([part for part in batch.targets if part is not None])
+        return join_records(records), tensors
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch, ready to be attacked."""
+
+    indices: list[int]
+    inputs: Tensor
+    labels: Tensor
+    predictions: Tensor
+    targets: list[Tensor | None]
+
+
+def _open(directory: RunDirectory, configuration: dict[str, Any], model: Model) -> set[Unit]:
+    """Claims the directory on the first rank, and tells all of them what is finished there."""
+    finished: set[Unit] = set()
+    problem: Exception | None = None
+    if runtime.rank() == 0:
+        try:
+            directory.claim(configuration, model_dtype_and_device(model)[1])
+            finished = directory.finished()
+        except (ValueError, OSError) as error:
+            problem = error
+    # Every rank has to learn of a refusal, or the others would wait for the first one for ever.
+    finished, problem = runtime.gather((finished, problem))[0]
+    if problem is not None:
+        raise problem
+    return finished
+
+
+def _named(attacks: Attacks) -> dict[str, Attack]:
+    if isinstance(attacks, Mapping):
+        given = dict(attacks.items())
+    else:
+        listed: Sequence[str | Attack] = (
+            [attacks] if isinstance(attacks, str) or callable(attacks) else attacks
+        )
+        functions = [load_attack(one) if isinstance(one, str) else one for one in listed]
+        given = {attack_name(function): function for function in functions}
+        if len(given) < len(functions):
+            raise ValueError(
+                "two of the attacks are the same: give them different parameters or names."
+            )
+    if not given:
+        raise ValueError("no attack was given: name at least one, for example 'ddn'.")
+    return {
+        name: load_attack(attack) if isinstance(attack, str) else attack
+        for name, attack in given.items()
+    }
+
+
+def _classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:
+    if isinstance(model, str):
+        place = runtime.default_device() if device is None else runtime.parse_device(str(device))
+        return load_model(model, trust=trust).to(place)
+    if not callable(model):
+        raise ValueError(
+            f"cannot use {type(model).__name__} as a model: give a spec or a callable."
+        )
+    actual = model_dtype_and_device(model)[1]
+    if device is not None and isinstance(model, nn.Module) and torch.device(device) != actual:
+        raise ValueError(
+            f"the model is on {actual}, device={str(device)!r} was asked for: move it there with "
+            f"model.to({str(device)!r})."
+        )
+    return model
+
+
+def _check_enough_classes(targets: str, classes: int) -> None:
+    label = torch.zeros(1, dtype=torch.int64)
+    choose_targets(targets, torch.zeros(1, classes), label, [0], 0)

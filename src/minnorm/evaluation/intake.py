@@ -1,0 +1,149 @@
+"""What an evaluation asks of a model and its data before it believes their numbers."""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from minnorm.attacks import Model
+from minnorm.attacks.checks import check_logits, check_samples
+from minnorm.data import Data
+from minnorm.geometry import Bounds
+
+logger = logging.getLogger(__name__)
+
+
+def model_dtype_and_device(model: Model) -> tuple[torch.dtype, torch.device]:
+    """Gives the dtype and device of a module's first floating point tensor.
+
+    Of a callable without any: float32 on the CPU.
+    """
+    if isinstance(model, nn.Module):
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                return tensor.dtype, tensor.device
+    return torch.float32, torch.device("cpu")
+
+
+def check_model(model: Model, data: Data, bounds: Bounds) -> int:
+    """Checks on a few samples that the model is one that can be evaluated.
+
+    Args:
+        model: The classifier.
+        data: The data; its first samples are used.
+        bounds: The bounds of the inputs.
+
+    Returns:
+        The number of classes.
+
+    Raises:
+        ValueError: If the model is in training mode, does not take the samples, gives something
+            else than logits, or answers the same sample differently in another batch or the next
+            time.
+    """
+    _check_mode(model)
+    inputs, labels = read_batch(model, data, range(min(8, len(data))), bounds)
+    logits = clean_logits(model, inputs, labels, data.name)
+    if len(inputs) > 1:
+        _check_alone(model, inputs, logits)
+    probabilities = logits.min() >= 0 and torch.allclose(
+        logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
+    )
+    if probabilities:
+        logger.warning(
+            "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect "
+            "logits. Leave the softmax out: its gradients vanish where the model is sure, so that "
+            "the model would look more robust than it is."
+        )
+    return logits.shape[1]
+
+
+def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> tuple[Tensor, Tensor]:
+    """Reads a batch in the model's dtype and on its device, and checks it.
+
+    Raises:
+        ValueError: If inputs are NaN or outside the bounds, or labels are not whole numbers; the
+            message says which samples.
+    """
+    dtype, device = model_dtype_and_device(model)
+    inputs, labels = data.batch(positions)
+    inputs, labels = inputs.to(device, dtype), labels.to(device)
+    try:
+        check_samples(inputs, labels, bounds)
+    except ValueError as error:
+        raise ValueError(f"{_where(data, positions)}: {error}") from error
+    return inputs, labels
+
+
+def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str) -> Tensor:
+    """Gives the model's answer to a batch.
+
+    Raises:
+        ValueError: If the model fails on it, or its answer does not fit the labels.
+    """
+    try:
+        with torch.no_grad():
+            logits = model(inputs)
+        check_logits(logits, labels)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(f"{OUT_OF_MEMORY} ({len(inputs)} samples).") from error
+    except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(
+            f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype}) from "
+            f"{where}: {' '.join(str(error).split())[:500]}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return logits
+
+
+OUT_OF_MEMORY = "there is not enough memory for a batch: give a smaller batch size"
+"""Said where a batch does not fit."""
+
+
+def _where(data: Data, positions: range) -> str:
+    first, last = data.indices[positions[0]], data.indices[positions[-1]]
+    return f"{data.name}, samples {first} to {last}"
+
+
+def _check_mode(model: Model) -> None:
+    if not isinstance(model, nn.Module):
+        return
+    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+    wrong = [
+        name for name, part in model.named_modules() if isinstance(part, kinds) and part.training
+    ]
+    if wrong:
+        raise ValueError(
+            f"the model is in training mode ({wrong[0]} and {len(wrong) - 1} more layers behave "
+            "differently then): call model.eval() first."
+        )
+
+
+def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
+    scale = logits.abs().amax().clamp_min(1e-6)
+
+    def differs(answer: Callable[[], Tensor], expected: Tensor) -> bool:
+        try:
+            with torch.no_grad():
+                difference = (answer() - expected).abs().amax() / scale
+        except RuntimeError as error:
+            raise ValueError(
+                f"the model takes a batch of {len(inputs)} but not of 1 "
+                f"({' '.join(str(error).split())[:300]}). An exported program needs a dynamic "
+                "batch size: torch.export.export(..., dynamic_shapes=...)."
+            ) from error
+        return bool(difference > 1e-2)
+
+    if differs(lambda: model(inputs), logits):
+        raise ValueError(
+            "the model answers the same inputs differently each time: it is in training mode "
+            "(dropout) or draws random numbers, and what an attack finds would not be there the "
+            "next time. Export or load it in evaluation mode."
+        )
+    if differs(lambda: model(inputs[:1]), logits[:1]):
+        raise ValueError(
+            "the model answers a sample differently when others are in its batch: it is in "
+            "training mode (batch norm). Export or load it in evaluation mode."
+        )

@@ -1,0 +1,124 @@
+"""The judge: believes no attack. It counts, predicts and measures by itself."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor
+
+from minnorm.attacks import Attack, AttackResult, Model
+from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, rows
+from minnorm.losses import is_adversarial, predictions
+
+logger = logging.getLogger(__name__)
+
+
+class CountingModel:
+    """A model that counts how many samples pass forward and backward through it."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.forwards = 0
+        self.backwards = 0
+
+    def __call__(self, inputs: Tensor, /) -> Tensor:
+        """Gives the model's logits, and counts."""
+        logits = self._model(inputs)
+        self.forwards += len(inputs)
+        if logits.requires_grad:
+            logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
+        return logits
+
+    def _count_backward(self, gradients: Tensor) -> None:
+        self.backwards += len(gradients)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge saw of one run of an attack on one batch.
+
+    Attributes:
+        adversarials: The attack's points; the inputs where it had no success.
+        predictions: The model's classes of the attack's points.
+        success: Whether each point is inside the bounds and what the attack wanted.
+        distances: The distances of the points by norm, infinite without success.
+        spent: Forwards, backwards and seconds for each sample of the batch.
+    """
+
+    adversarials: Float[Tensor, "b *d"]
+    predictions: Int64[Tensor, "b"]
+    success: Bool[Tensor, "b"]
+    distances: dict[Norm, Float[Tensor, "b"]]
+    spent: tuple[float, float, float]
+
+
+def run_and_judge(
+    name: str,
+    attack: Attack,
+    model: Model,
+    inputs: Float[Tensor, "b *d"],
+    labels: Int64[Tensor, "b"],
+    *,
+    targeted: bool,
+    bounds: Bounds,
+    seed: int,
+) -> Verdict:
+    """Runs an attack on a batch, with a random generator of its own, and judges what it gives.
+
+    Raises:
+        ValueError: If what the attack gives has not the shape of the inputs.
+    """
+    counted = CountingModel(model)
+    generator = Generator(inputs.device).manual_seed(seed)
+    started = _now(inputs.device)
+    result = attack(counted, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
+    seconds = _now(inputs.device) - started
+    points = result.adversarials.detach()
+    if points.shape != inputs.shape or points.dtype != inputs.dtype:
+        raise ValueError(
+            f"{name} gave {points.dtype} of shape {list(points.shape)}; expected "
+            f"{inputs.dtype} of shape {list(inputs.shape)}, like the inputs."
+        )
+    with torch.no_grad():
+        logits = model(points)
+    flat = rows(points)
+    inside = ((flat >= bounds[0]) & (flat <= bounds[1])).all(1)  # a NaN is not inside
+    success = is_adversarial(logits, labels, targeted) & inside
+    _report_differences(name, result, success, inside)
+    return Verdict(
+        adversarials=torch.where(success.view(-1, *(1,) * (points.ndim - 1)), points, inputs),
+        predictions=predictions(logits),
+        success=success,
+        distances={
+            norm: distances(points, inputs, norm).where(success, torch.inf) for norm in NORM_ORDERS
+        },
+        spent=(
+            counted.forwards / len(inputs),
+            counted.backwards / len(inputs),
+            seconds / len(inputs),
+        ),
+    )
+
+
+def _report_differences(name: str, result: AttackResult, success: Tensor, inside: Tensor) -> None:
+    claimed = int((result.success & ~success).sum())
+    missed = int((success & ~result.success).sum())
+    if claimed or missed:
+        logger.warning(
+            "%s: the judge differs from the attack on %d samples: %d claimed successes are none "
+            "(%d of them outside the bounds), %d successes were not claimed. The records hold "
+            "what the judge saw.",
+            name,
+            claimed + missed,
+            claimed,
+            int((result.success & ~inside).sum()),
+            missed,
+        )
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,90 @@
+"""Records: one row for each (sample, attack, target), as Arrow tables.
+
+| column | |
+|---|---|
+| attack | the attack's name in this run |
+| index | position of the sample in the whole data set |
+| label, target | its true class; the wanted class, null when the attack is untargeted |
+| clean_prediction, adversarial_prediction | the model's classes, -1 for logits that hold NaN |
+| success | what the judge saw, not what the attack said |
+| l0, l1, l2, linf | distances of the adversarial, infinite without success |
+| gray_l2 | L2 distance of the input to the uniformly gray image, the paper's worst case |
+| forwards, backwards, seconds | spent on the sample: of its batch, divided by the samples in it |
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from minnorm.geometry import NORM_ORDERS, Norm
+
+Records: TypeAlias = pa.Table
+"""A table of the columns above."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("attack", pa.string(), nullable=False),
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("label", pa.int64(), nullable=False),
+        pa.field("target", pa.int64()),
+        pa.field("clean_prediction", pa.int64(), nullable=False),
+        pa.field("adversarial_prediction", pa.int64(), nullable=False),
+        pa.field("success", pa.bool_(), nullable=False),
+        *(pa.field(norm, pa.float64(), nullable=False) for norm in NORM_ORDERS),
+        pa.field("gray_l2", pa.float64(), nullable=False),
+        pa.field("forwards", pa.float64(), nullable=False),
+        pa.field("backwards", pa.float64(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+    ]
+)
+
+
+def make_records(
+    attack: str,
+    indices: list[int],
+    labels: Int64[Tensor, "b"],
+    targets: Int64[Tensor, "b"] | None,
+    *,
+    predictions: tuple[Int64[Tensor, "b"], Int64[Tensor, "b"]],
+    success: Bool[Tensor, "b"],
+    distances: dict[Norm, Float[Tensor, "b"]],
+    gray: Float[Tensor, "b"],
+    spent: tuple[float, float, float],
+) -> Records:
+    """Makes the rows of one batch.
+
+    Args:
+        attack: The attack's name.
+        indices: Positions of the samples in the whole data set.
+        labels: Their true classes.
+        targets: The wanted classes, `None` when untargeted.
+        predictions: The model's classes of the inputs, and of the adversarials.
+        success: Whether each adversarial is one.
+        distances: Of the adversarials, by norm.
+        gray: L2 distances of the inputs to the gray image.
+        spent: Forwards, backwards and seconds for each sample.
+    """
+    count = len(indices)
+    columns: dict[str, Any] = {
+        "attack": [attack] * count,
+        "index": indices,
+        "label": labels.cpu().numpy(),
+        "target": [None] * count if targets is None else targets.cpu().numpy(),
+        "clean_prediction": predictions[0].cpu().numpy(),
+        "adversarial_prediction": predictions[1].cpu().numpy(),
+        "success": success.cpu().numpy(),
+        **{norm: values.double().cpu().numpy() for norm, values in distances.items()},
+        "gray_l2": gray.double().cpu().numpy(),
+        "forwards": np.full(count, spent[0]),
+        "backwards": np.full(count, spent[1]),
+        "seconds": np.full(count, spent[2]),
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def join_records(parts: list[Records]) -> Records:
+    """Joins tables of records into one, in the order of the parts."""
+    return pa.concat_tables(parts) if parts else SCHEMA.empty_table()

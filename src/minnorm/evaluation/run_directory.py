@@ -1,0 +1,176 @@
+"""The run directory: a manifest, one Parquet shard for each finished unit, and the adversarials.
+
+    manifest.json
+    records/000012-01.parquet            batch 12, attack 1: its records
+    adversarials/000012-01.safetensors   the same unit: indices, targets, adversarials
+
+Each file appears whole or not at all, a unit's records last: where they are, the unit is finished.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from minnorm import runtime
+from minnorm.evaluation.records import SCHEMA, Records, join_records
+
+FORMAT = 1
+"""Version of this layout; a directory of another version is refused."""
+
+
+class Unit(NamedTuple):
+    """What is done at a time: one attack on one batch, with all its targets."""
+
+    batch: int
+    attack: int
+
+    @property
+    def name(self) -> str:
+        """The stem of its files."""
+        return f"{self.batch:06d}-{self.attack:02d}"
+
+
+class RunDirectory:
+    """A run on disk.
+
+    Args:
+        path: The directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def _manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    def claim(self, configuration: dict[str, Any], device: torch.device) -> None:
+        """Makes the directory for a run, or opens the one of an interrupted run.
+
+        Args:
+            configuration: What decides the records; JSON values.
+            device: The device that is used, for the description of the hardware.
+
+        Raises:
+            ValueError: If the directory holds something else, or a run of another configuration;
+                the message names what differs.
+        """
+        if self._manifest.exists():
+            manifest = self.manifest()
+            _refuse_differences(self.path, manifest["configuration"], configuration)
+            for scratch in self.path.rglob(".*.tmp"):
+                scratch.unlink()
+        else:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise ValueError(
+                    f"{self.path} exists and is not a run directory: name a new or empty folder."
+                )
+            manifest = {"format": FORMAT, "configuration": configuration, "sessions": []}
+        for folder in ("records", "adversarials"):
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        manifest["sessions"].append(
+            {
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "ranks": runtime.world_size(),
+                "revision": runtime.revision(),
+                "versions": runtime.versions(),
+                "hardware": runtime.hardware(device),
+            }
+        )
+        text = json.dumps(manifest, indent=2) + "\n"
+        _write_whole(self._manifest, lambda path: path.write_text(text))
+
+    def manifest(self) -> dict[str, Any]:
+        """Reads the manifest.
+
+        Raises:
+            ValueError: If it is missing, damaged or of another version.
+        """
+        if not self._manifest.exists():
+            raise ValueError(f"{self.path} is not a run directory: it has no manifest.json.")
+        try:
+            manifest = json.loads(self._manifest.read_text())
+        except ValueError as error:
+            raise ValueError(f"{self._manifest} is damaged: {error}") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise ValueError(f"{self._manifest} is not of format {FORMAT}, the one read here.")
+        return manifest
+
+    def finished(self) -> set[Unit]:
+        """Gives the units whose records are there, each checked to be readable.
+
+        Raises:
+            ValueError: If a shard is damaged; the message says which, and what to do.
+        """
+        found = set()
+        for path in sorted((self.path / "records").glob("*.parquet")):
+            match = re.fullmatch(r"(\d+)-(\d+)", path.stem)
+            if match is None:
+                raise ValueError(f"{path} does not belong to a run directory: move it away.")
+            _read_shard(path)
+            found.add(Unit(int(match[1]), int(match[2])))
+        return found
+
+    def save(self, unit: Unit, records: Records, adversarials: dict[str, Tensor] | None) -> None:
+        """Writes what a unit gave; it is finished when this returns."""
+        if adversarials is not None:
+            tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
+            target = self.path / "adversarials" / f"{unit.name}.safetensors"
+            _write_whole(target, lambda path: save_file(tensors, path))
+        target = self.path / "records" / f"{unit.name}.parquet"
+        _write_whole(target, lambda path: pq.write_table(records, path, write_page_checksum=True))
+
+    def records(self) -> Records:
+        """Reads the records of all finished units, attack by attack, in the order of the data.
+
+        Raises:
+            ValueError: If a shard is damaged.
+        """
+        units = sorted(self.finished(), key=lambda unit: (unit.attack, unit.batch))
+        folder = self.path / "records"
+        return join_records([_read_shard(folder / f"{unit.name}.parquet") for unit in units])
+
+
+def _read_shard(path: Path) -> Records:
+    try:
+        records = pq.read_table(path, page_checksum_verification=True)
+        matches = records.schema.equals(SCHEMA)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(
+            f"the shard {path} is damaged ({error}). Delete it and run the same command again: "
+            "its samples are attacked again, all others are kept."
+        ) from error
+    if not matches:
+        raise ValueError(f"the shard {path} has other columns than records have: move it away.")
+    return records
+
+
+def _refuse_differences(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if names:
+        differences = "\n  ".join(
+            f"{name}: {old.get(name)} there, {new.get(name)} now" for name in names
+        )
+        raise ValueError(
+            f"{path} holds a run of another configuration, which is never mixed with this one:\n"
+            f"  {differences}\nName another folder, or repeat the command that began the run."
+        )
+
+
+def _write_whole(target: Path, write: Callable[[Path], Any]) -> None:
+    """Writes a file under another name and renames it, so that it is never seen half-made."""
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    write(scratch)
+    with scratch.open("rb") as file:
+        os.fsync(file.fileno())
+    scratch.replace(target)

@@ -1,0 +1,6 @@
+"""The paper: its figures, and presets that make them again."""
+
+from minnorm.paper.demo import ROWS, Row, demo_table, run_demo
+from minnorm.paper.published import TABLE_1_MNIST_DDN, Published
+
+__all__ = ["ROWS", "TABLE_1_MNIST_DDN", "Published", "Row", "demo_table", "run_demo"]

@@ -1,0 +1,106 @@
+"""The demo: the paper's DDN rows of table 1 for MNIST, on what is shipped with the package."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from minnorm.evaluation import Records, Summary, evaluate, summarize
+from minnorm.paper.published import TABLE_1_MNIST_DDN
+from minnorm.report import costs
+
+MODEL = "zoo:mnist-cnn"
+IMAGES = {100: 1000, 300: 300, 1000: 100}
+"""How many images each number of steps is run on: 100,000 gradients a row, so that the demo takes
+about a minute on two cores. The paper's rows are means over 1,000."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the demo: DDN with a number of steps, quantised to `levels` or not."""
+
+    steps: int
+    levels: int | None
+
+    @property
+    def attack(self) -> str:
+        """The spec of the attack."""
+        return f"ddn(steps={self.steps}" + (f", levels={self.levels})" if self.levels else ")")
+
+    @property
+    def data(self) -> str:
+        """The spec of the data."""
+        return f"mnist-sample[:{IMAGES[self.steps]}]"
+
+    @property
+    def folder(self) -> str:
+        """The name of its run directory inside that of the demo."""
+        return f"ddn-{self.steps}" + (f"-{self.levels}-levels" if self.levels else "")
+
+
+ROWS = [Row(steps, levels) for levels in (256, None) for steps in IMAGES]
+
+
+def run_demo(
+    out: Path, *, device: str | None = None, on_progress: Callable[[Row, int, int], None]
+) -> Iterator[tuple[Row, Records]]:
+    """Runs the rows one after the other, each into a run directory of its own inside `out`.
+
+    Args:
+        out: The folder for all of them; a demo that was interrupted there goes on.
+        device: The device, by default a GPU if there is one.
+        on_progress: Called with the row, its finished units and all its units.
+    """
+    for row in ROWS:
+        evaluation = evaluate(
+            MODEL,
+            row.data,
+            row.attack,
+            out=out / row.folder,
+            batch_size=500,
+            device=device,
+            on_progress=lambda done, total, row=row: on_progress(row, done, total),  # type: ignore[misc]
+        )
+        yield row, evaluation.records
+
+
+def demo_table(results: list[tuple[Row, Records]]) -> Table:
+    """Makes the table: our rows, the paper's beneath each quantised one."""
+    table = Table(
+        title="DDN on MNIST: this package's network and the paper's (table 1)",
+        caption="Median: failures at the gray image. Means depend on the network: ours is trained "
+        "as the paper's was, but is not the same one. Paper: GTX 1080 Ti, quantised to 256 levels.",
+    )
+    table.add_column("attack")
+    for name in ("images", "success %", "mean L2", "median L2", "gradients", "seconds"):
+        table.add_column(name, justify="right")
+    for row, records in results:
+        [summary] = summarize(records)
+        table.add_row(Text(row.attack), *_cells(summary))
+        if row.levels is not None:
+            paper = TABLE_1_MNIST_DDN[row.steps]
+            table.add_row(
+                "  the paper's",
+                "1,000",
+                f"{paper.success:.1f}",
+                f"{paper.mean:.4f}",
+                f"{paper.median:.4f}",
+                f"{paper.gradients:,}",
+                f"{paper.seconds:.1f}",
+                style="dim",
+            )
+    return table
+
+
+def _cells(summary: Summary) -> tuple[str, ...]:
+    gradients, _, seconds = costs(summary)
+    return (
+        f"{summary.samples:,}",
+        f"{100 * summary.success.value:.1f}",
+        f"{summary.mean.value:.4f}",
+        f"{summary.median_gray.value:.4f}",
+        gradients,
+        seconds,
+    )

@@ -1,0 +1,5 @@
+"""Reports: records to tables."""
+
+from minnorm.report.tables import costs, results_table, with_interval
+
+__all__ = ["costs", "results_table", "with_interval"]

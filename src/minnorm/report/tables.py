@@ -1,0 +1,72 @@
+"""Tables of results, for the terminal."""
+
+import math
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from minnorm.evaluation import (
+    Records,
+    Summary,
+    accuracy_at,
+    clean_accuracy,
+    of_attack,
+    summarize,
+    worst_case,
+)
+from minnorm.geometry import Norm
+
+
+def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[float] = ()) -> Table:
+    """Makes a table with a row for each attack, and one for the worst case over several.
+
+    Args:
+        records: The records of an evaluation.
+        norm: The norm of the distances.
+        epsilons: Radii at which to give the accuracy, a column each.
+    """
+    clean = clean_accuracy(records)
+    count = len(records.column("index").unique())
+    table = Table(
+        title=f"{count:,} samples, clean accuracy {100 * clean.value:.2f} %",
+        caption="In brackets: 95 % confidence intervals. Median: failures at infinity. "
+        "Gradients and forwards: mean of a sample.",
+    )
+    table.add_column("attack", overflow="fold")
+    for name in (
+        "success %",
+        f"mean {norm}",
+        f"median {norm}",
+        *(f"acc. at {epsilon:g} %" for epsilon in epsilons),
+        "gradients",
+        "forwards",
+        "seconds",
+    ):
+        table.add_column(name, justify="right")
+    for summary in summarize(records, norm):
+        several = summary.attack not in records.column("attack").unique().to_pylist()
+        part = worst_case(records, norm) if several else of_attack(records, summary.attack)
+        table.add_row(
+            Text(summary.attack),
+            with_interval(summary.success, 100, 1),
+            with_interval(summary.mean, 1, 4),
+            with_interval(summary.median, 1, 4),
+            *(with_interval(accuracy_at(part, epsilon, norm), 100, 1) for epsilon in epsilons),
+            *costs(summary),
+        )
+    return table
+
+
+def with_interval(estimate: tuple[float, float, float], scale: float, digits: int) -> str:
+    """Writes an estimate, and its interval on a line of its own."""
+    value, low, high = (scale * number for number in estimate)
+    if math.isnan(value):
+        return "-"
+    short = max(digits - 2, 1)
+    return f"{value:.{digits}f}\n[{low:.{short}f}, {high:.{short}f}]"
+
+
+def costs(summary: Summary) -> tuple[str, str, str]:
+    """Writes what an attack spent: gradients and forward passes a sample, seconds in all."""
+    return f"{summary.backwards:,.0f}", f"{summary.forwards:,.0f}", f"{summary.seconds:.1f}"
