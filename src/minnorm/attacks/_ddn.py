@@ -13,7 +13,7 @@ from minnorm import geometry, schedules
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Incumbent, Model
 from minnorm.attacks.gradients import (
-    logits_and_gradients,
+    differentiable,
     noise_of_sample,
     ordinary,
     own_autograd_mode,
@@ -95,11 +95,10 @@ def ddn(
 
         rates = schedules.cosine(step_size * unit, 0.01 * step_size * unit, steps)
         for step, rate in enumerate(rates):
-            logits, gradients = logits_and_gradients(
-                model, points, lambda logits: cross_entropy_direction(logits, labels)
-            )  # line 4
+            logits, pull_back = differentiable(model, points)
             if step == 0:
                 checks.check_logits(logits, labels)
+            gradients = pull_back(cross_entropy_direction(logits, labels))  # line 4
             adversarial = is_adversarial(logits, labels, targeted)
             incumbent.offer(points, adversarial)
             directions = geometry.unit(gradients, fallback=noise_of_sample(origins, generator))

@@ -61,7 +61,7 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
         )
 
 
-def check_count(name: str, value: int, least: int = 1) -> None:
+def check_count(name: str, value: object, least: int = 1) -> None:
     """Checks a whole number.
 
     Raises:
@@ -71,7 +71,7 @@ def check_count(name: str, value: int, least: int = 1) -> None:
         raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}.")
 
 
-def check_number(name: str, value: float, low: float, high: float = math.inf) -> None:
+def check_number(name: str, value: object, low: float, high: float = math.inf) -> None:
     """Checks a number.
 
     Raises:
@@ -82,7 +82,7 @@ def check_number(name: str, value: float, low: float, high: float = math.inf) ->
         raise ValueError(f"{name}={value!r}: expected a number above {low:g}{limit}.")
 
 
-def check_levels(levels: int | None, bounds: Bounds) -> None:
+def check_levels(levels: object, bounds: Bounds) -> None:
     """Checks the number of grey levels to which an attack rounds, `None` for no rounding.
 
     Raises:

@@ -1,7 +1,7 @@
 """The contract of every attack: what goes in, what comes out, and the holder of the best so far."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -10,6 +10,7 @@ from torch import Tensor
 from minnorm.geometry import Bounds, Norm, distances, per_sample
 
 
+@runtime_checkable
 class Model(Protocol):
     """A classifier: any callable that maps inputs `[b *d]` to logits `[b c]`, c at least 2.
 
@@ -41,6 +42,7 @@ class AttackResult:
     success: Bool[Tensor, "b"]
 
 
+@runtime_checkable
 class Attack(Protocol):
     """A function that looks for adversarials; its other arguments are its hyper-parameters.
 

@@ -25,33 +25,36 @@ def ordinary(values: Tensor) -> Tensor:
     return values.clone() if values.is_inference() else values.detach()
 
 
-def logits_and_gradients(
-    model: Model, points: Tensor, direction: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Evaluates the model at `points`, and pulls a direction in logit space back to the inputs.
+def differentiable(
+    model: Model, points: Tensor
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Evaluates the model at `points`: one forward pass, ready for one backward pass.
 
-    One forward and one backward pass. Neither parameters nor their `.grad` are touched.
+    Neither parameters nor their `.grad` are touched.
 
     Args:
         model: The classifier.
         points: Where to evaluate it, `[b *d]`.
-        direction: Gives, for logits `[b c]`, the gradient of some loss with respect to them;
-            a function of each row alone, so that samples stay independent.
 
     Returns:
-        The logits `[b c]`, and the gradients `[b *d]` of that loss with respect to the points. A
-        model whose output does not depend on its input gives zeros.
+        The logits `[b c]`, and a function that pulls a direction in logit space back to the
+        inputs: given the gradient of some loss with respect to the logits, it gives that with
+        respect to the points, `[b *d]`. It can be called once. A model whose output does not
+        depend on its input gives zeros.
     """
     with torch.enable_grad():
         variables = points.detach().requires_grad_()
         logits = model(variables)
-    if not logits.requires_grad:
-        return logits, torch.zeros_like(points)
-    cotangents = direction(logits.detach())
-    (gradients,) = torch.autograd.grad(
-        logits, variables, cotangents, allow_unused=True, materialize_grads=True
-    )
-    return logits.detach(), gradients
+
+    def pull_back(cotangents: Tensor) -> Tensor:
+        if not logits.requires_grad:
+            return torch.zeros_like(points)
+        (gradients,) = torch.autograd.grad(
+            logits, variables, cotangents, allow_unused=True, materialize_grads=True
+        )
+        return gradients
+
+    return logits.detach(), pull_back
 
 
 def own_generator(generator: Generator | None, device: torch.device) -> Generator:
