@@ -25,9 +25,7 @@ def ordinary(values: Tensor) -> Tensor:
     return values.clone() if values.is_inference() else values.detach()
 
 
-def differentiable(
-    model: Model, points: Tensor
-) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Evaluates the model at `points`: one forward pass, ready for one backward pass.
 
     Neither parameters nor their `.grad` are touched.

@@ -1,0 +1,90 @@
+"""The cost of DDN over its floor: the same number of bare forward and backward passes.
+
+    python benchmarks/floor.py [--runs 7] [--json FILE]
+
+In one process, in turn: DDN, and as many gradients of the model's summed logits with respect to the
+same inputs. Prints the medians and their ratio; a ratio of 1 means that the attack itself is free.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minnorm import ddn, load_data, load_model, runtime
+from minnorm.attacks import Model
+
+SIZES = {1000: 20, 32: 200}
+"""Steps for each batch size: some seconds a run."""
+
+
+def bare_passes(model: Model, inputs: Tensor, steps: int) -> None:
+    """Computes the gradient of the summed logits with respect to the inputs, `steps` times."""
+    for _ in range(steps):
+        variables = inputs.detach().requires_grad_()
+        torch.autograd.grad(model(variables).sum(), variables)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Gives the time that a call takes."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def measure(model: Model, batch: int, steps: int, runs: int) -> dict[str, float]:
+    """Times both in turn, after one uncounted run of each, and gives medians and the ratio."""
+    inputs, labels = load_data(f"mnist-sample[:{batch}]").batch(range(batch))
+    bare, attack = [], []
+    for run in range(runs + 1):
+        floor = seconds(lambda: bare_passes(model, inputs, steps))
+        cost = seconds(lambda: ddn(model, inputs, labels, steps=steps))
+        if run > 0:
+            bare.append(floor)
+            attack.append(cost)
+    ratios = [cost / floor for cost, floor in zip(attack, bare, strict=True)]
+    return {
+        "batch": batch,
+        "steps": steps,
+        "runs": runs,
+        "bare_seconds": statistics.median(bare),
+        "ddn_seconds": statistics.median(attack),
+        "ratio": statistics.median(ratios),
+        "least_ratio": min(ratios),
+        "largest_ratio": max(ratios),
+    }
+
+
+def main() -> None:
+    """Measures, prints, and writes the result with what it was measured on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    model = load_model("zoo:mnist-cnn")
+    rows = [measure(model, batch, steps, options.runs) for batch, steps in SIZES.items()]
+    print("| batch | steps | bare passes, s | ddn, s | ratio | least to largest |")
+    print("|---|---|---|---|---|---|")
+    for row in rows:
+        print(
+            f"| {row['batch']} | {row['steps']} | {row['bare_seconds']:.3f} | "
+            f"{row['ddn_seconds']:.3f} | {row['ratio']:.3f} | "
+            f"{row['least_ratio']:.3f} to {row['largest_ratio']:.3f} |"
+        )
+    if options.json is not None:
+        result = {
+            "measured": rows,
+            "hardware": runtime.hardware(torch.device("cpu")),
+            "versions": runtime.versions(),
+            "revision": runtime.revision(),
+        }
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

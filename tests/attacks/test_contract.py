@@ -1,0 +1,380 @@
+"""The contract, for every registered attack: an attack gets these tests by being registered."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attacks.networks import Curved, Linear, problem
+from minnorm.attacks import ATTACKS, AttackResult
+from minnorm.geometry import distances, rows
+from reference.linear import optimal_distance
+
+SHAPES = [(), (3,), (1, 4, 4), (2, 3, 2, 2)]
+pytestmark = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+Attack = Callable[..., AttackResult]
+
+
+def takes(attack: Attack, parameter: str) -> bool:
+    return parameter in inspect.signature(attack).parameters
+
+
+def check_agreement(
+    result: AttackResult, model: nn.Module, inputs: Tensor, labels: Tensor, *, targeted: bool
+) -> None:
+    with torch.no_grad():
+        predicted = model(result.adversarials).argmax(1)
+    hit = predicted == labels if targeted else predicted != labels
+    assert torch.equal(result.success, hit)
+    measured = distances(result.adversarials, inputs)
+    assert torch.allclose(result.distances[hit], measured[hit], rtol=1e-6)
+    assert result.distances[~hit].isinf().all()
+    assert torch.equal(result.adversarials[~hit], inputs[~hit])
+    assert result.adversarials.min() >= 0
+    assert result.adversarials.max() <= 1
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("batch", [1, 7])
+def test_result_agrees_with_the_model(
+    attack: Attack, batch: int, shape: tuple[int, ...], dtype: torch.dtype, targeted: bool
+) -> None:
+    model, inputs, labels = problem(shape, batch=batch, dtype=dtype)
+    wanted = (labels + 1) % 5 if targeted else labels
+    result = attack(model, inputs, wanted, targeted=targeted)
+    assert result.adversarials.dtype == dtype
+    assert result.adversarials.shape == inputs.shape
+    check_agreement(result, model, inputs, wanted, targeted=targeted)
+    # One pixel alone need not reach another class.
+    assert shape == () or result.success.float().mean() > 0.5
+
+
+@pytest.mark.parametrize("classes", [2, 3, 100])
+def test_any_number_of_classes(attack: Attack, classes: int) -> None:
+    model, inputs, labels = problem((20,), classes=classes)
+    result = attack(model, inputs, labels)
+    assert result.success.all()
+    check_agreement(result, model, inputs, labels, targeted=False)
+
+
+def test_empty_batch(attack: Attack) -> None:
+    model, inputs, labels = problem((3,))
+    result = attack(model, inputs[:0], labels[:0])
+    assert result.adversarials.shape == (0, 3)
+    assert result.success.shape == result.distances.shape == (0,)
+
+
+def test_one_step_works_and_its_point_counts(attack: Attack) -> None:
+    model, inputs, labels = problem((20,), network=Linear, classes=2)
+    result = attack(model, inputs, labels, **one_step(attack))
+    check_agreement(result, model, inputs, labels, targeted=False)
+    assert result.success.any()
+
+
+def one_step(attack: Attack) -> dict[str, Any]:
+    """One step; where a radius is given for it, one that reaches every boundary."""
+    return {"steps": 1, **({"initial_norm": 3.0} if takes(attack, "initial_norm") else {})}
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_order_and_batch_do_not_matter(attack: Attack, targeted: bool) -> None:
+    # In float64, so that the rounding of other batch shapes stays far below the tolerance.
+    model, inputs, labels = problem((1, 4, 4), batch=9, dtype=torch.float64)
+    labels = (labels + 1) % 5 if targeted else labels
+    whole = attack(model, inputs, labels, targeted=targeted)
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(3))
+    permuted = attack(model, inputs[order], labels[order], targeted=targeted)
+    assert torch.allclose(permuted.adversarials, whole.adversarials[order], atol=1e-6)
+    for part in (slice(0, 1), slice(1, 4), slice(4, 9)):
+        split = attack(model, inputs[part], labels[part], targeted=targeted)
+        assert torch.allclose(split.adversarials, whole.adversarials[part], atol=1e-6)
+        assert torch.equal(split.success, whole.success[part])
+
+
+def test_order_does_not_matter_without_gradients(attack: Attack) -> None:
+    model = Flat().double()
+    inputs = torch.rand(6, 3, generator=torch.Generator().manual_seed(0)).double() / 3
+    labels = torch.zeros(6, dtype=torch.int64)
+    whole = attack(model, inputs, labels)
+    single = [attack(model, inputs[i : i + 1], labels[:1]) for i in range(6)]
+    assert torch.equal(torch.cat([one.adversarials for one in single]), whole.adversarials)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_changes_nothing(attack: Attack, training: bool) -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    model.train(training)
+    inputs.requires_grad_()
+    state = copy.deepcopy(model.state_dict())
+    before = inputs.detach().clone(), labels.clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    state_of_rng = torch.random.get_rng_state()
+    result = attack(model, inputs, labels)
+    assert torch.equal(torch.random.get_rng_state(), state_of_rng)
+    assert torch.equal(inputs.detach(), before[0])
+    assert torch.equal(labels, before[1])
+    assert inputs.grad is None
+    assert inputs.requires_grad
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    for parameter in model.parameters():
+        assert parameter.requires_grad
+        assert parameter.grad is not None
+        assert parameter.grad.eq(1).all()
+    assert all(module.training is training for module in model.modules())
+    assert not result.adversarials.requires_grad
+    assert result.adversarials.data_ptr() != inputs.data_ptr()
+
+
+def test_works_in_any_autograd_mode(attack: Attack) -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    expected = attack(model, inputs, labels).adversarials
+    with torch.no_grad():
+        assert torch.equal(attack(model, inputs, labels).adversarials, expected)
+    with torch.inference_mode():
+        given = inputs.clone(), labels.clone()
+        assert torch.equal(attack(model, *given).adversarials, expected)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    assert torch.equal(attack(model, inputs, labels).adversarials, expected)
+
+
+def test_same_seed_same_result(attack: Attack) -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    first, second = (
+        attack(model, inputs, labels, generator=torch.Generator().manual_seed(5)) for _ in range(2)
+    )
+    assert torch.equal(first.adversarials, second.adversarials)
+    torch.manual_seed(123)
+    default = attack(model, inputs, labels)
+    torch.manual_seed(456)
+    assert torch.equal(default.adversarials, attack(model, inputs, labels).adversarials)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_what_is_already_adversarial_stays_as_it_is(attack: Attack, targeted: bool) -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    given = labels if targeted else (labels + 1) % 5
+    result = attack(model, inputs, given, targeted=targeted)
+    assert result.success.all()
+    assert result.distances.eq(0).all()
+    assert torch.equal(result.adversarials, inputs)
+
+
+class Constant(nn.Module):
+    """Says the same of everything, with gradients that are zero or that there are none of."""
+
+    def __init__(self, *, connected: bool) -> None:
+        super().__init__()
+        self.connected = connected
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits = torch.tensor([2.0, 1.0, 0.0]).expand(len(inputs), 3)
+        return logits + 0 * rows(inputs).sum(1, keepdim=True) if self.connected else logits
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_the_impossible_fails_with_the_original(attack: Attack, connected: bool) -> None:
+    inputs = torch.rand(4, 3)
+    result = attack(Constant(connected=connected), inputs, torch.zeros(4, dtype=torch.int64))
+    assert not result.success.any()
+    assert result.distances.isinf().all()
+    assert torch.equal(result.adversarials, inputs)
+
+
+class Flat(nn.Module):
+    """Class 0, with zero gradients, up to a sum of 2; beyond it class 1."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        total = rows(inputs).sum(1)
+        beyond = torch.relu(total - 2)
+        return torch.stack([torch.full_like(total, 1e-3), beyond], dim=1)
+
+
+def test_gets_away_from_zero_gradients(attack: Attack) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = 0.6 + torch.rand(50, 3, generator=generator) * 0.06
+    result = attack(Flat(), inputs, torch.zeros(50, dtype=torch.int64))
+    assert result.success.all()
+
+
+class PoisonedBackward(torch.autograd.Function):
+    """The identity; its gradient is NaN for the samples that are marked."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, poisoned: Tensor) -> Tensor:
+        ctx.save_for_backward(poisoned)
+        return inputs.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (poisoned,) = ctx.saved_tensors
+        return gradients[0].masked_fill(poisoned.unsqueeze(1), torch.nan), None
+
+
+class Poisoned(nn.Module):
+    """Gives NaN gradients on its first three evaluations, for the first two samples."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.calls = 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.calls += 1
+        poisoned = (torch.arange(len(inputs)) < 2) & (self.calls <= 3)
+        logits: Tensor = self.model(PoisonedBackward.apply(inputs, poisoned))
+        return logits
+
+
+def test_survives_nan_gradients(attack: Attack) -> None:
+    model, inputs, labels = problem((20,))
+    healthy = attack(model, inputs, labels)
+    result = attack(Poisoned(model), inputs, labels)
+    assert torch.equal(result.adversarials[2:], healthy.adversarials[2:])
+    assert result.success.all()
+    assert (result.distances[:2] < 2 * healthy.distances[:2]).all()
+
+
+class NotANumber(nn.Module):
+    """Class 0 inside half of the box, NaN beyond."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        total = rows(inputs).mean(1)
+        logits = torch.stack([torch.ones_like(total), total], dim=1)
+        return torch.where((total > 0.5).unsqueeze(1), torch.nan, logits)
+
+
+def test_nan_logits_are_no_success(attack: Attack) -> None:
+    inputs = torch.full((3, 4), 0.4)
+    result = attack(NotANumber(), inputs, torch.zeros(3, dtype=torch.int64))
+    assert not result.success.any()
+    assert result.adversarials.isfinite().all()
+
+
+def test_saturated_logits_do_not_hide_the_boundary(attack: Attack) -> None:
+    model, inputs, labels = problem((20,), network=Linear)
+    plain = attack(model, inputs, labels)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e4)
+    saturated = attack(model, inputs, labels)
+    assert saturated.success.all()
+    assert (saturated.distances < 1.05 * plain.distances).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 255.0), (-3.0, -2.5)])
+def test_bounds_only_scale_the_problem(attack: Attack, low: float, high: float) -> None:
+    model, inputs, labels = problem((1, 4, 4), dtype=torch.float64)
+    width = high - low
+
+    def scaled_model(scaled: Tensor) -> Tensor:
+        logits: Tensor = model((scaled - low) / width)
+        return logits
+
+    plain = attack(model, inputs, labels)
+    scaled = attack(scaled_model, low + width * inputs, labels, bounds=(low, high))
+    assert scaled.adversarials.min() >= low
+    assert scaled.adversarials.max() <= high
+    assert torch.allclose(scaled.distances, width * plain.distances, rtol=1e-6)
+
+
+def test_infinite_bounds(attack: Attack) -> None:
+    model, inputs, _ = problem((20,), network=Linear)
+    infinite = (-torch.inf, torch.inf)
+    result = attack(model, 10 * inputs - 5, model(10 * inputs - 5).argmax(1), bounds=infinite)
+    assert result.success.all()
+    assert result.adversarials.isfinite().all()
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_never_closer_than_the_optimum_of_a_linear_model(
+    attack: Attack, classes: int, targeted: bool
+) -> None:
+    model, inputs, labels = problem(
+        (1, 4, 4), batch=20, classes=classes, dtype=torch.float64, network=Linear
+    )
+    labels = (labels + 1) % classes if targeted else labels
+    result = attack(model, inputs, labels, targeted=targeted)
+    for index in range(20):
+        optimum = optimal_distance(
+            model.weight.detach(),
+            model.bias.detach(),
+            inputs[index].flatten(),
+            int(labels[index]),
+            targeted=targeted,
+            low=0.0,
+            high=1.0,
+        )
+        assert float(result.distances[index]) >= optimum * (1 - 1e-9)
+
+
+class Synchronisations(TorchDispatchMode):
+    """Counts the operations that make the host wait for the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        waits = ("_local_scalar_dense", "nonzero", "masked_select", "equal.default", "item")
+        self.count += any(name in str(func) for name in waits)
+        return func(*args, **(kwargs or {}))
+
+
+def test_more_steps_do_not_wait_for_the_device_more_often(attack: Attack) -> None:
+    if not takes(attack, "steps"):
+        pytest.skip("takes no number of steps")
+    model, inputs, labels = problem((1, 4, 4))
+    counts = []
+    for steps in (3, 30):
+        with Synchronisations() as seen:
+            attack(model, inputs, labels, steps=steps)
+        counts.append(seen.count)
+    assert counts[0] == counts[1]
+
+
+def test_starts_are_used_and_kept_when_they_are_best(attack: Attack) -> None:
+    if not takes(attack, "starts"):
+        pytest.skip("takes no starts")
+    model, inputs, labels = problem((20,), network=Curved)
+    first = attack(model, inputs, labels, steps=300)
+    warm = attack(model, inputs, labels, steps=1, starts=first.adversarials)
+    assert (warm.distances <= first.distances).all()
+    wrong = (labels + 1) % 5
+    again = attack(model, inputs, wrong, steps=2, starts=first.adversarials)
+    assert again.distances.eq(0).all()
+
+
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("expected int64", {"labels": torch.zeros(8)}),
+    ("expected int64", {"labels": torch.zeros(3, dtype=torch.int64)}),
+    ("labels go from 9 to 9", {"labels": torch.full((8,), 9)}),
+    ("outside the bounds", {"inputs": torch.full((8, 20), 1.5)}),
+    ("NaN", {"inputs": torch.full((8, 20), torch.nan)}),
+    ("floating", {"inputs": torch.zeros(8, 20, dtype=torch.int64)}),
+    ("low < high", {"bounds": (1.0, 0.0)}),
+]
+
+
+@pytest.mark.parametrize(("message", "change"), BAD, ids=[message for message, _ in BAD])
+def test_bad_input_is_refused(attack: Attack, message: str, change: dict[str, Any]) -> None:
+    model, inputs, labels = problem((20,))
+    given = {"inputs": inputs, "labels": labels, "bounds": (0.0, 1.0), **change}
+    with pytest.raises(ValueError, match=message):
+        # What users call does not check annotations, as the tests otherwise do.
+        inspect.unwrap(attack)(model, given["inputs"], given["labels"], bounds=given["bounds"])
+
+
+def test_a_model_that_gives_no_logits_is_refused(attack: Attack) -> None:
+    model, inputs, labels = problem((20,))
+    with pytest.raises(ValueError, match="expected logits"):
+        inspect.unwrap(attack)(lambda given: model(given)[:, :1], inputs, labels * 0)

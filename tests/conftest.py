@@ -1,0 +1,15 @@
+"""Set up for all tests: one thread each, and shapes and dtypes checked as annotated."""
+
+import os
+
+# The tensors of the tests are tiny: more threads would only get into each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from jaxtyping import install_import_hook  # noqa: E402 - after the number of threads is set
+
+# Before anything imports the package. Training is left out: it names Lightning Fabric's types
+# without importing that optional library.
+install_import_hook(
+    ["minnorm.geometry", "minnorm.losses", "minnorm.attacks", "minnorm.evaluation"],
+    "runtime_types.typechecker",
+)

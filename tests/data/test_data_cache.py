@@ -1,0 +1,179 @@
+"""The cache: data sets appear in it whole or not at all, and damage is found."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minnorm.data import cache_folder, load_data
+from minnorm.data.cache import appearing_folder, store
+
+IMAGES = np.arange(5 * 4, dtype=np.uint8).reshape(5, 1, 2, 2)
+LABELS = np.arange(5, dtype=np.int64)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Gives the folder of an empty cache, which the package uses."""
+    monkeypatch.setenv("MINNORM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def stored() -> Path:
+    """Gives the folder of `mnist` in the cache, with some content of the tests."""
+    splits = {"train": (IMAGES, LABELS), "test": (IMAGES[::-1], LABELS[::-1])}
+    return store("mnist", "the tests", ("zero", "one"), splits)
+
+
+def test_the_cache_is_where_the_environment_says(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cache_folder() == cache
+    monkeypatch.setenv("MINNORM_CACHE", "")
+    assert "minnorm" in cache_folder().parts
+
+
+def test_what_is_stored_is_opened(stored: Path) -> None:
+    assert sorted(file.name for file in stored.iterdir()) == [
+        "card.json",
+        "test-images.npy",
+        "test-labels.npy",
+        "train-images.npy",
+        "train-labels.npy",
+    ]
+    train, test = load_data("mnist/train"), load_data("mnist/test[:2]")
+    assert (train.name, train.classes, len(train)) == ("mnist/train", ("zero", "one"), 5)
+    inputs, labels = test.batch([0, 1])
+    assert torch.equal(inputs, torch.from_numpy(IMAGES[:2:-1].copy()) / 255)
+    assert labels.tolist() == [4, 3]
+
+
+def test_the_test_set_is_what_the_bare_name_means(stored: Path) -> None:
+    assert stored.exists()
+    assert load_data("mnist").fingerprint == load_data("mnist/test").fingerprint
+    assert load_data("mnist").fingerprint != load_data("mnist/train").fingerprint
+
+
+def test_a_split_that_is_not_there_is_refused(stored: Path) -> None:
+    assert stored.exists()
+    with pytest.raises(ValueError, match=r"mnist has no split 'valid'. There is: test, train\."):
+        load_data("mnist/valid")
+
+
+def test_what_is_not_in_the_cache_is_refused_with_the_command_that_fetches_it() -> None:
+    with pytest.raises(ValueError, match=r"not in the cache .* with: minnorm data fetch mnist$"):
+        load_data("mnist")
+
+
+AGAIN = r"Fetch it again with: minnorm data fetch mnist --force"
+
+
+@pytest.mark.parametrize("file", ["test-images.npy", "test-labels.npy"])
+def test_a_flipped_bit_is_found(stored: Path, file: str) -> None:
+    content = bytearray((stored / file).read_bytes())
+    content[-3] ^= 1
+    (stored / file).write_bytes(content)
+    with pytest.raises(ValueError, match=f"differs from its checksums. {AGAIN}"):
+        load_data("mnist")
+    assert len(load_data("mnist/train")) == 5
+
+
+@pytest.mark.parametrize("file", ["card.json", "test-images.npy", "test-labels.npy"])
+@pytest.mark.parametrize("length", [0, 3, 100, -1])
+def test_a_truncated_file_is_found(stored: Path, file: str, length: int) -> None:
+    content = (stored / file).read_bytes()
+    if file == "card.json" and length == -1:
+        length = -2  # the last character is a line break
+    (stored / file).write_bytes(content[:length])
+    with pytest.raises(ValueError, match=AGAIN):
+        load_data("mnist")
+
+
+@pytest.mark.parametrize("file", ["test-images.npy", "test-labels.npy"])
+def test_a_missing_file_is_found(stored: Path, file: str) -> None:
+    (stored / file).unlink()
+    with pytest.raises(ValueError, match=f"cannot be read .* {AGAIN}"):
+        load_data("mnist")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"splits": {"test": {}}}'])
+def test_a_card_of_another_form_is_found(stored: Path, content: str) -> None:
+    (stored / "card.json").write_text(content)
+    with pytest.raises(ValueError, match=AGAIN):
+        load_data("mnist")
+
+
+def test_the_card_says_where_the_data_came_from(stored: Path) -> None:
+    card = json.loads((stored / "card.json").read_text())
+    assert (card["name"], card["source"]) == ("mnist", "the tests")
+    assert card["splits"].keys() == {"train", "test"}
+
+
+def test_storing_again_replaces_all(stored: Path) -> None:
+    store("mnist", "elsewhere", (), {"test": (IMAGES[:1], LABELS[:1])})
+    assert not (stored / "train-images.npy").exists()
+    assert len(load_data("mnist")) == 1
+
+
+def _content(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text() if path.is_file() else ""
+        for path in folder.rglob("*")
+    }
+
+
+def test_a_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "target"
+    with appearing_folder(target) as folder:
+        (folder / "file").write_text("new")
+        assert not target.exists()
+    assert _content(target.parent) == {"target": "", "target/file": "new"}
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
+def test_an_interrupted_block_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), appearing_folder(tmp_path / "here" / "target") as folder:
+        (folder / "file").write_text("half")
+        raise error
+    assert _content(tmp_path / "here") == {}
+
+
+def test_an_interrupted_block_keeps_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "here" / "target"
+    target.mkdir(parents=True)
+    (target / "file").write_text("old")
+    with pytest.raises(KeyboardInterrupt), appearing_folder(target) as folder:
+        (folder / "file").write_text("half")
+        raise KeyboardInterrupt
+    assert _content(tmp_path / "here") == {"target": "", "target/file": "old"}
+
+
+def test_a_finished_block_replaces_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "here" / "target"
+    target.mkdir(parents=True)
+    (target / "old").write_text("old")
+    with appearing_folder(target) as folder:
+        (folder / "new").write_text("new")
+    assert _content(tmp_path / "here") == {"target": "", "target/new": "new"}
+
+
+def test_a_replacement_that_fails_keeps_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "here" / "target"
+    target.mkdir(parents=True)
+    (target / "file").write_text("old")
+    rename = Path.rename
+
+    def fail_on_the_new_folder(self: Path, aim: Path) -> Path:
+        if self.name == "made":
+            raise KeyboardInterrupt
+        return rename(self, aim)
+
+    monkeypatch.setattr(Path, "rename", fail_on_the_new_folder)
+    with pytest.raises(KeyboardInterrupt), appearing_folder(target) as folder:
+        (folder / "file").write_text("new")
+    assert _content(tmp_path / "here") == {"target": "", "target/file": "old"}

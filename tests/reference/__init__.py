@@ -1,0 +1,1 @@
+"""Naive transcriptions of the papers: one sample at a time, slow and obvious."""

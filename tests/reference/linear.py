@@ -1,0 +1,51 @@
+"""The closest adversarials of a linear classifier inside a box, in closed form."""
+
+import torch
+from torch import Tensor
+
+
+def distance_to_halfspace(x: Tensor, w: Tensor, b: float, low: float, high: float) -> float:
+    """Gives the least L2 norm of d with w.(x + d) + b <= 0 and low <= x + d <= high.
+
+    The optimum is clip(x - t w) for the least t >= 0 that satisfies the constraint (KKT), which
+    bisection on t finds. Infinite when no point of the box satisfies it.
+    """
+    farthest = torch.where(w > 0, torch.tensor(low).to(x), torch.tensor(high).to(x))
+    if float(w @ farthest + b) > 0:
+        return float("inf")
+
+    def moved(t: float) -> Tensor:
+        return (x - t * w).clamp(low, high)
+
+    least, most = 0.0, 1.0
+    while float(w @ moved(most) + b) > 0:
+        most *= 2
+    for _ in range(200):
+        middle = (least + most) / 2
+        least, most = (middle, most) if float(w @ moved(middle) + b) > 0 else (least, middle)
+    return float((moved(most) - x).norm())
+
+
+def optimal_distance(
+    weight: Tensor, bias: Tensor, x: Tensor, y: int, *, targeted: bool, low: float, high: float
+) -> float:
+    """Gives the distance from x to the nearest point of another class, or of class y if targeted.
+
+    For a targeted attack on more than two classes this is a lower bound: the wanted class has to
+    win against each other class, and the bound is the farthest of these constraints alone.
+    """
+    distances = [
+        distance_to_halfspace(
+            x,
+            *(
+                (weight[j] - weight[y], float(bias[j] - bias[y]))
+                if targeted
+                else (weight[y] - weight[j], float(bias[y] - bias[j]))
+            ),
+            low,
+            high,
+        )
+        for j in range(len(bias))
+        if j != y
+    ]
+    return max(distances) if targeted else min(distances)
