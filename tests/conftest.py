@@ -5,7 +5,7 @@ import os
 # The tensors of the tests are tiny: more threads would only get into each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from jaxtyping import install_import_hook  # noqa: E402 - after the number of threads is set
+from jaxtyping import install_import_hook
 
 # Before anything imports the package. Training is left out: it names Lightning Fabric's types
 # without importing that optional library.

@@ -317,11 +317,11 @@ def test_never_closer_than_the_optimum_of_a_linear_model(
         assert float(result.distances[index]) >= optimum * (1 - 1e-9)
 
 
-class Synchronisations(TorchDispatchMode):
+class Synchronisations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations that make the host wait for the device."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -122,7 +122,8 @@ def test_gradients_of_any_length_give_the_same_result() -> None:
     model, inputs, labels = problem((20,), dtype=torch.float32, network=Linear, classes=2)
 
     def faint(points: Tensor) -> Tensor:
-        return 1e-30 * model(points)
+        logits: Tensor = model(points)
+        return 1e-30 * logits
 
     plain, small = ddn(model, inputs, labels), ddn(faint, inputs, labels)
     assert small.success.all()
