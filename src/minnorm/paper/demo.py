@@ -77,8 +77,7 @@ def demo_table(results: list[tuple[Row, Records]]) -> Table:
     for name in ("images", "success %", "mean L2", "median L2", "gradients", "seconds"):
         table.add_column(name, justify="right")
     for row, records in results:
-        [summary] = summarize(records)
-        table.add_row(Text(row.attack), *_cells(summary))
+        table.add_row(Text(row.attack), *_cells(summarize(records, row.attack)))
         if row.levels is not None:
             paper = TABLE_1_MNIST_DDN[row.steps]
             table.add_row(

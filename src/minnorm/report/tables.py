@@ -10,16 +10,15 @@ from minnorm.evaluation import (
     Records,
     Summary,
     accuracy_at,
+    breakdown,
     clean_accuracy,
-    of_attack,
     summarize,
-    worst_case,
 )
 from minnorm.geometry import Norm
 
 
 def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[float] = ()) -> Table:
-    """Makes a table with a row for each attack, and one for the worst case over several.
+    """Makes a table of results, with the rows of `minnorm.evaluation.breakdown`.
 
     Args:
         records: The records of an evaluation.
@@ -44,9 +43,8 @@ def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[flo
         "seconds",
     ):
         table.add_column(name, justify="right")
-    for summary in summarize(records, norm):
-        several = summary.attack not in records.column("attack").unique().to_pylist()
-        part = worst_case(records, norm) if several else of_attack(records, summary.attack)
+    for name, part in breakdown(records, norm).items():
+        summary = summarize(part, name, norm)
         table.add_row(
             Text(summary.attack),
             with_interval(summary.success, 100, 1),

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,8 +67,7 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
     module, wrapped = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
     state = {"module": module, "optimizer": wrapped, "schedule": schedule, "epoch": 0, "best": 0.0}
     weights = out / f"{recipe.name}.safetensors"
-    if (out / "last.ckpt").exists():
-        fabric.load(out / "last.ckpt", state, weights_only=True)
+    _restore(fabric, out / "last.ckpt", state)
     for epoch in range(state["epoch"], recipe.epochs):
         started = time.perf_counter()
         # Each epoch's randomness follows from its number: one that is repeated is the same again.
@@ -175,6 +175,18 @@ def _epoch(
         )
     reduced: Any = fabric.all_reduce(mean, reduce_op="mean")
     return float(reduced)
+
+
+def _restore(fabric: "Fabric", checkpoint: Path, state: dict[str, Any]) -> None:
+    if not checkpoint.exists():
+        return
+    try:
+        fabric.load(checkpoint, state, weights_only=True)
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"the checkpoint {checkpoint} is damaged ({' '.join(str(error).split())[:200]}). "
+            "Delete the folder of the run to begin again."
+        ) from error
 
 
 def _save(fabric: "Fabric", out: Path, state: dict[str, Any], measured: dict[str, float]) -> None:
