@@ -5,7 +5,12 @@ import os
 # The tensors of the tests are tiny: more threads would only get into each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# On a busy machine one example may take long.
+settings.register_profile("minnorm", deadline=None)
+settings.load_profile("minnorm")
 
 # Before anything imports the package. Training is left out: it names Lightning Fabric's types
 # without importing that optional library.

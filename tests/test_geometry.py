@@ -153,6 +153,13 @@ def test_on_sphere_has_the_radius_for_perturbations_of_any_size(size: float) -> 
     torch.testing.assert_close(result, torch.ones(1, 4))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("radius", [0.0, 1.0, 10.0, 1e4])
+def test_on_sphere_leaves_a_perturbation_of_zero_at_zero(radius: float, dtype: torch.dtype) -> None:
+    result = on_sphere(torch.zeros(1, 3, dtype=dtype), torch.tensor([radius]))
+    assert result.tolist() == [[0, 0, 0]]
+
+
 def test_on_sphere_keeps_the_dtype_of_the_perturbations() -> None:
     values = torch.tensor([[3.0, 4.0]], dtype=torch.float16)
     result = on_sphere(values, torch.tensor([10.0]))

@@ -75,9 +75,12 @@ def on_sphere(
     perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"]
 ) -> Float[Tensor, "b *d"]:
     """Scales each perturbation to the L2 norm `radii`; one that is zero stays zero."""
-    lengths = norms(perturbations)
-    scales = radii / lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
-    return perturbations * per_sample(scales, perturbations).to(perturbations.dtype)
+    # The largest entry is divided out first, for the same reason as in `unit`; the length of what
+    # is left is at least 1, unless all of it is zero.
+    peaks = per_sample(norms(perturbations, "linf"), perturbations)
+    scaled = perturbations / torch.where(peaks > 0, peaks, 1.0)
+    scales = radii / norms(scaled).clamp_min(1.0)
+    return (scaled * per_sample(scales, scaled)).to(perturbations.dtype)
 
 
 def farthest_corner(inputs: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"]:
@@ -102,4 +105,5 @@ def quantize(inputs: Float[Tensor, "b *d"], levels: int, bounds: Bounds) -> Floa
     """
     low, high = bounds
     steps = (levels - 1) / (high - low)
-    return ((inputs - low) * steps).round_().div_(steps).add_(low)
+    # Rounding errors of the last operation can lead out of the bounds.
+    return ((inputs - low) * steps).round_().div_(steps).add_(low).clamp_(low, high)

@@ -32,8 +32,8 @@ def parse_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        reason = str(error).partition(". ")[0].splitlines()[0][:120]
         raise ValueError(
             f"cannot use the device {name!r} ({reason}). Name one that this machine has: cpu, "
             "cuda, cuda:0, mps."

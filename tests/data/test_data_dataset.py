@@ -41,7 +41,14 @@ def test_8_bit_values_are_scaled_to_0_to_1_and_labels_are_int64() -> None:
     assert labels.tolist() == [4, 3]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_bfloat16_is_widened() -> None:
+    images = torch.tensor([[-1.0, 300.0], [0.5, 0.0]], dtype=torch.bfloat16)
+    inputs, _ = from_arrays("x", images, torch.tensor([0, 1])).batch([0, 1])
+    assert inputs.dtype == torch.float32
+    assert torch.equal(inputs, images.float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_floating_point_is_taken_as_it_is(dtype: torch.dtype) -> None:
     images = torch.tensor([[-1.0, 300.0], [0.5, 0.0]], dtype=dtype)
     inputs, _ = from_arrays("x", images, torch.tensor([0, 1])).batch([0, 1])

@@ -170,7 +170,7 @@ def test_the_crop_is_of_the_centre_of_the_resized_image(tmp_path: Path) -> None:
     inputs, _ = load_data(f"folder:{tmp_path / 'photos'}(crop=2)").batch([0])
     columns = (inputs[0, 0, 0] * 255).round().tolist()
     assert columns == [110, 120]
-    assert inputs[0].unique(dim=0).shape[0] == 1  # gray becomes three equal channels
+    assert inputs[0].equal(inputs[0, :1].expand(3, 2, 2))  # gray becomes three equal channels
 
 
 def test_imagenet_is_a_folder_resized_to_256_and_cropped_to_224(folder: Path) -> None:
@@ -217,13 +217,13 @@ def test_a_damaged_image_is_named(folder: Path) -> None:
 @pytest.mark.parametrize("scheme", ["folder", "imagenet"])
 @pytest.mark.parametrize("arguments", ["size=3", "path='x'"])
 def test_a_folder_takes_resize_and_crop_alone(folder: Path, scheme: str, arguments: str) -> None:
-    with pytest.raises(ValueError, match=r"no parameter of \w+: '(size|path)'.* crop, resize"):
+    with pytest.raises(ValueError, match=r"no parameter of \w+: '(size|path)'.* is: crop, resize"):
         load_data(f"{scheme}:{folder}({arguments})")
 
 
 @pytest.mark.parametrize("arguments", ["resize='big'", "crop='big'", "resize=-3", "crop=0"])
 def test_a_size_that_is_no_size_is_refused(folder: Path, arguments: str) -> None:
-    with pytest.raises(ValueError, match=r"resize|crop"):
+    with pytest.raises(ValueError, match=re.escape(arguments)):
         load_data(f"folder:{folder}({arguments})")
 
 

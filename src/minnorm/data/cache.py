@@ -7,7 +7,6 @@ A data set appears there whole or not at all: it is made in a folder beside it a
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,9 +57,15 @@ def appearing_folder(target: Path) -> Iterator[Path]:
         made = Path(scratch) / "made"
         made.mkdir()
         yield made
-        if target.exists():
-            shutil.move(target, Path(scratch) / "old")
-        made.rename(target)
+        old = Path(scratch) / "old"
+        try:
+            if target.exists():
+                target.rename(old)
+            made.rename(target)
+        except BaseException:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            raise
 
 
 def store(
@@ -92,14 +97,18 @@ def open_split(name: str, split: str) -> Data:
     again = f"Fetch it again with: minnorm data fetch {name} --force"
     try:
         card = cast("Card", json.loads((folder / "card.json").read_text()))
-        if split not in card["splits"]:
-            raise ValueError(
-                f"{name} has no split {split!r}. There is: {', '.join(sorted(card['splits']))}."
-            )
+        splits = sorted(card["splits"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the cached {name} in {folder} cannot be read: {error}. {again}"
+        ) from error
+    if split not in splits:
+        raise ValueError(f"{name} has no split {split!r}. There is: {', '.join(splits)}.")
+    try:
         images = np.load(folder / f"{split}-images.npy", mmap_mode="r")
         labels = np.load(folder / f"{split}-labels.npy", mmap_mode="r")
         expected = card["splits"][split]
-    except (OSError, EOFError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"the cached {name} in {folder} cannot be read ({error}). {again}"
         ) from error

@@ -75,15 +75,11 @@ def from_arrays(
     Raises:
         ValueError: If the shapes or dtypes are not as above.
     """
-    image_array, label_array = (
-        values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        for values in (images, labels)
-    )
+    image_array, label_array = _as_array(images), _as_array(labels)
     _check_arrays(name, image_array, label_array)
     if fingerprint is None:
-        fingerprint = hashlib.sha256(
-            (checksum(image_array) + checksum(label_array)).encode()
-        ).hexdigest()
+        content = [(a.dtype.str, a.shape, checksum(a)) for a in (image_array, label_array)]
+        fingerprint = hashlib.sha256(repr(content).encode()).hexdigest()
     read = partial(_read_arrays, image_array, label_array)
     return Data(name, read, range(len(label_array)), fingerprint, classes)
 
@@ -110,6 +106,14 @@ def from_map_dataset(name: str, dataset: MapDataset) -> Data:
 def checksum(array: Array) -> str:
     """Gives the SHA-256 of an array's values in C order, in hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _as_array(values: Array | Tensor) -> Array:
+    """Gives an array in the machine's byte order; numpy knows no bfloat16, so that is widened."""
+    if isinstance(values, Tensor):
+        wide = values.float() if values.dtype == torch.bfloat16 else values
+        return wide.detach().cpu().numpy()
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _check_arrays(name: str, images: Array, labels: Array) -> None:

@@ -1,7 +1,6 @@
 """From words to data: resolves data specs."""
 
 import importlib.resources
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +77,10 @@ def as_data(value: Any, name: str = "data") -> Data:
 
 def _resolve(spec: specs.Spec) -> Data:
     name, _, split = spec.head.partition("/")
-    makers: dict[str, Callable[..., Data]] = {
-        "folder": _folder,
-        "imagenet": lambda path, resize=256, crop=224: _folder(path, resize, crop),
-    }
+    sizes: dict[str, dict[str, Any]] = {"folder": {}, "imagenet": {"resize": 256, "crop": 224}}
     scheme, colon, rest = spec.head.partition(":")
-    if scheme in makers and colon:
-        specs.check_arguments(_folder, spec.arguments, f"{scheme}:")
-        return makers[scheme](rest, **spec.arguments)
+    if scheme in sizes and colon:
+        return _folder(rest, **_checked_sizes({**sizes[scheme], **spec.arguments}, scheme))
     if Path(spec.head).suffix in (".npz", ".safetensors"):
         _no_arguments(spec)
         return _file(Path(spec.head).expanduser())
@@ -110,6 +105,14 @@ def _no_arguments(spec: specs.Spec) -> None:
             f"{spec.head} takes no arguments; {', '.join(spec.arguments)} was given. "
             f"Data specs are: {FORMS}."
         )
+
+
+def _checked_sizes(sizes: dict[str, Any], scheme: str) -> dict[str, Any]:
+    for name, size in sizes.items():
+        specs.choose(name, ("crop", "resize"), f"parameter of {scheme}:")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name}={size!r}: expected a number of pixels, at least 1.")
+    return sizes
 
 
 def _sample() -> Data:

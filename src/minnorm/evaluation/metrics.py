@@ -7,7 +7,7 @@ confidence interval, for the samples being drawn at random from those one wants 
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ import pyarrow.compute as pc
 
 from minnorm.evaluation.records import SCHEMA, Records
 from minnorm.geometry import Norm
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+"""A numpy array of one dimension."""
 
 _Z = NormalDist().inv_cdf(0.975)
 
@@ -124,9 +127,7 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm = "l2") -> Estimate
     return _share(_values(records, norm) > epsilon)
 
 
-def robustness_curve(
-    records: Records, norm: Norm = "l2"
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def robustness_curve(records: Records, norm: Norm = "l2") -> tuple[Array, Array]:
     """Gives accuracy against radius as a step function.
 
     Returns:
@@ -259,8 +260,8 @@ def summarize(records: Records, attack: str, norm: Norm = "l2") -> Summary:
     )
 
 
-def _values(records: Records, column: str) -> np.ndarray[Any, Any]:
-    values: np.ndarray[Any, Any] = records.column(column).to_numpy()
+def _values(records: Records, column: str) -> Array:
+    values: Array = records.column(column).to_numpy()
     return values
 
 
@@ -270,7 +271,7 @@ def _keys(records: Records) -> list[tuple[int, int]]:
     return list(zip(records.column("index").to_pylist(), targets.to_pylist(), strict=True))
 
 
-def _share(hits: np.ndarray[Any, Any]) -> Estimate:
+def _share(hits: Array) -> Estimate:
     """Gives the share of true values with Wilson's interval."""
     count = len(hits)
     if count == 0:

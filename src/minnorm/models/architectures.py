@@ -32,6 +32,8 @@ def build(spec: str) -> nn.Module:
         ImportError: If it needs a library that is not installed.
     """
     parsed = specs.parse(spec)
+    if parsed.part is not None:
+        raise ValueError(f"{spec!r}: an architecture has no slice.")
     arguments = dict(parsed.arguments)
     mean, std = arguments.pop("mean", None), arguments.pop("std", None)
     network = _network(specs.Spec(parsed.head, arguments), spec)
@@ -46,8 +48,6 @@ def network_of(model: nn.Module) -> nn.Module:
 
 
 def _network(spec: specs.Spec, text: str) -> nn.Module:
-    if spec.part is not None:
-        raise ValueError(f"{text!r}: an architecture has no slice.")
     scheme, colon, name = spec.head.partition(":")
     made: Any
     try:

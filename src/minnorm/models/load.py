@@ -10,7 +10,6 @@ from torch import nn
 from minnorm import specs
 from minnorm.models.architectures import (
     build,
-    network_of,
     timm_library,
     torchvision_models,
 )
@@ -51,7 +50,8 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
     """
     model = _resolve(spec, trust=trust)
     try:
-        return model.eval()
+        # Convolutions on the CPU run faster so, up to twice, and no slower anywhere.
+        return model.eval().to(memory_format=torch.channels_last)
     except NotImplementedError:  # exported programs keep the mode they were exported in
         return model
 
@@ -104,7 +104,9 @@ def _torchvision(parsed: specs.Spec) -> nn.Module:
         raise ValueError(
             f"the weights of {parsed.head} could not be downloaded: {error}"
         ) from error
-    return Normalized(network_of(model), transforms.mean, transforms.std)
+    if isinstance(model, Normalized):  # the spec gave a normalisation of its own
+        return model
+    return Normalized(model, transforms.mean, transforms.std)
 
 
 def _timm(parsed: specs.Spec) -> nn.Module:

@@ -20,10 +20,12 @@ class Normalized(nn.Module):
 
     def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        if len(mean) != len(std) or len(mean) == 0 or min(std) <= 0:
+        given = [tuple(part) if isinstance(part, list | tuple) else () for part in (mean, std)]
+        numbers = all(isinstance(number, int | float) for part in given for number in part)
+        if not numbers or len(given[0]) != len(given[1]) or not given[1] or min(given[1]) <= 0:
             raise ValueError(
-                f"mean={list(mean)}, std={list(std)}: expected one number of each for each "
-                "channel, every std above 0."
+                f"mean={mean!r}, std={std!r}: expected a list with one number for each channel, "
+                "of each, every std above 0, for example mean=[0.13], std=[0.31]."
             )
         self.model = model
         self.mean: Tensor

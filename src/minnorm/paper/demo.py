@@ -12,8 +12,8 @@ from minnorm.paper.published import TABLE_1_MNIST_DDN
 from minnorm.report import costs
 
 MODEL = "zoo:mnist-cnn"
-IMAGES = {100: 1000, 300: 300, 1000: 100}
-"""How many images each number of steps is run on: 100,000 gradients a row, so that the demo takes
+IMAGES = {100: 300, 300: 100, 1000: 30}
+"""How many images each number of steps is run on: 30,000 gradients a row, so that the demo takes
 about a minute on two cores. The paper's rows are means over 1,000."""
 
 
@@ -59,7 +59,7 @@ def run_demo(
             row.data,
             row.attack,
             out=out / row.folder,
-            batch_size=500,
+            batch_size=100,
             device=device,
             on_progress=lambda done, total, row=row: on_progress(row, done, total),  # type: ignore[misc]
         )

@@ -65,7 +65,7 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
         optimizer, list(recipe.schedule.milestones), recipe.schedule.factor
     )
     module, wrapped = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
-    state = {"module": module, "optimizer": wrapped, "schedule": schedule, "epoch": 0, "best": 0.0}
+    state = {"module": module, "optimizer": wrapped, "schedule": schedule, "epoch": 0, "best": -1.0}
     weights = out / f"{recipe.name}.safetensors"
     _restore(fabric, out / "last.ckpt", state)
     for epoch in range(state["epoch"], recipe.epochs):
@@ -96,15 +96,18 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
 @torch.no_grad()
 def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
     """Gives the share of correct predictions, in evaluation mode; the mode is restored after."""
-    parameter = next(model.parameters())
-    was_training = model.training
+    parameter = next(model.parameters(), torch.empty(0))
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     correct = 0
-    for start in range(0, len(data), batch_size):
-        inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
-        logits: Tensor = model(inputs.to(parameter.device))
-        correct += int((logits.argmax(1).cpu() == labels).sum())
-    model.train(was_training)
+    try:
+        for start in range(0, len(data), batch_size):
+            inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
+            logits: Tensor = model(inputs.to(parameter.device))
+            correct += int((logits.argmax(1).cpu() == labels).sum())
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
     return correct / len(data)
 
 
@@ -138,7 +141,9 @@ def _claim(out: Path, recipe: Recipe) -> None:
             )
         return
     out.mkdir(parents=True, exist_ok=True)
-    file.write_text(recipe.model_dump_json(indent=2) + "\n")
+    scratch = file.with_suffix(".new")
+    scratch.write_text(recipe.model_dump_json(indent=2) + "\n")
+    scratch.replace(file)
 
 
 def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
@@ -182,7 +187,7 @@ def _restore(fabric: "Fabric", checkpoint: Path, state: dict[str, Any]) -> None:
         return
     try:
         fabric.load(checkpoint, state, weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise ValueError(
             f"the checkpoint {checkpoint} is damaged ({' '.join(str(error).split())[:200]}). "
             "Delete the folder of the run to begin again."

@@ -19,10 +19,10 @@ class Sgd(_Part):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"] = "sgd"
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class Schedule(_Part):
@@ -91,7 +91,7 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
     import yaml
 
     path = Path(source)
-    if not path.suffix:
+    if path.suffix not in (".yaml", ".yml"):
         path = shipped_recipes()[specs.choose(str(source), shipped_recipes(), "recipe")]
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {path}.")

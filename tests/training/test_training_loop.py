@@ -1,0 +1,349 @@
+"""The training loop: it learns, writes what it says, and goes on where it was stopped."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from minnorm import runtime
+from minnorm.data import from_arrays, load_data
+from minnorm.models import Card, Normalized, load_model
+from minnorm.models.weights import file_sha256
+from minnorm.training import OBJECTIVES, Recipe, accuracy, clean, train
+
+
+def network(dropout: float = 0.2) -> nn.Module:
+    """Gives a network that learns in seconds and has all that a resumed run must restore."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 64),
+        nn.BatchNorm1d(64),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(64, 10),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _same_generator_afterwards() -> Iterator[None]:
+    """Training seeds the global generators; the other tests should not see it."""
+    state = torch.get_rng_state()
+    yield
+    torch.set_rng_state(state)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gives a file of 512 images of digits."""
+    inputs, labels = load_data("mnist-sample[:512]").batch(range(512))
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    np.savez(path, images=(inputs.numpy() * 255).round().astype(np.uint8), labels=labels.numpy())
+    return path
+
+
+def _recipe(digits: Path, **changes: Any) -> Recipe:
+    content = {
+        "name": "tiny",
+        "architecture": f"{__name__}:network",
+        "data": f"{digits}[:384]",
+        "validation": f"{digits}[384:448]",
+        "test": f"{digits}[448:]",
+        "epochs": 3,
+        "batch_size": 32,
+        "optimizer": {"learning_rate": 0.05},
+        "schedule": {"milestones": [2]},
+    }
+    return Recipe.model_validate({**content, **changes})
+
+
+def _log(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card]:
+    """Gives the folder and the card of a run of three epochs that nothing stopped."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    return folder, train(_recipe(digits), folder)
+
+
+def test_training_learns(undisturbed: tuple[Path, Card]) -> None:
+    folder, card = undisturbed
+    losses = [line["loss"] for line in _log(folder)]
+    assert losses[-1] < 0.5 * losses[0]
+    assert min(card.accuracy.values()) > 0.6
+
+
+def test_the_log_has_a_line_for_each_epoch(undisturbed: tuple[Path, Card]) -> None:
+    lines = _log(undisturbed[0])
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert [line["learning_rate"] for line in lines] == pytest.approx([0.05, 0.05, 0.005])
+    for line in lines:
+        assert line["seconds"] >= 0
+        assert 0 <= line["validation_accuracy"] <= 1
+
+
+def test_the_folder_holds_what_the_zoo_is_made_of(
+    undisturbed: tuple[Path, Card], digits: Path
+) -> None:
+    folder, card = undisturbed
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "last.ckpt",
+        "log.jsonl",
+        "recipe.json",
+        "tiny.json",
+        "tiny.safetensors",
+    ]
+    recipe = _recipe(digits)
+    assert Recipe.model_validate_json((folder / "recipe.json").read_text()) == recipe
+    assert Card.model_validate_json((folder / "tiny.json").read_text()) == card
+    assert (card.name, card.recipe, card.data) == ("tiny", "tiny", recipe.data)
+    assert card.sha256 == file_sha256(folder / "tiny.safetensors")
+    assert card.revision == runtime.revision()
+    assert card.versions == runtime.versions()
+
+
+def test_the_card_says_the_accuracy_of_the_weights_of_the_best_epoch(
+    undisturbed: tuple[Path, Card], digits: Path
+) -> None:
+    folder, card = undisturbed
+    recipe = _recipe(digits)
+    model = load_model(str(folder / "tiny.safetensors"))
+    assert card.accuracy == {
+        spec: accuracy(model, load_data(spec)) for spec in (recipe.validation, recipe.test)
+    }
+    best = max(line["validation_accuracy"] for line in _log(folder))
+    assert card.accuracy[recipe.validation] == best
+
+
+def _assert_same_run(folder: Path, card: Card, undisturbed: tuple[Path, Card]) -> None:
+    other, other_card = undisturbed
+    assert card == other_card
+    assert (folder / "tiny.safetensors").read_bytes() == (other / "tiny.safetensors").read_bytes()
+    states = [torch.load(f / "last.ckpt", weights_only=True)["module"] for f in (folder, other)]
+    for name in states[0]:
+        assert states[0][name].equal(states[1][name])
+    measured = [
+        [{key: line[key] for key in line if key != "seconds"} for line in _log(f)]
+        for f in (folder, other)
+    ]
+    assert measured[0] == measured[1]
+
+
+def test_the_same_recipe_gives_the_same_weights(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(123)  # what the caller did before does not matter
+    seen: list[tuple[int, int, float]] = []
+
+    def on_epoch(done: int, of: int, measured: dict[str, float]) -> None:
+        seen.append((done, of, measured["loss"]))
+
+    card = train(_recipe(digits), tmp_path, on_epoch=on_epoch)
+    _assert_same_run(tmp_path, card, undisturbed)
+    assert seen == [(i + 1, 3, line["loss"]) for i, line in enumerate(_log(tmp_path))]
+
+
+def test_another_seed_gives_other_weights(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
+) -> None:
+    train(_recipe(digits, epochs=1, seed=1), tmp_path)
+    assert _log(tmp_path)[0]["loss"] != _log(undisturbed[0])[0]["loss"]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_run_stopped_after_an_epoch_ends_as_if_it_had_not_been(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path, stop: int
+) -> None:
+    def on_epoch(done: int, of: int, measured: dict[str, float]) -> None:
+        assert done <= of
+        assert measured
+        if done == stop:
+            raise KeyboardInterrupt
+
+    recipe = _recipe(digits)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, on_epoch=on_epoch)
+    assert len(_log(tmp_path)) == stop
+    assert not (tmp_path / "tiny.json").exists()
+    torch.rand(7)  # the state of the global generator is another one now
+    _assert_same_run(tmp_path, train(recipe, tmp_path), undisturbed)
+
+
+def test_a_run_stopped_inside_an_epoch_ends_as_if_it_had_not_been(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def stops_in_the_second_epoch(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 12 + 5:
+            raise KeyboardInterrupt
+        return cross_entropy(model(inputs), labels)
+
+    recipe = _recipe(digits)
+    with monkeypatch.context() as patched:
+        patched.setitem(OBJECTIVES, "clean", stops_in_the_second_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path)
+    assert len(_log(tmp_path)) == 1
+    _assert_same_run(tmp_path, train(recipe, tmp_path), undisturbed)
+
+
+def test_a_run_that_is_finished_is_not_trained_again(
+    undisturbed: tuple[Path, Card], digits: Path
+) -> None:
+    folder, card = undisturbed
+
+    def on_epoch(done: int, of: int, measured: dict[str, float]) -> None:
+        pytest.fail(f"trained epoch {done} of {of}: {measured}")
+
+    assert train(_recipe(digits), folder, on_epoch=on_epoch) == card
+    assert len(_log(folder)) == 3
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"epochs": 4}, {"name": "other"}])
+def test_a_folder_with_another_recipe_is_refused_and_left_alone(
+    undisturbed: tuple[Path, Card], digits: Path, changes: dict[str, Any]
+) -> None:
+    folder, _ = undisturbed
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(ValueError, match="holds a run of another recipe: name another folder"):
+        train(_recipe(digits, **changes), folder)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("length", [0, 10, 5000, -1])
+def test_a_damaged_checkpoint_is_said(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path, length: int
+) -> None:
+    folder = shutil.copytree(undisturbed[0], tmp_path / "run")
+    content = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(content[:length])
+    with pytest.raises(ValueError, match=r"the checkpoint .*last.ckpt is damaged .* Delete the"):
+        train(_recipe(digits), folder)
+
+
+def test_a_batch_that_is_larger_than_the_data_is_refused(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"batch_size=385 does not fit 384 samples of digits.npz"):
+        train(_recipe(digits, batch_size=385), tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(digits: Path, tmp_path: Path) -> None:
+    recipe = _recipe(digits, optimizer={"learning_rate": 1e12}, epochs=1)
+    with pytest.raises(
+        ValueError, match=r"the loss became (nan|inf) in epoch 1: lower the learning"
+    ):
+        train(recipe, tmp_path)
+    assert not (tmp_path / "tiny.safetensors").exists()
+
+
+def test_a_network_that_gets_nothing_right_is_still_a_result(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).random((64, 1, 28, 28), np.float32)
+    np.savez(tmp_path / "zeros.npz", images=images, labels=np.zeros(64, int))
+    np.savez(tmp_path / "nines.npz", images=images, labels=np.full(64, 9))
+    recipe = _recipe(
+        tmp_path,
+        data=f"{tmp_path}/zeros.npz",
+        validation=f"{tmp_path}/nines.npz[:32]",
+        test=f"{tmp_path}/nines.npz[32:]",
+        epochs=2,
+    )
+    card = train(recipe, tmp_path / "run")
+    assert set(card.accuracy.values()) == {0}
+
+
+def test_the_weights_stay_in_float32_in_mixed_precision(digits: Path, tmp_path: Path) -> None:
+    recipe = _recipe(digits, precision="bf16-mixed", architecture="mnist_cnn", epochs=1)
+    card = train(recipe, tmp_path)
+    model = load_model(str(tmp_path / "tiny.safetensors"))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert card.sha256 == file_sha256(tmp_path / "tiny.safetensors")
+
+
+def test_of_a_normalized_the_weights_are_found_again(digits: Path, tmp_path: Path) -> None:
+    architecture = f"{__name__}:network(mean=[0.13], std=[0.31])"
+    card = train(_recipe(digits, architecture=architecture, epochs=1), tmp_path)
+    model = load_model(str(tmp_path / "tiny.safetensors"))
+    assert card.accuracy[f"{digits}[448:]"] == accuracy(model, load_data(f"{digits}[448:]"))
+    assert isinstance(model, Normalized)
+    assert model.mean.tolist() == pytest.approx([0.13])
+
+
+def test_every_step_takes_a_full_batch_of_the_data_in_another_order(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[Tensor] = []
+
+    def records(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        assert model.training
+        batches.append(inputs.clone())
+        return cross_entropy(model(inputs), labels)
+
+    monkeypatch.setitem(OBJECTIVES, "clean", records)
+    train(_recipe(digits, epochs=2, batch_size=100), tmp_path)
+    assert [len(batch) for batch in batches] == [100] * 6  # 84 of 384 are left out
+    epochs = [torch.cat(batches[:3]).flatten(1), torch.cat(batches[3:]).flatten(1)]
+    known = {row.numpy().tobytes() for row in load_data(str(digits)).batch(range(384))[0]}
+    for epoch in epochs:
+        rows = {row.numpy().tobytes() for row in epoch}
+        assert len(rows) == 300
+        assert rows <= known
+    assert not epochs[0].equal(epochs[1])
+
+
+class Counts(nn.Module):
+    """Says the class that the input names; wrong in training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.frozen = nn.BatchNorm1d(1).eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        classes = torch.arange(10) + (1 if self.training else 0)
+        return -(inputs - self.weight * classes).abs()
+
+
+def test_accuracy_is_the_share_of_correct_predictions_in_evaluation_mode() -> None:
+    inputs = torch.arange(8, dtype=torch.float32)[:, None]
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 0, 0])
+    data = from_arrays("x", inputs, labels)
+    for batch_size in (1, 3, 8, 100):
+        assert accuracy(Counts(), data, batch_size) == 6 / 8
+    assert accuracy(Counts(), data[6:]) == 0
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_accuracy_restores_the_mode_of_every_part(training: bool) -> None:
+    model = Counts().train(training)
+    model.frozen.eval()
+    accuracy(model, from_arrays("x", torch.zeros(2, 1), torch.tensor([0, 1])))
+    assert model.training == training
+    assert not model.frozen.training
+
+
+def test_accuracy_restores_the_mode_when_the_model_raises() -> None:
+    model = Counts().train()
+    with pytest.raises(RuntimeError):
+        accuracy(model, from_arrays("x", torch.zeros(2, 3), torch.tensor([0, 1])))
+    assert model.training
+
+
+def test_accuracy_takes_models_without_parameters() -> None:
+    data = from_arrays("x", torch.eye(3), torch.tensor([0, 1, 0]))
+    assert accuracy(nn.Identity(), data) == pytest.approx(2 / 3)
+
+
+def test_the_clean_objective_is_the_mean_cross_entropy() -> None:
+    logits, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
+    expected = -logits.log_softmax(1)[range(5), labels].mean()
+    torch.testing.assert_close(clean(nn.Identity(), logits, labels), expected)

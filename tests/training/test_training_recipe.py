@@ -1,0 +1,179 @@
+"""Recipes: reading, settings, and what is said of each wrong field."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from minnorm import specs
+from minnorm.data import CATALOGUE
+from minnorm.models import build
+from minnorm.training import OBJECTIVES, Recipe, load_recipe, shipped_recipes
+
+CONTENT: dict[str, Any] = {
+    "name": "mine",
+    "architecture": "mnist_cnn",
+    "data": "mnist-sample[:500]",
+    "validation": "mnist-sample[500:750]",
+    "test": "mnist-sample[750:]",
+    "epochs": 3,
+    "batch_size": 50,
+    "optimizer": {"learning_rate": 0.1},
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Gives the file of a recipe."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(CONTENT))
+    return path
+
+
+def test_a_recipe_has_defaults(file: Path) -> None:
+    recipe = load_recipe(file)
+    assert recipe == Recipe.model_validate(CONTENT)
+    assert (recipe.objective, recipe.precision, recipe.seed) == ("clean", "32-true", 0)
+    assert (recipe.optimizer.momentum, recipe.optimizer.weight_decay) == (0.9, 0)
+    assert recipe.schedule.milestones == ()
+
+
+def test_a_recipe_written_as_json_is_the_same_when_read(file: Path) -> None:
+    recipe = load_recipe(file)
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+def test_a_recipe_cannot_be_changed(file: Path) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_recipe(file).epochs = 4  # type: ignore[misc]  # what is tested
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_every_shipped_recipe_is_valid_and_names_what_there_is(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    build(recipe.architecture)
+    for spec in (recipe.data, recipe.validation, recipe.test):
+        assert specs.parse(spec).head.partition("/")[0] in CATALOGUE
+    assert all(milestone < recipe.epochs for milestone in recipe.schedule.milestones)
+
+
+def test_the_recipe_of_the_zoo_s_network_is_shipped_and_keeps_its_sets_apart() -> None:
+    recipe = load_recipe("mnist-cnn")
+    assert recipe.data == "mnist/train[:55000]"
+    assert recipe.validation == "mnist/train[55000:]"
+    assert recipe.test == "mnist"
+
+
+def test_settings_change_a_recipe(file: Path) -> None:
+    settings = [
+        "epochs=7",
+        " optimizer.nesterov = true",
+        "optimizer.learning_rate=1e-3",
+        "schedule.milestones=[2, 4]",
+        "data=mnist/train[:100]",
+    ]
+    recipe = load_recipe(file, settings)
+    assert recipe.epochs == 7
+    assert recipe.optimizer.nesterov
+    assert recipe.optimizer.learning_rate == 0.001
+    assert recipe.schedule.milestones == (2, 4)
+    assert recipe.data == "mnist/train[:100]"
+    assert load_recipe(file).epochs == 3
+
+
+def test_a_setting_may_hold_an_equals_sign(file: Path) -> None:
+    recipe = load_recipe(file, ["architecture=mnist_cnn(dropout=0.1)"])
+    assert recipe.architecture == "mnist_cnn(dropout=0.1)"
+
+
+def test_the_last_of_two_settings_counts(file: Path) -> None:
+    assert load_recipe(file, ["epochs=7", "epochs=8"]).epochs == 8
+
+
+@pytest.mark.parametrize("setting", ["epochs", "=3", "", "epochs:3"])
+def test_a_setting_that_is_no_pair_is_refused(file: Path, setting: str) -> None:
+    message = f"cannot read the setting {setting!r}: write key=value."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_recipe(file, [setting])
+
+
+def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
+    message = "cannot set 'epochs.more': 'epochs' is a value, not a group of values."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_recipe(file, ["epochs.more=1"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("epochs=0", "epochs: Input should be greater than or equal to 1"),
+        ("epochs=many", "epochs: Input should be a valid integer"),
+        ("batch_size=0", "batch_size: Input should be greater than or equal to 1"),
+        ("name=Not A Name", "name: String should match pattern"),
+        ("name=../escape", "name: String should match pattern"),
+        ("colour=red", "colour: Extra inputs are not permitted"),
+        ("optimizer.speed=1", "optimizer.speed: Extra inputs are not permitted"),
+        ("optimizer=sgd", "optimizer: Input should be a valid dictionary"),
+        ("optimizer.name=adam", "optimizer.name: Input should be 'sgd'"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate: Input should be greater than 0"),
+        ("optimizer.learning_rate=.nan", "optimizer.learning_rate: Input should be"),
+        ("optimizer.learning_rate=.inf", "optimizer.learning_rate: Input should be"),
+        ("optimizer.momentum=1", "optimizer.momentum: Input should be less than 1"),
+        ("schedule.milestones=[0]", "schedule.milestones.0: Input should be greater than or equal"),
+        ("schedule.factor=2", "schedule.factor: Input should be less than or equal to 1"),
+        ("precision=8", "precision: Input should be '32-true', 'bf16-mixed' or '16-mixed'"),
+        ("objective=cleam", "there is no objective 'cleam'. Did you mean 'clean'? There is:"),
+    ],
+)
+def test_a_wrong_field_is_named(file: Path, setting: str, problem: str) -> None:
+    message = rf"mine.yaml is not a valid recipe\.\n  .*{re.escape(problem)}"
+    with pytest.raises(ValueError, match=message):
+        load_recipe(file, [setting])
+
+
+def test_all_wrong_fields_are_named_at_once(file: Path) -> None:
+    nameless = {key: value for key, value in CONTENT.items() if key != "name"}
+    file.write_text(yaml.safe_dump(nameless))
+    with pytest.raises(ValueError, match=r"(?s)name: Field required.*epochs: Input should be"):
+        load_recipe(file, ["epochs=0"])
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "just words"])
+def test_a_file_without_keys_and_values_is_refused(file: Path, content: str) -> None:
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"mine.yaml is not a recipe: expected keys and values"):
+        load_recipe(file)
+
+
+def test_what_is_not_yaml_is_refused(file: Path) -> None:
+    with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
+        load_recipe(file, ["epochs=[1"])
+    file.write_text("name: [")
+    with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
+        load_recipe(file)
+
+
+def test_yaml_cannot_run_code(file: Path, tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    file.write_text(f"name: !!python/object/apply:os.mkdir ['{touched}']\n")
+    with pytest.raises(ValueError, match="is not YAML"):
+        load_recipe(file)
+    assert not touched.exists()
+
+
+def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no recipe .*none.yaml"):
+        load_recipe(tmp_path / "none.yaml")
+    with pytest.raises(
+        ValueError, match=r"there is no recipe 'mnist-cmn'\. Did you mean 'mnist-cnn'"
+    ):
+        load_recipe("mnist-cmn")
+
+
+def test_the_name_of_every_objective_is_a_setting(file: Path) -> None:
+    for name in OBJECTIVES:
+        assert load_recipe(file, [f"objective={name}"]).objective == name
