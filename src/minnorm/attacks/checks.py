@@ -61,14 +61,20 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
         )
 
 
-def check_count(name: str, value: object, least: int = 1) -> None:
+def check_count(name: str, value: object, least: int = 1, most: int | None = None) -> None:
     """Checks a whole number.
 
     Raises:
-        ValueError: If it is not one, or is below `least`.
+        ValueError: If it is not one, or is below `least` or above `most`.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}.")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or value < least
+        or (most is not None and value > most)
+    ):
+        limit = "" if most is None else f" and at most {most}"
+        raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}{limit}.")
 
 
 def check_number(name: str, value: object, low: float, high: float = math.inf) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from minnorm import runtime
 from minnorm.attacks import Attack, Model, attack_name, load_attack
+from minnorm.attacks.checks import check_count
 from minnorm.data import Data, as_data
 from minnorm.evaluation.intake import (
     OUT_OF_MEMORY,
@@ -51,6 +52,7 @@ class Evaluation:
     directory: Path | None
 
 
+@torch.inference_mode(False)  # a model that is loaded in it could not be differentiated
 def evaluate(
     model: str | Model,
     data: Any,
@@ -98,8 +100,8 @@ def evaluate(
         FileNotFoundError: If a file that a spec names is not there.
     """
     check_targets(targets)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r}: expected a whole number of at least 1.")
+    check_count("batch_size", batch_size)
+    check_count("seed", seed, least=0, most=2**63 - 1)
     named = _named(attacks)
     classifier = _classifier(model, device, trust=trust)
     samples = as_data(data)
@@ -112,7 +114,8 @@ def evaluate(
         "data": samples.name,
         "data_fingerprint": samples.fingerprint,
         "indices": [samples.indices.start, samples.indices.stop, samples.indices.step],
-        "attacks": {name: attack_name(attack) for name, attack in named.items()},
+        # A list, since the order numbers the units on disk.
+        "attacks": [{"name": name, "spec": attack_name(one)} for name, one in named.items()],
         "targets": targets,
         "batch_size": batch_size,
         "seed": seed,
@@ -297,7 +300,9 @@ def _classifier(model: str | Model, device: str | torch.device | None, *, trust:
             f"cannot use {type(model).__name__} as a model: give a spec or a callable."
         )
     actual = model_dtype_and_device(model)[1]
-    if device is not None and isinstance(model, nn.Module) and torch.device(device) != actual:
+    asked = actual if device is None else runtime.parse_device(str(device))
+    same = asked.type == actual.type and (asked.index or 0) == (actual.index or 0)
+    if isinstance(model, nn.Module) and not same:
         raise ValueError(
             f"the model is on {actual}, device={str(device)!r} was asked for: move it there with "
             f"model.to({str(device)!r})."

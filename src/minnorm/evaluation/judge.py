@@ -73,7 +73,15 @@ def run_and_judge(
     counted = CountingModel(model)
     generator = Generator(inputs.device).manual_seed(seed)
     started = _now(inputs.device)
-    result = attack(counted, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
+    # Copies, so that what an attack does to them has no part in how it is judged.
+    result = attack(
+        counted,
+        inputs.clone(),
+        labels.clone(),
+        targeted=targeted,
+        bounds=bounds,
+        generator=generator,
+    )
     seconds = _now(inputs.device) - started
     points = result.adversarials.detach()
     if points.shape != inputs.shape or points.dtype != inputs.dtype:
@@ -84,7 +92,7 @@ def run_and_judge(
     with torch.no_grad():
         logits = model(points)
     flat = rows(points)
-    inside = ((flat >= bounds[0]) & (flat <= bounds[1])).all(1)  # a NaN is not inside
+    inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
     _report_differences(name, result, success, inside)
     return Verdict(

@@ -187,7 +187,7 @@ def worst_case(records: Records, norm: Norm = "l2") -> Records:
     _, group = np.unique(keys, axis=0, return_inverse=True)
     group = group.reshape(-1)
     counts = np.bincount(group)
-    if counts.min() != counts.max():
+    if (counts != len(records.column("attack").unique())).any():
         raise ValueError(
             "not every attack has a record of every sample: a worst case over part of them would "
             "mislead. Finish the run first."
@@ -230,7 +230,8 @@ def breakdown(records: Records, norm: Norm = "l2") -> dict[str, Records]:
     names = records.column("attack").unique().to_pylist()
     parts = {name: of_attack(records, name) for name in names}
     if len(parts) > 1:
-        parts[WORST_CASE] = worst_case(records, norm)
+        label = WORST_CASE if WORST_CASE not in parts else f"{WORST_CASE} of all"
+        parts[label] = worst_case(records, norm)
     for name, part in list(parts.items()):
         hardest = hardest_target(part, norm)
         if len(hardest) < len(part):

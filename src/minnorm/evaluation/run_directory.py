@@ -65,19 +65,23 @@ class RunDirectory:
             ValueError: If the directory holds something else, or a run of another configuration;
                 the message names what differs.
         """
-        if self._manifest.exists():
-            manifest = self.manifest()
-            _refuse_differences(self.path, manifest["configuration"], configuration)
-            for scratch in self.path.rglob(".*.tmp"):
-                scratch.unlink()
-        else:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise ValueError(
-                    f"{self.path} exists and is not a run directory: name a new or empty folder."
-                )
-            manifest = {"format": FORMAT, "configuration": configuration, "sessions": []}
-        for folder in ("records", "adversarials"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        begun = self.manifest() if self._manifest.exists() else None
+        if begun is None:
+            self._refuse_foreign()
+        elif any((self.path / "records").glob("*.parquet")):
+            _refuse_differences(self.path, begun["configuration"], configuration)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for scratch in self.path.rglob(".*.tmp"):
+            scratch.unlink()
+        for adversarials in (self.path / "adversarials").glob("*.safetensors"):
+            if not (self.path / "records" / f"{adversarials.stem}.parquet").exists():
+                adversarials.unlink()
+        sessions = [] if begun is None else begun["sessions"]
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "configuration": configuration,
+            "sessions": sessions,
+        }
         manifest["sessions"].append(
             {
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -89,6 +93,8 @@ class RunDirectory:
         )
         text = json.dumps(manifest, indent=2) + "\n"
         _write_whole(self._manifest, lambda path: path.write_text(text))
+        for folder in ("records", "adversarials"):
+            (self.path / folder).mkdir(exist_ok=True)
 
     def manifest(self) -> dict[str, Any]:
         """Reads the manifest.
@@ -104,7 +110,22 @@ class RunDirectory:
             raise ValueError(f"{self._manifest} is damaged: {error}") from error
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise ValueError(f"{self._manifest} is not of format {FORMAT}, the one read here.")
+        if not isinstance(manifest.get("configuration"), dict) or not isinstance(
+            manifest.get("sessions"), list
+        ):
+            raise ValueError(f"{self._manifest} is damaged: it says nothing of the run.")
         return manifest
+
+    def _refuse_foreign(self) -> None:
+        """Refuses a path that is in use, but for what a run leaves that is killed as it begins."""
+        if self.path.is_dir():
+            foreign = [path for path in self.path.iterdir() if not path.match(".manifest.*.tmp")]
+        else:
+            foreign = [self.path] if self.path.exists() else []
+        if foreign:
+            raise ValueError(
+                f"{self.path} exists and is not a run directory: name a new or empty folder."
+            )
 
     def finished(self) -> set[Unit]:
         """Gives the units whose records are there, each checked to be readable.

@@ -12,8 +12,8 @@ from minnorm.paper.published import TABLE_1_MNIST_DDN
 from minnorm.report import costs
 
 MODEL = "zoo:mnist-cnn"
-IMAGES = {100: 300, 300: 100, 1000: 30}
-"""How many images each number of steps is run on: 30,000 gradients a row, so that the demo takes
+IMAGES = {100: 200, 300: 70, 1000: 20}
+"""How many images each number of steps is run on: 20,000 gradients a row, so that the demo takes
 about a minute on two cores. The paper's rows are means over 1,000."""
 
 

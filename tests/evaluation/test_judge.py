@@ -1,0 +1,245 @@
+"""The judge: it counts, measures and predicts by itself, whatever an attack says."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from attacks.networks import Linear, problem
+from minnorm.attacks import Attack, AttackResult, Model, ddn
+from minnorm.evaluation import evaluate
+from minnorm.evaluation.judge import CountingModel, Verdict, run_and_judge
+from minnorm.geometry import NORM_ORDERS, Bounds
+
+Forge = Callable[[Tensor, Tensor], AttackResult]
+
+
+def forged(points: Tensor, distances: Tensor, success: Tensor) -> AttackResult:
+    """Makes a result that no check has seen: a foreign attack's annotations are not checked."""
+    result = object.__new__(AttackResult)
+    for name, value in (("adversarials", points), ("distances", distances), ("success", success)):
+        object.__setattr__(result, name, value)
+    return result
+
+
+def giving(points: Tensor, *, success: bool = True, distance: float = 0.0) -> Attack:
+    """Gives an attack that answers with these points, and says this of them."""
+
+    def attack(_: Model, inputs: Tensor, __: Tensor, /, **given: Any) -> AttackResult:  # noqa: ARG001 - what every attack gets
+        count = len(inputs)
+        return forged(points, torch.full((count,), distance), torch.full((count,), success))
+
+    return attack
+
+
+def judge(
+    attack: Attack,
+    model: Model,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    targeted: bool = False,
+    bounds: Bounds = (0.0, 1.0),
+) -> Verdict:
+    return run_and_judge(
+        "test", attack, model, inputs, labels, targeted=targeted, bounds=bounds, seed=0
+    )
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_ddn_costs_its_steps_and_one_more_forward(steps: int, targeted: bool) -> None:
+    model, inputs, labels = problem((2, 3))
+    verdict = judge(partial(ddn, steps=steps), model, inputs, labels, targeted=targeted)
+    forwards, backwards, seconds = verdict.spent
+    assert (forwards, backwards) == (steps + 1, steps)
+    assert 0 < seconds < 10
+
+
+def test_an_attack_that_uses_part_of_the_batch_is_counted_by_samples() -> None:
+    model, inputs, labels = problem((4,), batch=8)
+
+    def attack(model: Model, inputs: Tensor, labels: Tensor, /, **_: Any) -> AttackResult:
+        half = inputs[:4].requires_grad_()
+        model(inputs)
+        torch.autograd.grad(model(half).sum(), half)
+        with torch.no_grad():
+            model(inputs[:2])
+        return giving(inputs)(model, inputs, labels)
+
+    forwards, backwards, _ = judge(attack, model, inputs, labels).spent
+    assert forwards == (8 + 4 + 2) / 8
+    assert backwards == 4 / 8
+
+
+def test_each_gradient_through_the_same_logits_is_counted() -> None:
+    model, inputs, _ = problem((4,), batch=6, classes=3)
+    counted = CountingModel(model)
+    variables = inputs.requires_grad_()
+    logits = counted(variables)
+    for column in range(3):  # one gradient for each class, as DeepFool takes them
+        torch.autograd.grad(logits[:, column].sum(), variables, retain_graph=True)
+    assert (counted.forwards, counted.backwards) == (6, 18)
+
+
+def test_a_model_that_does_not_depend_on_its_input_is_counted() -> None:
+    def constant(inputs: Tensor) -> Tensor:
+        return torch.tensor([1.0, 0.0]).expand(len(inputs), 2)
+
+    inputs, labels = torch.rand(3, 5), torch.zeros(3, dtype=torch.int64)
+    verdict = judge(partial(ddn, steps=4), constant, inputs, labels)
+    assert verdict.spent[:2] == (5, 0)  # there is nothing to go backward through
+    assert not verdict.success.any()
+    for distance in verdict.distances.values():
+        assert torch.equal(distance, torch.full((3,), torch.inf))
+    assert torch.equal(verdict.adversarials, inputs)
+
+
+def test_distances_are_measured_in_every_norm_and_not_believed() -> None:
+    model, inputs, labels = problem((4,), classes=2, network=Linear)
+    points = ddn(model, inputs, labels).adversarials
+    verdict = judge(giving(points, distance=123.0), model, inputs, labels)
+    assert verdict.success.all()
+    change = (points - inputs).double()
+    naive = {
+        "l0": (change != 0).sum(1),
+        "l1": change.abs().sum(1),
+        "l2": change.square().sum(1).sqrt(),
+        "linf": change.abs().amax(1),
+    }
+    assert set(verdict.distances) == set(NORM_ORDERS)
+    for norm, found in verdict.distances.items():
+        torch.testing.assert_close(found.double(), naive[norm].double(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_success_that_is_none_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    model, inputs, labels = problem((4,))
+    with caplog.at_level(logging.WARNING, logger="minnorm"):
+        verdict = judge(giving(inputs.clone(), success=True), model, inputs, labels)
+    assert not verdict.success.any()
+    assert all(distance.isinf().all() for distance in verdict.distances.values())
+    assert "8 claimed successes are none (0 of them outside the bounds)" in caplog.text
+
+
+def test_a_success_that_was_not_claimed_counts(caplog: pytest.LogCaptureFixture) -> None:
+    model, inputs, labels = problem((4,), classes=2, network=Linear)
+    points = ddn(model, inputs, labels).adversarials
+    with caplog.at_level(logging.WARNING, logger="minnorm"):
+        verdict = judge(giving(points, success=False, distance=9.0), model, inputs, labels)
+    assert verdict.success.all()
+    assert torch.equal(verdict.adversarials, points)
+    assert "8 successes were not claimed" in caplog.text
+
+
+@pytest.mark.parametrize("beyond", [1e-6, 0.5, torch.inf])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_point_outside_the_bounds_is_a_failure(beyond: float, side: int) -> None:
+    model, inputs, labels = problem((4,), classes=2, network=Linear)
+    points = ddn(model, inputs, labels).adversarials
+    points[0, 2] = -beyond if side < 0 else 1 + beyond
+    if points.isfinite().all():  # all is well with it but for the bounds
+        labels[0] = 1 - model(points)[0].argmax()
+    verdict = judge(giving(points), model, inputs, labels)
+    assert verdict.success.tolist() == [False] + [True] * 7
+    assert verdict.distances["l2"][0] == torch.inf
+    assert torch.equal(verdict.adversarials[0], inputs[0])
+
+
+def test_a_point_that_holds_nan_is_a_failure() -> None:
+    model, inputs, labels = problem((4,), classes=2, network=Linear)
+    points = ddn(model, inputs, labels).adversarials
+    points[3, 1] = torch.nan
+    verdict = judge(giving(points), model, inputs, labels)
+    assert verdict.success.tolist() == [n != 3 for n in range(8)]
+    assert verdict.predictions[3] == -1
+    assert verdict.distances["l2"][3] == torch.inf
+
+
+def test_a_point_at_infinity_is_a_failure_even_where_there_are_no_bounds() -> None:
+    def model(inputs: Tensor) -> Tensor:
+        return torch.stack([torch.zeros(len(inputs)), inputs[:, 0]], dim=1)
+
+    inputs, labels = -torch.ones(2, 3), torch.zeros(2, dtype=torch.int64)
+    points = inputs.clone()
+    points[:, 0] = torch.tensor([1.0, torch.inf])
+    verdict = judge(giving(points), model, inputs, labels, bounds=(-torch.inf, torch.inf))
+    assert verdict.success.tolist() == [True, False]
+    assert torch.equal(verdict.success, verdict.distances["l2"].isfinite())
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (torch.zeros(8, 5), r"gave torch.float32 of shape \[8, 5\]; expected .* \[8, 4\]"),
+        (torch.zeros(7, 4), r"shape \[7, 4\]"),
+        (torch.zeros(8, 4, dtype=torch.float64), "gave torch.float64"),
+    ],
+    ids=["features", "samples", "dtype"],
+)
+def test_points_of_another_shape_or_dtype_are_refused(points: Tensor, message: str) -> None:
+    model, inputs, labels = problem((4,))
+    with pytest.raises(ValueError, match=f"test {message}" if "gave" in message else message):
+        judge(giving(points), model, inputs, labels)
+
+
+def test_what_is_misclassified_already_is_at_distance_0() -> None:
+    model, inputs, labels = problem((4,), classes=2, network=Linear)
+    wrong = 1 - labels
+    verdict = judge(partial(ddn, steps=5), model, inputs, wrong)
+    assert verdict.success.all()
+    assert all((distance == 0).all() for distance in verdict.distances.values())
+    assert torch.equal(verdict.adversarials, inputs)
+
+
+def test_what_has_its_target_already_is_at_distance_0() -> None:
+    model, inputs, labels = problem((4,))
+    verdict = judge(partial(ddn, steps=5), model, inputs, labels, targeted=True)
+    assert verdict.success.all()
+    assert (verdict.distances["l2"] == 0).all()
+
+
+def test_a_targeted_attack_that_reaches_another_class_has_failed() -> None:
+    model, inputs, labels = problem((4,), classes=3, network=Linear)
+    points = ddn(model, inputs, labels).adversarials
+    reached = model(points).argmax(1)
+    targets = 3 - labels - reached  # the class that is neither the label nor the one reached
+    assert not judge(giving(points), model, inputs, targets, targeted=True).success.any()
+    assert judge(giving(points), model, inputs, reached, targeted=True).success.all()
+
+
+@pytest.mark.parametrize("changed", ["inputs", "labels"])
+def test_an_attack_that_writes_into_what_it_is_given_gains_nothing(changed: str) -> None:
+    model, inputs, labels = problem((4,), classes=2, network=Linear)
+    kept = {"inputs": inputs.clone(), "labels": labels.clone()}
+
+    def attack(model: Model, inputs: Tensor, labels: Tensor, /, **_: Any) -> AttackResult:
+        points = ddn(model, inputs, labels, steps=5).adversarials
+        if changed == "inputs":
+            inputs.copy_(points)
+        else:
+            labels.copy_(1 - labels)
+        return giving(points)(model, inputs, labels)
+
+    records = evaluate(model, (inputs, labels), [attack, "ddn(steps=20)"]).records
+    expected = evaluate(model, (kept["inputs"], kept["labels"]), ["ddn(steps=5)", "ddn(steps=20)"])
+    for column in ("label", "adversarial_prediction", "success", "l2"):
+        found = records.column(column).to_pylist()
+        assert found == expected.records.column(column).to_pylist(), column
+
+
+def test_every_attack_gets_the_same_generator_and_the_bounds() -> None:
+    model, inputs, labels = problem((4,))
+    seen: list[tuple[int, Any, Any]] = []
+
+    def attack(model: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
+        assert not given["targeted"]
+        seen.append((given["generator"].initial_seed(), given["bounds"], len(inputs)))
+        torch.rand(1, generator=given["generator"])
+        return giving(inputs)(model, inputs, labels)
+
+    evaluate(model, (inputs, labels), attack, seed=7, bounds=(-1.0, 2.0), batch_size=3)
+    assert seen == [(7, (-1.0, 2.0), 3), (7, (-1.0, 2.0), 3), (7, (-1.0, 2.0), 2)]

@@ -1,0 +1,305 @@
+"""Metrics: each equals a naive loop over the rows, and behaves at the ends of its range."""
+
+import math
+import statistics
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from evaluation.record_tables import table
+from minnorm.evaluation import (
+    SCHEMA,
+    WORST_CASE,
+    Estimate,
+    accuracy_at,
+    breakdown,
+    clean_accuracy,
+    hardest_target,
+    mean_distance,
+    median_distance,
+    of_attack,
+    optimality,
+    robustness_curve,
+    success_rate,
+    summarize,
+    worst_case,
+)
+from minnorm.geometry import Norm
+
+# A coarse grid, so that there are ties and radii that are exactly a distance.
+DISTANCE = st.one_of(st.integers(0, 12).map(lambda n: n / 4), st.just(math.inf))
+DISTANCES = st.lists(DISTANCE, min_size=1, max_size=30)
+INF = math.inf
+
+
+def _all_nan(estimate: Estimate) -> bool:
+    return all(math.isnan(number) for number in estimate)
+
+
+@given(DISTANCES, st.integers(-1, 14).map(lambda n: n / 4))
+def test_accuracy_at_is_the_share_of_distances_above(found: list[float], epsilon: float) -> None:
+    naive = sum(distance > epsilon for distance in found) / len(found)
+    assert accuracy_at(table(found), epsilon).value == pytest.approx(naive)
+
+
+@given(DISTANCES, st.floats(0, 4))
+def test_the_curve_is_accuracy_at_for_every_radius(found: list[float], epsilon: float) -> None:
+    records = table(found)
+    radii, accuracies = robustness_curve(records)
+    assert radii[0] == 0
+    assert (np.diff(radii) > 0).all()
+    assert (np.diff(accuracies) <= 0).all()
+    for radius in (epsilon, *radii):
+        step = np.searchsorted(radii, radius, side="right") - 1
+        assert accuracies[step] == pytest.approx(accuracy_at(records, radius).value)
+
+
+@pytest.mark.parametrize(("norm", "scale"), [("l0", 10), ("l1", 4), ("linf", 0.5)])
+def test_metrics_take_the_column_of_their_norm(norm: Norm, scale: float) -> None:
+    records = table([0.5, 1.0, 2.5, INF])
+    assert mean_distance(records, norm).value == pytest.approx(scale * mean_distance(records).value)
+    assert median_distance(records, norm).value == pytest.approx(scale * 1.75)
+    assert accuracy_at(records, scale * 1.5, norm).value == 0.5
+    assert robustness_curve(records, norm)[0] == pytest.approx(
+        [0, *(scale * d for d in (0.5, 1, 2.5))]
+    )
+
+
+@given(DISTANCES)
+def test_rates_and_mean_are_those_of_a_naive_loop(found: list[float]) -> None:
+    records = table(found)
+    finite = [distance for distance in found if math.isfinite(distance)]
+    assert success_rate(records).value == pytest.approx(len(finite) / len(found))
+    assert clean_accuracy(records).value == pytest.approx(sum(d > 0 for d in found) / len(found))
+    mean = mean_distance(records)
+    if not finite:
+        assert _all_nan(mean)
+    else:
+        assert mean.value == pytest.approx(statistics.fmean(finite))
+    if len(finite) > 1:
+        half = 1.959964 * statistics.stdev(finite) / math.sqrt(len(finite))
+        assert mean.high - mean.value == pytest.approx(half, abs=1e-6)
+        assert mean.value - mean.low == pytest.approx(half, abs=1e-6)
+
+
+def test_the_interval_of_a_mean_of_one_is_not_a_point() -> None:
+    value, low, high = mean_distance(table([1.5, INF]))
+    assert value == 1.5
+    assert low < value < high
+
+
+@given(DISTANCES)
+def test_the_median_counts_failures_at_infinity(found: list[float]) -> None:
+    ordered = sorted(found)
+    lower, upper = ordered[(len(found) - 1) // 2], ordered[len(found) // 2]
+    value, low, high = median_distance(table(found))
+    assert value == (lower if lower == upper else (lower + upper) / 2)
+    assert ordered[0] <= low <= value <= high <= ordered[-1]
+
+
+@given(DISTANCES, st.integers(0, 12).map(lambda n: n / 3))
+def test_the_median_counts_failures_at_the_gray_image(found: list[float], gray: float) -> None:
+    replaced = [distance if math.isfinite(distance) else gray for distance in found]
+    estimate = median_distance(table(found, gray=gray), failures="gray")
+    assert estimate.value == pytest.approx(statistics.median(replaced))
+
+
+def test_the_gray_image_is_refused_in_other_norms_than_l2() -> None:
+    with pytest.raises(ValueError, match="failures='gray' is defined for norm='l2', not 'linf'"):
+        median_distance(table([1.0]), "linf", "gray")
+
+
+@pytest.mark.parametrize("count", [*range(6, 60), 100, 333, 1000])
+def test_the_interval_of_a_median_covers_it_in_95_of_100_draws(count: int) -> None:
+    _, low, high = median_distance(table(list(range(1, count + 1))))
+    # Order statistics low and high hold the median when it has from low to high - 1 draws below.
+    below = range(round(low), round(high))
+    coverage = sum(math.comb(count, number) for number in below) / 2**count
+    assert coverage >= 0.95
+    assert coverage < 0.999 or count < 15
+
+
+@given(st.integers(0, 60), st.integers(1, 60))
+def test_wilsons_interval_holds_the_share_and_stays_in_0_to_1(hits: int, count: int) -> None:
+    assume(hits <= count)
+    value, low, high = success_rate(table([1.0] * hits + [INF] * (count - hits)))
+    assert value == pytest.approx(hits / count)
+    assert 0 <= low <= value + 1e-12
+    assert value - 1e-12 <= high <= 1
+    assert high - low > 0.01  # never a point, not even at 0 and 1
+    # Wilson's ends are where the share is 1.96 of *their* standard deviations away.
+    for end in (low, high):
+        if 1e-9 < end < 1 - 1e-9:
+            assert (value - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / count)
+
+
+def test_clean_accuracy_counts_each_sample_once() -> None:
+    towards = [
+        table([0.0, 1.0], targets=[1, 1]),
+        table([0.0, 1.0], targets=[2, 2]),
+        table([1.0], indices=[7], targets=[1]),
+    ]
+    assert clean_accuracy(pa.concat_tables(towards)).value == pytest.approx(2 / 3)
+
+
+@given(st.lists(st.tuples(DISTANCE, DISTANCE, DISTANCE), min_size=1, max_size=10), st.randoms())
+def test_the_worst_case_is_the_minimum_of_each_sample(
+    rows: list[tuple[float, float, float]], random: Random
+) -> None:
+    parts = [
+        table([row[number] for row in rows], attack=f"attack {number}", backwards=10**number)
+        for number in range(3)
+    ]
+    records = pa.concat_tables(parts)
+    order = list(range(len(records)))
+    random.shuffle(order)
+    worst = worst_case(records.take(order)).sort_by("index")
+    assert worst.schema.equals(SCHEMA)
+    assert worst.column("l2").to_pylist() == [min(row) for row in rows]
+    assert worst.column("index").to_pylist() == list(range(len(rows)))
+    assert set(worst.column("attack").to_pylist()) == {WORST_CASE}
+    assert worst.column("success").to_pylist() == [math.isfinite(min(row)) for row in rows]
+    assert worst.column("backwards").to_pylist() == [111.0] * len(rows)
+    assert worst.column("forwards").to_pylist() == [114.0] * len(rows)
+    assert worst.column("seconds").to_pylist() == [0.75] * len(rows)
+
+
+def test_the_worst_case_keeps_targets_apart() -> None:
+    parts = [
+        table([3.0, 1.0], attack="a", indices=[5, 5], targets=[1, 2]),
+        table([2.0, INF], attack="b", indices=[5, 5], targets=[1, 2]),
+    ]
+    worst = worst_case(pa.concat_tables(parts)).sort_by("target")
+    assert worst.column("target").to_pylist() == [1, 2]
+    assert worst.column("l2").to_pylist() == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "indices_of_b", [[0], [0, 1, 2], [2, 3]], ids=["one less", "one more", "all others"]
+)
+def test_a_worst_case_over_part_of_the_records_is_refused(indices_of_b: list[int]) -> None:
+    parts = [
+        table([1.0, 2.0], attack="a"),
+        table([1.0] * len(indices_of_b), attack="b", indices=indices_of_b),
+    ]
+    with pytest.raises(ValueError, match="not every attack has a record of every sample"):
+        worst_case(pa.concat_tables(parts))
+
+
+def test_the_hardest_target_is_the_farthest_and_a_failure_before_all() -> None:
+    records = pa.concat_tables(
+        [
+            table([1.0, 5.0, 2.0], attack="b", indices=[3, 3, 3], targets=[1, 2, 4]),
+            table([1.0, INF, 2.0], attack="b", indices=[1, 1, 1], targets=[1, 2, 4]),
+            table([0.5, 0.25], attack="a", indices=[3, 3], targets=[1, 2]),
+        ]
+    )
+    hardest = hardest_target(records).sort_by([("attack", "ascending"), ("index", "ascending")])
+    rows = [(r["attack"], r["index"], r["target"], r["l2"]) for r in hardest.to_pylist()]
+    assert rows == [("a", 3, 1, 0.5), ("b", 1, 2, INF), ("b", 3, 2, 5.0)]
+
+
+@given(st.lists(st.tuples(DISTANCE, DISTANCE), min_size=1, max_size=12))
+def test_optimality_is_attackbenchs_formula(rows: list[tuple[float, float]]) -> None:
+    # An attack leaves what is misclassified to begin with at 0, as the envelope does.
+    best = [min(row) for row in rows]
+    found = [0.0 if minimum == 0 else row[0] for row, minimum in zip(rows, best, strict=True)]
+    limit = max((d for d in best if math.isfinite(d)), default=0.0)
+    assume(limit > 0)
+    grid = (np.arange(4000) + 0.5) * limit / 4000  # midpoints, never on a step of the curves
+
+    def area(distances: list[float]) -> float:
+        curve = [sum(d > radius for d in distances) / len(distances) for radius in grid]
+        return float(np.mean(curve)) * limit
+
+    clean = sum(d > 0 for d in best) / len(best) * limit
+    assume(clean - area(best) > 1e-6)
+    expected = 1 - (area(found) - area(best)) / (clean - area(best))
+    assert optimality(table(found), table(best)) == pytest.approx(expected, abs=2e-2)
+
+
+@given(DISTANCES)
+def test_the_envelope_itself_has_optimality_1_and_what_finds_nothing_0(found: list[float]) -> None:
+    records = table(found)
+    limit = max((d for d in found if math.isfinite(d)), default=0.0)
+    if limit == 0:
+        assert math.isnan(optimality(records, records))
+        return
+    assert optimality(records, records) == pytest.approx(1)
+    nothing = table([0.0 if distance == 0 else INF for distance in found])
+    # Where the only adversarials lie at the limit itself, nothing and all have the same area.
+    if any(0 < distance < limit for distance in found):
+        assert optimality(nothing, records) == pytest.approx(0)
+
+
+def test_optimality_needs_the_same_samples() -> None:
+    with pytest.raises(ValueError, match="not of the same samples"):
+        optimality(table([1.0, 2.0]), table([1.0, 2.0], indices=[1, 2]))
+    with pytest.raises(ValueError, match="not of the same samples and targets"):
+        optimality(table([1.0], targets=[3]), table([1.0], targets=[4]))
+
+
+def test_the_parts_of_a_table_are_in_the_order_of_the_records() -> None:
+    one = table([1.0, INF], attack="zebra")
+    assert list(breakdown(one)) == ["zebra"]
+    several = pa.concat_tables([one, table([0.5, 2.0], attack="ant")])
+    parts = breakdown(several)
+    assert list(parts) == ["zebra", "ant", WORST_CASE]
+    assert parts["ant"].column("l2").to_pylist() == [0.5, 2.0]
+    assert parts[WORST_CASE].column("l2").to_pylist() == [0.5, 2.0]
+
+
+def test_several_targets_give_a_part_for_the_hardest_of_each() -> None:
+    towards = [
+        table([1.0, 2.0], attack=name, indices=[0, 0], targets=[1, 2]) for name in ("b", "a")
+    ]
+    parts = breakdown(pa.concat_tables(towards))
+    hardest = [f"{name}, hardest target" for name in ("b", "a", WORST_CASE)]
+    assert list(parts) == ["b", "a", WORST_CASE, *hardest]
+    assert all(parts[name].column("l2").to_pylist() == [2.0] for name in hardest)
+
+
+def test_an_attack_that_is_called_worst_case_is_not_lost() -> None:
+    named = [table([float(n + 1)], attack=name) for n, name in enumerate(("a", WORST_CASE))]
+    distances = [
+        part.column("l2").to_pylist() for part in breakdown(pa.concat_tables(named)).values()
+    ]
+    assert [2.0] in distances
+
+
+def test_a_summary_holds_what_the_single_metrics_give() -> None:
+    records = pa.concat_tables([table([1.0, INF, 0.0]), table([9.0], attack="other")])
+    part = of_attack(records, "ddn")
+    summary = summarize(part, "a name")
+    assert (summary.attack, summary.samples) == ("a name", 3)
+    assert summary.success == success_rate(part)
+    assert summary.mean == mean_distance(part)
+    assert summary.median == median_distance(part)
+    assert summary.median_gray == median_distance(part, failures="gray")
+    assert (summary.forwards, summary.backwards, summary.seconds) == (6.0, 5.0, 0.75)
+    assert _all_nan(summarize(part, "a name", "linf").median_gray)
+
+
+def test_no_records_give_nan_and_no_error() -> None:
+    empty = SCHEMA.empty_table()
+    for estimate in (success_rate, clean_accuracy, mean_distance, median_distance):
+        assert _all_nan(estimate(empty))
+    assert _all_nan(accuracy_at(empty, 1.0))
+    assert np.isnan(robustness_curve(empty)[1]).all()
+    assert len(worst_case(empty)) == len(hardest_target(empty)) == 0
+    assert breakdown(empty) == {}
+    assert math.isnan(optimality(empty, empty))
+
+
+def test_failures_alone_are_robust_at_every_radius() -> None:
+    records = table([INF, INF, INF])
+    assert success_rate(records).value == 0
+    assert _all_nan(mean_distance(records))
+    assert median_distance(records) == (INF, INF, INF)
+    assert accuracy_at(records, 1e30).value == 1
+    radii, accuracies = robustness_curve(records)
+    assert (list(radii), list(accuracies)) == ([0.0], [1.0])

@@ -1,0 +1,103 @@
+"""Tables: what is in the cells, as they are printed."""
+
+import io
+import math
+import re
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from evaluation.record_tables import table
+from minnorm.evaluation import Records, summarize
+from minnorm.geometry import Norm
+from minnorm.report import costs, results_table, with_interval
+
+INF = math.inf
+
+
+def printed(records: Records, *, norm: Norm = "l2", epsilons: tuple[float, ...] = ()) -> str:
+    """Gives a table as a wide terminal shows it."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(results_table(records, norm=norm, epsilons=epsilons))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def cells(text: str) -> list[list[str]]:
+    """Gives the cells of the lines between the borders."""
+    lines = [line for line in text.splitlines() if line.startswith(("┃", "│"))]
+    return [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in lines]
+
+
+def test_a_row_holds_the_metrics_of_an_attack() -> None:
+    text = printed(table([0.0, 1.0, 2.0, INF]), epsilons=(1.0,))
+    assert "4 samples, clean accuracy 75.00 %" in text
+    header, values, intervals = cells(text)
+    assert header == [
+        "attack", "success %", "mean l2", "median l2", "acc. at 1 %", "gradients", "forwards",
+        "seconds",
+    ]  # fmt: skip
+    assert values == ["ddn", "75.0", "1.0000", "1.5000", "50.0", "5", "6", "1.0"]
+    assert intervals[1:5] == ["[30.1, 95.4]", "[-0.13, 2.13]", "[0.00, inf]", "[15.0, 85.0]"]
+
+
+def test_there_is_a_row_for_each_attack_and_one_for_the_worst_case() -> None:
+    records = pa.concat_tables([table([1.0, 3.0]), table([2.0, 1.0], attack="other")])
+    rows = cells(printed(records))[1::2]
+    assert [row[0] for row in rows] == ["ddn", "other", "worst case"]
+    assert [row[2] for row in rows] == ["2.0000", "1.5000", "1.0000"]
+    assert [row[4] for row in rows] == ["5", "5", "10"]
+    assert "2 samples" in printed(records)
+
+
+def test_several_targets_give_rows_for_the_hardest() -> None:
+    records = table([1.0, 4.0], indices=[0, 0], targets=[1, 2])
+    rows = cells(printed(records))[1::2]
+    assert [(row[0], row[2]) for row in rows] == [
+        ("ddn", "2.5000"),
+        ("ddn, hardest target", "4.0000"),
+    ]
+    assert "1 samples" in printed(records)
+
+
+@pytest.mark.parametrize("norm", ["l0", "l1", "linf"])
+def test_the_norm_is_that_of_the_distances(norm: Norm) -> None:
+    header, values, _ = cells(printed(table([1.0, 1.0]), norm=norm))
+    assert header[2:4] == [f"mean {norm}", f"median {norm}"]
+    assert values[2] == {"l0": "10.0000", "l1": "4.0000", "linf": "0.5000"}[norm]
+
+
+def test_failures_alone_are_shown_as_such() -> None:
+    _, values, intervals = cells(printed(table([INF, INF])))
+    assert values[1:4] == ["0.0", "-", "inf"]
+    assert intervals[1:4] == ["[0.0, 65.8]", "", "[inf, inf]"]
+
+
+def test_the_name_of_an_attack_is_text_and_not_markup() -> None:
+    name = "[bold]mine[/bold] [link=http://x]"
+    assert cells(printed(table([1.0, 2.0], attack=name)))[1][0] == name
+
+
+def test_no_records_are_no_error() -> None:
+    assert len(cells(printed(table([])))) == 1
+
+
+@pytest.mark.parametrize(
+    ("estimate", "scale", "digits", "expected"),
+    [
+        ((0.5, 0.25, 0.75), 100, 1, "50.0\n[25.0, 75.0]"),
+        ((1.23456, 1.0, 1.5), 1, 4, "1.2346\n[1.00, 1.50]"),
+        ((INF, 2.0, INF), 1, 4, "inf\n[2.00, inf]"),
+        ((math.nan, math.nan, math.nan), 1, 4, "-"),
+    ],
+)
+def test_an_estimate_is_written_with_its_interval(
+    estimate: tuple[float, float, float], scale: float, digits: int, expected: str
+) -> None:
+    assert with_interval(estimate, scale, digits) == expected
+
+
+def test_costs_are_means_of_a_sample_and_seconds_in_all() -> None:
+    summary = summarize(table([1.0, 2.0], backwards=1234.4), "ddn")
+    assert costs(summary) == ("1,234", "1,235", "0.5")
