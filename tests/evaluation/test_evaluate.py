@@ -319,7 +319,7 @@ class Picky(Centred):
         (nn.Sequential(nn.Dropout(), Centred()), "in training mode .* call model.eval.. first"),
         (Noisy().eval(), "answers the same inputs differently each time"),
         (Mixed().eval(), "differently when others are in its batch"),
-        (Picky().eval(), "takes a batch of 8 but not of 1 .expected 8 samples."),
+        (Picky().eval(), "takes a batch of 8 but not of 1 .RuntimeError: expected 8 samples."),
         (nn.Linear(3, 2).eval(), r"cannot take inputs of shape \[8, 1, 28, 28\]"),
     ],
     ids=["training", "random", "batch", "static", "shape"],

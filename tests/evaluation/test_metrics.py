@@ -83,7 +83,7 @@ def test_rates_and_mean_are_those_of_a_naive_loop(found: list[float]) -> None:
     if len(finite) > 1:
         half = 1.959964 * statistics.stdev(finite) / math.sqrt(len(finite))
         assert mean.high - mean.value == pytest.approx(half, abs=1e-6)
-        assert mean.value - mean.low == pytest.approx(half, abs=1e-6)
+        assert mean.low == pytest.approx(max(mean.value - half, 0.0), abs=1e-6)
 
 
 def test_the_interval_of_a_mean_of_one_is_not_a_point() -> None:
@@ -210,11 +210,10 @@ def test_optimality_is_attackbenchs_formula(rows: list[tuple[float, float]]) -> 
     found = [0.0 if minimum == 0 else row[0] for row, minimum in zip(rows, best, strict=True)]
     limit = max((d for d in best if math.isfinite(d)), default=0.0)
     assume(limit > 0)
-    grid = (np.arange(4000) + 0.5) * limit / 4000  # midpoints, never on a step of the curves
+    grid = (np.arange(1000) + 0.5) * limit / 1000
 
     def area(distances: list[float]) -> float:
-        curve = [sum(d > radius for d in distances) / len(distances) for radius in grid]
-        return float(np.mean(curve)) * limit
+        return float((np.array(distances) > grid[:, None]).mean()) * limit
 
     clean = sum(d > 0 for d in best) / len(best) * limit
     assume(clean - area(best) > 1e-6)

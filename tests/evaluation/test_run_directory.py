@@ -352,17 +352,24 @@ def test_a_folder_without_a_manifest_is_no_run(tmp_path: Path) -> None:
             load_run(path)
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [(runtime, "hardware"), (Path, "write_text"), (os, "fsync"), (Path, "replace")],
+    ids=["before the manifest", "before its text", "before it is whole", "before its name"],
+)
 def test_a_run_that_was_killed_while_it_began_can_be_begun_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Path, moment: tuple[object, str]
 ) -> None:
-    def killed(_: object) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "hardware", killed)  # it is asked for the first manifest
+        patch.setattr(*moment, killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path)
+    assert not (tmp_path / "manifest.json").exists()
     assert same(run(tmp_path).records, load_run(finished).records)
+    assert sorted(files(tmp_path)) == sorted(files(finished))
 
 
 def test_a_run_that_was_killed_while_it_wrote_can_go_on(

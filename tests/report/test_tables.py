@@ -39,7 +39,7 @@ def test_a_row_holds_the_metrics_of_an_attack() -> None:
         "seconds",
     ]  # fmt: skip
     assert values == ["ddn", "75.0", "1.0000", "1.5000", "50.0", "5", "6", "1.0"]
-    assert intervals[1:5] == ["[30.1, 95.4]", "[-0.13, 2.13]", "[0.00, inf]", "[15.0, 85.0]"]
+    assert intervals[1:5] == ["[30.1, 95.4]", "[0.00, 2.13]", "[0.00, inf]", "[15.0, 85.0]"]
 
 
 def test_there_is_a_row_for_each_attack_and_one_for_the_worst_case() -> None:

@@ -42,12 +42,16 @@ def check_samples(
         _check_inside("starts", starts, bounds)
 
 
-def check_logits(logits: Tensor, labels: Tensor) -> None:
+def check_logits(logits: object, labels: Tensor) -> None:
     """Checks a model's first answer against the labels.
 
     Raises:
-        ValueError: If it is not `[b c]` of 2 classes or more, or a label is not in `[0, c)`.
+        ValueError: If it is not a floating point tensor `[b c]` of 2 classes or more, or a label is
+            not in `[0, c)`.
     """
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        kind = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"the model gave {kind}; expected a tensor of logits, floating point.")
     if logits.ndim != 2 or len(logits) != len(labels) or logits.shape[1] < 2:
         raise ValueError(
             f"the model gave an output of shape {list(logits.shape)} for {len(labels)} inputs; "

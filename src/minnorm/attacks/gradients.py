@@ -34,6 +34,9 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[[Tens
         model: The classifier.
         points: Where to evaluate it, `[b *d]`.
 
+    Raises:
+        ValueError: If the model gives something else than a tensor.
+
     Returns:
         The logits `[b c]`, and a function that pulls a direction in logit space back to the
         inputs: given the gradient of some loss with respect to the logits, it gives that with
@@ -43,6 +46,8 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[[Tens
     with torch.enable_grad():
         variables = points.detach().requires_grad_()
         logits = model(variables)
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"the model gave a {type(logits).__name__}; expected a tensor of logits.")
 
     def pull_back(cotangents: Tensor) -> Tensor:
         if not logits.requires_grad:

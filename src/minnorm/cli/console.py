@@ -46,6 +46,7 @@ def progress_bars() -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=errors,
+        transient=True,
         disable=not _first_rank,
     ) as progress:
         yield progress

@@ -9,6 +9,9 @@ import typer
 from minnorm.cli import commands, listings
 from minnorm.cli.console import errors, show_log
 
+INTERRUPTED = 130
+"""The exit code that typer gives a command that was interrupted (Ctrl-C)."""
+
 app = typer.Typer(
     name="minnorm",
     help="The smallest change that makes a classifier wrong, and models for which it is large.",
@@ -48,6 +51,7 @@ def main() -> None:
             traceback.print_exc()
         errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted: the same command goes on from what is finished.")
-        sys.exit(130)
+    except SystemExit as error:
+        if error.code == INTERRUPTED:
+            errors.print("interrupted: the same command goes on from what is finished.")
+        raise

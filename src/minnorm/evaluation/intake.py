@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from minnorm.attacks import Model
 from minnorm.attacks.checks import check_logits, check_samples
+from minnorm.attacks.gradients import differentiable
 from minnorm.data import Data
 from minnorm.geometry import Bounds
 
@@ -39,14 +40,15 @@ def check_model(model: Model, data: Data, bounds: Bounds) -> int:
 
     Raises:
         ValueError: If the model is in training mode, does not take the samples, gives something
-            else than logits, or answers the same sample differently in another batch or the next
-            time.
+            else than logits, cannot be differentiated, or answers the same sample differently in
+            another batch or the next time.
     """
     _check_mode(model)
     inputs, labels = read_batch(model, data, range(min(8, len(data))), bounds)
     logits = clean_logits(model, inputs, labels, data.name)
     if len(inputs) > 1:
         _check_alone(model, inputs, logits)
+    _check_gradients(model, inputs)
     probabilities = logits.min() >= 0 and torch.allclose(
         logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
     )
@@ -85,14 +87,15 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str) -> Te
     try:
         with torch.no_grad():
             logits = model(inputs)
-        check_logits(logits, labels)
     except torch.OutOfMemoryError as error:
-        raise ValueError(f"{OUT_OF_MEMORY} ({len(inputs)} samples).") from error
-    except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"{OUT_OF_MEMORY} than {len(inputs)}.") from error
+    except Exception as error:  # whatever a user's model raises, it is the model that failed
         raise ValueError(
             f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype}) from "
-            f"{where}: {' '.join(str(error).split())[:500]}"
+            f"{where}: {_in_short(error)}"
         ) from error
+    try:
+        check_logits(logits, labels)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     return logits
@@ -100,6 +103,10 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str) -> Te
 
 OUT_OF_MEMORY = "there is not enough memory for a batch: give a smaller batch size"
 """Said where a batch does not fit."""
+
+
+def _in_short(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
 
 
 def _where(data: Data, positions: range) -> str:
@@ -130,10 +137,10 @@ def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
         try:
             with torch.no_grad():
                 difference = (answer() - expected).abs().amax() / scale
-        except RuntimeError as error:
+        except Exception as error:  # the same as in `clean_logits`
             raise ValueError(
                 f"the model takes a batch of {len(inputs)} but not of 1 "
-                f"({' '.join(str(error).split())[:300]}). An exported program needs a dynamic "
+                f"({_in_short(error)}). An exported program needs a dynamic "
                 "batch size: torch.export.export(..., dynamic_shapes=...)."
             ) from error
         return bool(difference > tolerance)
@@ -148,4 +155,22 @@ def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
         raise ValueError(
             "the model answers a sample differently when others are in its batch: it is in "
             "training mode (batch norm). Export or load it in evaluation mode."
+        )
+
+
+def _check_gradients(model: Model, inputs: Tensor) -> None:
+    try:
+        _, pull_back = differentiable(model, inputs)
+        with torch.no_grad():
+            classes = model(inputs[:1]).shape[1]
+        gradients = pull_back(torch.eye(classes).to(inputs)[torch.arange(len(inputs)) % classes])
+    except Exception as error:  # the same
+        raise ValueError(
+            f"the model cannot be differentiated with respect to its inputs: {_in_short(error)}"
+        ) from error
+    if not gradients.any():
+        logger.warning(
+            "The model's gradients with respect to its inputs are all zero: it does not depend on "
+            "them, or some step of it passes no gradient on (.detach(), rounding, argmax). Attacks "
+            "that use gradients find little, which says nothing of its robustness."
         )

@@ -73,14 +73,14 @@ def clean_accuracy(records: Records) -> Estimate:
 
 
 def mean_distance(records: Records, norm: Norm = "l2") -> Estimate:
-    """Gives the mean distance over the successes, NaN when there is none; a normal interval."""
+    """Gives the mean distance over the successes, NaN when there is none; a normal interval, cut at 0."""
     found = _values(records, norm)
     found = found[np.isfinite(found)]
     if len(found) == 0:
         return Estimate(math.nan, math.nan, math.nan)
     mean = float(found.mean())
     half = _Z * float(found.std(ddof=1)) / math.sqrt(len(found)) if len(found) > 1 else math.inf
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(mean, max(mean - half, 0.0), mean + half)
 
 
 def median_distance(

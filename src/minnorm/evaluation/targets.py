@@ -20,7 +20,7 @@ def check_targets(targets: Targets) -> None:
     """
     if targets is None or targets in ("all", "least-likely"):
         return
-    if not re.fullmatch(r"random:[1-9]\d*", targets):
+    if not isinstance(targets, str) or not re.fullmatch(r"random:[1-9]\d*", targets):
         raise ValueError(
             f"targets={targets!r}: expected 'all' (every other class), 'least-likely' (the class "
             "with the lowest logit) or 'random:K' (K other classes of each sample)."

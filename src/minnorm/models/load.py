@@ -1,6 +1,7 @@
 """From words to models: resolves model specs."""
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,8 @@ def _timm(parsed: specs.Spec) -> nn.Module:
 def _exported(path: Path) -> nn.Module:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} cannot be read as a torch.export program: it is no archive.")
     try:
         return torch.export.load(path).module()
     except Exception as error:  # a file of another kind raises errors of many kinds

@@ -47,10 +47,13 @@ def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[flo
         summary = summarize(part, name, norm)
         table.add_row(
             Text(summary.attack),
-            with_interval(summary.success, 100, 1),
-            with_interval(summary.mean, 1, 4),
-            with_interval(summary.median, 1, 4),
-            *(with_interval(accuracy_at(part, epsilon, norm), 100, 1) for epsilon in epsilons),
+            Text(with_interval(summary.success, 100, 1)),
+            Text(with_interval(summary.mean, 1, 4)),
+            Text(with_interval(summary.median, 1, 4)),
+            *(
+                Text(with_interval(accuracy_at(part, epsilon, norm), 100, 1))
+                for epsilon in epsilons
+            ),
             *costs(summary),
         )
     return table
