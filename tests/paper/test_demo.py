@@ -30,8 +30,10 @@ def test_demo_finds_an_adversarial_for_every_image_at_the_papers_norms(tmp_path:
         assert manifest["configuration"]["model"] == "zoo:mnist-cnn"
         if row.levels is not None:
             assert f"{TABLE_1_MNIST_DDN[row.steps].mean:.4f}" in done.stdout
-    # A network of the paper's architecture and recipe, so near the paper's norms (1.42 to 1.46).
-    assert all(1.2 < mean < 1.8 for mean in means.values())
+    # A network of the paper's architecture and recipe, so near the paper's norms (1.42 to 1.46);
+    # the fewer images, the wider the band.
+    for row, mean in means.items():
+        assert abs(mean - 1.35) < (0.2 if IMAGES[row.steps] >= 100 else 0.4)
     # On the same images more freedom never costs much: without rounding the norms are no larger.
     for row in ROWS:
         if row.levels is not None:
