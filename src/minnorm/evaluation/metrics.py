@@ -73,7 +73,7 @@ def clean_accuracy(records: Records) -> Estimate:
 
 
 def mean_distance(records: Records, norm: Norm = "l2") -> Estimate:
-    """Gives the mean distance over the successes, NaN when there is none; a normal interval, cut at 0."""
+    """Gives the mean distance over the successes, NaN without any; a normal interval cut at 0."""
     found = _values(records, norm)
     found = found[np.isfinite(found)]
     if len(found) == 0:
