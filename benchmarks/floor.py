@@ -19,8 +19,8 @@ from torch import Tensor
 from minnorm import ddn, load_data, load_model, runtime
 from minnorm.attacks import Model
 
-SIZES = {1000: 20, 32: 200}
-"""Steps for each batch size: some seconds a run."""
+SIZES = {1000: 50, 32: 200}
+"""Steps for each batch size: half a minute and some seconds a run."""
 
 
 def bare_passes(model: Model, inputs: Tensor, steps: int) -> None:
@@ -40,13 +40,18 @@ def seconds(function: Callable[[], object]) -> float:
 def measure(model: Model, batch: int, steps: int, runs: int) -> dict[str, float]:
     """Times both in turn, after one uncounted run of each, and gives medians and the ratio."""
     inputs, labels = load_data(f"mnist-sample[:{batch}]").batch(range(batch))
-    bare, attack = [], []
+    bare: list[float] = []
+    attack: list[float] = []
     for run in range(runs + 1):
-        floor = seconds(lambda: bare_passes(model, inputs, steps))
-        cost = seconds(lambda: ddn(model, inputs, labels, steps=steps))
-        if run > 0:
-            bare.append(floor)
-            attack.append(cost)
+        calls = [
+            (bare, lambda: bare_passes(model, inputs, steps)),
+            (attack, lambda: ddn(model, inputs, labels, steps=steps)),
+        ]
+        # Each goes first as often as the other, so that a machine that slows down favours neither.
+        for times, call in calls[:: 1 if run % 2 else -1]:
+            elapsed = seconds(call)
+            if run > 0:
+                times.append(elapsed)
     ratios = [cost / floor for cost, floor in zip(attack, bare, strict=True)]
     return {
         "batch": batch,

@@ -35,10 +35,14 @@ def parse_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).partition(". ")[0].splitlines()[0][:120]
         raise ValueError(
-            f"cannot use the device {name!r} ({reason}). Name one that this machine has: cpu, "
-            "cuda, cuda:0, mps."
+            f"cannot use the device {name!r} ({reason}). This machine has: {', '.join(_devices())}."
         ) from error
     return device
+
+
+def _devices() -> list[str]:
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
 @contextmanager

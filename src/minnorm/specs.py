@@ -11,8 +11,9 @@ import ast
 import difflib
 import importlib
 import inspect
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ def _split_slice(text: str, whole: str) -> tuple[str, slice | None]:
 
 def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
     if not text.endswith(")"):
+        if re.search(r"\([^()]*$", text):
+            raise ValueError(f"the bracket in {whole!r} is not closed: write ')' at the end.")
         return text, {}
     opening, call = _find_call(text)
     try:
@@ -115,8 +118,19 @@ def choose(name: str, known: Iterable[str], kind: str) -> str:
     raise ValueError(f"there is no {kind} {name!r}.{hint} There is: {', '.join(names)}.")
 
 
-def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any], owner: str) -> None:
+def check_arguments(
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    owner: str,
+    given: Collection[str] = (),
+) -> None:
     """Checks that a function takes each of `arguments` by name.
+
+    Args:
+        function: The function.
+        arguments: What it shall be called with.
+        owner: What the function is called in the message.
+        given: Parameters that a spec cannot set, since the caller gives them.
 
     Raises:
         ValueError: If it does not; the message lists the names that it takes.
@@ -124,7 +138,8 @@ def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any], 
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
-    known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [p.name for p in parameters if p.kind in kinds and p.name not in given]
     for name in arguments:
         choose(name, known, f"parameter of {owner}")
 
@@ -135,15 +150,30 @@ def describe(head: str, arguments: Mapping[str, Any]) -> str:
     return f"{head}({inside})" if inside else head
 
 
+def same(one: str, other: str) -> bool:
+    """Tells whether two texts are the same spec, written differently or not."""
+    try:
+        return parse(one) == parse(other)
+    except ValueError:
+        return one == other
+
+
 def _literal(value: Any) -> str:
     # Python writes an infinite float as a name; a number too large for a float reads as one.
     return repr(value).replace("inf", "1e999") if isinstance(value, float) else repr(value)
 
 
+def search_current_folder() -> None:
+    """Lets modules of the current folder be imported, as Python itself does for `python -m`."""
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
+
+
 def call_factory(spec: Spec, kind: str) -> Any:
     """Imports and calls the `package.module:factory` that a spec names.
 
-    The current folder is searched too, as Python itself does for `python -m`.
+    The current folder is searched too.
 
     Args:
         spec: The spec; its arguments are passed to the factory.
@@ -156,9 +186,7 @@ def call_factory(spec: Spec, kind: str) -> Any:
     example = f"write package.module:factory, the name of a function that gives the {kind}"
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         raise ValueError(f"cannot read {spec.head!r} as a {kind} spec: {example}.")
-    here = str(Path.cwd())
-    if "" not in sys.path and here not in sys.path:
-        sys.path.insert(0, here)
+    search_current_folder()
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever the user's module raises, it is their spec that failed

@@ -3,9 +3,34 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minnorm.geometry import Bounds
+
+
+def check_mode(model: object) -> None:
+    """Checks that no layer of a module behaves as in training.
+
+    Batch norm would mix the samples of a batch and change its statistics, dropout would answer
+    differently each time.
+
+    Raises:
+        ValueError: If one does.
+    """
+    if not isinstance(model, nn.Module):
+        return
+    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+    wrong = [
+        name or type(part).__name__
+        for name, part in model.named_modules()
+        if isinstance(part, kinds) and part.training
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 1} more layers behave" if len(wrong) > 1 else " behaves"
+        raise ValueError(
+            f"the model is in training mode ({wrong[0]}{more} differently then): call "
+            "model.eval() first."
+        )
 
 
 def check_samples(
@@ -20,6 +45,12 @@ def check_samples(
     low, high = bounds
     if not low < high:
         raise ValueError(f"bounds={bounds}: expected (low, high) with low < high.")
+    for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):
+        if not isinstance(values, Tensor) and not (name == "starts" and values is None):
+            raise ValueError(
+                f"{name} are a {type(values).__name__}; expected a torch tensor, for example "
+                f"torch.as_tensor({name})."
+            )
     if inputs.ndim < 1 or not inputs.is_floating_point():
         raise ValueError(
             f"inputs have shape {list(inputs.shape)} and dtype {inputs.dtype}; expected floating "

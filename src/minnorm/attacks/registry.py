@@ -31,7 +31,7 @@ def load_attack(spec: str) -> Attack:
         raise ValueError(
             f"{spec!r}: {', '.join(taken)} cannot be set in a spec; the evaluation gives it."
         )
-    specs.check_arguments(ATTACKS[name], parsed.arguments, name)
+    specs.check_arguments(ATTACKS[name], parsed.arguments, name, _GIVEN)
     return cast("Attack", partial(ATTACKS[name], **parsed.arguments))
 
 

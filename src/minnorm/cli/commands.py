@@ -36,7 +36,8 @@ def evaluate(
     device: Device = None,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
     bounds: Annotated[
-        tuple[float, float], typer.Option(help="Lowest and highest value of an input.")
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="Lowest and highest value of an input."),
     ] = (0.0, 1.0),
     norm: Annotated[str, typer.Option(help="The norm in the table: l0, l1, l2, linf.")] = "l2",
     epsilon: Annotated[
@@ -59,9 +60,18 @@ def evaluate(
     from minnorm.report import results_table
 
     chosen = cast("Norm", specs.choose(norm, NORM_ORDERS, "norm"))
+    radii = epsilon or []
+    for radius in radii:
+        if not radius >= 0:
+            raise ValueError(f"--epsilon {radius:g}: expected a radius of at least 0.")
     with runtime.ranks():
         with progress_bars() as bars:
             task = bars.add_task("attacking", total=None)
+
+            def show(done: int, total: int, gradients: int) -> None:
+                text = f"attacking, {gradients:,} gradients of a batch"
+                bars.update(task, completed=done, total=total, description=text)
+
             result = evaluation.evaluate(
                 model,
                 data,
@@ -74,9 +84,11 @@ def evaluate(
                 bounds=bounds,
                 save_adversarials=adversarials,
                 trust=trust,
-                on_progress=lambda done, total: bars.update(task, completed=done, total=total),
+                on_progress=show,
             )
-        output.print(results_table(result.records, norm=chosen, epsilons=epsilon or ()))
+        output.print(results_table(result.records, norm=chosen, epsilons=radii))
+        for warning in result.warnings:
+            output.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
         output.print(f"records: {out}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -121,8 +133,10 @@ def demo(
     with progress_bars() as bars:
         tasks = {row: bars.add_task(row.attack, total=None) for row in paper.ROWS}
 
-        def show(row: "Row", done: int, total: int) -> None:
-            bars.update(tasks[row], completed=done, total=total)
+        def show(row: "Row", done: int, total: int, gradients: int) -> None:
+            # A row's batches are of one size: what is done of one is its share of the steps.
+            part = min(done + gradients % row.steps / row.steps, total)
+            bars.update(tasks[row], completed=part, total=total)
 
         for result in paper.run_demo(out, device=device, on_progress=show):
             results.append(result)

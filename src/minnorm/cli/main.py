@@ -1,5 +1,6 @@
 """The entry point: all commands, and what becomes of an error."""
 
+import importlib.metadata
 import os
 import sys
 import traceback
@@ -7,7 +8,7 @@ import traceback
 import typer
 
 from minnorm.cli import commands, listings
-from minnorm.cli.console import errors, show_log
+from minnorm.cli.console import errors, output, show_log
 
 INTERRUPTED = 130
 """The exit code that typer gives a command that was interrupted (Ctrl-C)."""
@@ -28,8 +29,17 @@ app.add_typer(listings.model, name="model")
 app.add_typer(listings.attack, name="attack")
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        output.print(f"minnorm {importlib.metadata.version('minnorm')}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more of what is done."),
     debug: bool = typer.Option(False, "--debug", help="Show where an error comes from."),
 ) -> None:

@@ -33,8 +33,9 @@ logger = logging.getLogger(__name__)
 Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
 """Attacks as users give them: specs or functions, one or many, named or not."""
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of finished units and of all units of this rank."""
+Progress: TypeAlias = Callable[[int, int, int], None]
+"""Called with the number of finished units and of all units of this rank (a unit is one attack on
+one batch), and the number of gradients taken so far, a batch's counted as one."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Evaluation:
         records: One row for each (sample, attack, target), see `minnorm.evaluation.records`.
         manifest: Configuration, versions, hardware and revision; empty when nothing was written.
         directory: Where it was written, if it was.
+        warnings: What makes the numbers doubtful, for example that the model gives no gradients.
     """
 
     records: Records
     manifest: dict[str, Any]
     directory: Path | None
+    warnings: tuple[str, ...] = ()
 
 
 @torch.inference_mode(False)  # a model that is loaded in it could not be differentiated
@@ -89,7 +92,7 @@ def evaluate(
         bounds: The lowest and the highest value of an input.
         save_adversarials: Whether the run directory keeps the adversarials too.
         trust: Let a checkpoint that is a pickle run its code.
-        on_progress: Called after each finished unit (one attack on one batch).
+        on_progress: Called after each gradient and each finished unit, see `Progress`.
 
     Returns:
         The records, attack by attack, in the order of the data.
@@ -105,9 +108,11 @@ def evaluate(
     named = _named(attacks)
     classifier = _classifier(model, device, trust=trust)
     samples = as_data(data)
-    classes = check_model(classifier, samples, bounds)
+    intake = check_model(classifier, samples, bounds)
+    for warning in intake.warnings:
+        logger.warning("%s", warning)
     if targets is not None:
-        _check_enough_classes(targets, classes)
+        _check_enough_classes(targets, intake.classes)
     configuration = {
         "model": model if isinstance(model, str) else type(model).__qualname__,
         "model_fingerprint": fingerprint(classifier),
@@ -129,13 +134,16 @@ def evaluate(
         own = {unit: records for unit, (records, _) in run.units(set(), on_progress)}
         merged = {unit: records for part in runtime.gather(own) for unit, records in part.items()}
         order = sorted(merged, key=lambda unit: (unit.attack, unit.batch))
-        return Evaluation(join_records([merged[unit] for unit in order]), {}, None)
+        records = join_records([merged[unit] for unit in order])
+        return Evaluation(records, {}, None, intake.warnings)
     directory = RunDirectory(Path(out))
-    for unit, (records, adversarials) in run.units(
-        _open(directory, configuration, classifier), on_progress
-    ):
-        directory.save(unit, records, adversarials if save_adversarials else None)
-    runtime.barrier()
+    try:
+        finished = _open(directory, configuration, intake.warnings, classifier)
+        for unit, (records, adversarials) in run.units(finished, on_progress):
+            directory.save(unit, records, adversarials if save_adversarials else None)
+        runtime.barrier()
+    finally:
+        directory.release()
     return load_run(directory.path)
 
 
@@ -147,7 +155,8 @@ def load_run(path: str | Path) -> Evaluation:
     """
     directory = RunDirectory(Path(path))
     manifest = directory.manifest()
-    return Evaluation(directory.records(), manifest, directory.path)
+    warnings = tuple(manifest["warnings"])
+    return Evaluation(directory.records(), manifest, directory.path, warnings)
 
 
 @dataclass(frozen=True)
@@ -174,8 +183,15 @@ class _Run:
         }
         total = len(own) * len(self.attacks)
         done = total - sum(len(numbers) for numbers in todo.values())
-        if on_progress is not None:
-            on_progress(done, total)
+        gradients = 0
+
+        def show(new_gradients: int = 0) -> None:
+            nonlocal gradients
+            gradients += new_gradients
+            if on_progress is not None:
+                on_progress(done, total, gradients)
+
+        show()
         for batch, numbers in todo.items():
             if not numbers:
                 continue
@@ -183,13 +199,13 @@ class _Run:
             for number in numbers:
                 name, attack = list(self.attacks.items())[number]
                 try:
-                    result = self._unit(name, attack, prepared)
+                    records, adversarials = self._unit(name, attack, prepared, lambda: show(1))
                 except torch.OutOfMemoryError as error:
                     raise ValueError(f"{OUT_OF_MEMORY} than {self.batch_size}.") from error
-                yield Unit(batch, number), result
+                yield Unit(batch, number), (records, adversarials)
                 done += 1
-                if on_progress is not None:
-                    on_progress(done, total)
+                show()
+                logger.info("%s on batch %d: %d of %d done", name, batch, done, total)
 
     def _prepare(self, batch: int) -> "_Batch":
         start = batch * self.batch_size
@@ -206,7 +222,7 @@ class _Run:
         )
 
     def _unit(
-        self, name: str, attack: Attack, batch: "_Batch"
+        self, name: str, attack: Attack, batch: "_Batch", on_backward: Callable[[], None]
     ) -> tuple[Records, dict[str, Tensor]]:
         gray = torch.full_like(batch.inputs, self.bounds[0] + span(self.bounds) / 2)
         gray_distances = distances(gray, batch.inputs)
@@ -221,6 +237,7 @@ class _Run:
                 targeted=targets is not None,
                 bounds=self.bounds,
                 seed=self.seed,
+                on_backward=on_backward,
             )
             records.append(
                 make_records(
@@ -253,13 +270,18 @@ class _Batch:
     targets: list[Tensor | None]
 
 
-def _open(directory: RunDirectory, configuration: dict[str, Any], model: Model) -> set[Unit]:
+def _open(
+    directory: RunDirectory,
+    configuration: dict[str, Any],
+    warnings: tuple[str, ...],
+    model: Model,
+) -> set[Unit]:
     """Claims the directory on the first rank, and tells all of them what is finished there."""
     finished: set[Unit] = set()
     problem: Exception | None = None
     if runtime.rank() == 0:
         try:
-            directory.claim(configuration, model_dtype_and_device(model)[1])
+            directory.claim(configuration, warnings, model_dtype_and_device(model)[1])
             finished = directory.finished()
         except (ValueError, OSError) as error:
             problem = error

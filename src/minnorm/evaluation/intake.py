@@ -1,18 +1,16 @@
 """What an evaluation asks of a model and its data before it believes their numbers."""
 
-import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from minnorm.attacks import Model
-from minnorm.attacks.checks import check_logits, check_samples
+from minnorm.attacks.checks import check_logits, check_mode, check_samples
 from minnorm.attacks.gradients import differentiable
 from minnorm.data import Data
 from minnorm.geometry import Bounds
-
-logger = logging.getLogger(__name__)
 
 
 def model_dtype_and_device(model: Model) -> tuple[torch.dtype, torch.device]:
@@ -27,7 +25,20 @@ def model_dtype_and_device(model: Model) -> tuple[torch.dtype, torch.device]:
     return torch.float32, torch.device("cpu")
 
 
-def check_model(model: Model, data: Data, bounds: Bounds) -> int:
+@dataclass(frozen=True)
+class Intake:
+    """What a look at a model and its data told.
+
+    Attributes:
+        classes: The number of classes.
+        warnings: What does not stop an evaluation, but makes its numbers doubtful.
+    """
+
+    classes: int
+    warnings: tuple[str, ...]
+
+
+def check_model(model: Model, data: Data, bounds: Bounds) -> Intake:
     """Checks on a few samples that the model is one that can be evaluated.
 
     Args:
@@ -35,30 +46,33 @@ def check_model(model: Model, data: Data, bounds: Bounds) -> int:
         data: The data; its first samples are used.
         bounds: The bounds of the inputs.
 
-    Returns:
-        The number of classes.
-
     Raises:
         ValueError: If the model is in training mode, does not take the samples, gives something
             else than logits, cannot be differentiated, or answers the same sample differently in
             another batch or the next time.
     """
-    _check_mode(model)
+    check_mode(model)
     inputs, labels = read_batch(model, data, range(min(8, len(data))), bounds)
     logits = clean_logits(model, inputs, labels, data.name)
     if len(inputs) > 1:
         _check_alone(model, inputs, logits)
-    _check_gradients(model, inputs)
+    warnings = []
+    if not _has_gradients(model, inputs):
+        warnings.append(
+            "The model's gradients with respect to its inputs are all zero: it does not depend on "
+            "them, or some step of it passes no gradient on (.detach(), rounding, argmax). Attacks "
+            "that use gradients find little, which says nothing of its robustness."
+        )
     probabilities = logits.min() >= 0 and torch.allclose(
         logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
     )
     if probabilities:
-        logger.warning(
+        warnings.append(
             "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect "
             "logits. Leave the softmax out: its gradients vanish where the model is sure, so that "
             "the model would look more robust than it is."
         )
-    return logits.shape[1]
+    return Intake(logits.shape[1], tuple(warnings))
 
 
 def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> tuple[Tensor, Tensor]:
@@ -114,20 +128,6 @@ def _where(data: Data, positions: range) -> str:
     return f"{data.name}, samples {first} to {last}"
 
 
-def _check_mode(model: Model) -> None:
-    if not isinstance(model, nn.Module):
-        return
-    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
-    wrong = [
-        name for name, part in model.named_modules() if isinstance(part, kinds) and part.training
-    ]
-    if wrong:
-        raise ValueError(
-            f"the model is in training mode ({wrong[0]} and {len(wrong) - 1} more layers behave "
-            "differently then): call model.eval() first."
-        )
-
-
 def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
     scale = logits.abs().amax().clamp_min(1e-6)
     # Other batch shapes round otherwise, in reduced precision visibly so.
@@ -158,7 +158,7 @@ def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
         )
 
 
-def _check_gradients(model: Model, inputs: Tensor) -> None:
+def _has_gradients(model: Model, inputs: Tensor) -> bool:
     try:
         _, pull_back = differentiable(model, inputs)
         with torch.no_grad():
@@ -168,9 +168,4 @@ def _check_gradients(model: Model, inputs: Tensor) -> None:
         raise ValueError(
             f"the model cannot be differentiated with respect to its inputs: {_in_short(error)}"
         ) from error
-    if not gradients.any():
-        logger.warning(
-            "The model's gradients with respect to its inputs are all zero: it does not depend on "
-            "them, or some step of it passes no gradient on (.detach(), rounding, argmax). Attacks "
-            "that use gradients find little, which says nothing of its robustness."
-        )
+    return bool(gradients.any())

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +17,16 @@ logger = logging.getLogger(__name__)
 
 
 class CountingModel:
-    """A model that counts how many samples pass forward and backward through it."""
+    """A model that counts how many samples pass forward and backward through it.
 
-    def __init__(self, model: Model) -> None:
+    Args:
+        model: The model.
+        on_backward: Called at each backward pass.
+    """
+
+    def __init__(self, model: Model, on_backward: Callable[[], None] | None = None) -> None:
         self._model = model
+        self._on_backward = on_backward
         self.forwards = 0
         self.backwards = 0
 
@@ -33,6 +40,8 @@ class CountingModel:
 
     def _count_backward(self, gradients: Tensor) -> None:
         self.backwards += len(gradients)
+        if self._on_backward is not None:
+            self._on_backward()
 
 
 @dataclass(frozen=True)
@@ -64,13 +73,14 @@ def run_and_judge(
     targeted: bool,
     bounds: Bounds,
     seed: int,
+    on_backward: Callable[[], None] | None = None,
 ) -> Verdict:
     """Runs an attack on a batch, with a random generator of its own, and judges what it gives.
 
     Raises:
         ValueError: If what the attack gives has not the shape of the inputs.
     """
-    counted = CountingModel(model)
+    counted = CountingModel(model, on_backward)
     generator = Generator(inputs.device).manual_seed(seed)
     started = _now(inputs.device)
     # Copies, so that what an attack does to them has no part in how it is judged.

@@ -2,6 +2,8 @@
 
 Each takes the records of one attack (or a worst case), in any order. Estimates come with a 95 %
 confidence interval, for the samples being drawn at random from those one wants to know about.
+Where a sample was attacked towards several targets its records are not independent: the intervals
+count such a group as one draw (they use its robust variance, and the effective number of records).
 """
 
 import math
@@ -13,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from minnorm import specs
 from minnorm.evaluation.records import SCHEMA, Records
 from minnorm.geometry import Norm
 
@@ -62,24 +65,27 @@ class Summary:
 
 def success_rate(records: Records) -> Estimate:
     """Gives the share of records with success; the interval is Wilson's."""
-    return _share(_values(records, "success"))
+    _check_one_attack(records)
+    return _share(_values(records, "success"), _values(records, "index"))
 
 
 def clean_accuracy(records: Records) -> Estimate:
     """Gives the share of samples that the model classifies correctly; the interval is Wilson's."""
-    _, first = np.unique(_values(records, "index"), return_index=True)
+    samples, first = np.unique(_values(records, "index"), return_index=True)
     correct = _values(records, "clean_prediction") == _values(records, "label")
-    return _share(correct[first])
+    return _share(correct[first], samples)
 
 
 def mean_distance(records: Records, norm: Norm = "l2") -> Estimate:
     """Gives the mean distance over the successes, NaN without any; a normal interval cut at 0."""
+    _check_one_attack(records)
     found = _values(records, norm)
-    found = found[np.isfinite(found)]
-    if len(found) == 0:
+    hits = np.isfinite(found)
+    if not hits.any():
         return Estimate(math.nan, math.nan, math.nan)
-    mean = float(found.mean())
-    half = _Z * float(found.std(ddof=1)) / math.sqrt(len(found)) if len(found) > 1 else math.inf
+    mean = float(found[hits].mean())
+    variance = _variance_of_mean(found[hits], _values(records, "index")[hits])
+    half = _Z * math.sqrt(variance)
     return Estimate(mean, max(mean - half, 0.0), mean + half)
 
 
@@ -100,6 +106,7 @@ def median_distance(
     Raises:
         ValueError: If the gray image is asked for in another norm than L2.
     """
+    _check_one_attack(records)
     found = _values(records, norm)
     if failures == "gray":
         if norm != "l2":
@@ -110,21 +117,30 @@ def median_distance(
         return Estimate(math.nan, math.nan, math.nan)
     ordered = np.sort(found)
     below, above = ordered[(count - 1) // 2], ordered[count // 2]
-    half = _Z * math.sqrt(count) / 2
-    low = max(math.floor(count / 2 - half) - 1, 0)
-    high = min(math.ceil(count / 2 + half), count - 1)
     # inf - inf is NaN: the two middle values are averaged only where they differ.
     middle = below if below == above else (below + above) / 2
+    effective = _effective_count(found <= middle, _values(records, "index"))
+    half = _Z * count / math.sqrt(effective) / 2
+    low = max(math.floor(count / 2 - half) - 1, 0)
+    high = min(math.ceil(count / 2 + half), count - 1)
     return Estimate(float(middle), float(ordered[low]), float(ordered[high]))
 
 
 def accuracy_at(records: Records, epsilon: float, norm: Norm = "l2") -> Estimate:
     """Gives the accuracy under attack within a radius: `mean(distance > epsilon)`.
 
-    A failure counts as robust, a sample that was misclassified to begin with (distance 0) as not.
-    The interval is Wilson's.
+    A failure counts as robust, a sample that was misclassified to begin with (distance 0) as not;
+    so it is an upper bound of the true accuracy, which a better attack may lower. Of records with
+    targets it is the share of pairs (sample, target) that are not reached within the radius. The
+    interval is Wilson's.
+
+    Raises:
+        ValueError: If the radius is no number of at least 0.
     """
-    return _share(_values(records, norm) > epsilon)
+    _check_one_attack(records)
+    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not epsilon >= 0:
+        raise ValueError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
+    return _share(_values(records, norm) > epsilon, _values(records, "index"))
 
 
 def robustness_curve(records: Records, norm: Norm = "l2") -> tuple[Array, Array]:
@@ -134,6 +150,7 @@ def robustness_curve(records: Records, norm: Norm = "l2") -> tuple[Array, Array]
         The radii at which the accuracy falls, from 0, ascending; and the accuracy from each of
         them up to the next. For every radius it equals `accuracy_at`.
     """
+    _check_one_attack(records)
     found = _values(records, norm)
     radii = np.unique(np.append(found[np.isfinite(found)], 0.0))
     if len(found) == 0:
@@ -160,6 +177,7 @@ def optimality(records: Records, envelope: Records, norm: Norm = "l2") -> float:
     Raises:
         ValueError: If the two are not of the same samples.
     """
+    _check_one_attack(records)
     if sorted(_keys(records)) != sorted(_keys(envelope)):
         raise ValueError("the records and the envelope are not of the same samples and targets.")
     best = _values(envelope, norm)
@@ -207,17 +225,39 @@ def hardest_target(records: Records, norm: Norm = "l2") -> Records:
 
     The paper's column 'least likely' of tables 2 to 4.
     """
+    return _one_target(records, -_values(records, norm))
+
+
+def closest_target(records: Records, norm: Norm = "l2") -> Records:
+    """Gives for each sample and attack the target that lies closest.
+
+    With all other classes as targets that is what an untargeted attack looks for; the costs are
+    those of the attack on that target alone.
+    """
+    return _one_target(records, _values(records, norm))
+
+
+def _one_target(records: Records, order: Array) -> Records:
     attacks, attack = np.unique(np.array(records.column("attack").to_pylist()), return_inverse=True)
+    if len(attacks) == 0:
+        return records
     indices = _values(records, "index")
-    order = np.lexsort((-_values(records, norm), indices, attack))
-    pairs = np.stack([attack[order], indices[order]], axis=1)
+    ranked = np.lexsort((order, indices, attack))
+    pairs = np.stack([attack[ranked], indices[ranked]], axis=1)
     _, first = np.unique(pairs, axis=0, return_index=True)
-    return records.take(pa.array(order[first])) if len(attacks) else records
+    return records.take(pa.array(ranked[first]))
 
 
 def of_attack(records: Records, attack: str) -> Records:
-    """Gives the records of one attack."""
-    return records.filter(pc.equal(records.column("attack"), attack))
+    """Gives the records of one attack, by its name or any writing of its spec.
+
+    Raises:
+        ValueError: If there are none; the message lists the attacks that there are.
+    """
+    names = records.column("attack").unique().to_pylist()
+    same = [name for name in names if name == attack or specs.same(name, attack)]
+    name = same[0] if same else specs.choose(attack, names, "attack in these records called")
+    return records.filter(pc.equal(records.column("attack"), name))
 
 
 def breakdown(records: Records, norm: Norm = "l2") -> dict[str, Records]:
@@ -225,7 +265,7 @@ def breakdown(records: Records, norm: Norm = "l2") -> dict[str, Records]:
 
     One for each attack, in the order of the records; with several attacks the worst case over
     them; and where samples were attacked towards several targets, of each of these the hardest
-    target too.
+    and the closest target too.
     """
     names = records.column("attack").unique().to_pylist()
     parts = {name: of_attack(records, name) for name in names}
@@ -236,6 +276,7 @@ def breakdown(records: Records, norm: Norm = "l2") -> dict[str, Records]:
         hardest = hardest_target(part, norm)
         if len(hardest) < len(part):
             parts[f"{name}, hardest target"] = hardest
+            parts[f"{name}, closest target"] = closest_target(part, norm)
     return parts
 
 
@@ -272,11 +313,45 @@ def _keys(records: Records) -> list[tuple[int, int]]:
     return list(zip(records.column("index").to_pylist(), targets.to_pylist(), strict=True))
 
 
-def _share(hits: Array) -> Estimate:
+def _check_one_attack(records: Records) -> None:
+    names = records.column("attack").unique().to_pylist()
+    if len(names) > 1:
+        raise ValueError(
+            f"these records are of {len(names)} attacks ({', '.join(names)}): choose one with "
+            "of_attack, or combine them with worst_case."
+        )
+
+
+def _variance_of_mean(values: Array, samples: Array) -> float:
+    """Gives the variance of the mean of values that are independent only between samples.
+
+    With one value for each sample it is the usual `variance / count`; infinite for one sample.
+    """
+    _, group = np.unique(samples, return_inverse=True)
+    residuals = np.bincount(group, weights=values - values.mean())
+    count = len(residuals)
+    if count < 2:
+        return math.inf
+    return float(np.square(residuals).sum()) / len(values) ** 2 * count / (count - 1)
+
+
+def _effective_count(hits: Array, samples: Array) -> float:
+    """Gives the number of independent draws that would tell as much of the share of hits."""
+    groups = len(np.unique(samples))
+    if groups == len(hits):
+        return float(groups)
+    share = float(np.mean(hits))
+    variance = _variance_of_mean(hits.astype(np.float64), samples)
+    if share in (0.0, 1.0) or variance == math.inf:
+        return float(groups)
+    return min(share * (1 - share) / variance, len(hits)) if variance > 0 else len(hits)
+
+
+def _share(hits: Array, samples: Array) -> Estimate:
     """Gives the share of true values with Wilson's interval."""
-    count = len(hits)
-    if count == 0:
+    if len(hits) == 0:
         return Estimate(math.nan, math.nan, math.nan)
+    count = _effective_count(hits, samples)
     share = float(np.mean(hits))
     scale = 1 + _Z**2 / count
     centre = (share + _Z**2 / (2 * count)) / scale

@@ -10,7 +10,7 @@ Each file appears whole or not at all, a unit's records last: where they are, th
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +18,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 from torch import Tensor
 
 from minnorm import runtime
 from minnorm.evaluation.records import SCHEMA, Records, join_records
+
+_LOCK = ".lock"
 
 FORMAT = 1
 """Version of this layout; a directory of another version is refused."""
@@ -49,28 +52,32 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = FileLock(path / _LOCK, timeout=0)
 
     @property
     def _manifest(self) -> Path:
         return self.path / "manifest.json"
 
-    def claim(self, configuration: dict[str, Any], device: torch.device) -> None:
+    def claim(
+        self, configuration: dict[str, Any], warnings: Sequence[str], device: torch.device
+    ) -> None:
         """Makes the directory for a run, or opens the one of an interrupted run.
+
+        It is this process's own until `release`.
 
         Args:
             configuration: What decides the records; JSON values.
+            warnings: What whoever reads the records should know.
             device: The device that is used, for the description of the hardware.
 
         Raises:
-            ValueError: If the directory holds something else, or a run of another configuration;
-                the message names what differs.
+            ValueError: If the directory holds something else, or a run of another configuration
+                (the message names what differs), or another process is at work in it.
         """
+        self._acquire()
         begun = self.manifest() if self._manifest.exists() else None
-        if begun is None:
-            self._refuse_foreign()
-        elif any((self.path / "records").glob("*.parquet")):
+        if begun is not None and any((self.path / "records").glob("*.parquet")):
             _refuse_differences(self.path, begun["configuration"], configuration)
-        self.path.mkdir(parents=True, exist_ok=True)
         for scratch in self.path.rglob(".*.tmp"):
             scratch.unlink()
         for adversarials in (self.path / "adversarials").glob("*.safetensors"):
@@ -80,6 +87,7 @@ class RunDirectory:
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "configuration": configuration,
+            "warnings": list(warnings),
             "sessions": sessions,
         }
         manifest["sessions"].append(
@@ -96,6 +104,22 @@ class RunDirectory:
         for folder in ("records", "adversarials"):
             (self.path / folder).mkdir(exist_ok=True)
 
+    def release(self) -> None:
+        """Lets other processes work in the directory; nothing happens when it was not claimed."""
+        self._lock.release()
+
+    def _acquire(self) -> None:
+        if not self._manifest.exists():
+            self._refuse_foreign()
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise ValueError(
+                f"another process is at work in {self.path}: wait until it has finished, or name "
+                "another folder."
+            ) from error
+
     def manifest(self) -> dict[str, Any]:
         """Reads the manifest.
 
@@ -103,23 +127,30 @@ class RunDirectory:
             ValueError: If it is missing, damaged or of another version.
         """
         if not self._manifest.exists():
-            raise ValueError(f"{self.path} is not a run directory: it has no manifest.json.")
+            inside = sorted(str(path.parent) for path in self.path.glob("*/manifest.json"))
+            hint = f" There are run directories in it: {', '.join(inside)}." if inside else ""
+            raise ValueError(
+                f"{self.path} is not a run directory: it has no manifest.json.{hint}"
+            )
         try:
             manifest = json.loads(self._manifest.read_text())
         except ValueError as error:
             raise ValueError(f"{self._manifest} is damaged: {error}") from error
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise ValueError(f"{self._manifest} is not of format {FORMAT}, the one read here.")
-        if not isinstance(manifest.get("configuration"), dict) or not isinstance(
-            manifest.get("sessions"), list
-        ):
+        parts = {"configuration": dict, "warnings": list, "sessions": list}
+        if not all(isinstance(manifest.get(name), kind) for name, kind in parts.items()):
             raise ValueError(f"{self._manifest} is damaged: it says nothing of the run.")
         return manifest
 
     def _refuse_foreign(self) -> None:
         """Refuses a path that is in use, but for what a run leaves that is killed as it begins."""
         if self.path.is_dir():
-            foreign = [path for path in self.path.iterdir() if not path.match(".manifest.*.tmp")]
+            foreign = [
+                path
+                for path in self.path.iterdir()
+                if path.name != _LOCK and not path.match(".manifest.*.tmp")
+            ]
         else:
             foreign = [self.path] if self.path.exists() else []
         if foreign:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from minnorm.models.architectures import build, network_of
+from minnorm.specs import search_current_folder
 
 UNSAFE = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
 """Endings of checkpoints that are pickles."""
@@ -103,6 +104,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
 
 
 def _read_checkpoint(path: Path, *, trust: bool) -> Mapping[str, Tensor]:
+    if trust:  # a pickle may name classes of a module beside it
+        search_current_folder()
     try:
         content = torch.load(path, map_location="cpu", weights_only=not trust)
     except Exception as error:  # foreign files make torch.load raise errors of many kinds

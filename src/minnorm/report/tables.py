@@ -27,17 +27,35 @@ def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[flo
     """
     clean = clean_accuracy(records)
     count = len(records.column("index").unique())
+    targeted = records.column("target").null_count == 0
+    notes = [
+        "In brackets: 95 % confidence intervals.",
+        "Mean: over successes. Median: failures at infinity.",
+        "Gradients and forwards: mean of a sample.",
+    ]
+    if targeted:
+        pairs = len(records.select(["index", "target"]).group_by(["index", "target"]).aggregate([]))
+        notes.append(
+            f"{pairs:,} pairs of {count:,} samples with their targets; intervals count a sample's "
+            "pairs as one draw."
+        )
+    if epsilons:
+        notes.append(
+            "Not reached: the share without an adversarial in that radius, an upper bound."
+            if targeted
+            else "Accuracy in a radius: an upper bound, which a better attack may lower."
+        )
     table = Table(
         title=f"{count:,} samples, clean accuracy {100 * clean.value:.2f} %",
-        caption="In brackets: 95 % confidence intervals. Median: failures at infinity. "
-        "Gradients and forwards: mean of a sample.",
+        caption=" ".join(notes),
     )
+    robust = "not reached in" if targeted else "acc. at"
     table.add_column("attack", overflow="fold")
     for name in (
         "success %",
         f"mean {norm}",
         f"median {norm}",
-        *(f"acc. at {epsilon:g} %" for epsilon in epsilons),
+        *(f"{robust} {epsilon:g} %" for epsilon in epsilons),
         "gradients",
         "forwards",
         "seconds",

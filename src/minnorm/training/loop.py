@@ -135,9 +135,13 @@ def _claim(out: Path, recipe: Recipe) -> None:
     """Writes the recipe into the folder of the run, or checks that it is the one there."""
     file = out / "recipe.json"
     if file.exists():
-        if Recipe.model_validate_json(file.read_text()) != recipe:
+        there, now = (json.loads(text) for text in (file.read_text(), recipe.model_dump_json()))
+        names = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+        if names:
+            differences = "\n  ".join(f"{n}: {there.get(n)} there, {now.get(n)} now" for n in names)
             raise ValueError(
-                f"{out} holds a run of another recipe: name another folder, or delete it."
+                f"{out} holds a run of another recipe:\n  {differences}\nName another folder with "
+                "--out, or delete it."
             )
         return
     out.mkdir(parents=True, exist_ok=True)

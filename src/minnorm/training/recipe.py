@@ -108,11 +108,24 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise ValueError(f"{path} is not a valid recipe.\n  " + "\n  ".join(problems)) from error
+        changed = f" with {', '.join(settings)}" if settings else ""
+        problems = [_explain(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]
+        raise ValueError(
+            f"{path.stem}{changed} is not a valid recipe.\n  " + "\n  ".join(problems)
+        ) from error
+
+
+def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
+    *path, last = [str(part) for part in place]
+    if kind == "extra_forbidden":
+        part: Any = Recipe
+        for name in path:
+            part = part.model_fields[name].annotation
+        try:
+            specs.choose(last, part.model_fields, "setting" + "".join(f" {name}" for name in path))
+        except ValueError as error:
+            return str(error)
+    return f"{'.'.join([*path, last])}: {message}"
 
 
 def _change(content: dict[str, Any], setting: str, key: str, value: Any) -> None:
