@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    revision = runtime.revision()  # of the code that is measured, not of later changes
     model = load_model("zoo:mnist-cnn")
     rows = [measure(model, batch, steps, options.runs) for batch, steps in SIZES.items()]
     print("| batch | steps | bare passes, s | ddn, s | ratio | least to largest |")
@@ -86,7 +87,7 @@ def main() -> None:
             "measured": rows,
             "hardware": runtime.hardware(torch.device("cpu")),
             "versions": runtime.versions(),
-            "revision": runtime.revision(),
+            "revision": revision,
         }
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

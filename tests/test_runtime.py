@@ -31,7 +31,7 @@ def test_the_cpu_is_a_device() -> None:
 
 @pytest.mark.parametrize("name", ["", "banana", "cuda:99", "cuda:x", "xla", "hpu", "mtia"])
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    message = f"cannot use the device {re.escape(repr(name))} .* Name one that this machine has"
+    message = f"cannot use the device {re.escape(repr(name))} .* This machine has: cpu"
     with pytest.raises(ValueError, match=message):
         runtime.parse_device(name)
 

@@ -133,6 +133,24 @@ def test_changes_nothing(attack: Attack, training: bool) -> None:
     assert result.adversarials.data_ptr() != inputs.data_ptr()
 
 
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout()])
+def test_refuses_layers_in_training_mode(attack: Attack, layer: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), layer).train()
+    state = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=r"training mode .*: call model.eval\(\) first"):
+        attack(model, torch.rand(2, 3), torch.tensor([0, 1]))
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("which", ["inputs", "labels"])
+def test_refuses_arrays(attack: Attack, which: str) -> None:
+    model, inputs, labels = problem((3,))
+    given: dict[str, Any] = {"inputs": inputs, "labels": labels}
+    given[which] = given[which].numpy()
+    with pytest.raises(ValueError, match=f"{which} are a ndarray; expected a torch tensor"):
+        inspect.unwrap(attack)(model, **given)
+
+
 def test_works_in_any_autograd_mode(attack: Attack) -> None:
     model, inputs, labels = problem((1, 4, 4))
     expected = attack(model, inputs, labels).adversarials

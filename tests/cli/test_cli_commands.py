@@ -46,7 +46,7 @@ def test_an_evaluation_prints_a_table_and_where_the_records_are(
     words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=5)", "--attack", "ddn(steps=3)"]
     outcome = shell(*words, "--out", str(out), "--epsilon", "0.5", "--norm", "linf")
     assert outcome.code == 0
-    for text in ("ddn(steps=5)", "ddn(steps=3)", "worst case", "median linf", "acc. at 0.5 %"):
+    for text in ("ddn(steps=5)", "ddn(steps=3)", "worst case", "median linf", "acc. % at 0.5"):
         assert text in outcome.output
     assert outcome.output.splitlines()[-1] == f"records: {out}"
     assert outcome.message == ""

@@ -4,6 +4,8 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from attacks.networks import Curved, problem
 from evaluation.tiny_models import Centred
 from minnorm.attacks import Attack, ddn, load_attack
 from minnorm.data import load_data
-from minnorm.evaluation import SCHEMA, Evaluation, Records, evaluate
+from minnorm.evaluation import SCHEMA, Evaluation, Records, evaluate, load_run
 from minnorm.geometry import NORM_ORDERS
 
 MODEL = "evaluation.tiny_models:linear"
@@ -232,15 +234,27 @@ def test_it_works_in_any_autograd_mode_of_the_caller(mode: Callable[[], Any]) ->
 
 
 def test_progress_counts_the_units() -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, ...]] = []
     evaluate(
         MODEL,
         DATA,
-        [ATTACK, "ddn(steps=2)"],
+        ["ddn(steps=3)", "ddn(steps=2)"],
         batch_size=5,
-        on_progress=lambda done, total: seen.append((done, total)),
+        on_progress=lambda *numbers: seen.append(numbers),
     )
-    assert seen == [(done, 6) for done in range(7)]
+    finished = [numbers for before, numbers in pairwise([(-1,), *seen]) if numbers[0] != before[0]]
+    assert finished == [(n, 6, g) for n, g in enumerate([0, 3, 5, 8, 10, 13, 15])]
+    assert [gradients for *_, gradients in seen] == sorted(gradients for *_, gradients in seen)
+    assert {gradients for *_, gradients in seen} == set(range(16))
+
+
+def test_warnings_stay_with_the_run(tmp_path: Path) -> None:
+    model = nn.Sequential(Centred(), nn.Softmax(1))
+    kept = evaluate(model, DATA, ATTACK, out=tmp_path / "run")
+    assert "look like probabilities" in kept.warnings[0]
+    assert load_run(tmp_path / "run").warnings == kept.warnings
+    assert evaluate(model, DATA, ATTACK).warnings == kept.warnings
+    assert evaluate(MODEL, DATA, ATTACK).warnings == ()
 
 
 def test_the_same_seed_gives_the_same_records_and_another_one_other_targets() -> None:

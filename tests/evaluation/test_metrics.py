@@ -1,8 +1,11 @@
 """Metrics: each equals a naive loop over the rows, and behaves at the ends of its range."""
 
+import inspect
 import math
 import statistics
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +18,11 @@ from minnorm.evaluation import (
     SCHEMA,
     WORST_CASE,
     Estimate,
+    Records,
     accuracy_at,
     breakdown,
     clean_accuracy,
+    closest_target,
     hardest_target,
     mean_distance,
     median_distance,
@@ -40,7 +45,7 @@ def _all_nan(estimate: Estimate) -> bool:
     return all(math.isnan(number) for number in estimate)
 
 
-@given(DISTANCES, st.integers(-1, 14).map(lambda n: n / 4))
+@given(DISTANCES, st.integers(0, 14).map(lambda n: n / 4))
 def test_accuracy_at_is_the_share_of_distances_above(found: list[float], epsilon: float) -> None:
     naive = sum(distance > epsilon for distance in found) / len(found)
     assert accuracy_at(table(found), epsilon).value == pytest.approx(naive)
@@ -135,6 +140,84 @@ def test_wilsons_interval_holds_the_share_and_stays_in_0_to_1(hits: int, count: 
     for end in (low, high):
         if 1e-9 < end < 1 - 1e-9:
             assert (value - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / count)
+
+
+def test_the_closest_target_is_what_an_untargeted_attack_looks_for() -> None:
+    records = table([3.0, 1.0, INF, 2.0], indices=[4, 4, 5, 5], targets=[1, 2, 1, 2])
+    found = closest_target(records)
+    assert found.column("l2").to_pylist() == [1.0, 2.0]
+    assert found.column("target").to_pylist() == [2, 2]
+
+
+def test_of_attack_knows_an_attack_by_any_writing_of_its_spec() -> None:
+    name = "ddn(steps=20, gamma=0.2)"
+    records = pa.concat_tables([table([1.0], attack=name), table([2.0], attack="my attack (")])
+    for writing in (name, "ddn(steps=20,gamma=0.2)", " ddn( gamma=.2, steps=20)"):
+        assert of_attack(records, writing).column("l2").to_pylist() == [1.0]
+    assert of_attack(records, "my attack (").column("l2").to_pylist() == [2.0]
+    with pytest.raises(
+        ValueError, match=r"no attack in these records called 'ddn'.* There is: ddn"
+    ):
+        of_attack(records, "ddn")
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        success_rate,
+        mean_distance,
+        median_distance,
+        robustness_curve,
+        lambda records: accuracy_at(records, 1.0),
+        lambda records: summarize(records, "all"),
+        lambda records: optimality(records, records),
+    ],
+)
+def test_attacks_are_never_pooled(metric: Callable[[Records], object]) -> None:
+    records = pa.concat_tables([table([1.0]), table([2.0], attack="other")])
+    with pytest.raises(ValueError, match=r"of 2 attacks \(ddn, other\).*of_attack.*worst_case"):
+        metric(records)
+
+
+@pytest.mark.parametrize("epsilon", [-1.0, math.nan, [1.0, 2.0], True])
+def test_a_radius_is_one_number_of_at_least_0(epsilon: Any) -> None:
+    with pytest.raises(ValueError, match="expected one radius of at least 0"):
+        inspect.unwrap(accuracy_at)(table([1.0]), epsilon)
+
+
+def _repeated(found: list[float], times: int) -> Records:
+    """Gives each sample as many targets, all at the same distance: they tell nothing new."""
+    samples = [index for index in range(len(found)) for _ in range(times)]
+    targets = [1 + target for _ in found for target in range(times)]
+    return table([found[index] for index in samples], indices=samples, targets=targets)
+
+
+@given(st.lists(DISTANCE, min_size=4, max_size=30), st.integers(2, 5))
+def test_targets_of_a_sample_count_as_one_draw(found: list[float], times: int) -> None:
+    once, often = table(found), _repeated(found, times)
+    same_mean, mean = mean_distance(once), mean_distance(often)
+    assert mean == pytest.approx(same_mean, nan_ok=True)
+    narrow, wide = success_rate(once), success_rate(often)
+    assert wide.value == pytest.approx(narrow.value)
+    # The variance is estimated from the draws, hence wider by at most Bessel's correction.
+    widening = math.sqrt(len(found) / (len(found) - 1))
+    assert 0.999 < (wide.high - wide.low) / (narrow.high - narrow.low) < widening + 1e-9
+    if math.isfinite(median_distance(once).high):
+        assert median_distance(often).low <= median_distance(once).value
+        assert median_distance(often).high >= median_distance(once).value
+
+
+def test_independent_targets_count_as_draws_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    found = rng.uniform(1, 2, 2000).tolist()
+    samples = [index // 5 for index in range(2000)]
+    pairs = table(found, indices=samples, targets=[1 + n % 5 for n in range(2000)])
+    single = table(found)
+    for alone, grouped in (
+        (mean_distance(single), mean_distance(pairs)),
+        (accuracy_at(single, 1.5), accuracy_at(pairs, 1.5)),
+    ):
+        assert grouped.high - grouped.low == pytest.approx(alone.high - alone.low, rel=0.1)
 
 
 def test_clean_accuracy_counts_each_sample_once() -> None:
@@ -252,14 +335,17 @@ def test_the_parts_of_a_table_are_in_the_order_of_the_records() -> None:
     assert parts[WORST_CASE].column("l2").to_pylist() == [0.5, 2.0]
 
 
-def test_several_targets_give_a_part_for_the_hardest_of_each() -> None:
+def test_several_targets_give_parts_for_the_hardest_and_the_closest_of_each() -> None:
     towards = [
         table([1.0, 2.0], attack=name, indices=[0, 0], targets=[1, 2]) for name in ("b", "a")
     ]
     parts = breakdown(pa.concat_tables(towards))
-    hardest = [f"{name}, hardest target" for name in ("b", "a", WORST_CASE)]
-    assert list(parts) == ["b", "a", WORST_CASE, *hardest]
-    assert all(parts[name].column("l2").to_pylist() == [2.0] for name in hardest)
+    names = ["b", "a", WORST_CASE]
+    of_one = [f"{name}, {which} target" for name in names for which in ("hardest", "closest")]
+    assert list(parts) == [*names, *of_one]
+    for name in names:
+        assert parts[f"{name}, hardest target"].column("l2").to_pylist() == [2.0]
+        assert parts[f"{name}, closest target"].column("l2").to_pylist() == [1.0]
 
 
 def test_an_attack_that_is_called_worst_case_is_not_lost() -> None:
@@ -289,7 +375,7 @@ def test_no_records_give_nan_and_no_error() -> None:
         assert _all_nan(estimate(empty))
     assert _all_nan(accuracy_at(empty, 1.0))
     assert np.isnan(robustness_curve(empty)[1]).all()
-    assert len(worst_case(empty)) == len(hardest_target(empty)) == 0
+    assert len(worst_case(empty)) == len(hardest_target(empty)) == len(closest_target(empty)) == 0
     assert breakdown(empty) == {}
     assert math.isnan(optimality(empty, empty))
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
 
@@ -57,6 +58,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 def test_it_holds_a_shard_for_each_unit_and_nothing_else(finished: Path) -> None:
     assert sorted(files(finished)) == [
+        ".lock",
         *(f"adversarials/{name}.safetensors" for name in SHARDS),
         "manifest.json",
         *(f"records/{name}.parquet" for name in SHARDS),
@@ -145,16 +147,33 @@ def test_adversarials_are_left_out_on_demand(tmp_path: Path, finished: Path) -> 
 
 
 def test_a_finished_run_is_not_done_again(copy: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, ...]] = []
     before = files(copy)
-    found = run(copy, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(6, 6)]
+    found = run(copy, on_progress=lambda *numbers: seen.append(numbers))
+    assert seen == [(6, 6, 0)]
     after = files(copy)
     assert {k: v for k, v in after.items() if k != "manifest.json"} == {
         k: v for k, v in before.items() if k != "manifest.json"
     }
     assert found.records.equals(load_run(copy).records)
     assert len(found.manifest["sessions"]) == 2
+
+
+def test_two_processes_cannot_work_in_the_same_folder(copy: Path, tmp_path: Path) -> None:
+    (copy / "records" / f"{SHARDS[0]}.parquet").unlink()
+    for path in (copy, tmp_path / "new"):
+        path.mkdir(exist_ok=True)
+        with FileLock(path / ".lock"):
+            before = files(path)
+            with pytest.raises(ValueError, match="another process is at work in"):
+                run(path)
+            assert files(path) == before
+        assert len(run(path).records) == len(run(copy).records)
+
+
+def test_a_folder_of_runs_is_told_from_a_run(finished: Path) -> None:
+    with pytest.raises(ValueError, match=f"There are run directories in it: .*{finished.name}"):
+        load_run(finished.parent)
 
 
 @pytest.mark.parametrize("seed", range(4))

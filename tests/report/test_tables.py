@@ -35,7 +35,7 @@ def test_a_row_holds_the_metrics_of_an_attack() -> None:
     assert "4 samples, clean accuracy 75.00 %" in text
     header, values, intervals = cells(text)
     assert header == [
-        "attack", "success %", "mean l2", "median l2", "acc. at 1 %", "gradients", "forwards",
+        "attack", "success %", "mean l2", "median l2", "acc. % at 1", "gradients", "forwards",
         "seconds",
     ]  # fmt: skip
     assert values == ["ddn", "75.0", "1.0000", "1.5000", "50.0", "5", "6", "1.0"]
@@ -51,14 +51,18 @@ def test_there_is_a_row_for_each_attack_and_one_for_the_worst_case() -> None:
     assert "2 samples" in printed(records)
 
 
-def test_several_targets_give_rows_for_the_hardest() -> None:
+def test_several_targets_give_rows_for_the_hardest_and_the_closest() -> None:
     records = table([1.0, 4.0], indices=[0, 0], targets=[1, 2])
-    rows = cells(printed(records))[1::2]
+    text = printed(records, epsilons=(2.0,))
+    rows = cells(text)[1::2]
     assert [(row[0], row[2]) for row in rows] == [
         ("ddn", "2.5000"),
         ("ddn, hardest target", "4.0000"),
+        ("ddn, closest target", "1.0000"),
     ]
-    assert "1 samples" in printed(records)
+    assert "1 samples" in text
+    assert "2 pairs of 1 samples with their targets" in " ".join(text.split())
+    assert cells(text)[0][4] == "not reached % in 2"
 
 
 @pytest.mark.parametrize("norm", ["l0", "l1", "linf"])

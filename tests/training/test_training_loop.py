@@ -216,7 +216,8 @@ def test_a_folder_with_another_recipe_is_refused_and_left_alone(
 ) -> None:
     folder, _ = undisturbed
     before = {file: file.read_bytes() for file in folder.iterdir()}
-    with pytest.raises(ValueError, match="holds a run of another recipe: name another folder"):
+    (name,) = changes
+    with pytest.raises(ValueError, match=f"run of another recipe:\n  {name}: .* there, .* now\n"):
         train(_recipe(digits, **changes), folder)
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
 

@@ -70,8 +70,7 @@ def ddn(
     Raises:
         ValueError: If an argument is not as described.
     """
-    checks.check_mode(model)
-    checks.check_samples(inputs, labels, bounds, starts)
+    checks.check_problem(model, inputs, labels, bounds, starts)
     checks.check_count("steps", steps)
     checks.check_number("initial_norm", initial_norm, 0)
     checks.check_number("gamma", gamma, 0, 1)

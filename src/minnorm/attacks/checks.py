@@ -1,6 +1,7 @@
 """What an attack asks of its arguments before it starts, in one place for all of them."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,14 +34,24 @@ def check_mode(model: object) -> None:
         )
 
 
-def check_samples(
-    inputs: Tensor, labels: Tensor, bounds: Bounds, starts: Tensor | None = None
+def check_problem(
+    model: object, inputs: Any, labels: Any, bounds: Bounds, starts: Any = None
 ) -> None:
+    """Checks what every attack takes.
+
+    Raises:
+        ValueError: See `check_mode` and `check_samples`.
+    """
+    check_mode(model)
+    check_samples(inputs, labels, bounds, starts)
+
+
+def check_samples(inputs: Any, labels: Any, bounds: Bounds, starts: Any = None) -> None:
     """Checks the tensors that every attack takes.
 
     Raises:
-        ValueError: If a shape or a dtype is wrong, the bounds are no interval, or an input or a
-            start is NaN or outside the bounds.
+        ValueError: If one is no tensor, a shape or a dtype is wrong, the bounds are no interval, or
+            an input or a start is NaN or outside the bounds.
     """
     low, high = bounds
     if not low < high:

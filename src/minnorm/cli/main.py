@@ -37,8 +37,13 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(
-        False, "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+    *,
+    _version: bool = typer.Option(
+        False,
+        "--version",
+        is_eager=True,
+        callback=_show_version,
+        help="Show the version and exit.",
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more of what is done."),
     debug: bool = typer.Option(False, "--debug", help="Show where an error comes from."),

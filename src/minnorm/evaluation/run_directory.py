@@ -129,9 +129,7 @@ class RunDirectory:
         if not self._manifest.exists():
             inside = sorted(str(path.parent) for path in self.path.glob("*/manifest.json"))
             hint = f" There are run directories in it: {', '.join(inside)}." if inside else ""
-            raise ValueError(
-                f"{self.path} is not a run directory: it has no manifest.json.{hint}"
-            )
+            raise ValueError(f"{self.path} is not a run directory: it has no manifest.json.{hint}")
         try:
             manifest = json.loads(self._manifest.read_text())
         except ValueError as error:

@@ -27,7 +27,7 @@ def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[flo
     """
     clean = clean_accuracy(records)
     count = len(records.column("index").unique())
-    targeted = records.column("target").null_count == 0
+    targeted = len(records) > 0 and records.column("target").null_count == 0
     notes = [
         "In brackets: 95 % confidence intervals.",
         "Mean: over successes. Median: failures at infinity.",
@@ -49,13 +49,13 @@ def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[flo
         title=f"{count:,} samples, clean accuracy {100 * clean.value:.2f} %",
         caption=" ".join(notes),
     )
-    robust = "not reached in" if targeted else "acc. at"
+    robust = "not reached % in" if targeted else "acc. % at"
     table.add_column("attack", overflow="fold")
     for name in (
         "success %",
         f"mean {norm}",
         f"median {norm}",
-        *(f"{robust} {epsilon:g} %" for epsilon in epsilons),
+        *(f"{robust} {epsilon:g}" for epsilon in epsilons),
         "gradients",
         "forwards",
         "seconds",

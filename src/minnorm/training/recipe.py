@@ -109,9 +109,11 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         changed = f" with {', '.join(settings)}" if settings else ""
-        problems = [_explain(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]
+        problems = [
+            _explain(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()
+        ]
         raise ValueError(
-            f"{path.stem}{changed} is not a valid recipe.\n  " + "\n  ".join(problems)
+            f"{path.name}{changed} is not a valid recipe.\n  " + "\n  ".join(problems)
         ) from error
 
 
