@@ -38,4 +38,4 @@ def test_demo_finds_an_adversarial_for_every_image_at_the_papers_norms(tmp_path:
     for row in ROWS:
         if row.levels is not None:
             [free] = [r for r in ROWS if r.steps == row.steps and r.levels is None]
-            assert means[free] < 1.01 * means[row]
+            assert means[free] < 1.02 * means[row]
