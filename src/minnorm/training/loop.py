@@ -16,6 +16,7 @@ from minnorm import runtime
 from minnorm.data import Data, load_data
 from minnorm.models import Card, build, load_weights, save_weights
 from minnorm.models.weights import file_sha256
+from minnorm.training.augmentation import load_augmentation
 from minnorm.training.objectives import OBJECTIVES
 from minnorm.training.recipe import Recipe
 
@@ -158,9 +159,12 @@ def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterat
         )
     generator = torch.Generator().manual_seed(recipe.seed + 7_919 * (epoch + 1))
     order = torch.randperm(len(data), generator=generator)
+    seeds = torch.randint(2**62, (len(data),), generator=generator)
+    augment = load_augmentation(recipe.augmentation)
     for start in range(0, len(data) - recipe.batch_size + 1, recipe.batch_size):
-        batch = order[start : start + recipe.batch_size]
-        inputs, labels = data.batch(batch[fabric.global_rank :: fabric.world_size].tolist())
+        batch = order[start : start + recipe.batch_size][fabric.global_rank :: fabric.world_size]
+        inputs, labels = data.batch(batch.tolist())
+        inputs = augment(inputs, seeds[batch].tolist())
         yield inputs.to(fabric.device), labels.to(fabric.device)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from minnorm import specs
+from minnorm.training.augmentation import load_augmentation
 from minnorm.training.objectives import OBJECTIVES
 
 
@@ -45,10 +46,11 @@ class Recipe(_Part):
         epochs: How often to go through the data.
         batch_size: Samples in a batch, over all ranks together. The last batch of an epoch is left
             out when it is not full; the order changes with each epoch.
+        augmentation: What is done to the training images, see `load_augmentation`.
         optimizer: The optimiser.
         schedule: How the learning rate changes.
         precision: As Lightning Fabric names it; the weights stay in float32.
-        seed: Decides the initial weights, the order of the data and the dropout.
+        seed: Decides the initial weights, the order of the data, the augmentation and the dropout.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -59,6 +61,7 @@ class Recipe(_Part):
     objective: str = "clean"
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
+    augmentation: tuple[str, ...] = ()
     optimizer: Sgd
     schedule: Schedule = Schedule()
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -68,6 +71,12 @@ class Recipe(_Part):
     @classmethod
     def _known_objective(cls, name: str) -> str:
         return specs.choose(name, OBJECTIVES, "objective")
+
+    @field_validator("augmentation")
+    @classmethod
+    def _known_transforms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        load_augmentation(names)
+        return names
 
 
 def shipped_recipes() -> dict[str, Path]:
