@@ -107,3 +107,104 @@ def quantize(inputs: Float[Tensor, "b *d"], levels: int, bounds: Bounds) -> Floa
     steps = (levels - 1) / (high - low)
     # Rounding errors of the last operation can lead out of the bounds.
     return ((inputs - low) * steps).round_().div_(steps).add_(low).clamp_(low, high)
+
+
+def steepest(
+    gradients: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"], norm: Norm
+) -> Float[Tensor, "b *d"]:
+    """Gives the perturbations of norm 1 along which a linear function grows most.
+
+    Args:
+        gradients: The gradients of the function; those without a direction (see `unit`) become
+            `fallback`.
+        fallback: The direction of the samples that have none; not zero.
+        norm: `l2`, where that is the gradient scaled, or `linf`, where it is its sign.
+
+    Raises:
+        ValueError: If the norm is another one.
+    """
+    check_ball(norm)
+    directions = unit(gradients, fallback)
+    return directions if norm == "l2" else directions.sign()
+
+
+def into_ball(
+    perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"], norm: Norm
+) -> Float[Tensor, "b *d"]:
+    """Projects each perturbation onto the ball of its radius: those inside stay as they are.
+
+    Raises:
+        ValueError: If the norm is not `l2` or `linf`.
+    """
+    check_ball(norm)
+    limits = per_sample(radii, perturbations).to(perturbations.dtype)
+    if norm == "linf":
+        return torch.maximum(torch.minimum(perturbations, limits), -limits)
+    outside = per_sample(norms(perturbations) > radii, perturbations)
+    return torch.where(outside, on_sphere(perturbations, radii), perturbations)
+
+
+def check_ball(norm: Norm) -> None:
+    """Checks that the attacks know the balls of a norm.
+
+    Raises:
+        ValueError: If it is not `l2` or `linf`.
+    """
+    if norm not in ("l2", "linf"):
+        raise ValueError(f"norm={norm!r}: expected 'l2' or 'linf'.")
+
+
+def dual_norms(values: Float[Tensor, "b *d"], norm: Norm) -> Float[Tensor, "b"]:
+    """Gives the dual norm: how fast a linear function with these gradients grows at most.
+
+    Raises:
+        ValueError: If the norm is not `l2` or `linf`.
+    """
+    check_ball(norm)
+    return norms(values, "l2" if norm == "l2" else "l1")
+
+
+def to_halfspace(
+    points: Float[Tensor, "b *d"],
+    normals: Float[Tensor, "b *d"],
+    rises: Float[Tensor, "b"],
+    bounds: Bounds,
+    norm: Norm = "l2",
+    *,
+    iterations: int = 12,
+) -> Float[Tensor, "b *d"]:
+    """Gives the smallest steps inside the box after which a linear function has risen enough.
+
+    The minimum of `norm(step)` over `normals . step >= rises` and `points + step` in the bounds.
+    Its solution is `clip(multiplier * direction)` with the direction of steepest ascent, where the
+    rise is a concave, piecewise linear function of the multiplier; Newton's method climbs to it
+    from 0 without ever passing it, and is exact once it has found which entries are at a bound.
+
+    Args:
+        points: Where the steps begin, inside the bounds.
+        normals: The gradient of the linear function.
+        rises: By how much it shall rise; below 0 the step is 0.
+        bounds: The lowest and the highest value of a point.
+        norm: `l2` or `linf`.
+        iterations: Of Newton's method.
+
+    Returns:
+        The steps; where the rise cannot be reached inside the box, those of the largest rise.
+    """
+    check_ball(norm)
+    low, high = bounds
+    ascent = normals if norm == "l2" else normals.sign()
+    # The room that each entry has in its direction, and how fast it uses it up.
+    room = torch.where(ascent > 0, high - points, points - low)
+    speeds, gains = rows(ascent.abs()), rows(normals.abs())
+    room = rows(room)
+    multipliers = torch.zeros_like(rises)
+    for _ in range(iterations):
+        reach = speeds * multipliers.unsqueeze(1)
+        free = reach < room
+        rise = (gains * torch.minimum(reach, room)).sum(1)
+        slope = (gains * speeds * free).sum(1)
+        missing = (rises - rise).clamp_min(0)
+        multipliers = multipliers + torch.where(slope > 0, missing / slope, 0.0)
+    steps = torch.minimum(speeds * multipliers.unsqueeze(1), room)
+    return steps.view_as(points) * ascent.sign()

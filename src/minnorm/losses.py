@@ -1,7 +1,9 @@
-"""What logits say of labels: predictions, decisions, margins and directions. Pure functions.
+"""What logits say of labels: predictions, decisions, losses and their directions. Pure functions.
 
 Shapes: `b` is the batch, `c` the classes (2 or more). Labels are int64 in `[0, c)`.
 """
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -47,3 +49,79 @@ def cross_entropy_direction(
     """
     index = labels.unsqueeze(1)
     return logits.scatter(1, index, -torch.inf).softmax(1).scatter_(1, index, -1.0)
+
+
+def margin_direction(
+    logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]
+) -> Float[Tensor, "b c"]:
+    """Gives the direction in logit space in which `margins` grow: their gradient."""
+    index = labels.unsqueeze(1)
+    runner_up = logits.scatter(1, index, -torch.inf).argmax(1, keepdim=True)
+    return torch.zeros_like(logits).scatter_(1, runner_up, -1.0).scatter_(1, index, 1.0)
+
+
+def logit_differences(
+    logits: Float[Tensor, "b c"], ones: Int64[Tensor, "b"], others: Int64[Tensor, "b"]
+) -> Float[Tensor, "b"]:
+    """Gives the logits of some classes less those of others."""
+    index = torch.stack([ones, others], dim=1)
+    one, other = logits.gather(1, index).unbind(1)
+    return one - other
+
+
+def logits_ratio(logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """Gives the margin in units of the distance from the largest logit to the third largest.
+
+    The difference of logits ratio without its sign (Croce & Hein 2020, eq. 6): it does not change
+    when all logits are scaled or shifted.
+
+    Raises:
+        ValueError: If there are fewer than 3 classes, where it is not defined.
+    """
+    check_classes_of_ratio(logits.shape[1], 3)
+    first, _, third = logits.topk(3, dim=1).values.unbind(1)
+    return margins(logits, labels) / (first - third + _TINY)
+
+
+def targeted_logits_ratio(
+    logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"], targets: Int64[Tensor, "b"]
+) -> Float[Tensor, "b"]:
+    """Gives the label's logit less the target's, in units of the spread of the largest four.
+
+    The targeted difference of logits ratio without its sign (Croce & Hein 2020, eq. 7).
+
+    Raises:
+        ValueError: If there are fewer than 4 classes, where it is not defined.
+    """
+    check_classes_of_ratio(logits.shape[1], 4)
+    first, _, third, fourth = logits.topk(4, dim=1).values.unbind(1)
+    difference = logit_differences(logits, labels, targets)
+    return difference / (first - (third + fourth) / 2 + _TINY)
+
+
+_TINY = 1e-12
+
+
+def check_classes_of_ratio(classes: int, least: int) -> None:
+    """Checks that a ratio of logits is defined.
+
+    Raises:
+        ValueError: If there are fewer than `least` classes.
+    """
+    if classes < least:
+        raise ValueError(
+            f"this ratio of logits needs at least {least} classes, the model has {classes}: choose "
+            "loss='cross-entropy'."
+        )
+
+
+def value_and_direction(
+    loss: Callable[[Float[Tensor, "b c"]], Float[Tensor, "b"]], logits: Float[Tensor, "b c"]
+) -> tuple[Float[Tensor, "b"], Float[Tensor, "b c"]]:
+    """Gives a loss of each sample, and the direction in logit space in which it grows."""
+    with torch.enable_grad():
+        variables = logits.detach().requires_grad_()
+        values = loss(variables)
+        total = values.sum()
+    (direction,) = torch.autograd.grad(total, variables)
+    return values.detach(), direction

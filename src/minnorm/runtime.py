@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def parse_device(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).partition(". ")[0].splitlines()[0][:120]
         raise ValueError(
@@ -47,11 +48,15 @@ def _devices() -> list[str]:
 
 @contextmanager
 def ranks() -> Iterator[None]:
-    """Joins the process group when started by `torchrun`, and leaves it at the end."""
+    """Joins the process group when started by `torchrun`, and leaves it at the end.
+
+    What the ranks tell each other are small Python objects, so it is done by gloo on any device;
+    and since one rank may have much more to do than another, they wait for each other long.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("gloo", timeout=timedelta(days=365))
     try:
         yield
     finally:

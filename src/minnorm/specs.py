@@ -163,6 +163,18 @@ def _literal(value: Any) -> str:
     return repr(value).replace("inf", "1e999") if isinstance(value, float) else repr(value)
 
 
+def path_of(text: str) -> Path:
+    """Gives the path that a spec names, with `~` for a home folder.
+
+    Raises:
+        ValueError: If there is no such home.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"cannot read the path {text!r}: {error}") from error
+
+
 def search_current_folder() -> None:
     """Lets modules of the current folder be imported, as Python itself does for `python -m`."""
     here = str(Path.cwd())
@@ -189,7 +201,7 @@ def call_factory(spec: Spec, kind: str) -> Any:
     search_current_folder()
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module raises, it is their spec that failed
+    except (Exception, SystemExit) as error:  # whatever it raises, it is their spec that failed
         raise ValueError(
             f"{spec.head!r}: importing {module_name} raised {type(error).__name__}: {error}"
         ) from error
@@ -199,7 +211,7 @@ def call_factory(spec: Spec, kind: str) -> Any:
     check_arguments(factory, spec.arguments, spec.head)
     try:
         return factory(**spec.arguments)
-    except Exception as error:  # the same
+    except (Exception, SystemExit) as error:  # the same
         raise ValueError(
             f"{spec.head!r}: calling it raised {type(error).__name__}: {error}"
         ) from error

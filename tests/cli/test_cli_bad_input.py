@@ -178,7 +178,14 @@ MODEL_CASES = [
     Case("no weights", ("there is no file", "gone.safetensors"), model="{things}/gone.safetensors"),
     Case("no program", ("there is no file", "gone.pt2"), model="{things}/gone.pt2"),
     Case("no checkpoint", ("there is no file", "gone.pt"), model="{things}/gone.pt + mnist_cnn"),
-    Case("not a program", ("text.pt2 cannot be read",), model="{things}/text.pt2"),
+    Case("not trusted", ("text.pt2 is refused", "--trust"), model="{things}/text.pt2"),
+    Case(
+        "not a program",
+        ("text.pt2 cannot be read",),
+        model="{things}/text.pt2",
+        options=("--trust",),
+    ),
+    Case("no home", ("cannot read the path '~nosuchuser",), model="~nosuchuser/model.safetensors"),
     Case(
         "pickle",
         ("payload.pt is refused", "runs whatever code is in it", "--trust"),
@@ -255,6 +262,7 @@ ATTACK_CASES = [
     Case("open bracket", ("'ddn(steps=20' is not closed: write ')'",), attack="ddn(steps=20"),
     Case("given by us", ("targeted cannot be set in a spec",), attack="ddn(targeted=True)"),
     Case("twice", ("two of the attacks are the same",), options=("--attack", ATTACK)),
+    Case("too large", ("expected a number above 0",), attack="ddn(initial_norm=1e300)"),
     Case("missing attack", ("Missing option '--attack'",), attack=None),
 ]
 
@@ -343,7 +351,8 @@ def test_an_exported_program_that_cannot_be_evaluated_is_refused(
     program: str, says: tuple[str, ...], shell: Shell, tmp_path: Path
 ) -> None:
     _programs(tmp_path)
-    case = Case(program, says, model=f"{tmp_path}/{program}", out=f"{tmp_path}/out")
+    model, out = f"{tmp_path}/{program}", f"{tmp_path}/out"
+    case = Case(program, says, model=model, out=out, options=("--trust",))
     complain(shell, case.words(tmp_path), says)
 
 

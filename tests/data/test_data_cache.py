@@ -122,6 +122,7 @@ def _content(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): path.read_text() if path.is_file() else ""
         for path in folder.rglob("*")
+        if path.suffix != ".lock"
     }
 
 
@@ -131,6 +132,15 @@ def test_a_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
         (folder / "file").write_text("new")
         assert not target.exists()
     assert _content(target.parent) == {"target": "", "target/file": "new"}
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".target-killed" / "made"
+    left.mkdir(parents=True)
+    (left / "half.npy").write_bytes(b"half")
+    with appearing_folder(tmp_path / "target") as folder:
+        (folder / "file").write_text("new")
+    assert _content(tmp_path) == {"target": "", "target/file": "new"}
 
 
 def _interrupted(target: Path, error: type[BaseException]) -> None:

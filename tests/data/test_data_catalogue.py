@@ -65,7 +65,7 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 
 def _left_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.name != "data"]
+    return [path for path in folder.rglob("*") if path.name not in ("data", ".toy.lock")]
 
 
 def test_the_first_source_that_works_is_used(offer: Callable[..., list[str]]) -> None:

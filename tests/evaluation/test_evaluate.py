@@ -200,7 +200,6 @@ def test_a_float64_model_is_attacked_in_float64() -> None:
 def test_nothing_of_the_model_or_of_global_state_changes() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Dropout(0.5), nn.BatchNorm1d(10))
     model.eval()
-    model[1].train()  # the mode of a layer that has none is the caller's all the same
     torch.autograd.backward(model.get_parameter("1.weight").square().sum())
     state = {name: value.clone() for name, value in model.state_dict().items()}
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
@@ -249,7 +248,7 @@ def test_progress_counts_the_units() -> None:
 
 
 def test_warnings_stay_with_the_run(tmp_path: Path) -> None:
-    model = nn.Sequential(Centred(), nn.Softmax(1))
+    model = nn.Sequential(Centred(), nn.Softmax(1)).eval()
     kept = evaluate(model, DATA, ATTACK, out=tmp_path / "run")
     assert "look like probabilities" in kept.warnings[0]
     assert load_run(tmp_path / "run").warnings == kept.warnings
@@ -297,8 +296,8 @@ def test_what_cannot_be_used_is_refused(changes: dict[str, Any], message: str) -
 
 
 def test_a_model_elsewhere_than_asked_for_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the model is on cpu, device='meta' .* model.to\('meta'"):
-        evaluate(Centred(), DATA, ATTACK, device="meta")
+    with pytest.raises(ValueError, match=r"cannot use the device 'meta' .* This machine has: cpu"):
+        evaluate(Centred().eval(), DATA, ATTACK, device="meta")
 
 
 def test_a_model_where_it_was_asked_for_is_taken() -> None:
@@ -330,7 +329,7 @@ class Picky(Centred):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Dropout(), Centred()), "in training mode .* call model.eval.. first"),
+        (nn.Sequential(nn.Dropout(), Centred()), "in training mode: call model.eval.. first"),
         (Noisy().eval(), "answers the same inputs differently each time"),
         (Mixed().eval(), "differently when others are in its batch"),
         (Picky().eval(), "takes a batch of 8 but not of 1 .RuntimeError: expected 8 samples."),

@@ -20,7 +20,7 @@ from torch import nn
 from evaluation.test_evaluate import same
 from evaluation.tiny_models import Centred
 from minnorm import runtime
-from minnorm.attacks import ddn
+from minnorm.attacks import Attack, AttackResult, ddn
 from minnorm.data import load_data
 from minnorm.evaluation import SCHEMA, Evaluation, evaluate, load_run
 
@@ -79,7 +79,9 @@ def test_the_manifest_says_what_was_done_with_what(finished: Path) -> None:
     assert configuration["model"] == MODEL
     assert configuration["data"] == "mnist-sample"
     assert configuration["indices"] == [0, 12, 1]
-    assert configuration["attacks"] == [{"name": name, "spec": name} for name in ATTACKS]
+    assert configuration["attacks"] == [
+        {"name": name, "spec": name, "code": ""} for name in ATTACKS
+    ]
     assert configuration["batch_size"] == 5
     assert configuration["seed"] == 0
     assert configuration["bounds"] == [0.0, 1.0]
@@ -169,6 +171,50 @@ def test_two_processes_cannot_work_in_the_same_folder(copy: Path, tmp_path: Path
                 run(path)
             assert files(path) == before
         assert len(run(path).records) == len(run(copy).records)
+
+
+class Scaled(Centred):
+    """Answers by a number that is neither a weight nor in what is printed of it."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = super().forward(inputs)
+        return self.scale * logits
+
+
+def test_models_are_told_apart_by_what_they_answer(tmp_path: Path) -> None:
+    one, other = Scaled(1.0).eval(), Scaled(-1.0).eval()
+    evaluate(one, DATA, ATTACKS, out=tmp_path / "run")
+    evaluate(Scaled(1.0).eval(), DATA, ATTACKS, out=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"another configuration.*\n  model_answers: "):
+        evaluate(other, DATA, ATTACKS, out=tmp_path / "run")
+    evaluate(lambda inputs: one(inputs) + 0, DATA, ATTACKS, out=tmp_path / "functions")
+    with pytest.raises(ValueError, match=r"another configuration.*\n  model_answers: "):
+        evaluate(lambda inputs: other(inputs) + 0, DATA, ATTACKS, out=tmp_path / "functions")
+
+
+def test_attacks_of_the_same_name_are_told_apart_by_their_code(tmp_path: Path) -> None:
+    def of(steps: int) -> Attack:
+        def mine(model: Any, inputs: Any, labels: Any, **given: Any) -> AttackResult:
+            return ddn(model, inputs, labels, steps=steps, **given)
+
+        return mine
+
+    evaluate(MODEL, DATA, of(2), out=tmp_path / "run")
+    evaluate(MODEL, DATA, of(2), out=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"another configuration.*\n  attacks: "):
+        evaluate(MODEL, DATA, of(3), out=tmp_path / "run")
+
+
+def test_a_unit_whose_adversarials_are_gone_is_done_again(copy: Path) -> None:
+    (copy / "adversarials" / f"{SHARDS[1]}.safetensors").unlink()
+    seen: list[tuple[int, ...]] = []
+    run(copy, on_progress=lambda *numbers: seen.append(numbers))
+    assert seen[0][:2] == (5, 6)
+    assert (copy / "adversarials" / f"{SHARDS[1]}.safetensors").exists()
 
 
 def test_a_folder_of_runs_is_told_from_a_run(finished: Path) -> None:

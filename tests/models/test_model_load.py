@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from minnorm.data import load_data
@@ -40,7 +41,7 @@ def test_an_exported_program_is_loaded_for_batches_of_any_size(
     exported: tuple[Path, nn.Module],
 ) -> None:
     path, model = exported
-    loaded = load_model(str(path))
+    loaded = load_model(str(path), trust=True)
     for size in (1, 5):
         inputs = torch.rand(size, 1, 28, 28)
         torch.testing.assert_close(loaded(inputs), model(inputs))
@@ -53,22 +54,41 @@ def test_an_exported_program_gives_gradients_to_its_inputs(
     inputs = torch.rand(3, 1, 28, 28, requires_grad=True)
     gradients = [
         torch.autograd.grad(network(inputs)[:, 0].sum(), inputs)[0]
-        for network in (load_model(str(path)), model)
+        for network in (load_model(str(path), trust=True), model)
     ]
     torch.testing.assert_close(*gradients)
 
 
 def test_an_exported_program_has_a_fingerprint(exported: tuple[Path, nn.Module]) -> None:
     path, _ = exported
-    assert fingerprint(load_model(str(path))) == fingerprint(load_model(str(path)))
+    assert fingerprint(load_model(str(path), trust=True)) == fingerprint(
+        load_model(str(path), trust=True)
+    )
+
+
+def test_an_exported_program_has_to_be_trusted(exported: tuple[Path, nn.Module]) -> None:
+    with pytest.raises(ValueError, match=r"model.pt2 is refused: .* say so: --trust"):
+        load_model(str(exported[0]))
+
+
+def test_a_weight_file_does_not_choose_the_code_that_is_run(tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    for architecture in (f"pathlib:Path.touch(self='{proof}')", f"os:mkdir(path='{proof}')"):
+        header = {"architecture": architecture}
+        save_file({"a": torch.zeros(1)}, tmp_path / "evil.safetensors", header)
+        with pytest.raises(
+            ValueError, match=r"is not one of this package\. If you trust it, write"
+        ):
+            load_model(str(tmp_path / "evil.safetensors"))
+    assert not proof.exists()
 
 
 def test_a_file_that_is_no_exported_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no file"):
-        load_model(str(tmp_path / "model.pt2"))
+        load_model(str(tmp_path / "model.pt2"), trust=True)
     (tmp_path / "model.pt2").write_bytes(b"no program")
     with pytest.raises(ValueError, match=r"model.pt2 cannot be read as a torch.export program"):
-        load_model(str(tmp_path / "model.pt2"))
+        load_model(str(tmp_path / "model.pt2"), trust=True)
 
 
 FACTORIES = """

@@ -115,7 +115,7 @@ def test_the_card_says_the_accuracy_of_the_weights_of_the_best_epoch(
 ) -> None:
     folder, card = undisturbed
     recipe = _recipe(digits)
-    model = load_model(str(folder / "tiny.safetensors"))
+    model = load_model(str(folder / "tiny.safetensors"), trust=True)
     assert card.accuracy == {
         spec: accuracy(model, load_data(spec)) for spec in (recipe.validation, recipe.test)
     }
@@ -265,7 +265,7 @@ def test_a_network_that_gets_nothing_right_is_still_a_result(tmp_path: Path) -> 
 def test_the_weights_stay_in_float32_in_mixed_precision(digits: Path, tmp_path: Path) -> None:
     recipe = _recipe(digits, precision="bf16-mixed", architecture="mnist_cnn", epochs=1)
     card = train(recipe, tmp_path)
-    model = load_model(str(tmp_path / "tiny.safetensors"))
+    model = load_model(str(tmp_path / "tiny.safetensors"), trust=True)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert card.sha256 == file_sha256(tmp_path / "tiny.safetensors")
 
@@ -273,7 +273,7 @@ def test_the_weights_stay_in_float32_in_mixed_precision(digits: Path, tmp_path: 
 def test_of_a_normalized_the_weights_are_found_again(digits: Path, tmp_path: Path) -> None:
     architecture = f"{__name__}:network(mean=[0.13], std=[0.31])"
     card = train(_recipe(digits, architecture=architecture, epochs=1), tmp_path)
-    model = load_model(str(tmp_path / "tiny.safetensors"))
+    model = load_model(str(tmp_path / "tiny.safetensors"), trust=True)
     assert card.accuracy[f"{digits}[448:]"] == accuracy(model, load_data(f"{digits}[448:]"))
     assert isinstance(model, Normalized)
     assert model.mean.tolist() == pytest.approx([0.13])

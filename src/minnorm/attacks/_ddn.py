@@ -11,15 +11,9 @@ from torch import Generator, Tensor
 
 from minnorm import geometry, schedules
 from minnorm.attacks import checks
-from minnorm.attacks.contract import AttackResult, Incumbent, Model
-from minnorm.attacks.gradients import (
-    differentiable,
-    noise_of_sample,
-    ordinary,
-    own_autograd_mode,
-    own_generator,
-)
-from minnorm.losses import cross_entropy_direction, is_adversarial
+from minnorm.attacks.contract import AttackResult, Model
+from minnorm.attacks.gradients import ordinary
+from minnorm.attacks.search import search
 
 
 def ddn(
@@ -70,45 +64,39 @@ def ddn(
     Raises:
         ValueError: If an argument is not as described.
     """
-    checks.check_problem(model, inputs, labels, bounds, starts)
     checks.check_count("steps", steps)
     checks.check_number("initial_norm", initial_norm, 0)
     checks.check_number("gamma", gamma, 0, 1)
     checks.check_number("step_size", step_size, 0)
     checks.check_levels(levels, bounds)
-
-    unit = geometry.span(bounds)
-    generator = own_generator(generator, inputs.device)
-    sign = -1.0 if targeted else 1.0
-    with own_autograd_mode():
-        origins, labels = ordinary(inputs), ordinary(labels)
-        incumbent = Incumbent(origins)
-        farthest = geometry.farthest_corner(origins, bounds)
-        points = origins
-        radii = torch.full_like(farthest, initial_norm * unit)
+    with search(
+        model,
+        inputs,
+        labels,
+        targeted=targeted,
+        bounds=bounds,
+        generator=generator,
+        starts=starts,
+    ) as state:
+        farthest = geometry.farthest_corner(state.origins, bounds) / state.unit
+        points = state.origins
+        radii = torch.full_like(farthest, initial_norm)
         if starts is not None:
-            incumbent.offer(origins, is_adversarial(model(origins), labels, targeted))
+            state.judge(points)
             points = ordinary(starts)
-            lengths = geometry.distances(points, origins)
+            lengths = geometry.norms(state.perturbations(points))
             radii = torch.where(lengths > 0, lengths, radii)
-        perturbations = points - origins
-
-        rates = schedules.cosine(step_size * unit, 0.01 * step_size * unit, steps)
-        for step, rate in enumerate(rates):
-            logits, pull_back = differentiable(model, points)
-            if step == 0:
-                checks.check_logits(logits, labels)
-            gradients = pull_back(cross_entropy_direction(logits, labels))  # line 4
-            adversarial = is_adversarial(logits, labels, targeted)
-            incumbent.offer(points, adversarial)
-            directions = geometry.unit(gradients, fallback=noise_of_sample(origins, generator))
-            perturbations = perturbations.add_(directions, alpha=sign * rate)  # lines 5 and 6
-            radii = torch.where(adversarial, (1 - gamma) * radii, (1 + gamma) * radii)  # 7 to 11
+        perturbations = state.perturbations(points)
+        for rate in schedules.cosine(step_size, 0.01 * step_size, steps):
+            visit = state.visit(points)
+            gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))  # line 4
+            directions = geometry.unit(gradients, fallback=state.noise())
+            perturbations.add_(directions, alpha=rate)  # lines 5 and 6
+            radii = torch.where(visit.adversarial, (1 - gamma) * radii, (1 + gamma) * radii)  # 7-11
             radii = torch.minimum(radii, farthest)
-            points = origins + geometry.on_sphere(perturbations, radii)  # line 12
-            points = points.clamp_(*bounds)  # line 13
+            points = state.points(geometry.on_sphere(perturbations, radii))  # lines 12 and 13
             if levels is not None:
                 points = geometry.quantize(points, levels, bounds)
-            perturbations = points - origins
-        incumbent.offer(points, is_adversarial(model(points), labels, targeted))
-        return incumbent.result()  # line 15
+            perturbations = state.perturbations(points)
+        state.judge(points)
+        return state.result()  # line 15

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,28 +11,20 @@ from minnorm.geometry import Bounds
 
 
 def check_mode(model: object) -> None:
-    """Checks that no layer of a module behaves as in training.
+    """Checks that no part of a module is in training mode.
 
     Batch norm would mix the samples of a batch and change its statistics, dropout would answer
-    differently each time.
+    differently each time, and what parts of a user's own do cannot be seen.
 
     Raises:
-        ValueError: If one does.
+        ValueError: If one is.
     """
     if not isinstance(model, nn.Module):
         return
-    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
-    wrong = [
-        name or type(part).__name__
-        for name, part in model.named_modules()
-        if isinstance(part, kinds) and part.training
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 1} more layers behave" if len(wrong) > 1 else " behaves"
-        raise ValueError(
-            f"the model is in training mode ({wrong[0]}{more} differently then): call "
-            "model.eval() first."
-        )
+    for name, part in model.named_modules():
+        if part.training:
+            where = f" (its part {name!r}, a {type(part).__name__})" if name else ""
+            raise ValueError(f"the model is in training mode{where}: call model.eval() first.")
 
 
 def check_problem(
@@ -74,6 +67,8 @@ def check_samples(inputs: Any, labels: Any, bounds: Bounds, starts: Any = None) 
         )
     if labels.device != inputs.device:
         raise ValueError(f"inputs are on {inputs.device}, labels on {labels.device}.")
+    if inputs.numel() == 0 and len(inputs) > 0:
+        raise ValueError(f"inputs have shape {list(inputs.shape)}: the samples hold no values.")
     _check_inside("inputs", inputs, bounds)
     if starts is not None:
         if starts.shape != inputs.shape or starts.dtype != inputs.dtype:
@@ -107,7 +102,7 @@ def check_logits(logits: object, labels: Tensor) -> None:
         )
 
 
-def check_count(name: str, value: object, least: int = 1, most: int | None = None) -> None:
+def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
     """Checks a whole number.
 
     Raises:
@@ -115,7 +110,7 @@ def check_count(name: str, value: object, least: int = 1, most: int | None = Non
     """
     if (
         isinstance(value, bool)
-        or not isinstance(value, int)
+        or not isinstance(value, int | np.integer)
         or value < least
         or (most is not None and value > most)
     ):
@@ -123,15 +118,28 @@ def check_count(name: str, value: object, least: int = 1, most: int | None = Non
         raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}{limit}.")
 
 
-def check_number(name: str, value: object, low: float, high: float = math.inf) -> None:
+def check_number(
+    name: str, value: Any, low: float, high: float = math.inf, *, inclusive: bool = False
+) -> None:
     """Checks a number.
 
     Raises:
-        ValueError: If it is not one, or is not strictly between `low` and `high`.
+        ValueError: If it is not one, or is not strictly between `low` and `high`; with `inclusive`
+            it may be `low`.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < high:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.integer | np.floating)
+        or not value < _LARGEST
+        or not (low < value < high or (inclusive and value == low))
+    ):
+        least = f"of at least {low:g}" if inclusive else f"above {low:g}"
         limit = f" and below {high:g}" if math.isfinite(high) else ""
-        raise ValueError(f"{name}={value!r}: expected a number above {low:g}{limit}.")
+        raise ValueError(f"{name}={value!r}: expected a number {least}{limit}.")
+
+
+_LARGEST = 1e30
+"""Far from what float32 cannot hold."""
 
 
 def check_levels(levels: object, bounds: Bounds) -> None:
@@ -150,9 +158,11 @@ def check_levels(levels: object, bounds: Bounds) -> None:
 def _check_inside(name: str, values: Tensor, bounds: Bounds) -> None:
     if values.numel() == 0:
         return
-    # aminmax passes NaN on, and every comparison with NaN is false.
+    # aminmax passes NaN on, and every comparison with NaN is false. The bounds are rounded as the
+    # values are: 0.1 is no number of float32.
     least, most = (float(value) for value in values.detach().aminmax())
-    if not bounds[0] <= least <= most <= bounds[1]:
+    low, high = (float(bound) for bound in torch.tensor(bounds, dtype=values.dtype))
+    if not low <= least <= most <= high or math.isinf(least) or math.isinf(most):
         if math.isnan(least):
             raise ValueError(f"{name} hold NaN: remove those samples or mend them.")
         raise ValueError(

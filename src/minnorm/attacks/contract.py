@@ -76,19 +76,27 @@ class Incumbent:
     """
 
     def __init__(self, origins: Float[Tensor, "b *d"], norm: Norm = "l2") -> None:
-        self._origins = origins
+        self.origins = origins
         self._norm = norm
         self._points = origins
         self.distances = distances(origins, origins, norm).fill_(torch.inf)
 
     def offer(self, points: Float[Tensor, "b *d"], adversarial: Bool[Tensor, "b"]) -> None:
         """Takes each point that is adversarial and closer than the one it has."""
-        offered = distances(points, self._origins, self._norm)
+        offered = distances(points, self.origins, self._norm)
         better = adversarial & (offered < self.distances)
         self.distances = torch.where(better, offered, self.distances)
         self._points = torch.where(per_sample(better, points), points, self._points)
 
+    def part(self, rows: Int64[Tensor, "k"]) -> "Incumbent":
+        """Gives the holder of some of the samples."""
+        chosen = Incumbent(self.origins[rows], self._norm)
+        if self._points is not self.origins:
+            chosen._points = self._points[rows]
+        chosen.distances = self.distances[rows]
+        return chosen
+
     def result(self) -> AttackResult:
         """Gives the best of all points offered."""
-        points = self._points.clone() if self._points is self._origins else self._points
+        points = self._points.clone() if self._points is self.origins else self._points
         return AttackResult(points, self.distances, self.distances.isfinite())

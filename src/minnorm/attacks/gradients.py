@@ -25,7 +25,7 @@ def ordinary(values: Tensor) -> Tensor:
     return values.clone() if values.is_inference() else values.detach()
 
 
-def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
     """Evaluates the model at `points`: one forward pass, ready for one backward pass.
 
     Neither parameters nor their `.grad` are touched.
@@ -40,8 +40,8 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[[Tens
     Returns:
         The logits `[b c]`, and a function that pulls a direction in logit space back to the
         inputs: given the gradient of some loss with respect to the logits, it gives that with
-        respect to the points, `[b *d]`. It can be called once. A model whose output does not
-        depend on its input gives zeros.
+        respect to the points, `[b *d]`. After each call but the last one `again=True` is needed.
+        A model whose output does not depend on its input gives zeros.
     """
     with torch.enable_grad():
         variables = points.detach().requires_grad_()
@@ -49,11 +49,16 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[[Tens
     if not isinstance(logits, Tensor):
         raise ValueError(f"the model gave a {type(logits).__name__}; expected a tensor of logits.")
 
-    def pull_back(cotangents: Tensor) -> Tensor:
+    def pull_back(cotangents: Tensor, *, again: bool = False) -> Tensor:
         if not logits.requires_grad:
             return torch.zeros_like(points)
         (gradients,) = torch.autograd.grad(
-            logits, variables, cotangents, allow_unused=True, materialize_grads=True
+            logits,
+            variables,
+            cotangents,
+            retain_graph=again,
+            allow_unused=True,
+            materialize_grads=True,
         )
         return gradients
 

@@ -1,15 +1,162 @@
 """The attacks by name, and the words by which the CLI, YAML and Python choose them."""
 
+import hashlib
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from minnorm import specs
+from minnorm.attacks._alma import alma
+from minnorm.attacks._apgd import apgd, apgd_min_norm
+from minnorm.attacks._carlini_wagner import carlini_wagner
 from minnorm.attacks._ddn import ddn
+from minnorm.attacks._deepfool import deepfool
+from minnorm.attacks._fab import fab
+from minnorm.attacks._fgsm import fgsm
+from minnorm.attacks._fmn import fmn
+from minnorm.attacks._lbfgs import lbfgs
+from minnorm.attacks._pdgd import pdgd
+from minnorm.attacks._pgd import pgd
+from minnorm.attacks._superdeepfool import superdeepfool
+from minnorm.attacks.combinators import COMBINATORS
 from minnorm.attacks.contract import Attack, AttackResult
 
-ATTACKS: dict[str, Callable[..., AttackResult]] = {"ddn": ddn}
+
+@dataclass(frozen=True)
+class Entry:
+    """An attack, and what one has to know to choose it.
+
+    Attributes:
+        function: The attack.
+        goal: Whether it looks for the closest adversarial, or for one within a given radius.
+        norms: The norms that it knows.
+        cost: What it costs, in gradients and forward passes; k is `candidates`.
+        source: Where it comes from.
+        when: When to use it.
+    """
+
+    function: Callable[..., AttackResult]
+    goal: Literal["closest", "within epsilon"]
+    norms: tuple[str, ...]
+    cost: str
+    source: str
+    when: str
+
+
+ENTRIES: dict[str, Entry] = {
+    "alma": Entry(
+        alma,
+        "closest",
+        ("l2",),
+        "1 gradient a step",
+        "Rony et al. 2021",
+        "small norms with some hundred steps, on adversarially trained networks above all",
+    ),
+    "apgd": Entry(
+        apgd,
+        "within epsilon",
+        ("l2", "linf"),
+        "1 gradient a step",
+        "Croce and Hein 2020b",
+        "robust accuracy at one radius, without a step size to choose",
+    ),
+    "apgd_min_norm": Entry(
+        apgd_min_norm,
+        "closest",
+        ("l2", "linf"),
+        "1 gradient a step, `searches * steps` of them",
+        "Croce and Hein 2020b",
+        "as a check of the others, at a large budget",
+    ),
+    "carlini_wagner": Entry(
+        carlini_wagner,
+        "closest",
+        ("l2",),
+        "1 gradient a step, up to `searches * steps` of them",
+        "Carlini and Wagner 2017",
+        "comparison with the literature, or adversarials of a given confidence",
+    ),
+    "ddn": Entry(
+        ddn,
+        "closest",
+        ("l2",),
+        "1 gradient a step",
+        "Rony et al. 2019",
+        "small norms in 100 to 1,000 gradients; 8-bit adversarials",
+    ),
+    "deepfool": Entry(
+        deepfool,
+        "closest",
+        ("l2", "linf"),
+        "k gradients a step, few steps",
+        "Moosavi-Dezfooli et al. 2016",
+        "a first impression; its norms are large",
+    ),
+    "fab": Entry(
+        fab,
+        "closest",
+        ("l2", "linf"),
+        "k gradients and 2 forwards a step",
+        "Croce and Hein 2020a",
+        "small norms with few classes; towards each class by `one_by_one`",
+    ),
+    "fgsm": Entry(
+        fgsm,
+        "within epsilon",
+        ("l2", "linf"),
+        "1 gradient, 2 forwards",
+        "Goodfellow et al. 2015",
+        "training; too weak to measure robustness",
+    ),
+    "fmn": Entry(
+        fmn,
+        "closest",
+        ("l2", "linf"),
+        "1 gradient a step",
+        "Pintor et al. 2021",
+        "small Linf norms in few gradients; in L2 beside DDN",
+    ),
+    "lbfgs": Entry(
+        lbfgs,
+        "closest",
+        ("l2",),
+        "about 1 gradient an iteration, sample by sample",
+        "Szegedy et al. 2014",
+        "comparison with the literature",
+    ),
+    "pdgd": Entry(
+        pdgd,
+        "closest",
+        ("l2",),
+        "1 gradient a step",
+        "Matyasko and Chau 2021",
+        "small norms with some hundred steps",
+    ),
+    "pgd": Entry(
+        pgd,
+        "within epsilon",
+        ("l2", "linf"),
+        "1 gradient a step",
+        "Madry et al. 2018",
+        "training, and robust accuracy at one radius",
+    ),
+    "superdeepfool": Entry(
+        superdeepfool,
+        "closest",
+        ("l2",),
+        "k gradients a step, 1 a projection",
+        "Abdollahpour et al. 2023",
+        "small norms with few classes in very few steps",
+    ),
+}
+"""Every attack, with what one has to know of it."""
+
+ATTACKS: dict[str, Callable[..., AttackResult]] = {
+    name: entry.function for name, entry in ENTRIES.items()
+}
 """Every attack by its name. What is registered here gets the contract tests, and the CLI."""
 
 _GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "generator", "starts")
@@ -18,29 +165,59 @@ _GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "generator", "start
 def load_attack(spec: str) -> Attack:
     """Gives the attack of a spec, for example `ddn` or `ddn(steps=300, levels=256)`.
 
+    Combinators take specs in quotes: `worst_case(attacks=['ddn', 'fmn(steps=300)'])`,
+    `bounded(attack='ddn', epsilon=0.5)`.
+
     Raises:
-        ValueError: If there is no such attack, or it has no such parameter; the message lists
-            what there is.
+        ValueError: If there is no such attack, it has no such parameter, or lacks one that it
+            needs; the message lists what there is.
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
         raise ValueError(f"{spec!r}: an attack has no slice.")
-    name = specs.choose(parsed.head, ATTACKS, "attack")
+    name = specs.choose(parsed.head, {**ATTACKS, **COMBINATORS}, "attack")
     taken = [argument for argument in parsed.arguments if argument in _GIVEN]
     if taken:
         raise ValueError(
             f"{spec!r}: {', '.join(taken)} cannot be set in a spec; the evaluation gives it."
         )
-    specs.check_arguments(ATTACKS[name], parsed.arguments, name, _GIVEN)
+    function = ATTACKS.get(name) or COMBINATORS[name]
+    specs.check_arguments(function, parsed.arguments, name, _GIVEN)
+    missing = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.name not in (*_GIVEN, *parsed.arguments)
+    ]
+    if missing:
+        raise ValueError(f"{spec!r} lacks {', '.join(missing)}: write {name}({missing[0]}=...).")
+    if name in COMBINATORS:
+        return COMBINATORS[name](**_with_attacks(parsed.arguments))
     return cast("Attack", partial(ATTACKS[name], **parsed.arguments))
+
+
+def _with_attacks(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts attacks in the place of the specs among a combinator's arguments."""
+    loaded = dict(arguments)
+    for name in ("attack", "attacks"):
+        given = loaded.get(name)
+        if isinstance(given, str):
+            loaded[name] = load_attack(given) if name == "attack" else [load_attack(given)]
+        elif isinstance(given, list | tuple) and all(isinstance(one, str) for one in given):
+            loaded[name] = [load_attack(one) for one in given]
+        elif name in loaded:
+            raise ValueError(f"{name}={given!r}: expected specs of attacks in quotes.")
+    return loaded
 
 
 def attack_parameters() -> dict[str, tuple[str, list[str]]]:
     """Gives each attack's summary line and its hyper-parameters as `name=default`."""
     found = {}
-    for name, function in ATTACKS.items():
+    for name, function in {**ATTACKS, **COMBINATORS}.items():
         parameters = [
-            f"{parameter.name}={parameter.default!r}"
+            parameter.name
+            if parameter.default is parameter.empty
+            else f"{parameter.name}={parameter.default!r}"
             for parameter in inspect.signature(function).parameters.values()
             if parameter.name not in _GIVEN
         ]
@@ -48,8 +225,38 @@ def attack_parameters() -> dict[str, tuple[str, list[str]]]:
     return found
 
 
+def attack_fingerprint(attack: Callable[..., Any]) -> str:
+    """Gives what tells apart attacks that have the same name: a hash of a function's own code.
+
+    Empty for the attacks of this package, and for what has no code to be seen.
+    """
+    if isinstance(attack, partial):
+        values = [attack_fingerprint(attack.func)]
+        for value in attack.keywords.values():
+            several = value if isinstance(value, list | tuple) else [value]
+            values += [attack_fingerprint(one) for one in several if callable(one)]
+        return "".join(values)
+    code = getattr(attack, "__code__", None)
+    if code is None or str(getattr(attack, "__module__", "")).startswith("minnorm."):
+        return ""
+    cells = [cell.cell_contents for cell in getattr(attack, "__closure__", None) or ()]
+    seen = (code.co_code, code.co_consts, cells, getattr(attack, "__kwdefaults__", None))
+    # Where objects lie in memory differs from run to run.
+    text = re.sub(r"0x[0-9a-f]+", "", repr(seen))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def attack_name(attack: Callable[..., Any]) -> str:
     """Names an attack as a spec: `ddn(steps=300)` for `partial(ddn, steps=300)`."""
     if isinstance(attack, partial):
-        return specs.describe(attack_name(attack.func), attack.keywords)
-    return str(getattr(attack, "__name__", type(attack).__name__))
+        arguments = {
+            name: [attack_name(part) for part in value]
+            if name == "attacks"
+            else attack_name(value)
+            if name == "attack"
+            else value
+            for name, value in attack.keywords.items()
+        }
+        return specs.describe(attack_name(attack.func), arguments)
+    name = str(getattr(attack, "__name__", type(attack).__name__))
+    return name.removeprefix("_") if name.removeprefix("_") in COMBINATORS else name

@@ -7,6 +7,7 @@ A data set appears there whole or not at all: it is made in a folder beside it a
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TypedDict, cast
 
 import numpy as np
 import platformdirs
+from filelock import FileLock
 
 from minnorm.data.dataset import Array, Data, checksum, from_arrays
 
@@ -50,10 +52,18 @@ def dataset_folder(name: str) -> Path:
 def appearing_folder(target: Path) -> Iterator[Path]:
     """Gives an empty folder that becomes `target` when the block ends without an error.
 
-    An interrupted block leaves nothing at `target`, and what was there before stays.
+    An interrupted block leaves nothing at `target`, and what was there before stays. What a killed
+    process has left is removed by the next one; several wait for each other.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+    prefix = f".{target.name}-"
+    with (
+        FileLock(target.parent / f".{target.name}.lock"),
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch,
+    ):
+        for left in target.parent.glob(f"{prefix}*"):
+            if left != Path(scratch):
+                shutil.rmtree(left)
         made = Path(scratch) / "made"
         made.mkdir()
         yield made

@@ -1,6 +1,7 @@
 """The one form that data has here: labelled samples, read batch by batch by their positions."""
 
 import hashlib
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -141,10 +142,19 @@ def _read_arrays(images: Array, labels: Array, indices: Sequence[int]) -> Batch:
 
 
 def _read_items(name: str, dataset: MapDataset, indices: Sequence[int]) -> Batch:
+    pairs = []
+    for index in indices:
+        try:
+            pairs.append(dataset[index])
+        except Exception as error:  # a user's data set, or a decoder of images, raises any kind
+            files = getattr(dataset, "samples", None)
+            file = f" ({files[index][0]})" if files else ""
+            raise ValueError(
+                f"{name}: sample {index}{file} cannot be read: {type(error).__name__}: {error}"
+            ) from error
     try:
-        pairs = [dataset[index] for index in indices]
         inputs = torch.stack([torch.as_tensor(sample) for sample, _ in pairs])
-        labels = torch.tensor([int(label) for _, label in pairs])
+        labels = torch.tensor([operator.index(label) for _, label in pairs])
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{name}: its items cannot be stacked into a batch ({error}). Each must be a pair "

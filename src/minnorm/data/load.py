@@ -62,7 +62,7 @@ def as_data(value: Any, name: str = "data") -> Data:
         return value
     if isinstance(value, str):
         return load_data(value)
-    if isinstance(value, tuple | list) and len(value) == 2:
+    if _is_pair(value):
         images, labels = (
             part if isinstance(part, Tensor | np.ndarray) else np.asarray(part) for part in value
         )
@@ -75,6 +75,17 @@ def as_data(value: Any, name: str = "data") -> Data:
     )
 
 
+def _is_pair(value: Any) -> bool:
+    """Tells a pair (inputs, labels) from a list of two samples, which are pairs themselves."""
+    if isinstance(value, tuple):
+        return len(value) == 2
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and not any(isinstance(part, tuple) for part in value)
+    )
+
+
 def _resolve(spec: specs.Spec) -> Data:
     name, _, split = spec.head.partition("/")
     sizes: dict[str, dict[str, Any]] = {"folder": {}, "imagenet": {"resize": 256, "crop": 224}}
@@ -83,7 +94,7 @@ def _resolve(spec: specs.Spec) -> Data:
         return _folder(rest, **_checked_sizes({**sizes[scheme], **spec.arguments}, scheme))
     if Path(spec.head).suffix in (".npz", ".safetensors"):
         _no_arguments(spec)
-        return _file(Path(spec.head).expanduser())
+        return _file(specs.path_of(spec.head))
     if colon:
         made = specs.call_factory(spec, "data")
         return as_data(made, spec.head)
@@ -124,17 +135,17 @@ def _sample() -> Data:
 
 
 def _file(path: Path) -> Data:
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}.")
-    arrays: dict[str, Array]
+    arrays: dict[str, Array | Tensor]
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
         else:
-            from safetensors.numpy import load_file
+            from safetensors.torch import load_file
 
-            arrays = load_file(path)
+            arrays = dict(load_file(path))
     except Exception as error:  # both readers raise many kinds for a file that is not theirs
         raise ValueError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from error
     missing = {"images", "labels"} - arrays.keys()
@@ -147,7 +158,7 @@ def _file(path: Path) -> Data:
 
 
 def _folder(path: str, resize: int | None = None, crop: int | None = None) -> Data:
-    folder = Path(path).expanduser()
+    folder = specs.path_of(path)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}.")
     try:

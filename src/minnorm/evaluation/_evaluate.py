@@ -1,7 +1,9 @@
 """Runs attacks on a model and data, judges them, and keeps the records."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minnorm import runtime
-from minnorm.attacks import Attack, Model, attack_name, load_attack
+from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name, load_attack
 from minnorm.attacks.checks import check_count
 from minnorm.data import Data, as_data
 from minnorm.evaluation.intake import (
@@ -106,6 +108,9 @@ def evaluate(
     check_count("batch_size", batch_size)
     check_count("seed", seed, least=0, most=2**63 - 1)
     named = _named(attacks)
+    bounds = (float(bounds[0]), float(bounds[1]))
+    if not math.isfinite(bounds[1] - bounds[0]):
+        raise ValueError(f"bounds={bounds}: an evaluation needs finite bounds.")
     classifier = _classifier(model, device, trust=trust)
     samples = as_data(data)
     intake = check_model(classifier, samples, bounds)
@@ -116,11 +121,15 @@ def evaluate(
     configuration = {
         "model": model if isinstance(model, str) else type(model).__qualname__,
         "model_fingerprint": fingerprint(classifier),
+        "model_answers": intake.answers,
         "data": samples.name,
         "data_fingerprint": samples.fingerprint,
         "indices": [samples.indices.start, samples.indices.stop, samples.indices.step],
         # A list, since the order numbers the units on disk.
-        "attacks": [{"name": name, "spec": attack_name(one)} for name, one in named.items()],
+        "attacks": [
+            {"name": name, "spec": attack_name(one), "code": attack_fingerprint(one)}
+            for name, one in named.items()
+        ],
         "targets": targets,
         "batch_size": batch_size,
         "seed": seed,
@@ -129,22 +138,20 @@ def evaluate(
         "device": model_dtype_and_device(classifier)[1].type,
         "save_adversarials": save_adversarials,
     }
-    run = _Run(classifier, samples, named, targets, batch_size, seed, bounds)
-    if out is None:
-        own = {unit: records for unit, (records, _) in run.units(set(), on_progress)}
-        merged = {unit: records for part in runtime.gather(own) for unit, records in part.items()}
-        order = sorted(merged, key=lambda unit: (unit.attack, unit.batch))
-        records = join_records([merged[unit] for unit in order])
-        return Evaluation(records, {}, None, intake.warnings)
-    directory = RunDirectory(Path(out))
-    try:
-        finished = _open(directory, configuration, intake.warnings, classifier)
-        for unit, (records, adversarials) in run.units(finished, on_progress):
-            directory.save(unit, records, adversarials if save_adversarials else None)
-        runtime.barrier()
-    finally:
-        directory.release()
-    return load_run(directory.path)
+    kept = save_adversarials and out is not None
+    run = _Run(classifier, samples, named, targets, batch_size, seed, bounds, kept)
+    with runtime.ranks():
+        if out is None:
+            return Evaluation(run.gathered(on_progress), {}, None, intake.warnings)
+        directory = RunDirectory(Path(out))
+        try:
+            finished = _open(directory, configuration, intake.warnings, classifier)
+            with _same_on_all_ranks():
+                for unit, (records, adversarials) in run.units(finished, on_progress):
+                    directory.save(unit, records, adversarials if save_adversarials else None)
+        finally:
+            directory.release()
+        return load_run(directory.path)
 
 
 def load_run(path: str | Path) -> Evaluation:
@@ -170,6 +177,17 @@ class _Run:
     batch_size: int
     seed: int
     bounds: Bounds
+    save_adversarials: bool
+
+    def gathered(self, on_progress: Progress | None) -> Records:
+        """Does all units, together with the other ranks, and gives the records of all of them."""
+        own = {}
+        with _same_on_all_ranks():
+            for unit, (records, _) in self.units(set(), on_progress):
+                own[unit] = records
+        merged = {unit: records for part in runtime.gather(own) for unit, records in part.items()}
+        order = sorted(merged, key=lambda unit: (unit.attack, unit.batch))
+        return join_records([merged[unit] for unit in order])
 
     def units(
         self, finished: set[Unit], on_progress: Progress | None
@@ -252,10 +270,14 @@ class _Run:
                     spent=verdict.spent,
                 )
             )
-            adversarials.append(verdict.adversarials)
+            if self.save_adversarials:  # on the host at once: of many targets there are many
+                adversarials.append(verdict.adversarials.cpu())
+        if not self.save_adversarials:
+            return join_records(records), {}
         tensors = {"index": torch.tensor(batch.indices), "adversarials": torch.stack(adversarials)}
         if self.targets is not None:
-            tensors["targets"] = torch.stack([part for part in batch.targets if part is not None])
+            aims = [part.cpu() for part in batch.targets if part is not None]
+            tensors["targets"] = torch.stack(aims)
         return join_records(records), tensors
 
 
@@ -290,6 +312,19 @@ def _open(
     if problem is not None:
         raise problem
     return finished
+
+
+@contextmanager
+def _same_on_all_ranks() -> Iterator[None]:
+    """Waits for all ranks at the end, and raises on each of them what one of them raised."""
+    problem: Exception | None = None
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        problem = error
+    for found in runtime.gather(problem):
+        if found is not None:
+            raise found
 
 
 def _named(attacks: Attacks) -> dict[str, Attack]:

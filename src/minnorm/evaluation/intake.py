@@ -31,10 +31,13 @@ class Intake:
 
     Attributes:
         classes: The number of classes.
+        answers: The model's logits of the first samples and classes: what tells models apart whose
+            code cannot be seen.
         warnings: What does not stop an evaluation, but makes its numbers doubtful.
     """
 
     classes: int
+    answers: list[float]
     warnings: tuple[str, ...]
 
 
@@ -72,7 +75,8 @@ def check_model(model: Model, data: Data, bounds: Bounds) -> Intake:
             "logits. Leave the softmax out: its gradients vanish where the model is sure, so that "
             "the model would look more robust than it is."
         )
-    return Intake(logits.shape[1], tuple(warnings))
+    answers = logits[:, :10].flatten().double().cpu().nan_to_num().tolist()
+    return Intake(logits.shape[1], answers, tuple(warnings))
 
 
 def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> tuple[Tensor, Tensor]:
@@ -162,8 +166,9 @@ def _has_gradients(model: Model, inputs: Tensor) -> bool:
     try:
         _, pull_back = differentiable(model, inputs)
         with torch.no_grad():
-            classes = model(inputs[:1]).shape[1]
-        gradients = pull_back(torch.eye(classes).to(inputs)[torch.arange(len(inputs)) % classes])
+            logits = model(inputs)
+        classes = torch.arange(len(inputs), device=logits.device) % logits.shape[1]
+        gradients = pull_back(torch.zeros_like(logits).scatter_(1, classes.unsqueeze(1), 1.0))
     except Exception as error:  # the same
         raise ValueError(
             f"the model cannot be differentiated with respect to its inputs: {_in_short(error)}"

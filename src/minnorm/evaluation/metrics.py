@@ -138,7 +138,11 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm = "l2") -> Estimate
         ValueError: If the radius is no number of at least 0.
     """
     _check_one_attack(records)
-    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not epsilon >= 0:
+    if (
+        isinstance(epsilon, bool)
+        or not isinstance(epsilon, int | float | np.integer | np.floating)
+        or not epsilon >= 0
+    ):
         raise ValueError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
     return _share(_values(records, norm) > epsilon, _values(records, "index"))
 
@@ -187,7 +191,8 @@ def optimality(records: Records, envelope: Records, norm: Norm = "l2") -> float:
         return math.nan
     # The area under mean(distance > eps) up to the limit is the mean of min(distance, limit).
     area, area_best = (float(np.minimum(v, limit).mean()) for v in (_values(records, norm), best))
-    area_clean = float((best > 0).mean()) * limit
+    correct = _values(envelope, "clean_prediction") == _values(envelope, "label")
+    area_clean = float(correct.mean()) * limit
     return 1 - (area - area_best) / (area_clean - area_best) if area_clean > area_best else 1.0
 
 

@@ -83,7 +83,8 @@ class RunDirectory:
         for adversarials in (self.path / "adversarials").glob("*.safetensors"):
             if not (self.path / "records" / f"{adversarials.stem}.parquet").exists():
                 adversarials.unlink()
-        sessions = [] if begun is None else begun["sessions"]
+        same = begun is not None and not _differences(begun["configuration"], configuration)
+        sessions = begun["sessions"] if begun is not None and same else []
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "configuration": configuration,
@@ -159,15 +160,20 @@ class RunDirectory:
     def finished(self) -> set[Unit]:
         """Gives the units whose records are there, each checked to be readable.
 
+        Where the adversarials are to be kept, a unit without them is not finished.
+
         Raises:
             ValueError: If a shard is damaged; the message says which, and what to do.
         """
         found = set()
+        kept = self.manifest()["configuration"].get("save_adversarials", False)
         for path in sorted((self.path / "records").glob("*.parquet")):
             match = re.fullmatch(r"(\d+)-(\d+)", path.stem)
             if match is None:
                 raise ValueError(f"{path} does not belong to a run directory: move it away.")
             _read_shard(path)
+            if kept and not (self.path / "adversarials" / f"{path.stem}.safetensors").exists():
+                continue
             found.add(Unit(int(match[1]), int(match[2])))
         return found
 
@@ -206,15 +212,38 @@ def _read_shard(path: Path) -> Records:
 
 
 def _refuse_differences(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    names = _differences(old, new)
     if names:
         differences = "\n  ".join(
-            f"{name}: {old.get(name)} there, {new.get(name)} now" for name in names
+            f"{name}: {_short(old.get(name))} there, {_short(new.get(name))} now" for name in names
         )
         raise ValueError(
             f"{path} holds a run of another configuration, which is never mixed with this one:\n"
             f"  {differences}\nName another folder, or repeat the command that began the run."
         )
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Gives the names of the values that differ; answers of a model may differ by rounding."""
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if _ANSWERS in names and _nearly(old.get(_ANSWERS), new.get(_ANSWERS)):
+        names.remove(_ANSWERS)
+    return names
+
+
+_ANSWERS = "model_answers"
+
+
+def _nearly(old: Any, new: Any) -> bool:
+    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
+        return False
+    scale = max((abs(value) for value in old), default=0.0)
+    return all(abs(a - b) <= 1e-2 * scale + 1e-12 for a, b in zip(old, new, strict=True))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _write_whole(target: Path, write: Callable[[Path], Any]) -> None:

@@ -34,12 +34,13 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
             - `zoo:NAME`: a network shipped with the package (`minnorm model list`).
             - `torchvision:NAME`, `timm:NAME`: a pretrained network of these libraries, with its
               normalisation inside: it takes inputs in 0..1.
-            - `FILE.pt2`: a program of `torch.export`.
+            - `FILE.pt2`: a program of `torch.export`; these have to be trusted.
             - `FILE.safetensors + ARCHITECTURE`: weights, and the network they are of (see
               `minnorm.models.build`); files written here name it themselves.
             - `FILE.pt + ARCHITECTURE`: the same from a PyTorch checkpoint of plain tensors.
             - `package.module:factory`: a function that gives a module; arguments are passed on.
-        trust: Let a checkpoint that is a pickle run its code.
+        trust: Let a file run the code that it holds: a pickled checkpoint, an exported program, or
+            a network named by a weight file.
 
     Returns:
         The model: inputs `[b *d]` to logits `[b c]`.
@@ -61,15 +62,15 @@ def _resolve(spec: str, *, trust: bool) -> nn.Module:
     with_architecture = _WEIGHTS_AND_ARCHITECTURE.fullmatch(spec.strip())
     if with_architecture:
         weights, architecture = with_architecture.groups()
-        return load_weights(Path(weights).expanduser(), architecture, trust=trust)
+        return load_weights(specs.path_of(weights), architecture, trust=trust)
     parsed = specs.parse(spec)
     if parsed.part is not None:
         raise ValueError(f"{spec!r}: a model has no slice. Model specs are: {FORMS}.")
-    path = Path(parsed.head).expanduser()
+    path = specs.path_of(parsed.head)
     if path.suffix == ".safetensors" or path.suffix in UNSAFE:
         return load_weights(path, trust=trust)
     if path.suffix == ".pt2":
-        return _exported(path)
+        return _exported(path, trust=trust)
     scheme, colon, _ = parsed.head.partition(":")
     if not colon:
         raise ValueError(f"cannot read {spec!r} as a model. Model specs are: {FORMS}.")
@@ -95,7 +96,7 @@ def _torchvision(parsed: specs.Spec) -> nn.Module:
         return build(specs.describe(parsed.head, parsed.arguments))
     try:
         weights = models.get_model_weights(name)[chosen]
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         known = ", ".join(entry.name for entry in models.get_model_weights(name))
         raise ValueError(f"{name} has no weights {chosen!r}. There is: {known}.") from error
     transforms = weights.transforms()
@@ -124,15 +125,24 @@ def _timm(parsed: specs.Spec) -> nn.Module:
     return Normalized(model, config["mean"], config["std"])
 
 
-def _exported(path: Path) -> nn.Module:
-    if not path.exists():
+def _exported(path: Path, *, trust: bool) -> nn.Module:
+    if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}.")
+    if not trust:
+        raise ValueError(
+            f"{path} is refused: PyTorch unpickles parts of an exported program, which runs "
+            "whatever code is in them. If you trust where it comes from, say so: --trust in the "
+            "shell, trust=True in Python."
+        )
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} cannot be read as a torch.export program: it is no archive.")
     try:
-        return torch.export.load(path).module()
+        module = torch.export.load(path).module()
     except Exception as error:  # a file of another kind raises errors of many kinds
         raise ValueError(f"{path} cannot be read as a torch.export program: {error}") from error
+    for part in module.modules():  # it has no mode: that of its export is in the program
+        part.training = False
+    return module
 
 
 _WEIGHTS_AND_ARCHITECTURE = re.compile(

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minnorm.models.architectures import build, network_of
-from minnorm.specs import search_current_folder
+from minnorm.models.architectures import ARCHITECTURES, build, network_of
+from minnorm.specs import parse, search_current_folder
 
 UNSAFE = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
 """Endings of checkpoints that are pickles."""
@@ -39,7 +39,9 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
 
     Args:
         path: A safetensors file, or a PyTorch checkpoint of plain tensors.
-        architecture: The network's spec, see `build`; by default what the file's header says.
+        architecture: The network's spec, see `build`; by default what the file's header says, if
+            it is one of the project's own networks: a file that comes from elsewhere must not
+            choose which code is run.
         trust: Let a checkpoint that is a pickle run its code.
 
     Raises:
@@ -47,7 +49,7 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
         ValueError: If the file is damaged, is a pickle and not trusted, names no architecture
             when none is given, or does not fit the network.
     """
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}.")
     state: Mapping[str, Tensor]
     if path.suffix == ".safetensors":
@@ -59,6 +61,11 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
         raise ValueError(
             f"{path} does not say of which network it is the weights: write the architecture "
             f"behind it, for example '{path} + wide_resnet(depth=28, width=10)'."
+        )
+    if architecture is None and not trust and parse(spec).head not in ARCHITECTURES:
+        raise ValueError(
+            f"{path} asks for the network {spec!r}, which is not one of this package. If you trust "
+            f"it, write it behind the file: '{path} + {spec}'."
         )
     model = build(spec)
     try:
@@ -89,6 +96,9 @@ def fingerprint(model: object) -> str:
     # Buffers that are not saved, such as a normalisation's, decide as much as the weights do.
     tensors = {**dict(model.named_buffers()), **model.state_dict()}
     for name, value in sorted(tensors.items()):
+        if not isinstance(value, Tensor):  # a module may keep what it likes as its extra state
+            digest.update(f"{name} {value!r}".encode())
+            continue
         digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
@@ -122,7 +132,7 @@ def _read_checkpoint(path: Path, *, trust: bool) -> Mapping[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not all(
-        isinstance(value, Tensor) for value in content.values()
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
     ):
         raise ValueError(f"{path} holds no table of weights: expected a state_dict.")
     return content

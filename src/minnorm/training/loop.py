@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from minnorm import runtime
+from minnorm.attacks.checks import check_logits
 from minnorm.data import Data, load_data
 from minnorm.models import Card, build, load_weights, save_weights
 from minnorm.models.weights import file_sha256
@@ -55,6 +56,8 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
     test = load_data(recipe.test)
     fabric.seed_everything(recipe.seed, verbose=False)
     network = build(recipe.architecture)
+    for data in (training, validation, test):
+        _check_fit(network, data)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=recipe.optimizer.learning_rate,
@@ -146,9 +149,39 @@ def _claim(out: Path, recipe: Recipe) -> None:
             )
         return
     out.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(".new")
+    scratch = file.with_suffix(f".{os.getpid()}.new")
     scratch.write_text(recipe.model_dump_json(indent=2) + "\n")
     scratch.replace(file)
+
+
+@torch.no_grad()
+def _check_fit(network: nn.Module, data: Data) -> None:
+    """Checks that the network takes the samples, and has a class for each label of the first ones.
+
+    Raises:
+        ValueError: If not; the message says what does not fit.
+    """
+    inputs, labels = data.batch(range(min(256, len(data))))
+    training = network.training
+    try:
+        logits = network.eval()(inputs[:2])
+    except Exception as error:  # whatever a network raises, it does not fit the data
+        raise ValueError(
+            f"the network cannot take inputs of shape {list(inputs[:2].shape)} from {data.name}: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    finally:
+        network.train(training)
+    check_logits(logits, labels[:2])
+    _check_labels(data, labels, logits.shape[1])
+
+
+def _check_labels(data: Data, labels: Tensor, classes: int) -> None:
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"{data.name} has labels from {int(labels.min())} to {int(labels.max())}, but the "
+            f"network has {classes} classes."
+        )
 
 
 def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:

@@ -1,0 +1,36 @@
+"""Adam, for a batch of independent problems that may shrink.
+
+PyTorch's optimisers keep their state with parameters; here samples leave the batch, and one tensor
+of updates is all that is wanted. Entry by entry, so samples cannot touch each other.
+"""
+
+import torch
+from torch import Tensor
+
+
+class Adam:
+    """Turns gradients into steps of about unit size in each entry (Kingma & Ba 2015, algorithm 1).
+
+    Args:
+        like: A tensor of the shape of the gradients.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self._mean = torch.zeros_like(like)
+        self._square = torch.zeros_like(like)
+        self._steps = 0
+
+    def step(self, gradients: Tensor) -> Tensor:
+        """Gives the step for these gradients, to be scaled by the rate and subtracted."""
+        self._steps += 1
+        self._mean.lerp_(gradients, 1 - _BETA_1)
+        self._square.mul_(_BETA_2).addcmul_(gradients, gradients, value=1 - _BETA_2)
+        scale = self._square.div(1 - _BETA_2**self._steps).sqrt_().add_(_EPSILON)
+        return self._mean.div(1 - _BETA_1**self._steps).div_(scale)
+
+    def keep(self, rows: Tensor) -> None:
+        """Forgets all samples but these."""
+        self._mean, self._square = self._mean[rows], self._square[rows]
+
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8

@@ -1,0 +1,255 @@
+"""What all attacks have in common: where they look, what they have seen, and when a sample is done.
+
+An attack asks a `Search` to `visit` points (one forward pass, ready for backward passes) or only to
+`judge` them (one forward pass). Whatever is visited or judged counts towards the result, so that no
+attack can forget a point, its last one least of all.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor
+
+from minnorm import geometry
+from minnorm.attacks import checks
+from minnorm.attacks.contract import AttackResult, Incumbent, Model
+from minnorm.attacks.gradients import (
+    differentiable,
+    noise_of_sample,
+    ordinary,
+    own_autograd_mode,
+    own_generator,
+)
+from minnorm.geometry import Bounds, Norm
+from minnorm.losses import cross_entropy_direction, is_adversarial, margin_direction, margins
+
+
+class Visit(NamedTuple):
+    """What the model says of some points.
+
+    Attributes:
+        logits: Its logits.
+        adversarial: Which of the points are what the attack wants.
+        pull_back: Takes a direction in logit space back to the inputs, see `differentiable`; in
+            units of the width of the bounds.
+    """
+
+    logits: Float[Tensor, "b c"]
+    adversarial: Bool[Tensor, "b"]
+    pull_back: Callable[..., Float[Tensor, "b *d"]]
+
+
+@dataclass
+class Search:
+    """The samples under attack, and the closest adversarial of each so far.
+
+    Attributes:
+        model: The classifier.
+        origins: The inputs that are attacked.
+        labels: Their labels, or the wanted ones when `targeted`.
+        targeted: Which of the two.
+        bounds: The lowest and the highest value of an input.
+        norm: The norm of the distances.
+        confidence: How negative the margin has to be for a point to be taken.
+        unit: The width of the bounds, in which the attacks measure lengths.
+        generator: The source of what is random.
+        incumbent: The closest adversarials.
+        rows: Which rows of the batch are still under attack.
+    """
+
+    model: Model
+    origins: Float[Tensor, "b *d"]
+    labels: Int64[Tensor, "b"]
+    targeted: bool
+    bounds: Bounds
+    norm: Norm
+    confidence: float
+    unit: float
+    generator: Generator
+    incumbent: Incumbent
+    rows: Int64[Tensor, "b"]
+
+    def __post_init__(self) -> None:
+        self._done: list[tuple[Tensor, AttackResult]] = []
+        self._checked = False
+
+    def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
+        """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""
+        logits, pull_back = differentiable(self.model, points)
+        adversarial = self._take(points, logits)
+
+        def scaled(cotangents: Tensor, *, again: bool = False) -> Tensor:
+            gradients = pull_back(cotangents, again=again)
+            return gradients if self.unit == 1 else gradients * self.unit
+
+        return Visit(logits, adversarial, scaled)
+
+    def judge(self, points: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
+        """Evaluates the model at the points, forward only, and takes what is adversarial."""
+        return self._take(points, self.model(points))
+
+    def logits(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
+        """The same, but gives the logits."""
+        logits = self.model(points)
+        self._take(points, logits)
+        return logits
+
+    def _take(self, points: Tensor, logits: Tensor) -> Tensor:
+        if not self._checked:
+            checks.check_logits(logits, self.labels)
+            self._checked = True
+        adversarial = is_adversarial(logits, self.labels, self.targeted)
+        if self.confidence > 0:
+            adversarial &= self.margins(logits) <= -self.confidence
+        self.incumbent.offer(points, adversarial)
+        return adversarial
+
+    def margins(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
+        """Gives how far the logits are from adversarial: positive before it, negative beyond.
+
+        Untargeted: the label's logit less the largest other. Targeted: the largest other less the
+        label's. Logits that hold a NaN are infinitely far from it.
+        """
+        signed = margins(logits, self.labels)
+        return (-signed if self.targeted else signed).nan_to_num(torch.inf, torch.inf, -torch.inf)
+
+    def margin_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Gives the direction in logit space in which these margins grow: away from the goal."""
+        direction = margin_direction(logits, self.labels)
+        return -direction if self.targeted else direction
+
+    def cross_entropy_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Gives the direction in logit space towards the goal, by the cross-entropy.
+
+        Untargeted: in which the cross-entropy grows. Targeted: in which it falls.
+        """
+        direction = cross_entropy_direction(logits, self.labels)
+        return -direction if self.targeted else direction
+
+    def points(self, perturbations: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Gives the points at these perturbations, in units, clipped to the bounds."""
+        return torch.add(self.origins, perturbations, alpha=self.unit).clamp_(*self.bounds)
+
+    def perturbations(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Gives the perturbations of the points, in units."""
+        return points - self.origins if self.unit == 1 else (points - self.origins).div_(self.unit)
+
+    def noise(self) -> Float[Tensor, "*d"]:
+        """Draws normal noise of the shape of one sample, to be shared by the whole batch."""
+        return noise_of_sample(self.origins, self.generator)
+
+    def noise_in_ball(self) -> Float[Tensor, "*d"]:
+        """Draws a point of the unit ball of the norm, uniformly; shared by the whole batch."""
+        noise = self.noise()
+        share = torch.rand((), generator=self.generator, device=self.generator.device)
+        # The distribution function of a normal variable makes it uniform.
+        uniform: Tensor = torch.special.ndtr(noise)
+        if self.norm == "linf":
+            return uniform.mul_(2).sub_(1)
+        length = share.to(noise) ** (1 / max(noise.numel(), 1))
+        direction: Tensor = noise / torch.linalg.vector_norm(noise)
+        return direction * length
+
+    def alive(self, gradients: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Puts noise of L2 norm 1 where a gradient is zero, NaN or infinite."""
+        peaks = geometry.norms(gradients, "linf")
+        usable = (peaks > 0) & peaks.isfinite()
+        noise = self.noise()
+        fallback = noise / torch.linalg.vector_norm(noise)
+        return torch.where(geometry.per_sample(usable, gradients), gradients, fallback)
+
+    def keep(self, active: Bool[Tensor, "b"]) -> Int64[Tensor, "k"]:
+        """Lets all but the `active` samples leave the search; waits for the device.
+
+        Returns:
+            The positions of those that stay, by which the attack cuts its own tensors.
+        """
+        stay, leave = active.nonzero().squeeze(1), (~active).nonzero().squeeze(1)
+        if len(leave) > 0:
+            self._done.append((self.rows[leave], self.incumbent.part(leave).result()))
+            self.origins, self.labels = self.origins[stay], self.labels[stay]
+            self.incumbent, self.rows = self.incumbent.part(stay), self.rows[stay]
+        return stay
+
+    def part(self, rows: Int64[Tensor, "k"]) -> "Search":
+        """Gives a search on some of the samples, that begins anew; see `absorb`."""
+        origins = self.origins[rows]
+        return replace(
+            self,
+            origins=origins,
+            labels=self.labels[rows],
+            incumbent=Incumbent(origins, self.norm),
+            rows=torch.arange(len(rows), device=rows.device),
+        )
+
+    def absorb(self, rows: Int64[Tensor, "k"], found: AttackResult) -> None:
+        """Takes what a search on some of the samples has found."""
+        points, success = self.origins.clone(), torch.zeros_like(self.labels, dtype=torch.bool)
+        points[rows], success[rows] = found.adversarials, found.success
+        self.incumbent.offer(points, success)
+
+    def result(self) -> AttackResult:
+        """Gives the closest adversarials of all samples, in their order."""
+        result = self.incumbent.result()
+        if not self._done:
+            return result
+        parts = [*self._done, (self.rows, result)]
+        order = torch.cat([rows for rows, _ in parts]).argsort()
+        return AttackResult(
+            torch.cat([part.adversarials for _, part in parts])[order],
+            torch.cat([part.distances for _, part in parts])[order],
+            torch.cat([part.success for _, part in parts])[order],
+        )
+
+
+@contextmanager
+def search(
+    model: Model,
+    inputs: Any,
+    labels: Any,
+    *,
+    targeted: bool,
+    bounds: Bounds,
+    generator: Generator | None,
+    norm: Norm = "l2",
+    confidence: float = 0.0,
+    starts: Any = None,
+) -> Iterator[Search]:
+    """Checks what an attack was given, and begins; inside, nothing is recorded by autograd.
+
+    The tensors are annotated as anything, since this is where it is checked that they are tensors.
+
+    Args:
+        model: The classifier.
+        inputs: The inputs to attack.
+        labels: Their labels, or the wanted ones when `targeted`.
+        targeted: Which of the two.
+        bounds: The lowest and the highest value of an input.
+        generator: The source of what is random; `None` for one with a fixed seed.
+        norm: The norm of the distances.
+        confidence: How negative the margin has to be for a point to be taken.
+        starts: Points from which the attack starts; checked here.
+
+    Raises:
+        ValueError: If one of them is not as the contract says.
+    """
+    checks.check_problem(model, inputs, labels, bounds, starts)
+    with own_autograd_mode():
+        origins = ordinary(inputs)
+        yield Search(
+            model=model,
+            origins=origins,
+            labels=ordinary(labels),
+            targeted=targeted,
+            bounds=bounds,
+            norm=norm,
+            confidence=confidence,
+            unit=geometry.span(bounds),
+            generator=own_generator(generator, inputs.device),
+            incumbent=Incumbent(origins, norm),
+            rows=torch.arange(len(origins), device=origins.device),
+        )
