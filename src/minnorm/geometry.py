@@ -9,7 +9,7 @@ import math
 from typing import Literal, TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Bounds: TypeAlias = tuple[float, float]
@@ -69,6 +69,12 @@ def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[
     lengths = per_sample(torch.linalg.vector_norm(rows(scaled), dim=1), values)
     direction = fallback / torch.linalg.vector_norm(fallback)
     return torch.where(lengths.isfinite(), scaled / lengths, direction)
+
+
+def has_direction(values: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
+    """Tells which samples are neither zero nor hold a NaN or an infinite entry."""
+    peaks = norms(values, "linf")
+    return (peaks > 0) & peaks.isfinite()
 
 
 def on_sphere(
@@ -207,4 +213,4 @@ def to_halfspace(
         missing = (rises - rise).clamp_min(0)
         multipliers = multipliers + torch.where(slope > 0, missing / slope, 0.0)
     steps = torch.minimum(speeds * multipliers.unsqueeze(1), room)
-    return steps.view_as(points) * ascent.sign()
+    return steps.view_as(points).to(points.dtype) * ascent.sign()

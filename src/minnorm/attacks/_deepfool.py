@@ -127,8 +127,11 @@ def nearest_boundary(
     """
     nearest = torch.full_like(state.incumbent.distances, torch.inf)
     normals, gaps = torch.zeros_like(state.origins), torch.zeros_like(nearest)
-    for directions, gap, last in _boundaries(state, visit.logits, rivals):
-        gradients = state.alive(visit.pull_back(directions, again=not last))
+    for directions, difference, last in _boundaries(state, visit.logits, rivals):
+        pulled = visit.pull_back(directions, again=not last)
+        gradients = state.alive(pulled)
+        # Where there is no gradient the distance is unknown: a step of some length into the blue.
+        gap = torch.where(geometry.has_direction(pulled), difference, _BLIND_STEP)
         distance = gap.abs() / geometry.dual_norms(gradients, state.norm)
         nearer = distance < nearest
         nearest = torch.where(nearer, distance, nearest)
@@ -164,3 +167,4 @@ def boundary_step(
 
 
 _LEAST_STEP = 1e-4
+_BLIND_STEP = 0.1

@@ -33,7 +33,8 @@ def fmn(
     """Finds adversarials of small norm: DDN's scheme with the margin in place of the cross-entropy.
 
     Until the first adversarial is found, the radius is where a linear model of the margin puts the
-    boundary; from then on it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma` annealed.
+    boundary, and `gamma` beyond (the paper's is on it, where linear classifiers do not cross); from
+    then on it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma` annealed.
     The perturbation is projected into the ball, not onto the sphere. Costs `steps` gradients and
     one more forward pass.
 
@@ -81,7 +82,8 @@ def fmn(
             found |= visit.adversarial
             margins, slopes = state.margins(visit.logits), geometry.dual_norms(gradients, norm)
             boundary = geometry.norms(perturbations, norm) + margins.abs() / slopes  # line 6
-            boundary = boundary.nan_to_num(nan=torch.inf)
+            # A little beyond: with a linear classifier it would stay on the boundary for ever.
+            boundary = boundary.nan_to_num(nan=torch.inf) * (1 + change)
             grown = torch.where(found, radii * (1 + change), boundary)  # lines 7 and 8
             closest = state.incumbent.distances / state.unit
             shrunk = torch.minimum(radii * (1 - change), closest)  # line 10

@@ -12,7 +12,9 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
+from minnorm import geometry
 from minnorm.attacks import checks
+from minnorm.attacks.bisection import bisect
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import Search, search
 from minnorm.geometry import Bounds
@@ -27,6 +29,7 @@ def lbfgs(
     steps: int = 20,
     searches: int = 10,
     initial_constant: float = 0.01,
+    bisections: int = 10,
     bounds: Bounds = (0.0, 1.0),
     generator: Generator | None = None,
 ) -> AttackResult:
@@ -36,6 +39,8 @@ def lbfgs(
     the box, for one C after the other: larger by 10 after a success and smaller by 10 after a
     failure, then bisected in the logarithm. The probabilities are those of the logits divided by
     the input's own margin: otherwise a network that is very sure of the input gives no gradient.
+    Since the logarithm is concave in the margin, its minimum jumps from before the boundary to well
+    beyond it as C falls; so a bisection between the input and the closest adversarial ends it.
 
     **Runs sample by sample on the host**, since the library knows no batches: it is here for
     comparison. Each iteration costs a gradient, or some where the line search needs them.
@@ -45,6 +50,7 @@ def lbfgs(
         steps: Largest number of iterations of each search.
         searches: Number of constants tried.
         initial_constant: The first C, where the width of the bounds is 1.
+        bisections: Forward passes of the final bisection.
 
     Returns:
         The closest adversarial of each sample among all points visited.
@@ -56,23 +62,24 @@ def lbfgs(
     checks.check_count("steps", steps)
     checks.check_count("searches", searches)
     checks.check_number("initial_constant", initial_constant, 0)
+    checks.check_count("bisections", bisections, least=0)
     minimize = _minimizer()
     with search(
         model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator
     ) as state:
-        noise = state.noise()
+        noises = [state.noise() for _ in range(searches)]
         for row in range(len(inputs)):
             chosen = torch.tensor([row], device=inputs.device)
             part = state.part(chosen)
             _search_constant(
                 part,
                 minimize,
-                noise,
+                noises,
                 steps=steps,
-                searches=searches,
                 constant=initial_constant,
             )
             state.absorb(chosen, part.result())
+        bisect(state, bisections)
         return state.result()
 
 
@@ -88,10 +95,9 @@ def _minimizer() -> Callable[..., Any]:
 def _search_constant(
     state: Search,
     minimize: Callable[..., Any],
-    noise: Tensor,
+    noises: list[Tensor],
     *,
     steps: int,
-    searches: int,
     constant: float,
 ) -> None:
     """Searches for the largest C with which the minimum is adversarial, for one sample."""
@@ -101,12 +107,15 @@ def _search_constant(
     scale = max(abs(float(state.margins(clean.logits))), _TINY)
     low, high = 0.0, np.inf
     limits = _limits(state)
-    start = np.zeros(state.origins.numel())
-    for _ in range(searches):
+    alive = geometry.has_direction(clean.pull_back(state.margin_direction(clean.logits)))
+    for noise in noises:
+        # Where there is no gradient, only another start can find one.
+        length = 0.0 if bool(alive) else 0.5
+        start = geometry.on_sphere(noise.double().reshape(1, -1), torch.tensor([length]).double())
         part = state.part(torch.zeros(1, dtype=torch.int64, device=state.origins.device))
         minimize(
-            _Objective(part, constant, scale, noise),
-            start,
+            _Objective(part, constant, scale),
+            start.flatten().cpu().numpy(),
             jac=True,
             method="L-BFGS-B",
             bounds=limits,
@@ -132,11 +141,10 @@ _TINY = 1e-12
 class _Objective:
     """The function that is minimised: perturbations in double precision to value and gradient."""
 
-    def __init__(self, state: Search, constant: float, scale: float, noise: Tensor) -> None:
+    def __init__(self, state: Search, constant: float, scale: float) -> None:
         self._state = state
         self._constant = constant
         self._scale = scale
-        self._noise = noise
 
     def __call__(self, flat: Float64[np.ndarray, "n"]) -> tuple[float, Float64[np.ndarray, "n"]]:
         state = self._state
@@ -151,12 +159,9 @@ class _Objective:
         direction = sign * (torch.zeros_like(chances).scatter_(1, label, 1.0) - chances.exp())
         gradients = visit.pull_back(direction.to(visit.logits.dtype)).double() / self._scale
         pull = gradients.flatten().cpu().numpy()
-        if not np.isfinite(pull).all() or not pull.any():
-            pull = self._noise.double().flatten().cpu().numpy()
-        if not np.isfinite(value):
-            value = 0.0
-        total = self._constant * float(flat @ flat) + value
-        return total, 2 * self._constant * flat + pull
+        # The library stops for good where it meets a NaN.
+        total = self._constant * float(flat @ flat) + (value if np.isfinite(value) else 0.0)
+        return total, 2 * self._constant * flat + np.nan_to_num(pull, posinf=0.0, neginf=0.0)
 
 
 def _limits(state: Search) -> list[tuple[float, float]]:

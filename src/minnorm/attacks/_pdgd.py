@@ -71,7 +71,8 @@ def pdgd(
             outwards = geometry.on_sphere(perturbations, torch.ones_like(weights))
             # The derivative of softplus is the logistic function.
             pressure = per_sample(weights * margins.sigmoid(), points).to(points.dtype)
-            gradients = pressure * gradients + per_sample(1 - weights, points) * outwards
+            weight = per_sample(1 - weights, points).to(points.dtype)
+            gradients = pressure * gradients + weight * outwards
             rate = step_size * 0.01 ** (step / steps)
             moved = perturbations - rate * adam.step(gradients)
             points = state.points(moved)

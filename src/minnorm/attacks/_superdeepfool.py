@@ -14,7 +14,7 @@ from minnorm.attacks._deepfool import cross
 from minnorm.attacks.bisection import bisect
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import Search, search
-from minnorm.geometry import per_sample
+from minnorm.geometry import per_sample, rows
 
 
 def superdeepfool(
@@ -63,25 +63,25 @@ def superdeepfool(
     with search(
         model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator
     ) as state:
-        rows = torch.arange(len(state.origins), device=state.origins.device)
+        left = torch.arange(len(state.origins), device=state.origins.device)
         points = state.origins
         for _ in range(steps):
             # Samples are done as soon as a projection is adversarial.
-            rows = rows[~state.judge(points)[rows]]
-            if len(rows) == 0:
+            left = left[~state.judge(points)[left]]
+            if len(left) == 0:
                 break
-            part = state.part(rows)
+            part = state.part(left)
             across = cross(
                 part,
-                points[rows],
+                points[left],
                 steps=crossing_steps,
                 candidates=candidates,
                 overshoot=overshoot,
             )
-            state.absorb(rows, part.result())
-            part = state.part(rows)
-            points = points.index_copy(0, rows, _projected(part, points[rows], across))
-            state.absorb(rows, part.result())
+            state.absorb(left, part.result())
+            part = state.part(left)
+            points = points.index_copy(0, left, _projected(part, points[left], across))
+            state.absorb(left, part.result())
         bisect(state, bisections)
         return state.result()
 
@@ -94,6 +94,6 @@ def _projected(
     normals = geometry.unit(
         visit.pull_back(-state.margin_direction(visit.logits)), fallback=state.noise()
     )
-    lengths = (state.perturbations(across) * normals).flatten(1).sum(1)
+    lengths = rows(state.perturbations(across) * normals).sum(1)
     moves = normals * per_sample(lengths, normals)
     return torch.add(points, moves, alpha=state.unit).clamp_(*state.bounds)

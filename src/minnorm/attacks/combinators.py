@@ -13,7 +13,7 @@ from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks.bisection import bisect
 from minnorm.attacks.contract import Attack, AttackResult, Incumbent, Model
-from minnorm.attacks.gradients import ordinary, own_generator
+from minnorm.attacks.gradients import ordinary
 from minnorm.attacks.search import search
 from minnorm.geometry import Bounds, Norm
 
@@ -47,7 +47,6 @@ def _worst_case(
     generator: Generator | None = None,
 ) -> AttackResult:
     checks.check_problem(model, inputs, labels, bounds)
-    generator = own_generator(generator, inputs.device)
     incumbent = Incumbent(ordinary(inputs), norm)
     for attack in attacks:
         found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)

@@ -65,9 +65,11 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
     return logits.detach(), pull_back
 
 
-def own_generator(generator: Generator | None, device: torch.device) -> Generator:
-    """Gives the generator itself, or a new one with a fixed seed: never the global one."""
-    return torch.Generator(device).manual_seed(0) if generator is None else generator
+def draw_seed(generator: Generator | None) -> int:
+    """Draws a seed from the generator; without one it is fixed: never from the global one."""
+    if generator is None:
+        return 0
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
 
 def noise_of_sample(inputs: Tensor, generator: Generator) -> Tensor:

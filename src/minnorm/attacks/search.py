@@ -19,10 +19,10 @@ from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Incumbent, Model
 from minnorm.attacks.gradients import (
     differentiable,
+    draw_seed,
     noise_of_sample,
     ordinary,
     own_autograd_mode,
-    own_generator,
 )
 from minnorm.geometry import Bounds, Norm
 from minnorm.losses import cross_entropy_direction, is_adversarial, margin_direction, margins
@@ -56,7 +56,7 @@ class Search:
         norm: The norm of the distances.
         confidence: How negative the margin has to be for a point to be taken.
         unit: The width of the bounds, in which the attacks measure lengths.
-        generator: The source of what is random.
+        seed: Decides what is random.
         incumbent: The closest adversarials.
         rows: Which rows of the batch are still under attack.
     """
@@ -69,13 +69,15 @@ class Search:
     norm: Norm
     confidence: float
     unit: float
-    generator: Generator
+    seed: int
     incumbent: Incumbent
     rows: Int64[Tensor, "b"]
 
     def __post_init__(self) -> None:
         self._done: list[tuple[Tensor, AttackResult]] = []
         self._checked = False
+        self._parts = 0
+        self.generator = torch.Generator(self.origins.device).manual_seed(self.seed)
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
         """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""
@@ -156,8 +158,7 @@ class Search:
 
     def alive(self, gradients: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Puts noise of L2 norm 1 where a gradient is zero, NaN or infinite."""
-        peaks = geometry.norms(gradients, "linf")
-        usable = (peaks > 0) & peaks.isfinite()
+        usable = geometry.has_direction(gradients)
         noise = self.noise()
         fallback = noise / torch.linalg.vector_norm(noise)
         return torch.where(geometry.per_sample(usable, gradients), gradients, fallback)
@@ -176,12 +177,18 @@ class Search:
         return stay
 
     def part(self, rows: Int64[Tensor, "k"]) -> "Search":
-        """Gives a search on some of the samples, that begins anew; see `absorb`."""
+        """Gives a search on some of the samples, that begins anew; see `absorb`.
+
+        Its randomness is its own, and follows from how many parts there were before: how long the
+        other samples of the batch go on makes no difference.
+        """
         origins = self.origins[rows]
+        self._parts += 1
         return replace(
             self,
             origins=origins,
             labels=self.labels[rows],
+            seed=(self.seed * 6364136223846793005 + self._parts * 1442695040888963407) % 2**62,
             incumbent=Incumbent(origins, self.norm),
             rows=torch.arange(len(rows), device=rows.device),
         )
@@ -249,7 +256,7 @@ def search(
             norm=norm,
             confidence=confidence,
             unit=geometry.span(bounds),
-            generator=own_generator(generator, inputs.device),
+            seed=draw_seed(generator),
             incumbent=Incumbent(origins, norm),
             rows=torch.arange(len(origins), device=origins.device),
         )

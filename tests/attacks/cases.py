@@ -1,0 +1,82 @@
+"""What the contract tests have to know of each attack, besides that it is one."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from minnorm.attacks import ATTACKS, AttackResult
+
+Attack = Callable[..., AttackResult]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An attack under test.
+
+    Attributes:
+        settings: Hyper-parameters with which it is tested, where the defaults would take long, or
+            there are none.
+        one_step: Hyper-parameters with which it takes one step and gets somewhere.
+        patient: Hyper-parameters with which it takes the time that it needs to be near an optimum.
+        many_gradients: Whether it has more than one gradient to spend.
+        ignores_scale: Whether it finds the same when all logits are multiplied.
+        waits: Whether it looks from time to time which samples are done.
+        slack: How much farther than the optimum of a linear model it may end, in the median.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    one_step: Mapping[str, Any] = field(default_factory=lambda: {"steps": 1})
+    patient: Mapping[str, Any] = field(default_factory=dict)
+    many_gradients: bool = True
+    ignores_scale: bool = True
+    waits: bool = False
+    slack: float = 1.02
+
+
+CASES: dict[str, Case] = {
+    "alma": Case({"steps": 60}, {"steps": 1, "step_size": 5.0}, {"steps": 300}),
+    "apgd": Case({"epsilon": 2.0, "steps": 30}, waits=True),
+    "apgd_min_norm": Case(
+        {"steps": 10, "searches": 8}, {"steps": 1, "initial_norm": 3.0}, waits=True, slack=1.1
+    ),
+    "carlini_wagner": Case(
+        {"steps": 40, "searches": 5, "step_size": 0.05},
+        {"steps": 1, "searches": 1, "step_size": 10.0, "initial_constant": 10.0},
+        ignores_scale=False,
+        waits=True,
+        slack=1.2,
+    ),
+    "ddn": Case({}, {"steps": 1, "initial_norm": 3.0}),
+    "deepfool": Case({}, waits=True, slack=1.05),
+    "fab": Case({"steps": 30}, patient={"steps": 100}),
+    "fgsm": Case({"epsilon": 2.0}, {}, many_gradients=False),
+    "fmn": Case({"steps": 60}),
+    "lbfgs": Case({"searches": 3, "steps": 6}, patient={"searches": 10, "steps": 20}, slack=1.1),
+    "pdgd": Case(
+        {"steps": 80},
+        {"steps": 1, "step_size": 5.0},
+        {"steps": 500},
+        ignores_scale=False,
+        slack=1.1,
+    ),
+    "pgd": Case({"epsilon": 2.0, "steps": 20}),
+    "superdeepfool": Case({"steps": 10, "crossing_steps": 20}, waits=True),
+}
+
+
+def attack_of(name: str) -> Attack:
+    """Gives the attack with the settings of its case; an attack without a case has its defaults."""
+    return partial(ATTACKS[name], **CASES.get(name, Case()).settings)
+
+
+def bare(attack: Attack) -> Attack:
+    """Gives the attack as users have it, whose annotations nobody checks."""
+    assert isinstance(attack, partial)
+    return partial(inspect.unwrap(attack.func), **attack.keywords)
+
+
+def takes(attack: Attack, parameter: str) -> bool:
+    """Whether it has such a parameter."""
+    return parameter in inspect.signature(attack).parameters
