@@ -4,11 +4,12 @@
 #   make check   format, lint, types, fast tests: before each commit
 #   make test    all checks and all tests: what CI runs
 #   make bench   the cost of the attacks over bare gradient passes
+#   make docs    the pages that are written from the code
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test bench static
+.PHONY: demo check test bench docs static
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -34,3 +35,6 @@ test: static
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/floor.py
+
+docs: .venv/.ready
+	$(BIN)/python docs/generate.py

@@ -40,7 +40,8 @@ def alma(
     gradients and one more forward pass.
 
     With two classes the ratio is not defined; there the margin in units of the input's own margin
-    stands for it.
+    stands for it. Targeted, the ratio's denominator counts as constant: where the wanted class is
+    the third likeliest it is the numerator too, and the gradient would be zero.
 
     Args:
         model, inputs, labels, targeted, bounds, generator: As for every attack, see `Attack`.
@@ -114,14 +115,15 @@ def _ratios(
 
     Above 0 before, below 0 beyond; 1 where the logits hold a NaN.
     """
-    if logits.shape[1] > 2:
+    if logits.shape[1] > 2 and not state.targeted:
         values, directions = value_and_direction(
             lambda variables: logits_ratio(variables, state.labels), logits
         )
-        sign = -1.0 if state.targeted else 1.0
-        values, directions = sign * values, sign * directions
     else:
-        scale = scales.clamp_min(_EPSILON)
+        if logits.shape[1] > 2:
+            first, _, third = logits.topk(3, dim=1).values.unbind(1)
+            scales = first - third
+        scale = scales.nan_to_num().clamp_min(_EPSILON)
         values = state.margins(logits) / scale
         directions = state.margin_direction(logits) / scale.unsqueeze(1).to(logits.dtype)
     return values.nan_to_num(1.0, 1.0, -1.0), directions

@@ -33,6 +33,7 @@ class Entry:
         function: The attack.
         goal: Whether it looks for the closest adversarial, or for one within a given radius.
         norms: The norms that it knows.
+        targeted: Whether it aims at a given class as its paper does, or in a way of our own.
         cost: What it costs, in gradients and forward passes; k is `candidates`.
         source: Where it comes from.
         when: When to use it.
@@ -41,6 +42,7 @@ class Entry:
     function: Callable[..., AttackResult]
     goal: Literal["closest", "within epsilon"]
     norms: tuple[str, ...]
+    targeted: Literal["yes", "our extension"]
     cost: str
     source: str
     when: str
@@ -51,6 +53,7 @@ ENTRIES: dict[str, Entry] = {
         alma,
         "closest",
         ("l2",),
+        "yes",
         "1 gradient a step",
         "Rony et al. 2021",
         "small norms with some hundred steps, on adversarially trained networks above all",
@@ -59,6 +62,7 @@ ENTRIES: dict[str, Entry] = {
         apgd,
         "within epsilon",
         ("l2", "linf"),
+        "yes",
         "1 gradient a step",
         "Croce and Hein 2020b",
         "robust accuracy at one radius, without a step size to choose",
@@ -67,6 +71,7 @@ ENTRIES: dict[str, Entry] = {
         apgd_min_norm,
         "closest",
         ("l2", "linf"),
+        "yes",
         "1 gradient a step, `searches * steps` of them",
         "Croce and Hein 2020b",
         "as a check of the others, at a large budget",
@@ -75,6 +80,7 @@ ENTRIES: dict[str, Entry] = {
         carlini_wagner,
         "closest",
         ("l2",),
+        "yes",
         "1 gradient a step, up to `searches * steps` of them",
         "Carlini and Wagner 2017",
         "comparison with the literature, or adversarials of a given confidence",
@@ -83,6 +89,7 @@ ENTRIES: dict[str, Entry] = {
         ddn,
         "closest",
         ("l2",),
+        "yes",
         "1 gradient a step",
         "Rony et al. 2019",
         "small norms in 100 to 1,000 gradients; 8-bit adversarials",
@@ -91,6 +98,7 @@ ENTRIES: dict[str, Entry] = {
         deepfool,
         "closest",
         ("l2", "linf"),
+        "our extension",
         "k gradients a step, few steps",
         "Moosavi-Dezfooli et al. 2016",
         "a first impression; its norms are large",
@@ -99,6 +107,7 @@ ENTRIES: dict[str, Entry] = {
         fab,
         "closest",
         ("l2", "linf"),
+        "our extension",
         "k gradients and 2 forwards a step",
         "Croce and Hein 2020a",
         "small norms with few classes; towards each class by `one_by_one`",
@@ -107,6 +116,7 @@ ENTRIES: dict[str, Entry] = {
         fgsm,
         "within epsilon",
         ("l2", "linf"),
+        "yes",
         "1 gradient, 2 forwards",
         "Goodfellow et al. 2015",
         "training; too weak to measure robustness",
@@ -115,6 +125,7 @@ ENTRIES: dict[str, Entry] = {
         fmn,
         "closest",
         ("l2", "linf"),
+        "yes",
         "1 gradient a step",
         "Pintor et al. 2021",
         "small Linf norms in few gradients; in L2 beside DDN",
@@ -123,6 +134,7 @@ ENTRIES: dict[str, Entry] = {
         lbfgs,
         "closest",
         ("l2",),
+        "yes",
         "about 1 gradient an iteration, sample by sample",
         "Szegedy et al. 2014",
         "comparison with the literature",
@@ -131,6 +143,7 @@ ENTRIES: dict[str, Entry] = {
         pdgd,
         "closest",
         ("l2",),
+        "yes",
         "1 gradient a step",
         "Matyasko and Chau 2021",
         "small norms with some hundred steps",
@@ -139,6 +152,7 @@ ENTRIES: dict[str, Entry] = {
         pgd,
         "within epsilon",
         ("l2", "linf"),
+        "yes",
         "1 gradient a step",
         "Madry et al. 2018",
         "training, and robust accuracy at one radius",
@@ -147,6 +161,7 @@ ENTRIES: dict[str, Entry] = {
         superdeepfool,
         "closest",
         ("l2",),
+        "our extension",
         "k gradients a step, 1 a projection",
         "Abdollahpour et al. 2023",
         "small norms with few classes in very few steps",

@@ -1,0 +1,61 @@
+"""Writes the parts of the documentation that follow from the code: `make docs`.
+
+Run from the root of the checkout. A test checks that the files are as this would write them.
+"""
+
+from pathlib import Path
+
+from minnorm.attacks import ENTRIES
+
+INTRODUCTION = """# How to choose an attack
+
+This page is written from the registry of attacks by `make docs`. All of them are functions of one
+form, `attack(model, inputs, labels, *, targeted=False, bounds=(0.0, 1.0), generator=None, ...)`,
+and give an `AttackResult`; `help(minnorm.attacks.NAME)` describes the hyper-parameters.
+
+Attacks that look for the *closest* adversarial tell the accuracy at every radius in one run; those
+that look *within epsilon* tell it at one. Costs are of one sample; k is `candidates`, the number of
+classes considered.
+
+"""
+
+COMBINATORS = """
+Attacks are combined to attacks:
+
+| | |
+|---|---|
+| `worst_case([ddn, fmn])` | runs several and keeps the closest adversarial of each sample |
+| `with_restarts(ddn, 5)` | runs one several times, from random points |
+| `with_bisection(deepfool, 10)` | moves what it finds onto the boundary by forward passes |
+| `bounded(ddn, 0.5)` | keeps what is within a radius, and scales down what is farther |
+
+and, for the command line, in words: `--attack "worst_case(attacks=['ddn(steps=300)', 'fmn'])"`.
+"""
+
+
+def attacks_page() -> str:
+    """Gives the page on the choice of an attack."""
+    lines = [
+        "| attack | goal | norms | targeted | cost | use it for | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, entry in ENTRIES.items():
+        norms = ", ".join(entry.norms)
+        lines.append(
+            f"| `{name}` | {entry.goal} | {norms} | {entry.targeted} | {entry.cost} | {entry.when} "
+            f"| {entry.source} |"
+        )
+    return INTRODUCTION + "\n".join(lines) + "\n" + COMBINATORS
+
+
+PAGES = {"attacks.md": attacks_page}
+
+
+def main() -> None:
+    """Writes the pages into the folder of this file."""
+    for name, page in PAGES.items():
+        (Path(__file__).parent / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
