@@ -4,12 +4,13 @@
 #   make check   format, lint, types, fast tests: before each commit
 #   make test    all checks and all tests: what CI runs
 #   make bench   the cost of the attacks over bare gradient passes
+#   make peers   the attacks side by side with those of other libraries
 #   make docs    the pages that are written from the code
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test bench docs static
+.PHONY: demo check test bench peers docs static
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -35,6 +36,16 @@ test: static
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/floor.py
+
+# adv-lib asks for visdom, which is not needed here: an empty module stands in for it.
+benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[lbfgs]' torchvision -r benchmarks/requirements.txt
+	benchmarks/.venv/bin/python -m pip install --quiet --no-deps adv-lib==0.2.8
+	@touch $@
+
+peers: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/python benchmarks/peers.py
 
 docs: .venv/.ready
 	$(BIN)/python docs/generate.py

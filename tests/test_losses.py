@@ -79,7 +79,9 @@ def test_the_direction_is_that_of_the_gradient_of_the_cross_entropy(
         direction = cross_entropy_direction(logits, labels)
         left_out = 1 - logits.softmax(1).gather(1, labels[:, None])
     torch.testing.assert_close(direction * left_out, gradient, rtol=1e-9, atol=1e-12)
-    angles = cosine_similarity(direction, gradient, eps=1e-30)
+    # Where less is left out than rounding leaves of it, the gradient is the one that is wrong.
+    sound = left_out.squeeze(1) > 1e-6
+    angles = cosine_similarity(direction[sound], gradient[sound], eps=1e-30)
     torch.testing.assert_close(angles, torch.ones_like(angles), rtol=1e-6, atol=0)
 
 

@@ -10,7 +10,7 @@ def deepfool_of_one_sample(
     model: Classifier, x: Tensor, y: int, *, norm: str, steps: int, overshoot: float = 0.02
 ) -> list[Tensor]:
     """Gives the points x_0, x_1, ... up to the first that is misclassified."""
-    points, r = [x], torch.zeros_like(x)
+    points = [x]
     for _ in range(steps):
         if is_adversarial(model, points[-1], y, targeted=False):
             break
@@ -26,6 +26,5 @@ def deepfool_of_one_sample(
                 best_distance = distance
                 direction = w / w.norm() if norm == "l2" else w.sign()
                 best = (distance + 1e-4) * direction
-        r = r + best
-        points.append((x + (1 + overshoot) * r).clamp(0, 1))
+        points.append((points[-1] + (1 + overshoot) * best).clamp(0, 1))
     return points

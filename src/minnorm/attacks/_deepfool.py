@@ -44,7 +44,9 @@ def deepfool(
         steps: Largest number of steps.
         candidates: How many classes to consider, the likeliest ones for the input besides the
             label.
-        overshoot: How far to go beyond the boundary, as a share of the perturbation.
+        overshoot: How far each step goes beyond the boundary, as a share of its length. (The paper
+            lengthens the whole perturbation at the end, its code does so after each step; this
+            gives the smaller norms.)
 
     Returns:
         The closest adversarial of each sample among all points visited.
@@ -74,32 +76,36 @@ def cross(
 ) -> Float[Tensor, "b *d"]:
     """Steps from each start until a boundary is crossed (algorithm 2), and gives where it ended.
 
-    The samples that are across leave the batch when the number of steps doubles: the host has to
-    wait for the device then.
+    The samples that are across leave the batch after some of the steps, ever more seldom: the host
+    has to wait for the device then.
     """
     reached = starts.clone()
     rows = torch.arange(len(starts), device=starts.device)
-    points, moved = starts, torch.zeros_like(starts)
+    points = starts
     rivals: Tensor | None = None
     for step in range(1, steps + 1):
         visit = state.visit(points)
+        looks = step in _LOOKS
+        if looks and bool(visit.adversarial.all()):
+            reached[rows] = points
+            return reached
         rivals = likeliest_rivals(state, visit.logits, candidates) if rivals is None else rivals
         normals, gaps = nearest_boundary(state, visit, rivals)
-        active = per_sample(~visit.adversarial, points)
-        moved = torch.where(active, moved + boundary_step(state, normals, gaps), moved)
-        ahead = torch.add(starts, moved, alpha=(1 + overshoot) * state.unit).clamp_(*state.bounds)
-        points = torch.where(active, ahead, points)  # lines 9 and 10
-        if step & (step - 1) == 0:
+        moves = boundary_step(state, normals, gaps)
+        ahead = torch.add(points, moves, alpha=(1 + overshoot) * state.unit).clamp_(*state.bounds)
+        points = torch.where(per_sample(visit.adversarial, points), points, ahead)  # 9 and 10
+        if looks:
             reached[rows] = points
             stay = state.keep(~visit.adversarial)
             if len(stay) < len(rows):
-                rows, starts, rivals = rows[stay], starts[stay], rivals[stay]
-                points, moved = points[stay], moved[stay]
-            if len(rows) == 0:
-                return reached
+                rows, points, rivals = rows[stay], points[stay], rivals[stay]
     state.judge(points)
     reached[rows] = points
     return reached
+
+
+_LOOKS = frozenset(round(1.3**power) for power in range(40))
+"""The steps after which it is looked at which samples are done: 1, 2, 3, 4, 5, 6, 8, 11, 14, ..."""
 
 
 def likeliest_rivals(

@@ -35,8 +35,8 @@ def superdeepfool(
 
     At the closest point of a boundary the two are parallel. So each time that DeepFool has crossed
     a boundary, its perturbation is projected onto the normal there, and what remains is added to
-    the point from which it went; until that is adversarial. A bisection between the input and the
-    closest adversarial ends it. Costs as DeepFool, and one gradient for each projection.
+    the point from which it went; until that is adversarial. A bisection between the input and that
+    point ends it. Costs as DeepFool, and one gradient for each projection.
 
     The paper's method is untargeted; targeted, see `deepfool`.
 
@@ -82,7 +82,8 @@ def superdeepfool(
             part = state.part(left)
             points = points.index_copy(0, left, _projected(part, points[left], across))
             state.absorb(left, part.result())
-        bisect(state, bisections)
+        # The last point has the best direction, though another one may be closer before this.
+        bisect(state, bisections, ends=points)
         return state.result()
 
 

@@ -1,0 +1,368 @@
+"""Attacks side by side with those of other libraries, on the same network, images and budget.
+
+    make peers            sets up benchmarks/.venv and runs this
+    python benchmarks/peers.py [--network zoo:mnist-cnn] [--data mnist-sample[:200]] [--runs 3]
+                               [--only NAME ...] [--json FILE]
+
+Every result is judged here and not by whom it comes from: predicted again, measured again. Times
+are taken in turn (ours, then each peer, then ours again), and their medians are compared.
+"""
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parent / "stand_ins"))  # adv-lib imports visdom
+warnings.filterwarnings("ignore")
+
+from minnorm import attacks, load_data, load_model, runtime  # noqa: E402 - the path comes first
+from minnorm.evaluation.judge import CountingModel  # noqa: E402
+from minnorm.geometry import Norm, distances  # noqa: E402
+
+Found = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""`(model, inputs, labels) -> points`, as a peer gives them."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One attack, ours and the peers' with the same hyper-parameters.
+
+    Attributes:
+        norm: The norm of the distances.
+        ours: Our attack.
+        peers: The peers', by the library's name.
+        within: The radius, for attacks that have one: success is what counts, not the distance.
+    """
+
+    norm: Norm
+    ours: Found
+    peers: dict[str, Found]
+    within: float | None = None
+
+
+def of_ours(attack: Callable[..., attacks.AttackResult], **settings: Any) -> Found:
+    """Gives the points of one of our attacks."""
+
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        return attack(model, inputs, labels, **settings).adversarials
+
+    return run
+
+
+def of_adv_lib(name: str, **settings: Any) -> Found:
+    """Gives the points of an attack of adv-lib."""
+    from adv_lib import attacks as theirs
+    from adv_lib.attacks import auto_pgd
+
+    function = getattr(theirs, name, None) or getattr(auto_pgd, name)
+
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        points: Tensor = function(model, inputs, labels, **settings)
+        return points.detach()
+
+    return run
+
+
+def of_foolbox(name: str, *, radius: float | None = None, **settings: Any) -> Found:
+    """Gives the points of an attack of foolbox."""
+    import foolbox
+
+    attack = getattr(foolbox.attacks, name)(**settings)
+
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=inputs.device)
+        points: Tensor = attack(wrapped, inputs, labels, epsilons=radius)[1]
+        return points.detach()
+
+    return run
+
+
+def of_torchattacks(name: str, **settings: Any) -> Found:
+    """Gives the points of an attack of torchattacks."""
+    import torchattacks
+
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        points: Tensor = getattr(torchattacks, name)(model, **settings)(inputs, labels)
+        return points.detach()
+
+    return run
+
+
+def contests(radius_l2: float, radius_linf: float) -> dict[str, Contest]:
+    """Gives the contests; the radii are for the attacks that have one."""
+    inf = float("inf")
+    step_l2, step_linf = 2.5 * radius_l2 / 40, 2.5 * radius_linf / 40
+    return {
+        "ddn, 100 steps": Contest(
+            "l2",
+            of_ours(attacks.ddn, steps=100),
+            {
+                "adv-lib": of_adv_lib("ddn", steps=100, levels=None),
+                "foolbox": of_foolbox("DDNAttack", steps=100),
+            },
+        ),
+        "fmn, 100 steps": Contest(
+            "l2",
+            of_ours(attacks.fmn, steps=100),
+            {
+                "adv-lib": of_adv_lib("fmn", norm=2, steps=100),
+                "foolbox": of_foolbox("L2FMNAttack", steps=100),
+            },
+        ),
+        "fmn linf, 100 steps": Contest(
+            "linf",
+            of_ours(attacks.fmn, norm="linf", steps=100),
+            {
+                "adv-lib": of_adv_lib("fmn", norm=inf, steps=100),
+                "foolbox": of_foolbox("LInfFMNAttack", steps=100),
+            },
+        ),
+        "carlini_wagner, 4 x 100": Contest(
+            "l2",
+            of_ours(attacks.carlini_wagner, searches=4, steps=100, initial_constant=1.0),
+            {
+                "adv-lib": of_adv_lib(
+                    "carlini_wagner_l2",
+                    binary_search_steps=4,
+                    max_iterations=100,
+                    initial_const=1.0,
+                ),
+                "foolbox": of_foolbox(
+                    "L2CarliniWagnerAttack",
+                    binary_search_steps=4,
+                    steps=100,
+                    initial_const=1.0,
+                ),
+            },
+        ),
+        "alma, 300 steps": Contest(
+            "l2", of_ours(attacks.alma, steps=300), {"adv-lib": of_adv_lib("alma", num_steps=300)}
+        ),
+        "pdgd, 500 steps": Contest(
+            "l2", of_ours(attacks.pdgd, steps=500), {"adv-lib": of_adv_lib("pdgd", num_steps=500)}
+        ),
+        "deepfool": Contest(
+            "l2",
+            of_ours(attacks.deepfool),
+            {
+                "adv-lib": of_adv_lib("df", steps=50),
+                "foolbox": of_foolbox("L2DeepFoolAttack"),
+                "torchattacks": of_torchattacks("DeepFool"),
+            },
+        ),
+        "deepfool linf": Contest(
+            "linf",
+            of_ours(attacks.deepfool, norm="linf"),
+            {
+                "adv-lib": of_adv_lib("df", steps=50, norm=inf),
+                "foolbox": of_foolbox("LinfDeepFoolAttack"),
+            },
+        ),
+        "superdeepfool": Contest(
+            "l2", of_ours(attacks.superdeepfool), {"adv-lib": of_adv_lib("sdf")}
+        ),
+        "fab, 20 steps": Contest(
+            "l2",
+            of_ours(attacks.fab, steps=20),
+            {
+                "adv-lib": of_adv_lib("fab", norm=2, n_iter=20),
+                "torchattacks": of_torchattacks("FAB", norm="L2", eps=1.0, steps=20),
+            },
+        ),
+        "fab linf, 20 steps": Contest(
+            "linf",
+            of_ours(attacks.fab, norm="linf", steps=20),
+            {
+                "adv-lib": of_adv_lib("fab", norm=inf, n_iter=20),
+                "torchattacks": of_torchattacks("FAB", norm="Linf", eps=0.3, steps=20),
+            },
+        ),
+        "apgd_min_norm, 10 x 20": Contest(
+            "l2",
+            of_ours(attacks.apgd_min_norm, searches=10, steps=20),
+            {
+                "adv-lib": of_adv_lib(
+                    "minimal_apgd",
+                    norm=2,
+                    max_eps=1.0 if radius_l2 < 1 else 4.0,
+                    binary_search_steps=10,
+                    n_iter=20,
+                    loss_function="ce",
+                )
+            },
+        ),
+        "apgd cross-entropy, 100 steps": Contest(
+            "l2",
+            of_ours(attacks.apgd, epsilon=radius_l2, steps=100),
+            {
+                "adv-lib": of_adv_lib(
+                    "apgd", eps=radius_l2, norm=2, n_iter=100, loss_function="ce"
+                ),
+                "torchattacks": of_torchattacks("APGD", norm="L2", eps=radius_l2, steps=100),
+            },
+            within=radius_l2,
+        ),
+        "apgd dlr linf, 100 steps": Contest(
+            "linf",
+            of_ours(attacks.apgd, epsilon=radius_linf, steps=100, norm="linf", loss="dlr"),
+            {
+                "adv-lib": of_adv_lib(
+                    "apgd", eps=radius_linf, norm=inf, n_iter=100, loss_function="dlr"
+                ),
+                "torchattacks": of_torchattacks(
+                    "APGD", norm="Linf", eps=radius_linf, steps=100, loss="dlr"
+                ),
+            },
+            within=radius_linf,
+        ),
+        "apgd targeted dlr, 20 steps": Contest(
+            "l2",
+            of_ours(attacks.apgd, epsilon=radius_l2, steps=20, loss="targeted-dlr"),
+            {
+                "adv-lib": of_adv_lib(
+                    "apgd_targeted", eps=radius_l2, norm=2, n_iter=20, loss_function="dlr"
+                ),
+                "torchattacks": of_torchattacks("APGDT", norm="L2", eps=radius_l2, steps=20),
+            },
+            within=radius_l2,
+        ),
+        "pgd, 40 steps": Contest(
+            "l2",
+            of_ours(attacks.pgd, epsilon=radius_l2, steps=40),
+            {
+                "foolbox": of_foolbox("L2PGD", radius=radius_l2, steps=40, abs_stepsize=step_l2),
+                "torchattacks": of_torchattacks("PGDL2", eps=radius_l2, alpha=step_l2, steps=40),
+            },
+            within=radius_l2,
+        ),
+        "pgd linf, 40 steps": Contest(
+            "linf",
+            of_ours(attacks.pgd, epsilon=radius_linf, steps=40, norm="linf"),
+            {
+                "adv-lib": of_adv_lib(
+                    "pgd_linf", ε=radius_linf, steps=40, absolute_step_size=step_linf
+                ),
+                "foolbox": of_foolbox(
+                    "LinfPGD", radius=radius_linf, steps=40, abs_stepsize=step_linf
+                ),
+                "torchattacks": of_torchattacks("PGD", eps=radius_linf, alpha=step_linf, steps=40),
+            },
+            within=radius_linf,
+        ),
+        "fgsm": Contest(
+            "l2",
+            of_ours(attacks.fgsm, epsilon=radius_l2),
+            {"foolbox": of_foolbox("L2FastGradientAttack", radius=radius_l2)},
+            within=radius_l2,
+        ),
+        "fgsm linf": Contest(
+            "linf",
+            of_ours(attacks.fgsm, epsilon=radius_linf, norm="linf"),
+            {
+                "foolbox": of_foolbox("LinfFastGradientAttack", radius=radius_linf),
+                "torchattacks": of_torchattacks("FGSM", eps=radius_linf),
+            },
+            within=radius_linf,
+        ),
+    }
+
+
+def judge(
+    model: nn.Module, points: Tensor, inputs: Tensor, labels: Tensor, contest: Contest
+) -> dict[str, float]:
+    """Gives success in per cent, and mean and median distance, failures being infinitely far."""
+    with torch.no_grad():
+        wrong = model(points).argmax(1) != labels
+    lengths = distances(points, inputs, contest.norm)
+    wrong &= (points >= 0).flatten(1).all(1) & (points <= 1).flatten(1).all(1)
+    if contest.within is not None:
+        wrong &= lengths <= contest.within * (1 + 1e-4)
+    return {
+        "success": 100 * float(wrong.float().mean()),
+        "mean": float(lengths[wrong].mean()),
+        "median": float(lengths.where(wrong, torch.inf).median()),
+    }
+
+
+def run_contest(
+    contest: Contest, model: nn.Module, inputs: Tensor, labels: Tensor, runs: int
+) -> dict[str, dict[str, float]]:
+    """Runs ours and each peer in turn, and gives what each found, spent and took."""
+    sides: dict[str, Found] = {"minnorm": contest.ours, **contest.peers}
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    rows: dict[str, dict[str, float]] = {}
+    for _ in range(runs):
+        for name, side in sides.items():
+            torch.manual_seed(0)
+            started = time.perf_counter()
+            points = side(model, inputs.clone(), labels.clone())
+            times[name].append(time.perf_counter() - started)
+            rows[name] = judge(model, points, inputs, labels, contest)
+    for name, row in rows.items():
+        row["seconds"] = statistics.median(times[name])
+    counted = CountingModel(model)
+    contest.ours(counted, inputs, labels)  # type: ignore[arg-type] # what counts is no module
+    rows["minnorm"]["gradients"] = counted.backwards / len(inputs)
+    return rows
+
+
+def print_rows(name: str, rows: dict[str, dict[str, float]]) -> None:
+    """Prints the rows of one contest as lines of a Markdown table."""
+    fastest = min(row["seconds"] for side, row in rows.items() if side != "minnorm")
+    for side, row in rows.items():
+        print(
+            f"| {name if side == 'minnorm' else ''} | {side} | {row['success']:.1f} | "
+            f"{row['mean']:.4f} | {row['median']:.4f} | {row['seconds']:.2f} | "
+            f"{row['seconds'] / fastest:.2f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Runs the contests, prints a table, and writes the result with what it was measured on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="zoo:mnist-cnn")
+    parser.add_argument("--data", default="mnist-sample[:200]")
+    parser.add_argument("--radius-l2", type=float, default=1.5)
+    parser.add_argument("--radius-linf", type=float, default=0.15)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=None)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    revision = runtime.revision()
+    model = load_model(options.network)
+    data = load_data(options.data)
+    inputs, labels = data.batch(range(len(data)))
+    print(f"{options.network}, {options.data}\n")
+    print("| attack | | success % | mean | median | seconds | over the fastest peer |")
+    print("|---|---|---|---|---|---|---|")
+    measured = {}
+    for name, contest in contests(options.radius_l2, options.radius_linf).items():
+        if options.only is None or any(name.startswith(word) for word in options.only):
+            measured[name] = run_contest(contest, model, inputs, labels, options.runs)
+            print_rows(name, measured[name])
+    if options.json is not None:
+        result = {
+            "configuration": {k: v for k, v in vars(options).items() if k != "json"},
+            "measured": measured,
+            "hardware": runtime.hardware(torch.device("cpu")),
+            "versions": runtime.versions(),
+            "revision": revision,
+        }
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

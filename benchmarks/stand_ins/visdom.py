@@ -1,0 +1,1 @@
+"""Stands in for visdom, which adv-lib imports and does not need here."""
