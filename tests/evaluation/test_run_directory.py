@@ -217,6 +217,11 @@ def test_a_unit_whose_adversarials_are_gone_is_done_again(copy: Path) -> None:
     assert (copy / "adversarials" / f"{SHARDS[1]}.safetensors").exists()
 
 
+def test_a_run_without_its_adversarials_is_read_all_the_same(copy: Path, finished: Path) -> None:
+    shutil.rmtree(copy / "adversarials")
+    assert load_run(copy).records.equals(load_run(finished).records)
+
+
 def test_a_folder_of_runs_is_told_from_a_run(finished: Path) -> None:
     with pytest.raises(ValueError, match=f"There are run directories in it: .*{finished.name}"):
         load_run(finished.parent)

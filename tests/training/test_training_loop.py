@@ -210,6 +210,16 @@ def test_a_run_that_is_finished_is_not_trained_again(
     assert len(_log(folder)) == 3
 
 
+def test_a_recipe_written_before_a_setting_existed_is_the_same_recipe(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
+    content = json.loads((folder / "recipe.json").read_text())
+    del content["augmentation"]
+    (folder / "recipe.json").write_text(json.dumps(content))
+    assert train(_recipe(digits), folder).sha256 == undisturbed[1].sha256
+
+
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"epochs": 4}, {"name": "other"}])
 def test_a_folder_with_another_recipe_is_refused_and_left_alone(
     undisturbed: tuple[Path, Card], digits: Path, changes: dict[str, Any]

@@ -10,7 +10,7 @@ Each file appears whole or not at all, a unit's records last: where they are, th
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -165,17 +165,19 @@ class RunDirectory:
         Raises:
             ValueError: If a shard is damaged; the message says which, and what to do.
         """
-        found = set()
-        kept = self.manifest()["configuration"].get("save_adversarials", False)
-        for path in sorted((self.path / "records").glob("*.parquet")):
+        units = {unit for unit, _ in self._shards()}
+        if not self.manifest()["configuration"].get("save_adversarials", False):
+            return units
+        folder = self.path / "adversarials"
+        return {unit for unit in units if (folder / f"{unit.name}.safetensors").exists()}
+
+    def _shards(self) -> Iterator[tuple[Unit, Records]]:
+        """Reads all shards."""
+        for path in (self.path / "records").glob("*.parquet"):
             match = re.fullmatch(r"(\d+)-(\d+)", path.stem)
             if match is None:
                 raise ValueError(f"{path} does not belong to a run directory: move it away.")
-            _read_shard(path)
-            if kept and not (self.path / "adversarials" / f"{path.stem}.safetensors").exists():
-                continue
-            found.add(Unit(int(match[1]), int(match[2])))
-        return found
+            yield Unit(int(match[1]), int(match[2])), _read_shard(path)
 
     def save(self, unit: Unit, records: Records, adversarials: dict[str, Tensor] | None) -> None:
         """Writes what a unit gave; it is finished when this returns."""
@@ -187,14 +189,13 @@ class RunDirectory:
         _write_whole(target, lambda path: pq.write_table(records, path, write_page_checksum=True))
 
     def records(self) -> Records:
-        """Reads the records of all finished units, attack by attack, in the order of the data.
+        """Reads all records, attack by attack, in the order of the data.
 
         Raises:
             ValueError: If a shard is damaged.
         """
-        units = sorted(self.finished(), key=lambda unit: (unit.attack, unit.batch))
-        folder = self.path / "records"
-        return join_records([_read_shard(folder / f"{unit.name}.parquet") for unit in units])
+        shards = sorted(self._shards(), key=lambda shard: (shard[0].attack, shard[0].batch))
+        return join_records([records for _, records in shards])
 
 
 def _read_shard(path: Path) -> Records:

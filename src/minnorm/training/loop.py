@@ -139,10 +139,14 @@ def _claim(out: Path, recipe: Recipe) -> None:
     """Writes the recipe into the folder of the run, or checks that it is the one there."""
     file = out / "recipe.json"
     if file.exists():
-        there, now = (json.loads(text) for text in (file.read_text(), recipe.model_dump_json()))
-        names = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+        # Read as a recipe, so that one written before a setting existed has its default.
+        there = Recipe.model_validate_json(file.read_text()).model_dump()
+        now = recipe.model_dump()
+        names = [name for name in now if there[name] != now[name]]
         if names:
-            differences = "\n  ".join(f"{n}: {there.get(n)} there, {now.get(n)} now" for n in names)
+            differences = "\n  ".join(
+                f"{name}: {there[name]} there, {now[name]} now" for name in names
+            )
             raise ValueError(
                 f"{out} holds a run of another recipe:\n  {differences}\nName another folder with "
                 "--out, or delete it."
