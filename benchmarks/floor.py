@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    revision = runtime.revision()  # of the code that is measured, not of later changes
+    # Taken first: the revision is that of the code that is measured, not of later changes.
+    provenance = runtime.provenance(torch.device("cpu"))
     model = load_model("zoo:mnist-cnn")
     rows = [measure(model, batch, steps, options.runs) for batch, steps in SIZES.items()]
     print("| batch | steps | bare passes, s | ddn, s | ratio | least to largest |")
@@ -83,12 +84,7 @@ def main() -> None:
             f"{row['least_ratio']:.3f} to {row['largest_ratio']:.3f} |"
         )
     if options.json is not None:
-        result = {
-            "measured": rows,
-            "hardware": runtime.hardware(torch.device("cpu")),
-            "versions": runtime.versions(),
-            "revision": revision,
-        }
+        result = {"measured": rows, **provenance}
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -341,7 +341,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    revision = runtime.revision()
+    # Taken first: the revision is that of the code that is measured, not of later changes.
+    provenance = runtime.provenance(torch.device("cpu"))
     model = load_model(options.network)
     data = load_data(options.data)
     inputs, labels = data.batch(range(len(data)))
@@ -357,9 +358,7 @@ def main() -> None:
         result = {
             "configuration": {k: v for k, v in vars(options).items() if k != "json"},
             "measured": measured,
-            "hardware": runtime.hardware(torch.device("cpu")),
-            "versions": runtime.versions(),
-            "revision": revision,
+            **provenance,
         }
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

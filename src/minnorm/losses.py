@@ -69,6 +69,12 @@ def logit_differences(
     return one - other
 
 
+def spread(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
+    """Gives the largest logit less the third largest."""
+    first, _, third = logits.topk(3, dim=1).values.unbind(1)
+    return first - third
+
+
 def logits_ratio(logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]) -> Float[Tensor, "b"]:
     """Gives the margin in units of the distance from the largest logit to the third largest.
 
@@ -79,8 +85,7 @@ def logits_ratio(logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]) -> Fl
         ValueError: If there are fewer than 3 classes, where it is not defined.
     """
     check_classes_of_ratio(logits.shape[1], 3)
-    first, _, third = logits.topk(3, dim=1).values.unbind(1)
-    return margins(logits, labels) / (first - third + _TINY)
+    return margins(logits, labels) / (spread(logits) + _TINY)
 
 
 def targeted_logits_ratio(

@@ -88,6 +88,11 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Gives what a result file carries: the revision of the code, versions, and the hardware."""
+    return {"revision": revision(), "versions": versions(), "hardware": hardware(device)}
+
+
 def versions() -> dict[str, str]:
     """Gives the versions of Python and of the libraries that can change a result."""
     found = {"python": platform.python_version()}

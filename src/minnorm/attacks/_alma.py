@@ -13,7 +13,7 @@ from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import Search, search
 from minnorm.geometry import per_sample
-from minnorm.losses import logits_ratio, value_and_direction
+from minnorm.losses import logits_ratio, spread, value_and_direction
 
 
 def alma(
@@ -121,8 +121,7 @@ def _ratios(
         )
     else:
         if logits.shape[1] > 2:
-            first, _, third = logits.topk(3, dim=1).values.unbind(1)
-            scales = first - third
+            scales = spread(logits)
         scale = scales.nan_to_num().clamp_min(_EPSILON)
         values = state.margins(logits) / scale
         directions = state.margin_direction(logits) / scale.unsqueeze(1).to(logits.dtype)

@@ -134,15 +134,14 @@ def apgd_min_norm(
         generator=generator,
         norm=norm,
     ) as state:
-        everyone = torch.arange(len(inputs), device=inputs.device)
         radii = torch.full_like(state.incumbent.distances, initial_norm)
         low = torch.zeros_like(radii)
         for _ in range(searches):
-            part = state.part(everyone)
+            part = state.part()
             maximize(part, radii, steps=steps, restarts=restarts, loss=loss, candidates=candidates)
             found = part.result()
             low = torch.where(found.success, low, torch.maximum(low, radii))
-            state.absorb(everyone, found)
+            state.absorb(found)
             high = state.incumbent.distances / state.unit
             radii = torch.where(high.isfinite(), (low + high) / 2, 2 * radii)
         return state.result()
@@ -202,7 +201,7 @@ def maximize(
     candidates: int,
 ) -> None:
     """Looks for adversarials within the radii, which are in units of the width of the bounds."""
-    logits = state.logits(state.origins)
+    logits = state.visit(state.origins).logits
     check_classes_of_ratio(logits.shape[1], {"dlr": 3, "targeted-dlr": 4}.get(loss, 2))
     rivals = likeliest_rivals(state, logits, candidates if loss == "targeted-dlr" else 1)
     for _ in range(restarts):
@@ -211,10 +210,9 @@ def maximize(
             radii, rivals = radii[stay], rivals[stay]
             if len(stay) == 0:
                 return
-            rows = torch.arange(len(stay), device=radii.device)
-            part = state.part(rows)
+            part = state.part()
             _ascend(part, radii, rivals[:, number], steps=steps, ascent=_ASCENTS[loss])
-            state.absorb(rows, part.result())
+            state.absorb(part.result())
 
 
 def _checkpoints(steps: int) -> Iterator[int]:

@@ -88,7 +88,6 @@ def carlini_wagner(
         generator=generator,
         confidence=confidence,
     ) as state:
-        everyone = torch.arange(len(inputs), device=inputs.device)
         constants = torch.full_like(state.incumbent.distances, initial_constant)
         low, high = torch.zeros_like(constants), torch.full_like(constants, torch.inf)
         best = torch.full_like(constants, torch.inf)
@@ -96,12 +95,12 @@ def carlini_wagner(
             if number >= _REPEAT_FROM and number == searches - 1:
                 # Of many searches the last one repeats the smallest constant that worked.
                 constants = torch.where(high.isfinite(), high, constants)
-            part = state.part(everyone)
+            part = state.part()
             _minimize(part, constants, steps=steps, step_size=step_size, abort_early=abort_early)
             found = part.result()
             closer = found.distances < state.incumbent.distances
             best = torch.where(closer, constants, best)
-            state.absorb(everyone, found)
+            state.absorb(found)
             high = torch.where(found.success, torch.minimum(high, constants), high)
             low = torch.where(found.success, low, torch.maximum(low, constants))
             constants = torch.where(high.isfinite(), (low + high) / 2, constants * 10)
@@ -157,24 +156,21 @@ class _Box:
 
     Attributes:
         starts: The variables of the origins; without bounds, the origins.
-        low, unit: Where the box begins and how wide it is.
         bounds: The bounds.
     """
 
     starts: Tensor
-    low: float
-    unit: float
     bounds: Bounds
 
     @classmethod
     def around(cls, state: Search) -> "_Box":
         low, high = state.bounds
         if not math.isfinite(high - low):
-            return cls(state.origins, low, state.unit, state.bounds)
+            return cls(state.origins, state.bounds)
         centred = (state.origins - low) * (2 / (high - low)) - 1
         # Nearly the bounds, not the bounds themselves, where the variable would be infinite.
         margin = max(1e-6, torch.finfo(centred.dtype).eps)
-        return cls((centred * (1 - margin)).atanh_(), low, state.unit, state.bounds)
+        return cls((centred * (1 - margin)).atanh_(), state.bounds)
 
     @property
     def _bounded(self) -> bool:
@@ -184,14 +180,9 @@ class _Box:
         """Gives the points of the variables."""
         if not self._bounded:
             return (self.starts + modifiers).clamp_(*self.bounds)
-        return (
-            (self.starts + modifiers)
-            .tanh_()
-            .add_(1)
-            .mul_(self.unit / 2)
-            .add_(self.low)
-            .clamp_(*self.bounds)
-        )
+        low, high = self.bounds
+        centred = (self.starts + modifiers).tanh_()
+        return centred.add_(1).mul_((high - low) / 2).add_(low).clamp_(low, high)
 
     def pulled(self, gradients: Tensor, modifiers: Tensor) -> Tensor:
         """Gives the gradients with respect to the variables."""
@@ -201,4 +192,4 @@ class _Box:
 
     def part(self, chosen: Tensor) -> "_Box":
         """Gives the variables of some of the samples."""
-        return _Box(self.starts[chosen], self.low, self.unit, self.bounds)
+        return _Box(self.starts[chosen], self.bounds)

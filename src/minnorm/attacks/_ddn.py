@@ -12,7 +12,6 @@ from torch import Generator, Tensor
 from minnorm import geometry, schedules
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.gradients import ordinary
 from minnorm.attacks.search import search
 
 
@@ -79,14 +78,10 @@ def ddn(
         starts=starts,
     ) as state:
         farthest = geometry.farthest_corner(state.origins, bounds) / state.unit
-        points = state.origins
-        radii = torch.full_like(farthest, initial_norm)
-        if starts is not None:
-            state.judge(points)
-            points = ordinary(starts)
-            lengths = geometry.norms(state.perturbations(points))
-            radii = torch.where(lengths > 0, lengths, radii)
+        points = state.begin(starts)
         perturbations = state.perturbations(points)
+        lengths = geometry.norms(perturbations)
+        radii = torch.where(lengths > 0, lengths, initial_norm)
         for rate in schedules.cosine(step_size, 0.01 * step_size, steps):
             visit = state.visit(points)
             gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))  # line 4

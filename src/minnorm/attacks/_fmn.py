@@ -12,7 +12,6 @@ from torch import Generator, Tensor
 from minnorm import geometry, schedules
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.gradients import ordinary
 from minnorm.attacks.search import search
 
 
@@ -68,10 +67,7 @@ def fmn(
         norm=norm,
         starts=starts,
     ) as state:
-        points = state.origins
-        if starts is not None:
-            state.judge(points)
-            points = ordinary(starts)
+        points = state.begin(starts)
         perturbations = state.perturbations(points)
         radii = torch.full_like(state.incumbent.distances, torch.inf)
         found = torch.zeros_like(radii, dtype=torch.bool)

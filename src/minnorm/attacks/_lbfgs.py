@@ -78,7 +78,7 @@ def lbfgs(
                 steps=steps,
                 constant=initial_constant,
             )
-            state.absorb(chosen, part.result())
+            state.absorb(part.result(), chosen)
         bisect(state, bisections)
         return state.result()
 
@@ -107,12 +107,12 @@ def _search_constant(
     scale = max(abs(float(state.margins(clean.logits))), _TINY)
     low, high = 0.0, np.inf
     limits = _limits(state)
-    alive = geometry.has_direction(clean.pull_back(state.margin_direction(clean.logits)))
+    gradients = clean.pull_back(state.margin_direction(clean.logits))
+    # Where there is no gradient, only another start can find one.
+    length = 0.0 if bool(geometry.has_direction(gradients)) else 0.5
     for noise in noises:
-        # Where there is no gradient, only another start can find one.
-        length = 0.0 if bool(alive) else 0.5
-        start = geometry.on_sphere(noise.double().reshape(1, -1), torch.tensor([length]).double())
-        part = state.part(torch.zeros(1, dtype=torch.int64, device=state.origins.device))
+        start = length * noise.double() / torch.linalg.vector_norm(noise.double())
+        part = state.part()
         minimize(
             _Objective(part, constant, scale),
             start.flatten().cpu().numpy(),
@@ -122,7 +122,7 @@ def _search_constant(
             options={"maxiter": steps, "ftol": 0.0, "gtol": 0.0},
         )
         found = part.result()
-        state.absorb(torch.zeros(1, dtype=torch.int64, device=state.origins.device), found)
+        state.absorb(found)
         if bool(found.success):
             low = constant
         else:

@@ -78,10 +78,10 @@ def superdeepfool(
                 candidates=candidates,
                 overshoot=overshoot,
             )
-            state.absorb(left, part.result())
+            state.absorb(part.result(), left)
             part = state.part(left)
             points = points.index_copy(0, left, _projected(part, points[left], across))
-            state.absorb(left, part.result())
+            state.absorb(part.result(), left)
         # The last point has the best direction, though another one may be closer before this.
         bisect(state, bisections, ends=points)
         return state.result()

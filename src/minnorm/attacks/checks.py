@@ -94,7 +94,15 @@ def check_logits(logits: object, labels: Tensor) -> None:
             f"the model gave an output of shape {list(logits.shape)} for {len(labels)} inputs; "
             f"expected logits [{len(labels)}, classes] of at least 2 classes."
         )
-    classes = logits.shape[1]
+    check_labels(labels, logits.shape[1])
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Checks that a model has a class for each label.
+
+    Raises:
+        ValueError: If a label is not in `[0, classes)`.
+    """
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(
             f"labels go from {int(labels.min())} to {int(labels.max())}, but the model has "

@@ -94,7 +94,6 @@ def _with_restarts(
     with search(
         model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator
     ) as state:
-        everyone = torch.arange(len(inputs), device=inputs.device)
         for number in range(restarts):
             starts = None if number == 0 else _random_starts(state.incumbent, state.noise(), bounds)
             found = attack(
@@ -106,7 +105,7 @@ def _with_restarts(
                 generator=state.generator,
                 starts=starts,
             )
-            state.absorb(everyone, found)
+            state.absorb(found)
         return state.result()
 
 
@@ -146,7 +145,7 @@ def _with_bisection(
     with search(
         model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator
     ) as state:
-        state.absorb(torch.arange(len(inputs), device=inputs.device), found)
+        state.absorb(found)
         bisect(state, bisections)
         return state.result()
 

@@ -264,14 +264,11 @@ def attack_fingerprint(attack: Callable[..., Any]) -> str:
 def attack_name(attack: Callable[..., Any]) -> str:
     """Names an attack as a spec: `ddn(steps=300)` for `partial(ddn, steps=300)`."""
     if isinstance(attack, partial):
-        arguments = {
-            name: [attack_name(part) for part in value]
-            if name == "attacks"
-            else attack_name(value)
-            if name == "attack"
-            else value
-            for name, value in attack.keywords.items()
-        }
+        arguments = dict(attack.keywords)
+        if "attack" in arguments:
+            arguments["attack"] = attack_name(arguments["attack"])
+        if "attacks" in arguments:
+            arguments["attacks"] = [attack_name(part) for part in arguments["attacks"]]
         return specs.describe(attack_name(attack.func), arguments)
     name = str(getattr(attack, "__name__", type(attack).__name__))
     return name.removeprefix("_") if name.removeprefix("_") in COMBINATORS else name

@@ -94,14 +94,8 @@ class Search:
         """Evaluates the model at the points, forward only, and takes what is adversarial."""
         return self._take(points, self.model(points))
 
-    def logits(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
-        """The same, but gives the logits."""
-        logits = self.model(points)
-        self._take(points, logits)
-        return logits
-
     def _take(self, points: Tensor, logits: Tensor) -> Tensor:
-        if not self._checked:
+        if not self._checked:  # once: it waits for the device
             checks.check_logits(logits, self.labels)
             self._checked = True
         adversarial = is_adversarial(logits, self.labels, self.targeted)
@@ -144,14 +138,21 @@ class Search:
         """Draws normal noise of the shape of one sample, to be shared by the whole batch."""
         return noise_of_sample(self.origins, self.generator)
 
+    def begin(self, starts: Float[Tensor, "b *d"] | None) -> Float[Tensor, "b *d"]:
+        """Gives the points to begin at: the inputs, or `starts`; then the inputs are judged too."""
+        if starts is None:
+            return self.origins
+        self.judge(self.origins)
+        return ordinary(starts)
+
     def noise_in_ball(self) -> Float[Tensor, "*d"]:
         """Draws a point of the unit ball of the norm, uniformly; shared by the whole batch."""
         noise = self.noise()
-        share = torch.rand((), generator=self.generator, device=self.generator.device)
-        # The distribution function of a normal variable makes it uniform.
-        uniform: Tensor = torch.special.ndtr(noise)
         if self.norm == "linf":
+            # The distribution function of a normal variable makes it uniform.
+            uniform: Tensor = torch.special.ndtr(noise)
             return uniform.mul_(2).sub_(1)
+        share = torch.rand((), generator=self.generator, device=self.generator.device)
         length = share.to(noise) ** (1 / max(noise.numel(), 1))
         direction: Tensor = noise / torch.linalg.vector_norm(noise)
         return direction * length
@@ -176,28 +177,33 @@ class Search:
             self.incumbent, self.rows = self.incumbent.part(stay), self.rows[stay]
         return stay
 
-    def part(self, rows: Int64[Tensor, "k"]) -> "Search":
-        """Gives a search on some of the samples, that begins anew; see `absorb`.
+    def part(self, rows: Int64[Tensor, "k"] | None = None) -> "Search":
+        """Gives a search on some of the samples, or all, that begins anew; see `absorb`.
 
         Its randomness is its own, and follows from how many parts there were before: how long the
         other samples of the batch go on makes no difference.
         """
-        origins = self.origins[rows]
+        origins = self.origins if rows is None else self.origins[rows]
         self._parts += 1
-        return replace(
+        part = replace(
             self,
             origins=origins,
-            labels=self.labels[rows],
+            labels=self.labels if rows is None else self.labels[rows],
             seed=(self.seed * 6364136223846793005 + self._parts * 1442695040888963407) % 2**62,
             incumbent=Incumbent(origins, self.norm),
-            rows=torch.arange(len(rows), device=rows.device),
+            rows=torch.arange(len(origins), device=origins.device),
         )
+        part._checked = self._checked
+        return part
 
-    def absorb(self, rows: Int64[Tensor, "k"], found: AttackResult) -> None:
-        """Takes what a search on some of the samples has found."""
-        points, success = self.origins.clone(), torch.zeros_like(self.labels, dtype=torch.bool)
-        points[rows], success[rows] = found.adversarials, found.success
+    def absorb(self, found: AttackResult, rows: Int64[Tensor, "k"] | None = None) -> None:
+        """Takes what a search on some of the samples, or all, has found."""
+        points, success = found.adversarials, found.success
+        if rows is not None:
+            points = self.origins.index_copy(0, rows, points)
+            success = torch.zeros_like(self.labels, dtype=torch.bool).index_copy(0, rows, success)
         self.incumbent.offer(points, success)
+        self._checked = True
 
     def result(self) -> AttackResult:
         """Gives the closest adversarials of all samples, in their order."""

@@ -93,7 +93,7 @@ def evaluate(
         seed: Decides the random targets, and the generator that each attack gets for each batch.
         bounds: The lowest and the highest value of an input.
         save_adversarials: Whether the run directory keeps the adversarials too.
-        trust: Let a checkpoint that is a pickle run its code.
+        trust: Let a file that the model's spec names run the code that it holds.
         on_progress: Called after each gradient and each finished unit, see `Progress`.
 
     Returns:
@@ -148,7 +148,7 @@ def evaluate(
             finished = _open(directory, configuration, intake.warnings, classifier)
             with _same_on_all_ranks():
                 for unit, (records, adversarials) in run.units(finished, on_progress):
-                    directory.save(unit, records, adversarials if save_adversarials else None)
+                    directory.save(unit, records, adversarials)
         finally:
             directory.release()
         return load_run(directory.path)
@@ -191,7 +191,7 @@ class _Run:
 
     def units(
         self, finished: set[Unit], on_progress: Progress | None
-    ) -> Iterator[tuple[Unit, tuple[Records, dict[str, Tensor]]]]:
+    ) -> Iterator[tuple[Unit, tuple[Records, dict[str, Tensor] | None]]]:
         """Does the units of this rank that are not finished, one after the other."""
         batches = range(-(-len(self.data) // self.batch_size))
         own = batches[runtime.rank() :: runtime.world_size()]
@@ -241,7 +241,7 @@ class _Run:
 
     def _unit(
         self, name: str, attack: Attack, batch: "_Batch", on_backward: Callable[[], None]
-    ) -> tuple[Records, dict[str, Tensor]]:
+    ) -> tuple[Records, dict[str, Tensor] | None]:
         gray = torch.full_like(batch.inputs, self.bounds[0] + span(self.bounds) / 2)
         gray_distances = distances(gray, batch.inputs)
         records, adversarials = [], []
@@ -273,7 +273,7 @@ class _Run:
             if self.save_adversarials:  # on the host at once: of many targets there are many
                 adversarials.append(verdict.adversarials.cpu())
         if not self.save_adversarials:
-            return join_records(records), {}
+            return join_records(records), None
         tensors = {"index": torch.tensor(batch.indices), "adversarials": torch.stack(adversarials)}
         if self.targets is not None:
             aims = [part.cpu() for part in batch.targets if part is not None]
@@ -300,23 +300,19 @@ def _open(
 ) -> set[Unit]:
     """Claims the directory on the first rank, and tells all of them what is finished there."""
     finished: set[Unit] = set()
-    problem: Exception | None = None
-    if runtime.rank() == 0:
-        try:
+    with _same_on_all_ranks():
+        if runtime.rank() == 0:
             directory.claim(configuration, warnings, model_dtype_and_device(model)[1])
             finished = directory.finished()
-        except (ValueError, OSError) as error:
-            problem = error
-    # Every rank has to learn of a refusal, or the others would wait for the first one for ever.
-    finished, problem = runtime.gather((finished, problem))[0]
-    if problem is not None:
-        raise problem
-    return finished
+    return set(runtime.gather(finished)[0])
 
 
 @contextmanager
 def _same_on_all_ranks() -> Iterator[None]:
-    """Waits for all ranks at the end, and raises on each of them what one of them raised."""
+    """Waits for all ranks at the end, and raises on each of them what one of them raised.
+
+    Otherwise the others would wait for the one that failed for ever.
+    """
     problem: Exception | None = None
     try:
         yield

@@ -95,9 +95,7 @@ class RunDirectory:
             {
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "ranks": runtime.world_size(),
-                "revision": runtime.revision(),
-                "versions": runtime.versions(),
-                "hardware": runtime.hardware(device),
+                **runtime.provenance(device),
             }
         )
         text = json.dumps(manifest, indent=2) + "\n"

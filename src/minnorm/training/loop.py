@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from minnorm import runtime
-from minnorm.attacks.checks import check_logits
+from minnorm.attacks.checks import check_labels, check_logits
 from minnorm.data import Data, load_data
 from minnorm.models import Card, build, load_weights, save_weights
 from minnorm.models.weights import file_sha256
@@ -176,16 +176,11 @@ def _check_fit(network: nn.Module, data: Data) -> None:
         ) from error
     finally:
         network.train(training)
-    check_logits(logits, labels[:2])
-    _check_labels(data, labels, logits.shape[1])
-
-
-def _check_labels(data: Data, labels: Tensor, classes: int) -> None:
-    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise ValueError(
-            f"{data.name} has labels from {int(labels.min())} to {int(labels.max())}, but the "
-            f"network has {classes} classes."
-        )
+    try:
+        check_logits(logits, labels[:2])
+        check_labels(labels, logits.shape[1])
+    except ValueError as error:
+        raise ValueError(f"{data.name}: {error}") from error
 
 
 def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
