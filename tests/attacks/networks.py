@@ -30,6 +30,18 @@ class Curved(Linear):
         return logits + 0.5 * torch.sin(logits.roll(1, dims=1))
 
 
+class Recorded:
+    """A model that keeps every batch that it was asked about."""
+
+    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
+        self.model = model
+        self.batches: list[Tensor] = []
+
+    def __call__(self, inputs: Tensor, /) -> Tensor:
+        self.batches.append(inputs.detach().clone())
+        return self.model(inputs)
+
+
 def problem(
     shape: tuple[int, ...],
     *,

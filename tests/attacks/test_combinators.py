@@ -127,7 +127,6 @@ def test_a_bounded_attack_stays_within_its_radius(norm: Any) -> None:
 )
 def test_a_spec_is_the_name_of_what_it_gives(spec: str) -> None:
     attack = load_attack(spec)
-    assert load_attack(attack_name(attack)) is not None
     assert attack_name(load_attack(attack_name(attack))) == attack_name(attack)
     model, inputs, labels = problem((5,))
     assert attack(model, inputs, labels).adversarials.shape == inputs.shape

@@ -1,29 +1,16 @@
 """DDN against the closed form, against a naive transcription, and in its own details."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from attacks.networks import Curved, Linear, problem
+from attacks.networks import Curved, Linear, Recorded, problem
 from minnorm.attacks import ddn
 from reference.ddn import ddn_of_one_sample
 from reference.linear import distance_to_halfspace, optimal_distance
-
-
-class Recorded:
-    """A model that keeps every batch that it was asked about."""
-
-    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
-        self.model = model
-        self.batches: list[Tensor] = []
-
-    def __call__(self, inputs: Tensor, /) -> Tensor:
-        self.batches.append(inputs.detach().clone())
-        return self.model(inputs)
 
 
 @pytest.mark.parametrize("levels", [None, 256])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attacks.cases import Attack, bare
-from attacks.networks import problem
+from attacks.networks import Recorded, problem
 from minnorm import attacks
 from minnorm.attacks.search import search
 from reference.alma import alma_of_one_sample
@@ -26,18 +26,6 @@ both_aims = pytest.mark.parametrize("targeted", [False, True])
 both_norms = pytest.mark.parametrize("norm", ["l2", "linf"])
 
 
-class Recorded:
-    """A model that keeps every point that it was asked about."""
-
-    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
-        self.model = model
-        self.points: list[Tensor] = []
-
-    def __call__(self, inputs: Tensor, /) -> Tensor:
-        self.points += list(inputs.detach().clone())
-        return self.model(inputs)
-
-
 def one_sample(index: int, *, targeted: bool) -> tuple[Callable[[Tensor], Tensor], Tensor, int]:
     """Gives a classifier of 5 classes, an input in double precision, and its label or target."""
     model, inputs, labels = problem((1, 4, 4), dtype=torch.float64)
@@ -51,7 +39,7 @@ def visited(
     """Runs an attack on one sample, and gives the points in the order in which it asked."""
     recorded = Recorded(model)
     result = attack(recorded, x[None], torch.tensor([y]), **arguments)
-    return recorded.points, result
+    return [point for batch in recorded.batches for point in batch], result
 
 
 def check_same(found: list[Tensor], expected: list[Tensor]) -> None:
@@ -122,20 +110,21 @@ def test_fmn(index: int, norm: str, targeted: bool) -> None:
 
 @both_aims
 @pytest.mark.parametrize("index", SAMPLES)
-def test_pdgd(index: int, targeted: bool) -> None:
+@pytest.mark.parametrize(
+    ("attack", "transcription", "steps"),
+    [(attacks.pdgd, pdgd_of_one_sample, 30), (attacks.alma, alma_of_one_sample, 35)],
+    ids=["pdgd", "alma"],
+)
+def test_penalties(
+    attack: Attack,
+    transcription: Callable[..., list[Tensor]],
+    steps: int,
+    index: int,
+    targeted: bool,
+) -> None:
     model, x, y = one_sample(index, targeted=targeted)
-    expected = pdgd_of_one_sample(model, x, y, targeted=targeted, steps=30)
-    found, result = visited(attacks.pdgd, model, x, y, targeted=targeted, steps=30)
-    check_same(found, expected)
-    check_closest(result, model, expected, x, y, targeted=targeted)
-
-
-@both_aims
-@pytest.mark.parametrize("index", SAMPLES)
-def test_alma(index: int, targeted: bool) -> None:
-    model, x, y = one_sample(index, targeted=targeted)
-    expected = alma_of_one_sample(model, x, y, targeted=targeted, steps=35)
-    found, result = visited(attacks.alma, model, x, y, targeted=targeted, steps=35)
+    expected = transcription(model, x, y, targeted=targeted, steps=steps)
+    found, result = visited(attack, model, x, y, targeted=targeted, steps=steps)
     check_same(found, expected)
     check_closest(result, model, expected, x, y, targeted=targeted)
 

@@ -1,11 +1,12 @@
 """Algorithm 1 of the DDN paper, line by line, for one sample."""
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
+from reference.common import cosine, gradient, is_adversarial
 
 
 def ddn_of_one_sample(
@@ -24,11 +25,12 @@ def ddn_of_one_sample(
     epsilon = 1.0
     points = [x]
     for k in range(1, steps + 1):  # line 3
-        alpha = 0.01 + (1 - 0.01) * (1 + math.cos(math.pi * (k - 1) / max(steps - 1, 1))) / 2
-        g = m * _gradient(model, points[-1], y)  # line 4
+        alpha = cosine(1.0, 0.01, k - 1, steps)
+        # Line 4:
+        g = m * gradient(lambda v: cross_entropy(model(v[None]), torch.tensor([y])), points[-1])
         g = alpha * g / g.norm()  # line 5
         delta = delta + g  # line 6
-        if _adversarial(model, points[-1], y, targeted):  # lines 7 to 11
+        if is_adversarial(model, points[-1], y, targeted=targeted):  # lines 7 to 11
             epsilon = (1 - gamma) * epsilon
         else:
             epsilon = (1 + gamma) * epsilon
@@ -39,18 +41,6 @@ def ddn_of_one_sample(
         points.append(point)
         # The next step starts at the projected, clipped and quantised point (figure 3).
         delta = point - x
-    found = [point for point in points if _adversarial(model, point, y, targeted)]  # line 15
+    # Line 15:
+    found = [point for point in points if is_adversarial(model, point, y, targeted=targeted)]
     return points, min(found, key=lambda point: float((point - x).norm()), default=None)
-
-
-def _gradient(model: Callable[[Tensor], Tensor], point: Tensor, y: int) -> Tensor:
-    variable = point.clone().requires_grad_()
-    loss = cross_entropy(model(variable[None]), torch.tensor([y]))
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert variable.grad is not None
-    return variable.grad
-
-
-def _adversarial(model: Callable[[Tensor], Tensor], point: Tensor, y: int, targeted: bool) -> bool:
-    predicted = int(model(point[None]).argmax())
-    return predicted == y if targeted else predicted != y

@@ -21,7 +21,7 @@ def fmn_of_one_sample(
     found = False
     for k in range(steps):
         alpha, gamma = cosine(1.0, 0.01, k, steps), cosine(0.05, 0.001, k, steps)
-        loss = float(margin(logits_of(model, points[-1]), y, targeted=targeted))
+        loss = float(margin(logits_of(model, points[-1]), y, targeted=targeted).detach())
         g = gradient(lambda v: margin(logits_of(model, v), y, targeted=targeted), points[-1])
         if is_adversarial(model, points[-1], y, targeted=targeted):
             found = True
