@@ -9,6 +9,7 @@ are taken in turn (ours, then each peer, then ours again), and their medians are
 """
 
 import argparse
+import importlib.metadata
 import json
 import logging
 import statistics
@@ -29,6 +30,9 @@ warnings.filterwarnings("ignore")
 from minnorm import attacks, load_data, load_model, runtime  # noqa: E402 - the path comes first
 from minnorm.evaluation.judge import CountingModel  # noqa: E402
 from minnorm.geometry import Norm, distances  # noqa: E402
+
+LIBRARIES = ("adv-lib", "foolbox", "torchattacks")
+"""The peers."""
 
 Found = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """`(model, inputs, labels) -> points`, as a peer gives them."""
@@ -343,6 +347,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     # Taken first: the revision is that of the code that is measured, not of later changes.
     provenance = runtime.provenance(torch.device("cpu"))
+    provenance["versions"] |= {name: importlib.metadata.version(name) for name in LIBRARIES}
     model = load_model(options.network)
     data = load_data(options.data)
     inputs, labels = data.batch(range(len(data)))
