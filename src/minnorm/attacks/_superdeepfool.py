@@ -63,11 +63,9 @@ def superdeepfool(
     with search(
         model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator
     ) as state:
-        left = torch.arange(len(state.origins), device=state.origins.device)
         points = state.origins
+        left = (~state.judge(points)).nonzero().squeeze(1)
         for _ in range(steps):
-            # Samples are done as soon as a projection is adversarial.
-            left = left[~state.judge(points)[left]]
             if len(left) == 0:
                 break
             part = state.part(left)
@@ -80,8 +78,11 @@ def superdeepfool(
             )
             state.absorb(part.result(), left)
             part = state.part(left)
-            points = points.index_copy(0, left, _projected(part, points[left], across))
+            projected = _projected(part, points[left], across)
+            done = part.judge(projected)
             state.absorb(part.result(), left)
+            points = points.index_copy(0, left, projected)
+            left = left[~done]
         # The last point has the best direction, though another one may be closer before this.
         bisect(state, bisections, ends=points)
         return state.result()
