@@ -61,7 +61,7 @@ CASES: dict[str, Case] = {
         ignores_scale=False,
         slack=1.1,
     ),
-    "pgd": Case({"epsilon": 2.0, "steps": 20}),
+    "pgd": Case({"epsilon": 2.0, "steps": 20}, waits=True),
     "superdeepfool": Case({"steps": 10, "crossing_steps": 20}, waits=True),
 }
 

@@ -243,16 +243,21 @@ class PoisonedBackward(torch.autograd.Function):
 
 
 class Poisoned(nn.Module):
-    """Gives NaN gradients on its first three evaluations, for the first two samples."""
+    """Gives NaN gradients on its first three evaluations, for the first two samples.
 
-    def __init__(self, model: nn.Module) -> None:
+    Only on the whole batch: where some have left it, which ones are the first two is not known.
+    """
+
+    def __init__(self, model: nn.Module, batch: int) -> None:
         super().__init__()
         self.model = model
+        self.batch = batch
         self.calls = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.calls += 1
-        poisoned = (torch.arange(len(inputs)) < 2) & (self.calls <= 3)
+        whole = len(inputs) == self.batch
+        poisoned = (torch.arange(len(inputs)) < 2) & (self.calls <= 3) & whole
         logits: Tensor = self.model(PoisonedBackward.apply(inputs, poisoned))
         return logits
 
@@ -262,7 +267,7 @@ def test_survives_nan_gradients(attack: Attack, case: Case) -> None:
         pytest.skip("has one gradient only")
     model, inputs, labels = problem((20,))
     healthy = attack(model, inputs, labels)
-    result = attack(Poisoned(model).eval(), inputs, labels)
+    result = attack(Poisoned(model, len(inputs)).eval(), inputs, labels)
     assert torch.equal(result.adversarials[2:], healthy.adversarials[2:])
     assert result.success.all()
     # The box is 4.5 wide from corner to corner.

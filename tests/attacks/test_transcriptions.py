@@ -80,8 +80,9 @@ def test_pgd(index: int, norm: str, targeted: bool) -> None:
     found, result = visited(
         attacks.pgd, model, x, y, targeted=targeted, random_start=False, **settings
     )
-    check_same(found, expected)
-    check_closest(result, model, expected, x, y, targeted=targeted, norm=norm)
+    assert len(found) == len(expected) or result.success  # else it goes on to the end
+    check_same(found, expected[: len(found)])
+    check_closest(result, model, expected[: len(found)], x, y, targeted=targeted, norm=norm)
 
 
 @both_aims

@@ -206,7 +206,7 @@ def maximize(
     rivals = likeliest_rivals(state, logits, candidates if loss == "targeted-dlr" else 1)
     for _ in range(restarts):
         for number in range(rivals.shape[1]):
-            stay = state.keep(~state.incumbent.distances.isfinite())
+            stay = state.keep_unfound()
             radii, rivals = radii[stay], rivals[stay]
             if len(stay) == 0:
                 return
@@ -264,7 +264,7 @@ def _ascend(
             values = torch.where(halve, best_values, values)
             best_before, halved_before = best_values, halve
             rises, since = torch.zeros_like(rises), step
-            stay = state.keep(~state.incumbent.distances.isfinite())
+            stay = state.keep_unfound()
             if len(stay) == 0:
                 return
             if len(stay) < len(radii):

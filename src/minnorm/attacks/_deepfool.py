@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.search import Search, Visit, search
+from minnorm.attacks.search import LOOKS, Search, Visit, search
 from minnorm.geometry import per_sample
 
 
@@ -85,27 +85,23 @@ def cross(
     rivals: Tensor | None = None
     for step in range(1, steps + 1):
         visit = state.visit(points)
-        looks = step in _LOOKS
-        if looks and bool(visit.adversarial.all()):
-            reached[rows] = points
-            return reached
         rivals = likeliest_rivals(state, visit.logits, candidates) if rivals is None else rivals
+        if step in LOOKS:
+            reached[rows] = points
+            stay = state.keep(~visit.adversarial)
+            if len(stay) == 0:
+                return reached
+            if len(stay) < len(rows):
+                rows, points, rivals = rows[stay], points[stay], rivals[stay]
+                # One more forward pass costs less than the backward passes of those that are done.
+                visit = state.visit(points)
         normals, gaps = nearest_boundary(state, visit, rivals)
         moves = boundary_step(state, normals, gaps)
         ahead = torch.add(points, moves, alpha=(1 + overshoot) * state.unit).clamp_(*state.bounds)
         points = torch.where(per_sample(visit.adversarial, points), points, ahead)  # 9 and 10
-        if looks:
-            reached[rows] = points
-            stay = state.keep(~visit.adversarial)
-            if len(stay) < len(rows):
-                rows, points, rivals = rows[stay], points[stay], rivals[stay]
     state.judge(points)
     reached[rows] = points
     return reached
-
-
-_LOOKS = frozenset(round(1.3**power) for power in range(40))
-"""The steps after which it is looked at which samples are done: 1, 2, 3, 4, 5, 6, 8, 11, 14, ..."""
 
 
 def likeliest_rivals(
@@ -132,18 +128,18 @@ def nearest_boundary(
         noise.
     """
     nearest = torch.full_like(state.incumbent.distances, torch.inf)
-    normals, gaps = torch.zeros_like(state.origins), torch.zeros_like(nearest)
-    for directions, difference, last in _boundaries(state, visit.logits, rivals):
-        pulled = visit.pull_back(directions, again=not last)
-        gradients = state.alive(pulled)
-        # Where there is no gradient the distance is unknown: a step of some length into the blue.
-        gap = torch.where(geometry.has_direction(pulled), difference, _BLIND_STEP)
-        distance = gap.abs() / geometry.dual_norms(gradients, state.norm)
+    normals = torch.zeros_like(state.origins)
+    gaps = torch.full_like(nearest, _BLIND_STEP)
+    for directions, gap, last in _boundaries(state, visit.logits, rivals):
+        gradients = visit.pull_back(directions, again=not last)
+        slopes = geometry.dual_norms(gradients, state.norm)
+        distance = torch.where(slopes.isfinite() & (slopes > 0), gap.abs() / slopes, torch.inf)
         nearer = distance < nearest
         nearest = torch.where(nearer, distance, nearest)
         gaps = torch.where(nearer, gap.to(gaps.dtype), gaps)
         normals = torch.where(per_sample(nearer, normals), gradients, normals)
-    return normals, gaps
+    # Where there is no gradient the distance is unknown: a step of some length into the blue.
+    return state.alive(normals), gaps
 
 
 def _boundaries(

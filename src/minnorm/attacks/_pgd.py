@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.search import Search, search
+from minnorm.attacks.search import LOOKS, Search, search
 
 
 def pgd(
@@ -33,7 +33,7 @@ def pgd(
 
     Each step follows the gradient of the cross-entropy for a fixed length, then projects onto the
     ball and clips to the bounds. Costs `steps` gradients and one forward pass for each restart,
-    and one more for the inputs.
+    and one more for the inputs. Samples leave the batch after an adversarial has been found.
 
     Args:
         model, inputs, labels, targeted, bounds, generator: As for every attack, see `Attack`.
@@ -72,13 +72,28 @@ def pgd(
         if random_start:
             state.judge(state.origins)
         for _ in range(restarts):
-            points = ascend(state, radius, steps=steps, step_size=rate, random_start=random_start)
+            if len(state.keep_unfound()) == 0:
+                break
+            points = ascend(
+                state,
+                radius,
+                steps=steps,
+                step_size=rate,
+                random_start=random_start,
+                until_found=True,
+            )
             state.judge(points)
         return state.result()
 
 
 def ascend(
-    state: Search, radius: float, *, steps: int, step_size: float, random_start: bool
+    state: Search,
+    radius: float,
+    *,
+    steps: int,
+    step_size: float,
+    random_start: bool,
+    until_found: bool = False,
 ) -> Float[Tensor, "b *d"]:
     """Climbs the cross-entropy inside the ball, and gives the last point, adversarial or not.
 
@@ -91,13 +106,20 @@ def ascend(
         steps: Number of gradients.
         step_size: Length of a step.
         random_start: Begin at a random point of the ball.
+        until_found: Let samples leave the search once an adversarial has been found; the points
+            are those of the samples that stay.
     """
     radii = torch.full_like(state.incumbent.distances, radius)
     perturbations = torch.zeros_like(state.origins)
     if random_start:
         perturbations = perturbations + radius * state.noise_in_ball()
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         points = state.points(perturbations)
+        if until_found and step - 1 in LOOKS:
+            stay = state.keep_unfound()
+            if len(stay) == 0:
+                return points[stay]
+            points, radii = points[stay], radii[stay]
         visit = state.visit(points)
         gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))
         directions = geometry.steepest(gradients, state.noise(), state.norm)

@@ -27,6 +27,12 @@ from minnorm.attacks.gradients import (
 from minnorm.geometry import Bounds, Norm
 from minnorm.losses import cross_entropy_direction, is_adversarial, margin_direction, margins
 
+LOOKS = frozenset(round(1.3**power) for power in range(40))
+"""After which steps to look which samples are done: 1, 2, 3, 4, 5, 6, 8, 11, 14, 18, 23, ...
+
+The host has to wait for the device then, so that it is done ever more seldom.
+"""
+
 
 class Visit(NamedTuple):
     """What the model says of some points.
@@ -176,6 +182,10 @@ class Search:
             self.origins, self.labels = self.origins[stay], self.labels[stay]
             self.incumbent, self.rows = self.incumbent.part(stay), self.rows[stay]
         return stay
+
+    def keep_unfound(self) -> Int64[Tensor, "k"]:
+        """Lets the samples leave of which an adversarial has been found; waits for the device."""
+        return self.keep(~self.incumbent.distances.isfinite())
 
     def part(self, rows: Int64[Tensor, "k"] | None = None) -> "Search":
         """Gives a search on some of the samples, or all, that begins anew; see `absorb`.
