@@ -64,8 +64,8 @@ def carlini_wagner(
         step_size: Adam's step.
         initial_constant: The first C, where the width of the bounds is 1.
         confidence: How much larger the adversarial class's logit has to be.
-        abort_early: Let a sample leave a search when its loss has not fallen by a ten thousandth
-            during a tenth of the steps; the host waits for the device as often.
+        abort_early: Let a sample leave a search when its lowest loss has not fallen by a ten
+            thousandth during a tenth of the steps; the host waits for the device as often.
 
     Returns:
         The closest adversarial of each sample among all points visited (of that confidence), and
@@ -123,7 +123,8 @@ def _minimize(
     box = _Box.around(state)
     modifiers = torch.zeros_like(state.origins)
     adam = Adam(modifiers)
-    previous = torch.full_like(constants, torch.inf)
+    lowest = torch.full_like(constants, torch.inf)
+    before = lowest
     points = state.origins
     for step in range(steps):
         visit = state.visit(points)
@@ -133,11 +134,11 @@ def _minimize(
         gradients = gradients * per_sample(pressing, points).to(points.dtype)
         gradients = gradients.add_(state.perturbations(points), alpha=2)
         modifiers = modifiers - step_size * adam.step(box.pulled(gradients, modifiers))
+        squares = rows(state.perturbations(points)).square().sum(1)
+        lowest = torch.minimum(lowest, squares + constants * shifted.clamp_min(0))
         if abort_early and step % max(steps // 10, _LEAST_ROUND) == 0:
-            squares = rows(state.perturbations(points)).square().sum(1)
-            losses = squares + constants * shifted.clamp_min(0)
-            stay = state.keep(losses <= 0.9999 * previous)
-            previous = losses[stay]
+            stay = state.keep(lowest <= 0.9999 * before)
+            lowest = before = lowest[stay]
             if len(stay) < len(modifiers):
                 modifiers, constants, box = modifiers[stay], constants[stay], box.part(stay)
                 adam.keep(stay)
