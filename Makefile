@@ -35,7 +35,7 @@ test: static
 	$(BIN)/python -m pytest
 
 bench: .venv/.ready
-	$(BIN)/python benchmarks/floor.py
+	$(BIN)/python benchmarks/floor.py --json benchmarks/results/floor.json
 
 # adv-lib asks for visdom, which is not needed here: an empty module stands in for it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
@@ -45,7 +45,11 @@ benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
 	@touch $@
 
 peers: benchmarks/.venv/.ready
-	benchmarks/.venv/bin/python benchmarks/peers.py
+	benchmarks/.venv/bin/python benchmarks/peers.py --data 'mnist-sample[:100]' \
+		--json benchmarks/results/peers-mnist.json
+	benchmarks/.venv/bin/python benchmarks/peers.py --network zoo:cifar10-cnn \
+		--data 'cifar10[:50]' --radius-l2 0.15 --radius-linf 0.01 \
+		--json benchmarks/results/peers-cifar10.json
 
 docs: .venv/.ready
 	$(BIN)/python docs/generate.py
