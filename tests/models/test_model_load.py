@@ -184,6 +184,15 @@ def test_mnist_cnn_is_in_the_zoo_and_as_good_as_the_paper_s() -> None:
     assert accuracy(load_model("zoo:mnist-cnn"), load_data("mnist-sample")) >= 0.985
 
 
+def test_cifar10_cnn_is_in_the_zoo_and_learned_something() -> None:
+    assert zoo_cards()["cifar10-cnn"].accuracy["cifar10"] >= 0.8
+    try:
+        data = load_data("cifar10[:500]")
+    except FileNotFoundError:
+        pytest.skip("CIFAR-10 is not on this machine: minnorm data fetch cifar10")
+    assert accuracy(load_model("zoo:cifar10-cnn"), data) >= 0.8
+
+
 def test_every_weight_file_of_the_zoo_has_a_card() -> None:
     assert {path.stem for path in zoo_folder().glob("*.safetensors")} == set(zoo_cards())
 
