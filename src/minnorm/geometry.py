@@ -70,7 +70,7 @@ def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[
         fallback: The direction of the samples that have none; not zero.
     """
     # Zero: no entry to divide by. NaN or infinite: the division leaves NaN. Both are replaced.
-    peaks = rows(values).abs().amax(1)
+    peaks = norms(values, "linf").to(values.dtype)
     scaled = values / per_sample(peaks, values)
     lengths = per_sample(torch.linalg.vector_norm(rows(scaled), dim=1), values)
     direction = fallback / torch.linalg.vector_norm(fallback)
@@ -87,12 +87,21 @@ def on_sphere(
     perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"]
 ) -> Float[Tensor, "b *d"]:
     """Scales each perturbation to the L2 norm `radii`; one that is zero stays zero."""
-    # The largest entry is divided out first, for the same reason as in `unit`; the length of what
-    # is left is at least 1, unless all of it is zero.
-    peaks = per_sample(norms(perturbations, "linf"), perturbations)
-    scaled = perturbations / torch.where(peaks > 0, peaks, 1.0)
+    scaled, _ = _by_peak(perturbations)
+    # What is left has a length of at least 1, unless all of it is zero.
     scales = radii / norms(scaled).clamp_min(1.0)
     return (scaled * per_sample(scales, scaled)).to(perturbations.dtype)
+
+
+def _by_peak(values: Float[Tensor, "b *d"]) -> tuple[Tensor, Tensor]:
+    """Divides each sample by its largest entry, so that no square underflows or overflows.
+
+    Returns:
+        The samples divided, and their largest entries (1 where there is none but zeros).
+    """
+    peaks = norms(values, "linf")
+    peaks = torch.where(peaks > 0, peaks, 1.0)
+    return values / per_sample(peaks, values), peaks
 
 
 def farthest_corner(inputs: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"]:
@@ -140,6 +149,21 @@ def steepest(
     return directions if norm == "l2" else directions.sign()
 
 
+def onto_ball(
+    perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"], norm: Norm
+) -> Float[Tensor, "b *d"]:
+    """Scales each perturbation to the norm `radii`; one that is zero stays zero.
+
+    Raises:
+        ValueError: If the norm is not `l2` or `linf`.
+    """
+    check_ball(norm)
+    if norm == "l2":
+        return on_sphere(perturbations, radii)
+    scaled, _ = _by_peak(perturbations)
+    return (scaled * per_sample(radii, scaled)).to(perturbations.dtype)
+
+
 def into_ball(
     perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"], norm: Norm
 ) -> Float[Tensor, "b *d"]:
@@ -173,7 +197,10 @@ def dual_norms(values: Float[Tensor, "b *d"], norm: Norm) -> Float[Tensor, "b"]:
         ValueError: If the norm is not `l2` or `linf`.
     """
     check_ball(norm)
-    return norms(values, "l2" if norm == "l2" else "l1")
+    if norm == "linf":
+        return norms(values, "l1")
+    scaled, peaks = _by_peak(values)
+    return norms(scaled) * peaks
 
 
 def to_halfspace(
@@ -205,6 +232,8 @@ def to_halfspace(
     """
     check_ball(norm)
     low, high = bounds
+    normals, peaks = _by_peak(normals)
+    rises = rises / peaks
     ascent = normals if norm == "l2" else normals.sign()
     # The room that each entry has in its direction, and how fast it uses it up.
     room = torch.where(ascent > 0, high - points, points - low)
@@ -219,4 +248,4 @@ def to_halfspace(
         missing = (rises - rise).clamp_min(0)
         multipliers = multipliers + torch.where(slope > 0, missing / slope, 0.0)
     steps = torch.minimum(speeds * multipliers.unsqueeze(1), room)
-    return steps.view_as(points).to(points.dtype) * ascent.sign()
+    return (steps.view_as(points) * ascent.sign()).to(points.dtype)

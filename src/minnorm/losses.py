@@ -75,17 +75,26 @@ def spread(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
     return first - third
 
 
-def logits_ratio(logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]) -> Float[Tensor, "b"]:
+def logits_ratio(
+    logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"], *, constant_spread: bool = False
+) -> Float[Tensor, "b"]:
     """Gives the margin in units of the distance from the largest logit to the third largest.
 
     The difference of logits ratio without its sign (Croce & Hein 2020, eq. 6): it does not change
     when all logits are scaled or shifted.
 
+    Args:
+        logits: The logits.
+        labels: The labels.
+        constant_spread: Let no gradient flow through the distance to the third largest. Where the
+            label itself is the third likeliest class, the ratio is -1 and has no gradient else.
+
     Raises:
         ValueError: If there are fewer than 3 classes, where it is not defined.
     """
     check_classes_of_ratio(logits.shape[1], 3)
-    return margins(logits, labels) / (spread(logits) + _TINY)
+    scale = spread(logits.detach() if constant_spread else logits)
+    return margins(logits, labels) / scale.clamp_min(torch.finfo(logits.dtype).tiny)
 
 
 def targeted_logits_ratio(
@@ -101,10 +110,8 @@ def targeted_logits_ratio(
     check_classes_of_ratio(logits.shape[1], 4)
     first, _, third, fourth = logits.topk(4, dim=1).values.unbind(1)
     difference = logit_differences(logits, labels, targets)
-    return difference / (first - (third + fourth) / 2 + _TINY)
-
-
-_TINY = 1e-12
+    scale = first - (third + fourth) / 2
+    return difference / scale.clamp_min(torch.finfo(logits.dtype).tiny)
 
 
 def check_classes_of_ratio(classes: int, least: int) -> None:

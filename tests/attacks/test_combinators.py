@@ -1,6 +1,7 @@
 """Attacks made of attacks: under the contract themselves, and what each of them adds."""
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -148,3 +149,35 @@ def test_a_spec_is_the_name_of_what_it_gives(spec: str) -> None:
 def test_what_is_missing_or_wrong_is_said(spec: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         inspect.unwrap(load_attack)(spec)
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda attack: worst_case([attack]),
+        lambda attack: with_restarts(attack, 2),
+        lambda attack: with_bisection(attack, 3),
+        lambda attack: bounded(attack, 0.5),
+    ],
+    ids=["worst_case", "with_restarts", "with_bisection", "bounded"],
+)
+def test_distances_are_in_the_norm_of_the_attack(combine: Callable[[Attack], Attack]) -> None:
+    model, inputs, labels = problem((20,))
+    result = combine(partial(fmn, norm="linf", steps=30))(model, inputs, labels)
+    assert result.success.all()
+    expected = (result.adversarials - inputs).abs().amax(1)
+    assert torch.allclose(result.distances, expected)
+
+
+def test_attacks_of_several_norms_need_one_to_be_compared_in() -> None:
+    with pytest.raises(ValueError, match="measure in l2 and linf: give norm="):
+        worst_case([fmn, partial(fmn, norm="linf")])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_radius_that_does_not_matter_changes_nothing(dtype: torch.dtype) -> None:
+    model, inputs, labels = problem((20,), batch=50, dtype=dtype)
+    attack = with_bisection(partial(fmn, steps=30))
+    plain, inside = (one(model, inputs, labels) for one in (attack, bounded(attack, 100.0)))
+    assert torch.equal(plain.adversarials, inside.adversarials)
+    assert torch.equal(plain.distances, inside.distances)

@@ -36,7 +36,7 @@ def apgd_of_one_sample(
     current = start
     for k in range(steps):
         value = float(objective(current))
-        rises += value > last_value
+        rises += k > 0 and value > last_value
         last_value = value
         if value > best_value:
             best, best_value = current, value

@@ -10,17 +10,17 @@ def carlini_wagner_of_one_sample(
     model: Classifier, x: Tensor, y: int, *, targeted: bool, searches: int, steps: int,
     step_size: float,
 ) -> tuple[list[Tensor], list[float]]:  # fmt: skip
-    """Gives all points, search by search, and the constants tried."""
+    """Gives all points, search by search, and the constant of each."""
     start = torch.atanh((2 * x - 1) * (1 - 1e-6))
     c, low, high = 0.01, 0.0, float("inf")
     visited, constants = [], []
     for _ in range(searches):
-        constants.append(c)
         w, mean, square = torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x)
         success = False
         for i in range(steps + 1):
             point = x if i == 0 else (torch.tanh(start + w) + 1) / 2
             visited.append(point)
+            constants.append(c)
             success = success or is_adversarial(model, point, y, targeted=targeted)
             if i == steps:
                 break

@@ -13,7 +13,6 @@ from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import Search, search
 from minnorm.geometry import per_sample
-from minnorm.losses import logits_ratio, spread, value_and_direction
 
 
 def alma(
@@ -80,6 +79,7 @@ def alma(
             visit = state.visit(points)
             scales = state.margins(visit.logits).abs() if scales is None else scales
             ratios, directions = _ratios(state, visit.logits, scales)
+            ratios = ratios.to(ones.dtype)
             if step == 0:
                 last = ratios
             elif (step + 1) % check_steps == 0:  # lines 8 to 11
@@ -92,7 +92,11 @@ def alma(
                 slopes = _penalty_slope(ratios, penalties, multipliers)
             first = visit.adversarial & (found_at > steps)
             found_at = torch.where(first, float(step), found_at)
-            gradients = state.alive(visit.pull_back(directions))
+            pulled = visit.pull_back(directions)
+            # Beyond the boundary the ratio has no gradient where the label is the third likeliest
+            # class. That is as it should be: there only the norm has to fall.
+            across = per_sample(visit.adversarial, points)
+            gradients = torch.where(across, pulled.nan_to_num(0, 0, 0), state.alive(pulled))
             outwards = geometry.on_sphere(perturbations, ones)
             gradients = gradients * per_sample(slopes, points).to(points.dtype) + outwards
             squares.lerp_(gradients.square(), 1 - smoothing)
@@ -115,13 +119,9 @@ def _ratios(
 
     Above 0 before, below 0 beyond; 1 where the logits hold a NaN.
     """
-    if logits.shape[1] > 2 and not state.targeted:
-        values, directions = value_and_direction(
-            lambda variables: logits_ratio(variables, state.labels), logits
-        )
+    if logits.shape[1] > 2:
+        values, directions = state.logits_ratios(logits)
     else:
-        if logits.shape[1] > 2:
-            scales = spread(logits)
         scale = scales.nan_to_num().clamp_min(_EPSILON)
         values = state.margins(logits) / scale
         directions = state.margin_direction(logits) / scale.unsqueeze(1).to(logits.dtype)

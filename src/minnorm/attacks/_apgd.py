@@ -21,7 +21,6 @@ from minnorm.attacks.search import Search, search
 from minnorm.geometry import per_sample
 from minnorm.losses import (
     check_classes_of_ratio,
-    logits_ratio,
     targeted_logits_ratio,
     value_and_direction,
 )
@@ -66,7 +65,8 @@ def apgd(
         candidates: How many classes `targeted-dlr` aims at, the likeliest ones for the input.
 
     Returns:
-        The closest of the adversarials visited; all are within `epsilon`.
+        The closest of the adversarials visited; all are within `epsilon`, up to the rounding of the
+        inputs to their dtype.
 
     Raises:
         ValueError: If an argument is not as described, or the loss is not defined for the model's
@@ -172,10 +172,8 @@ def _cross_entropy(state: Search, logits: Tensor, _: Tensor) -> tuple[Tensor, Te
 
 
 def _ratio(state: Search, logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-    sign = 1.0 if state.targeted else -1.0
-    return value_and_direction(
-        lambda variables: sign * logits_ratio(variables, state.labels), logits
-    )
+    values, directions = state.logits_ratios(logits)
+    return -values, -directions
 
 
 def _targeted_ratio(state: Search, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -247,7 +245,8 @@ def _ascend(
         new_values, directions = ascent(state, visit.logits, targets)
         gradients = visit.pull_back(directions)
         new_values = new_values.nan_to_num(-torch.inf, torch.inf, -torch.inf)
-        rises += new_values > values
+        if step > 0:
+            rises += new_values > values
         values = new_values
         better = values > best_values  # line 12
         best_values = torch.where(better, values, best_values)

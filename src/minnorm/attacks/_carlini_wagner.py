@@ -49,7 +49,8 @@ def carlini_wagner(
 
     Minimises `distance^2 + C * max(margin + confidence, 0)` with Adam, `searches` times from the
     input, with a C of each sample's own: it is halved (or bisected) after a success and multiplied
-    by 10 (or bisected) after a failure. The variable is the inverse hyperbolic tangent of the
+    by 10 (or bisected) after a failure; the last of 10 searches or more repeats the smallest that
+    worked. The variable is the inverse hyperbolic tangent of the
     input, so that the bounds hold by themselves; where a bound is infinite it is the input itself,
     clipped. Costs up to `searches * steps` gradients, and `searches` more forward passes.
 
@@ -64,8 +65,9 @@ def carlini_wagner(
         step_size: Adam's step.
         initial_constant: The first C, where the width of the bounds is 1.
         confidence: How much larger the adversarial class's logit has to be.
-        abort_early: Let a sample leave a search when its lowest loss has not fallen by a ten
-            thousandth during a tenth of the steps; the host waits for the device as often.
+        abort_early: Let a sample leave a search when twice in a row its mean loss over a tenth of
+            the steps (10 at least) is not a ten thousandth below the lowest such mean before; the
+            host waits for the device as often.
 
     Returns:
         The closest adversarial of each sample among all points visited (of that confidence), and
@@ -123,8 +125,10 @@ def _minimize(
     box = _Box.around(state)
     modifiers = torch.zeros_like(state.origins)
     adam = Adam(modifiers)
-    lowest = torch.full_like(constants, torch.inf)
-    before = lowest
+    # Means over a round: single losses go up and down, most of all at the beginning.
+    mean, lowest = torch.zeros_like(constants), torch.full_like(constants, torch.inf)
+    idle = torch.zeros_like(constants)
+    length = max(steps // 10, _LEAST_ROUND)
     points = state.origins
     for step in range(steps):
         visit = state.visit(points)
@@ -135,10 +139,12 @@ def _minimize(
         gradients = gradients.add_(state.perturbations(points), alpha=2)
         modifiers = modifiers - step_size * adam.step(box.pulled(gradients, modifiers))
         squares = rows(state.perturbations(points)).square().sum(1)
-        lowest = torch.minimum(lowest, squares + constants * shifted.clamp_min(0))
-        if abort_early and step % max(steps // 10, _LEAST_ROUND) == 0:
-            stay = state.keep(lowest <= 0.9999 * before)
-            lowest = before = lowest[stay]
+        mean = mean + (squares + constants * shifted.clamp_min(0)) / length
+        if abort_early and (step + 1) % length == 0:
+            idle = torch.where(mean < 0.9999 * lowest, 0, idle + 1)
+            lowest = torch.minimum(lowest, mean)
+            stay = state.keep(idle < _PATIENCE)
+            mean, lowest, idle = torch.zeros_like(mean[stay]), lowest[stay], idle[stay]
             if len(stay) < len(modifiers):
                 modifiers, constants, box = modifiers[stay], constants[stay], box.part(stay)
                 adam.keep(stay)
@@ -148,7 +154,7 @@ def _minimize(
     state.judge(points)
 
 
-_LEAST_ROUND = 10
+_LEAST_ROUND, _PATIENCE = 10, 2
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ class _Box:
         centred = (state.origins - low) * (2 / (high - low)) - 1
         # Nearly the bounds, not the bounds themselves, where the variable would be infinite.
         margin = max(1e-6, torch.finfo(centred.dtype).eps)
-        return cls((centred * (1 - margin)).atanh_(), state.bounds)
+        return cls((centred.clamp_(-1, 1) * (1 - margin)).atanh_(), state.bounds)
 
     @property
     def _bounded(self) -> bool:

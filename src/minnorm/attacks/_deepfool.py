@@ -4,6 +4,7 @@ Moosavi-Dezfooli, Fawzi, Frossard: "DeepFool: a simple and accurate method to fo
 networks", CVPR 2016, https://arxiv.org/abs/1511.04599. Line numbers are those of its algorithm 2.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -76,8 +77,7 @@ def cross(
 ) -> Float[Tensor, "b *d"]:
     """Steps from each start until a boundary is crossed (algorithm 2), and gives where it ended.
 
-    The samples that are across leave the batch after some of the steps, ever more seldom: the host
-    has to wait for the device then.
+    The samples that are across leave the batch after some of the steps, see `LOOKS`.
     """
     reached = starts.clone()
     rows = torch.arange(len(starts), device=starts.device)
@@ -163,10 +163,17 @@ def boundary_step(
     """Gives the smallest step to the boundary of the linear model, a little beyond it (line 9)."""
     slopes = geometry.dual_norms(normals, state.norm)
     # Where the gap is 0 the sample is on the boundary, and would never leave it.
-    lengths = gaps.clamp_min(0) / slopes + _LEAST_STEP
+    lengths = gaps.clamp_min(0) / slopes + max(1e-4, least_step(state))
     directions = geometry.steepest(normals, state.noise(), state.norm)
     return directions * per_sample(lengths, directions).to(directions.dtype)
 
 
-_LEAST_STEP = 1e-4
+def least_step(state: Search) -> float:
+    """Gives the length of a step that the rounding of the points to their dtype does not undo."""
+    sizes = [abs(bound) for bound in state.bounds if math.isfinite(bound)]
+    rounding = torch.finfo(state.origins.dtype).eps * max(sizes, default=1.0) / state.unit
+    entries = math.prod(state.origins.shape[1:])
+    return rounding / 4 * (math.sqrt(entries) if state.norm == "l2" else 1.0)
+
+
 _BLIND_STEP = 0.1

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from minnorm import geometry
 from minnorm.attacks import checks
-from minnorm.attacks._deepfool import likeliest_rivals, nearest_boundary
+from minnorm.attacks._deepfool import least_step, likeliest_rivals, nearest_boundary
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import Search, search
 from minnorm.geometry import per_sample, rows
@@ -119,7 +119,9 @@ def _step(
     normals, gaps = nearest_boundary(state, visit, rivals)
     # What the linear model still lacks at the input.
     lacks = gaps - (rows(normals) * rows(-state.perturbations(points))).sum(1)
-    from_point = _onto_boundary(state, points, normals, gaps)
+    # On the boundary the rounding of the points to their dtype would undo the step.
+    least = least_step(state) * geometry.dual_norms(normals, state.norm)
+    from_point = _onto_boundary(state, points, normals, gaps + torch.copysign(least, gaps))
     from_input = _onto_boundary(state, state.origins, normals, lacks)
     near = geometry.norms(from_point, state.norm)
     far = geometry.norms(from_input, state.norm)
@@ -138,7 +140,4 @@ def _onto_boundary(
     """Gives the smallest step onto the boundary of the linear model, from either side of it."""
     backwards = per_sample(rises < 0, points)
     ascent = torch.where(backwards, -normals, normals)
-    low, high = state.bounds
-    scaled = (points - low) / state.unit if low > -torch.inf else points
-    box = (0.0, 1.0) if state.unit == high - low else (low, high)
-    return geometry.to_halfspace(scaled, ascent, rises.abs(), box, state.norm)
+    return state.to_halfspace(points, ascent, rises.abs())

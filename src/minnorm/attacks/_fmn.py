@@ -32,7 +32,8 @@ def fmn(
     """Finds adversarials of small norm: DDN's scheme with the margin in place of the cross-entropy.
 
     Until the first adversarial is found, the radius is where a linear model of the margin puts the
-    boundary, and `gamma` beyond (the paper's is on it, where linear classifiers do not cross); from
+    boundary, and `gamma` beyond (the paper's is on it, where linear classifiers do not cross), and
+    grows by `1 + gamma` at least (the paper's stalls where much is clipped at the bounds); from
     then on it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma` annealed.
     The perturbation is projected into the ball, not onto the sphere. Costs `steps` gradients and
     one more forward pass.
@@ -80,6 +81,9 @@ def fmn(
             boundary = geometry.norms(perturbations, norm) + margins.abs() / slopes  # line 6
             # A little beyond: with a linear classifier it would stay on the boundary for ever.
             boundary = boundary.nan_to_num(nan=torch.inf) * (1 + change)
+            # Where clipping takes much away the estimate would stall before the boundary.
+            least = torch.where(radii.isfinite(), radii * (1 + change), 0.0)
+            boundary = torch.maximum(boundary, least)
             grown = torch.where(found, radii * (1 + change), boundary)  # lines 7 and 8
             closest = state.incumbent.distances / state.unit
             shrunk = torch.minimum(radii * (1 - change), closest)  # line 10

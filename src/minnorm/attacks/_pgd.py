@@ -47,7 +47,8 @@ def pgd(
             the batch, so that they do not depend on each other), instead of at the input.
 
     Returns:
-        The closest of the adversarials visited; all are within `epsilon`.
+        The closest of the adversarials visited; all are within `epsilon`, up to the rounding of the
+        inputs to their dtype.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -82,7 +83,8 @@ def pgd(
                 random_start=random_start,
                 until_found=True,
             )
-            state.judge(points)
+            if len(points) > 0:
+                state.judge(points)
         return state.result()
 
 

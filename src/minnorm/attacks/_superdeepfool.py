@@ -36,7 +36,8 @@ def superdeepfool(
     At the closest point of a boundary the two are parallel. So each time that DeepFool has crossed
     a boundary, its perturbation is projected onto the normal there, and what remains is added to
     the point from which it went; until that is adversarial. A bisection between the input and that
-    point ends it. Costs as DeepFool, and one gradient for each projection.
+    point ends it. Costs as DeepFool, and one gradient for each projection. After each projection
+    the host waits for the device, to see which samples are done.
 
     The paper's method is untargeted; targeted, see `deepfool`.
 

@@ -14,25 +14,47 @@ from minnorm.attacks import checks
 from minnorm.attacks.bisection import bisect
 from minnorm.attacks.contract import Attack, AttackResult, Incumbent, Model
 from minnorm.attacks.gradients import ordinary
-from minnorm.attacks.search import search
-from minnorm.geometry import Bounds, Norm
+from minnorm.attacks.search import Search, search
+from minnorm.geometry import Bounds, Norm, per_sample
 
 
-def worst_case(attacks: Sequence[Attack], *, norm: Norm = "l2") -> Attack:
+def norm_of(attacks: Sequence[Callable[..., AttackResult]]) -> Norm:
+    """Gives the norm in which attacks measure: their `norm`, or `l2` for one without.
+
+    Raises:
+        ValueError: If it is not the same for all.
+    """
+    found = list(dict.fromkeys(_norm_of_one(attack) for attack in attacks))
+    if len(found) > 1:
+        raise ValueError(f"the attacks measure in {' and '.join(found)}: give norm=....")
+    return found[0]
+
+
+def _norm_of_one(attack: Callable[..., AttackResult]) -> Norm:
+    parameters = inspect.signature(attack).parameters
+    if "norm" in parameters:
+        norm: Norm = parameters["norm"].default
+        return norm
+    return _norm_of_one(parameters["attack"].default) if "attack" in parameters else "l2"
+
+
+def worst_case(attacks: Sequence[Attack], *, norm: Norm | None = None) -> Attack:
     """Gives the attack that runs several, and keeps the closest adversarial of each sample.
 
     The paper's row 'All'. It costs what they cost together.
 
     Args:
         attacks: The attacks, at least one.
-        norm: The norm by which the closest is chosen.
+        norm: The norm by which the closest is chosen; by default the attacks' own.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are none, or they measure in several norms and none is given.
     """
     if not attacks:
         raise ValueError("worst_case needs at least one attack.")
-    return cast("Attack", partial(_worst_case, attacks=tuple(attacks), norm=norm))
+    return cast(
+        "Attack", partial(_worst_case, attacks=tuple(attacks), norm=norm or norm_of(attacks))
+    )
 
 
 def _worst_case(
@@ -92,10 +114,16 @@ def _with_restarts(
     generator: Generator | None = None,
 ) -> AttackResult:
     with search(
-        model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator
+        model,
+        inputs,
+        labels,
+        targeted=targeted,
+        bounds=bounds,
+        generator=generator,
+        norm=norm_of([attack]),
     ) as state:
         for number in range(restarts):
-            starts = None if number == 0 else _random_starts(state.incumbent, state.noise(), bounds)
+            starts = None if number == 0 else _random_starts(state)
             found = attack(
                 model,
                 state.origins,
@@ -109,12 +137,12 @@ def _with_restarts(
         return state.result()
 
 
-def _random_starts(incumbent: Incumbent, noise: Tensor, bounds: Bounds) -> Tensor:
-    found = incumbent.result()
-    far = torch.full_like(found.distances, geometry.span(bounds))
-    lengths = torch.where(found.success, found.distances, far)
-    moves = geometry.on_sphere(noise.expand_as(found.adversarials), lengths)
-    return (incumbent.origins + moves).clamp_(*bounds)
+def _random_starts(state: Search) -> Tensor:
+    lengths = state.incumbent.distances
+    lengths = torch.where(lengths.isfinite(), lengths, state.unit)
+    noise = state.noise().expand_as(state.origins)
+    moves = geometry.onto_ball(noise, lengths, state.norm)
+    return (state.origins + moves).clamp_(*state.bounds)
 
 
 def with_bisection(attack: Attack, bisections: int = 10) -> Attack:
@@ -143,28 +171,36 @@ def _with_bisection(
 ) -> AttackResult:
     found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
     with search(
-        model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator
+        model,
+        inputs,
+        labels,
+        targeted=targeted,
+        bounds=bounds,
+        generator=generator,
+        norm=norm_of([attack]),
     ) as state:
         state.absorb(found)
         bisect(state, bisections)
         return state.result()
 
 
-def bounded(attack: Attack, epsilon: float, *, norm: Norm = "l2") -> Attack:
+def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Attack:
     """Gives the attack that succeeds within a radius only.
 
     What another attack finds farther away is scaled down to the radius, as adversarial training
-    with DDN does, and counts if it still is adversarial there.
+    with DDN does, and counts if it still is adversarial there. In half precision the radius is
+    exceeded by as much as a point cannot be represented.
 
     Args:
         attack: The attack.
         epsilon: The radius, in units of the inputs.
-        norm: `l2` or `linf`.
+        norm: `l2` or `linf`; by default the attack's own.
 
     Raises:
         ValueError: If the radius or the norm is not as described.
     """
     checks.check_number("epsilon", epsilon, 0)
+    norm = norm or norm_of([attack])
     geometry.check_ball(norm)
     return cast("Attack", partial(_bounded, attack=attack, epsilon=epsilon, norm=norm))
 
@@ -187,7 +223,10 @@ def _bounded(
     ) as state:
         radii = torch.full_like(state.incumbent.distances, epsilon)
         moves = geometry.into_ball(found.adversarials - state.origins, radii, norm)
-        state.judge((state.origins + moves).clamp_(*bounds))
+        scaled = (state.origins + moves).clamp_(*bounds)
+        # What is within the radius stays exactly as it is: rounding could undo it.
+        within = geometry.distances(found.adversarials, state.origins, norm) <= epsilon
+        state.judge(torch.where(per_sample(within, scaled), found.adversarials, scaled))
         return state.result()
 
 

@@ -16,17 +16,20 @@ class Adam:
     """
 
     def __init__(self, like: Tensor) -> None:
-        self._mean = torch.zeros_like(like)
-        self._square = torch.zeros_like(like)
+        # In half precision the squares would underflow, and so would what is added to them.
+        wide = torch.promote_types(like.dtype, torch.float32)
+        self._mean = torch.zeros_like(like, dtype=wide)
+        self._square = torch.zeros_like(self._mean)
         self._steps = 0
 
     def step(self, gradients: Tensor) -> Tensor:
         """Gives the step for these gradients, to be scaled by the rate and subtracted."""
         self._steps += 1
-        self._mean.lerp_(gradients, 1 - _BETA_1)
-        self._square.mul_(_BETA_2).addcmul_(gradients, gradients, value=1 - _BETA_2)
+        wide = gradients.to(self._mean.dtype)
+        self._mean.lerp_(wide, 1 - _BETA_1)
+        self._square.mul_(_BETA_2).addcmul_(wide, wide, value=1 - _BETA_2)
         scale = self._square.div(1 - _BETA_2**self._steps).sqrt_().add_(_EPSILON)
-        return self._mean.div(1 - _BETA_1**self._steps).div_(scale)
+        return self._mean.div(1 - _BETA_1**self._steps).div_(scale).to(gradients.dtype)
 
     def keep(self, rows: Tensor) -> None:
         """Forgets all samples but these."""

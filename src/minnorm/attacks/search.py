@@ -5,6 +5,7 @@ An attack asks a `Search` to `visit` points (one forward pass, ready for backwar
 attack can forget a point, its last one least of all.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +26,14 @@ from minnorm.attacks.gradients import (
     own_autograd_mode,
 )
 from minnorm.geometry import Bounds, Norm
-from minnorm.losses import cross_entropy_direction, is_adversarial, margin_direction, margins
+from minnorm.losses import (
+    cross_entropy_direction,
+    is_adversarial,
+    logits_ratio,
+    margin_direction,
+    margins,
+    value_and_direction,
+)
 
 LOOKS = frozenset(round(1.3**power) for power in range(40))
 """After which steps to look which samples are done: 1, 2, 3, 4, 5, 6, 8, 11, 14, 18, 23, ...
@@ -124,6 +132,22 @@ class Search:
         direction = margin_direction(logits, self.labels)
         return -direction if self.targeted else direction
 
+    def logits_ratios(
+        self, logits: Float[Tensor, "b c"]
+    ) -> tuple[Float[Tensor, "b"], Float[Tensor, "b c"]]:
+        """Gives these margins in units of the logits' spread, and the direction in which they grow.
+
+        See `losses.logits_ratio`. Targeted, the spread counts as constant: else there would be no
+        direction where the target is the third likeliest class.
+        """
+        sign = -1.0 if self.targeted else 1.0
+        return value_and_direction(
+            lambda variables: (
+                sign * logits_ratio(variables, self.labels, constant_spread=self.targeted)
+            ),
+            logits,
+        )
+
     def cross_entropy_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         """Gives the direction in logit space towards the goal, by the cross-entropy.
 
@@ -139,6 +163,21 @@ class Search:
     def perturbations(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Gives the perturbations of the points, in units."""
         return points - self.origins if self.unit == 1 else (points - self.origins).div_(self.unit)
+
+    def to_halfspace(
+        self,
+        points: Float[Tensor, "b *d"],
+        normals: Float[Tensor, "b *d"],
+        rises: Float[Tensor, "b"],
+    ) -> Float[Tensor, "b *d"]:
+        """Gives the smallest perturbations of the points, in units, that rise enough.
+
+        See `geometry.to_halfspace`; the normals are gradients in units too.
+        """
+        low, high = self.bounds
+        origin = low if math.isfinite(low) else 0.0
+        box = ((low - origin) / self.unit, (high - origin) / self.unit)
+        return geometry.to_halfspace((points - origin) / self.unit, normals, rises, box, self.norm)
 
     def noise(self) -> Float[Tensor, "*d"]:
         """Draws normal noise of the shape of one sample, to be shared by the whole batch."""

@@ -1,0 +1,157 @@
+"""What single attacks do at the edges: huge and tiny numbers, half precision, their own options."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from attacks.networks import Linear, problem
+from minnorm import attacks
+from minnorm.attacks.search import search
+from minnorm.evaluation.judge import CountingModel
+from minnorm.losses import margins
+
+GEOMETRIC = ["alma", "ddn", "deepfool", "fab", "fmn", "superdeepfool"]
+
+
+def median(distances: Tensor) -> float:
+    return float(distances.median())
+
+
+@pytest.mark.parametrize("size", [1e-24, 1e20])
+@pytest.mark.parametrize("name", GEOMETRIC)
+def test_logits_of_any_size_have_the_same_boundary(name: str, size: float) -> None:
+    model, inputs, labels = problem((20,), batch=20)
+    attack: Callable[..., attacks.AttackResult] = attacks.ATTACKS[name]
+    settings = {"steps": 100} if name == "alma" else {}
+    plain = attack(model, inputs, labels, **settings)
+    scaled = attack(lambda x: model(x) * size, inputs, labels, **settings)
+    assert scaled.success.all()
+    # The cross-entropy of nearly equal logits leads away from all classes at once.
+    slack = 1.5 if name == "ddn" else 1.1
+    assert median(scaled.distances) < slack * median(plain.distances)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10])
+def test_fmn_does_not_stall_where_clipping_takes_much_away(classes: int) -> None:
+    model, inputs, labels = problem((20,), batch=100, classes=classes, network=Linear)
+    assert attacks.fmn(model, inputs, labels).success.all()
+
+
+@pytest.mark.parametrize("name", ["carlini_wagner", "pdgd"])
+def test_adam_works_in_float16(name: str) -> None:
+    attack: Callable[..., attacks.AttackResult] = attacks.ATTACKS[name]
+    settings: dict[str, Any] = {"steps": 100, "step_size": 0.05}
+    model, inputs, labels = problem((20,), batch=20)
+    model.weight.data[:, :5] = 0  # entries without a gradient
+    labels = model(inputs).argmax(1)
+    exact = attack(model, inputs, labels, **settings)
+    half = attack(model.half(), inputs.half(), model(inputs.half()).argmax(1), **settings)
+    assert half.success.all()
+    assert median(half.distances) < 1.1 * median(exact.distances)
+
+
+@pytest.mark.parametrize("name", ["deepfool", "fab"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_steps_are_not_lost_in_rounding(name: str, dtype: torch.dtype) -> None:
+    model, inputs, labels = problem((3, 8, 8), batch=50, dtype=dtype)
+    assert attacks.ATTACKS[name](model, inputs, labels).success.float().mean() > 0.95
+
+
+def test_carlini_wagner_starts_inside_of_any_bounds() -> None:
+    model, inputs, _ = problem((20,))
+    low, high = 20.0, 20.1
+
+    def shifted(points: Tensor) -> Tensor:
+        logits: Tensor = model((points - low) / (high - low))
+        return logits
+
+    inputs = (low + (high - low) * inputs.round()).clamp(low, high)  # all of them at a bound
+    labels = shifted(inputs).argmax(1)
+    result = attacks.carlini_wagner(
+        shifted, inputs, labels, steps=100, step_size=0.1, bounds=(low, high)
+    )
+    assert result.adversarials.isfinite().all()
+    assert result.success.all()
+
+
+def test_confidence_is_a_margin_beyond_the_boundary() -> None:
+    model, inputs, labels = problem((20,))
+    settings: dict[str, Any] = {"steps": 100, "searches": 6, "step_size": 0.05}
+    plain = attacks.carlini_wagner(model, inputs, labels, **settings)
+    sure = attacks.carlini_wagner(model, inputs, labels, confidence=0.2, **settings)
+    assert sure.success.all()
+    assert (margins(model(sure.adversarials), labels) <= -0.2).all()
+    assert (margins(model(plain.adversarials), labels) > -0.2).any()
+    assert (sure.distances > plain.distances).all()
+
+
+def test_an_early_abort_saves_gradients_and_costs_little() -> None:
+    model, inputs, labels = problem((20,), batch=20)
+    settings: dict[str, Any] = {"steps": 300, "searches": 4, "step_size": 0.05}
+    spent, found = [], []
+    for abort_early in (False, True):
+        counted = CountingModel(model)
+        result = attacks.carlini_wagner(
+            counted, inputs, labels, abort_early=abort_early, initial_constant=1.0, **settings
+        )
+        spent.append(counted.backwards)
+        found.append(result.distances.mean())
+    assert spent[1] < 0.8 * spent[0]
+    assert found[1] < 1.02 * found[0]
+
+
+def test_what_is_already_misclassified_costs_carlini_wagner_little() -> None:
+    model, inputs, labels = problem((20,), batch=5)
+    counted = CountingModel(model)
+    attacks.carlini_wagner(counted, inputs, (labels + 1) % 5, steps=1000, searches=1)
+    assert counted.backwards <= 5 * 700
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+def test_the_targeted_ratio_has_a_gradient_for_the_third_likeliest_class(classes: int) -> None:
+    model, inputs, _ = problem((20,), batch=50, classes=classes)
+    third = model(inputs).argsort(1, descending=True)[:, 2]
+    with search(model, inputs, third, targeted=True, bounds=(0.0, 1.0), generator=None) as state:
+        values, directions = state.logits_ratios(model(inputs))
+    assert (values > 0).all()
+    assert (directions.norm(dim=1) > 0).all()
+    by_ratio, by_entropy = (
+        attacks.apgd_min_norm(model, inputs, third, targeted=True, steps=20, loss=loss)
+        for loss in ("dlr", "cross-entropy")
+    )
+    assert median(by_ratio.distances) < 1.1 * median(by_entropy.distances)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        partial(attacks.fab, steps=5),
+        partial(attacks.pgd, epsilon=0.06, steps=2, step_size=0.02),
+        partial(attacks.apgd, epsilon=0.06, steps=1),
+    ],
+    ids=["fab", "pgd", "apgd"],
+)
+def test_restarts_cost_more_and_find_more(attack: Callable[..., attacks.AttackResult]) -> None:
+    model, inputs, labels = problem((20,), batch=50)
+    once, often = CountingModel(model), CountingModel(model)
+    one, many = (
+        attack(counted, inputs, labels, restarts=restarts)
+        for counted, restarts in ((once, 1), (often, 5))
+    )
+    assert often.backwards > 2 * once.backwards
+    assert (many.distances <= one.distances).all()
+    assert (many.distances < one.distances).any()
+
+
+def test_fab_one_by_one_goes_to_each_rival_by_itself() -> None:
+    model, inputs, labels = problem((20,), batch=50)
+    together, alone = CountingModel(model), CountingModel(model)
+    attacks.fab(together, inputs, labels, steps=5)
+    attacks.fab(alone, inputs, labels, steps=5, one_by_one=True)
+    # As many gradients, but each by a forward pass of its own, and each rival has its own points.
+    assert alone.backwards == together.backwards
+    assert alone.forwards > 2 * together.forwards
