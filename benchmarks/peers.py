@@ -158,7 +158,7 @@ def contests(radius_l2: float, radius_linf: float, step_size: float) -> dict[str
                     stepsize=step_size,
                     initial_const=1.0,
                 ),
-                # It has no search for the constant: one that does, and as many steps.
+                # It does not search for the constant, so it gets one, and all steps for it.
                 "torchattacks": of_torchattacks("CW", c=10, steps=400, lr=step_size),
             },
         ),

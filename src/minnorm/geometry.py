@@ -69,12 +69,12 @@ def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[
         values: A batch of vectors, for example gradients.
         fallback: The direction of the samples that have none; not zero.
     """
-    # Zero: no entry to divide by. NaN or infinite: the division leaves NaN. Both are replaced.
-    peaks = norms(values, "linf").to(values.dtype)
-    scaled = values / per_sample(peaks, values)
-    lengths = per_sample(torch.linalg.vector_norm(rows(scaled), dim=1), values)
+    scaled, _ = _by_peak(values)
+    # Zero stays zero, and NaN or an infinite entry leaves NaN: both are replaced.
+    lengths = per_sample(norms(scaled), values)
+    usable = lengths.isfinite() & (lengths > 0)
     direction = fallback / torch.linalg.vector_norm(fallback)
-    return torch.where(lengths.isfinite(), scaled / lengths, direction)
+    return torch.where(usable, scaled / lengths, direction).to(values.dtype)
 
 
 def has_direction(values: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:

@@ -230,9 +230,7 @@ def _ascend(
     steps: int,
     ascent: Ascent,
 ) -> None:
-    noise = state.noise_in_ball()
-    points = state.points(per_sample(radii, state.origins).to(noise.dtype) * noise)
-    previous = points
+    previous = points = state.points_in_ball(radii)
     rates = 2 * radii  # line 1
     best_values = torch.full_like(radii, -torch.inf)
     best_points, best_gradients = points, torch.zeros_like(points)

@@ -136,10 +136,12 @@ def _minimize(
         pressing = constants * (shifted > 0)
         gradients = state.alive(visit.pull_back(state.margin_direction(visit.logits)))
         gradients = gradients * per_sample(pressing, points).to(points.dtype)
-        gradients = gradients.add_(state.perturbations(points), alpha=2)
+        perturbations = state.perturbations(points)
+        gradients = gradients.add_(perturbations, alpha=2)
         modifiers = modifiers - step_size * adam.step(box.pulled(gradients, modifiers))
-        squares = rows(state.perturbations(points)).square().sum(1)
-        mean = mean + (squares + constants * shifted.clamp_min(0)) / length
+        if abort_early:
+            squares = rows(perturbations).square().sum(1)
+            mean = mean + (squares + constants * shifted.clamp_min(0)) / length
         if abort_early and (step + 1) % length == 0:
             idle = torch.where(mean < 0.9999 * lowest, 0, idle + 1)
             lowest = torch.minimum(lowest, mean)

@@ -88,7 +88,7 @@ def cross(
         rivals = likeliest_rivals(state, visit.logits, candidates) if rivals is None else rivals
         if step in LOOKS:
             reached[rows] = points
-            stay = state.keep(~visit.adversarial)
+            stay = state.keep_unfound()
             if len(stay) == 0:
                 return reached
             if len(stay) < len(rows):

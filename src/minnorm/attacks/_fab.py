@@ -102,9 +102,7 @@ def fab(
 
 def _random_start(state: Search) -> Float[Tensor, "b *d"]:
     lengths = state.incumbent.distances / state.unit
-    lengths = torch.where(lengths.isfinite(), lengths, 1.0) / 2
-    noise = state.noise_in_ball()
-    return state.points(per_sample(lengths, state.origins).to(noise.dtype) * noise)
+    return state.points_in_ball(torch.where(lengths.isfinite(), lengths, 1.0) / 2)
 
 
 def _step(

@@ -112,12 +112,9 @@ def ascend(
             are those of the samples that stay.
     """
     radii = torch.full_like(state.incumbent.distances, radius)
-    perturbations = torch.zeros_like(state.origins)
-    if random_start:
-        perturbations = perturbations + radius * state.noise_in_ball()
-    for step in range(1, steps + 1):
-        points = state.points(perturbations)
-        if until_found and step - 1 in LOOKS:
+    points = state.points_in_ball(radii) if random_start else state.origins
+    for step in range(steps):
+        if until_found and step in LOOKS:
             stay = state.keep_unfound()
             if len(stay) == 0:
                 return points[stay]
@@ -126,5 +123,5 @@ def ascend(
         gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))
         directions = geometry.steepest(gradients, state.noise(), state.norm)
         moved = state.perturbations(points).add_(directions, alpha=step_size)
-        perturbations = geometry.into_ball(moved, radii, state.norm)
-    return state.points(perturbations)
+        points = state.points(geometry.into_ball(moved, radii, state.norm))
+    return points

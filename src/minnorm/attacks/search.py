@@ -25,7 +25,7 @@ from minnorm.attacks.gradients import (
     ordinary,
     own_autograd_mode,
 )
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Bounds, Norm, per_sample
 from minnorm.losses import (
     cross_entropy_direction,
     is_adversarial,
@@ -202,12 +202,17 @@ class Search:
         direction: Tensor = noise / torch.linalg.vector_norm(noise)
         return direction * length
 
+    def points_in_ball(self, radii: Float[Tensor, "b"]) -> Float[Tensor, "b *d"]:
+        """Draws points around the inputs, see `noise_in_ball`; the radii are in units."""
+        noise = self.noise_in_ball()
+        return self.points(per_sample(radii, self.origins).to(noise.dtype) * noise)
+
     def alive(self, gradients: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Puts noise of L2 norm 1 where a gradient is zero, NaN or infinite."""
         usable = geometry.has_direction(gradients)
         noise = self.noise()
         fallback = noise / torch.linalg.vector_norm(noise)
-        return torch.where(geometry.per_sample(usable, gradients), gradients, fallback)
+        return torch.where(per_sample(usable, gradients), gradients, fallback)
 
     def keep(self, active: Bool[Tensor, "b"]) -> Int64[Tensor, "k"]:
         """Lets all but the `active` samples leave the search; waits for the device.
