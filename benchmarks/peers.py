@@ -5,11 +5,13 @@
                                [--only NAME ...] [--json FILE]
 
 Every result is judged here and not by whom it comes from: predicted again, measured again. Times
-are taken in turn (ours, then each peer, then ours again), and their medians are compared.
+are taken in turn (ours, then each peer, then ours again), and their medians are compared. Each run
+has another seed, so that success and distances, which are over all runs, hang on no lucky draw.
 """
 
 import argparse
 import importlib.metadata
+import inspect
 import json
 import logging
 import statistics
@@ -34,8 +36,8 @@ from minnorm.geometry import Norm, distances  # noqa: E402
 LIBRARIES = ("adv-lib", "foolbox", "torchattacks")
 """The peers."""
 
-Found = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""`(model, inputs, labels) -> points`, as a peer gives them."""
+Found = Callable[[nn.Module, Tensor, Tensor, int], Tensor]
+"""`(model, inputs, labels, seed) -> points`, as a peer gives them; the global seed is set too."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ class Contest:
 def of_ours(attack: Callable[..., attacks.AttackResult], **settings: Any) -> Found:
     """Gives the points of one of our attacks."""
 
-    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        return attack(model, inputs, labels, **settings).adversarials
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return attack(model, inputs, labels, generator=generator, **settings).adversarials
 
     return run
 
@@ -71,7 +74,7 @@ def of_adv_lib(name: str, **settings: Any) -> Found:
 
     function = getattr(theirs, name, None) or getattr(auto_pgd, name)
 
-    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:  # noqa: ARG001
         points: Tensor = function(model, inputs, labels, **settings)
         return points.detach()
 
@@ -84,7 +87,7 @@ def of_foolbox(name: str, *, radius: float | None = None, **settings: Any) -> Fo
 
     attack = getattr(foolbox.attacks, name)(**settings)
 
-    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:  # noqa: ARG001
         wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=inputs.device)
         points: Tensor = attack(wrapped, inputs, labels, epsilons=radius)[1].detach()
         # Its C&W gives a black image where it found nothing, which often counts as misclassified.
@@ -98,8 +101,13 @@ def of_torchattacks(name: str, **settings: Any) -> Found:
     """Gives the points of an attack of torchattacks."""
     import torchattacks
 
-    def run(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        points: Tensor = getattr(torchattacks, name)(model, **settings)(inputs, labels)
+    attack = getattr(torchattacks, name)
+    # Some of its attacks set the global seed, to the same one each time unless they are told.
+    seeded = "seed" in inspect.signature(attack).parameters
+
+    def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:
+        chosen = {**settings, "seed": seed} if seeded else settings
+        points: Tensor = attack(model, **chosen)(inputs, labels)
         return points.detach()
 
     return run
@@ -314,8 +322,9 @@ def judge(
 def summary(lengths: Tensor, ours: Tensor) -> dict[str, float]:
     """Gives success in per cent, mean and median distance, and our mean over this one.
 
-    Means are over what was found, so that the one who finds the easy ones only has the smallest:
-    ours over theirs is over what both have found. Failures are infinitely far for the median.
+    Over all runs. Means are over what was found, so that the one who finds the easy ones only has
+    the smallest: ours over theirs is over what both have found. Failures are infinitely far for the
+    median.
     """
     found, both = lengths.isfinite(), lengths.isfinite() & ours.isfinite()
     return {
@@ -332,19 +341,20 @@ def run_contest(
     """Runs ours and each peer in turn, and gives what each found, spent and took."""
     sides: dict[str, Found] = {"minnorm": contest.ours, **contest.peers}
     times: dict[str, list[float]] = {name: [] for name in sides}
-    lengths: dict[str, Tensor] = {}
-    for _ in range(runs):
+    lengths: dict[str, list[Tensor]] = {name: [] for name in sides}
+    for seed in range(runs):
         for name, side in sides.items():
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             started = time.perf_counter()
-            points = side(model, inputs.clone(), labels.clone())
+            points = side(model, inputs.clone(), labels.clone(), seed)
             times[name].append(time.perf_counter() - started)
-            lengths[name] = judge(model, points, inputs, labels, contest)
-    rows = {name: summary(found, lengths["minnorm"]) for name, found in lengths.items()}
+            lengths[name].append(judge(model, points, inputs, labels, contest))
+    ours = torch.cat(lengths["minnorm"])
+    rows = {name: summary(torch.cat(found), ours) for name, found in lengths.items()}
     for name, row in rows.items():
         row["seconds"] = statistics.median(times[name])
     counted = CountingModel(model)
-    contest.ours(counted, inputs, labels)  # type: ignore[arg-type] # what counts is no module
+    contest.ours(counted, inputs, labels, 0)  # type: ignore[arg-type] # what counts is no module
     rows["minnorm"]["gradients"] = counted.backwards / len(inputs)
     return rows
 
