@@ -48,7 +48,7 @@ peers: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/peers.py --data 'mnist-sample[:100]' \
 		--json benchmarks/results/peers-mnist.json
 	benchmarks/.venv/bin/python benchmarks/peers.py --network zoo:cifar10-cnn \
-		--data 'cifar10[:40]' --radius-l2 0.15 --radius-linf 0.01 --step-size 0.01 \
+		--data 'cifar10[:25]' --radius-l2 0.15 --radius-linf 0.01 --step-size 0.01 \
 		--json benchmarks/results/peers-cifar10.json
 
 docs: .venv/.ready
