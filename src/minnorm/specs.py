@@ -144,9 +144,7 @@ def check_arguments(
         choose(name, known, f"parameter of {owner}")
 
 
-def check_complete(
-    function: Callable[..., Any], spec: str, given: Collection[str] = ()
-) -> None:
+def check_complete(function: Callable[..., Any], spec: str, given: Collection[str] = ()) -> None:
     """Checks that a spec has all arguments that a function needs.
 
     Args:

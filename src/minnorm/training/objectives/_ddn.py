@@ -25,7 +25,10 @@ def ddn(
 
     Args:
         max_norm: The largest L2 norm of a perturbation.
-        steps, initial_norm, gamma, levels: See `minnorm.attacks.ddn`.
+        steps: Gradients for each update.
+        initial_norm: See `minnorm.attacks.ddn`; the next two too.
+        gamma: The factor by which the norm changes.
+        levels: Rounding at each step.
 
     Raises:
         ValueError: If an argument is not as described.
