@@ -95,7 +95,7 @@ def test_what_is_random_follows_from_the_global_seed(name: str) -> None:
     for seed in (1, 1, 2):
         model, inputs, labels = problem()
         torch.manual_seed(seed)
-        losses.append(float(DEFENSES[name]()(model, inputs, labels)))
+        losses.append(DEFENSES[name]()(model, inputs, labels).item())
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
 

@@ -97,7 +97,7 @@ def ascend(
     steps: int,
     step_size: float,
     until_found: bool = False,
-) -> Float[Tensor, "b *d"]:
+) -> Float[Tensor, "k *d"]:
     """Climbs the cross-entropy inside the balls, and gives the last points, adversarial or not.
 
     The inner maximisation of adversarial training (eq. 7), for which the point of high loss counts
