@@ -16,6 +16,7 @@ from minnorm.geometry import (
     Norm,
     distances,
     farthest_corner,
+    in_unit_ball,
     norms,
     on_sphere,
     per_sample,
@@ -236,3 +237,15 @@ def test_quantize_leaves_its_input_alone() -> None:
     inputs = torch.tensor([0.3, 0.6])
     quantize(inputs, 2, (0.0, 1.0))
     assert torch.equal(inputs, torch.tensor([0.3, 0.6]))
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_points_in_the_unit_ball_are_uniform(norm: Norm) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(20_000, 3, generator=generator)
+    shares = torch.rand(20_000, generator=generator)
+    lengths = norms(in_unit_ball(noise, shares, norm), norm)
+    assert lengths.max() <= 1 + 1e-6
+    # A ball of a radius r holds the share r^3 of the volume.
+    for radius in (0.3, 0.6, 0.9):
+        assert float((lengths <= radius).float().mean()) == pytest.approx(radius**3, abs=0.01)

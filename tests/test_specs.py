@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minnorm import specs
-from minnorm.specs import Spec, call_factory, check_arguments, choose, describe, parse
+from minnorm.specs import (
+    Spec,
+    call_factory,
+    check_arguments,
+    check_complete,
+    choose,
+    describe,
+    parse,
+)
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(
     lambda name: (
@@ -37,6 +45,17 @@ BOUNDS = st.none() | st.integers(-9, 9)
 @given(head=HEADS, arguments=st.dictionaries(NAMES, VALUES, max_size=3))
 def test_parse_is_the_inverse_of_describe(head: str, arguments: dict[str, Any]) -> None:
     assert parse(describe(head, arguments)) == Spec(head, arguments)
+
+
+def test_check_complete_names_what_is_missing() -> None:
+    check_complete(_needs, "needs(one=1, two=2)")
+    check_complete(_needs, "needs(one=1)", given=("two",))
+    with pytest.raises(ValueError, match=r"'needs\(one=1\)' lacks two: write needs\(two=...\)."):
+        check_complete(_needs, "needs(one=1)")
+
+
+def _needs(one: int, *, two: int, three: int = 3) -> int:
+    return one + two + three
 
 
 @pytest.mark.parametrize("value", ["a(b", "a)b", ")(", "'\"(", math.inf, -math.inf])

@@ -180,6 +180,28 @@ def into_ball(
     return torch.where(outside, on_sphere(perturbations, radii), perturbations)
 
 
+def in_unit_ball(
+    noise: Float[Tensor, "b *d"], shares: Float[Tensor, "b"], norm: Norm
+) -> Float[Tensor, "b *d"]:
+    """Turns noise into points that are uniformly distributed in the unit ball.
+
+    Args:
+        noise: Normally distributed.
+        shares: Uniformly distributed in 0..1; `linf` needs none.
+        norm: `l2` or `linf`.
+
+    Raises:
+        ValueError: If the norm is not `l2` or `linf`.
+    """
+    check_ball(norm)
+    if norm == "linf":
+        # The distribution function of a normal variable makes it uniform.
+        uniform: Tensor = torch.special.ndtr(noise)
+        return uniform.mul_(2).sub_(1)
+    entries = max(rows(noise).shape[1], 1)
+    return on_sphere(noise, shares ** (1 / entries))
+
+
 def check_ball(norm: Norm) -> None:
     """Checks that the attacks know the balls of a norm.
 

@@ -144,6 +144,30 @@ def check_arguments(
         choose(name, known, f"parameter of {owner}")
 
 
+def check_complete(function: Callable[..., Any], spec: str, given: Collection[str] = ()) -> None:
+    """Checks that a spec has all arguments that a function needs.
+
+    Args:
+        function: The function.
+        spec: The spec.
+        given: Parameters that the caller gives.
+
+    Raises:
+        ValueError: If one is missing.
+    """
+    parsed = parse(spec)
+    missing = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.name not in (*given, *parsed.arguments)
+    ]
+    if missing:
+        raise ValueError(
+            f"{spec!r} lacks {', '.join(missing)}: write {parsed.head}({missing[0]}=...)."
+        )
+
+
 def describe(head: str, arguments: Mapping[str, Any]) -> str:
     """Writes a call as a spec: the inverse of `parse`, for manifests and tables."""
     inside = ", ".join(f"{name}={_literal(value)}" for name, value in arguments.items())

@@ -16,7 +16,7 @@ from minnorm import runtime
 from minnorm.data import from_arrays, load_data
 from minnorm.models import Card, Normalized, load_model
 from minnorm.models.weights import file_sha256
-from minnorm.training import OBJECTIVES, Recipe, accuracy, clean, train
+from minnorm.training import OBJECTIVES, Recipe, accuracy, train
 
 
 def network(dropout: float = 0.2) -> nn.Module:
@@ -191,7 +191,7 @@ def test_a_run_stopped_inside_an_epoch_ends_as_if_it_had_not_been(
 
     recipe = _recipe(digits)
     with monkeypatch.context() as patched:
-        patched.setitem(OBJECTIVES, "clean", stops_in_the_second_epoch)
+        patched.setitem(OBJECTIVES, "clean", lambda: stops_in_the_second_epoch)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, tmp_path)
     assert len(_log(tmp_path)) == 1
@@ -299,7 +299,7 @@ def test_every_step_takes_a_full_batch_of_the_data_in_another_order(
         batches.append(inputs.clone())
         return cross_entropy(model(inputs), labels)
 
-    monkeypatch.setitem(OBJECTIVES, "clean", records)
+    monkeypatch.setitem(OBJECTIVES, "clean", lambda: records)
     train(_recipe(digits, epochs=2, batch_size=100), tmp_path)
     assert [len(batch) for batch in batches] == [100] * 6  # 84 of 384 are left out
     epochs = [torch.cat(batches[:3]).flatten(1), torch.cat(batches[3:]).flatten(1)]
@@ -354,7 +354,19 @@ def test_accuracy_takes_models_without_parameters() -> None:
     assert accuracy(nn.Identity(), data) == pytest.approx(2 / 3)
 
 
-def test_the_clean_objective_is_the_mean_cross_entropy() -> None:
-    logits, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
-    expected = -logits.log_softmax(1)[range(5), labels].mean()
-    torch.testing.assert_close(clean(nn.Identity(), logits, labels), expected)
+def test_a_run_can_begin_with_a_trained_network(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
+) -> None:
+    folder, card = undisturbed
+    weights = f"{folder / 'tiny.safetensors'} + {__name__}:network"
+    gentle = {"learning_rate": 1e-9, "momentum": 0.0}
+    again = train(_recipe(digits, initial=weights, optimizer=gentle, epochs=1), tmp_path)
+    for name, reached in card.accuracy.items():
+        assert again.accuracy[name] == pytest.approx(reached, abs=0.1)  # batch norm goes on
+
+
+def test_a_network_of_another_architecture_cannot_be_begun_with(
+    digits: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="initial: 'zoo:mnist-cnn' is no network of the archi"):
+        train(_recipe(digits, initial="zoo:mnist-cnn"), tmp_path)

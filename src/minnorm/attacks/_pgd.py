@@ -75,12 +75,13 @@ def pgd(
         for _ in range(restarts):
             if len(state.keep_unfound()) == 0:
                 break
+            radii = torch.full_like(state.incumbent.distances, radius)
             points = ascend(
                 state,
-                radius,
+                state.points_in_ball(radii) if random_start else state.origins,
+                radii,
                 steps=steps,
                 step_size=rate,
-                random_start=random_start,
                 until_found=True,
             )
             if len(points) > 0:
@@ -90,29 +91,27 @@ def pgd(
 
 def ascend(
     state: Search,
-    radius: float,
+    points: Float[Tensor, "b *d"],
+    radii: Float[Tensor, "b"],
     *,
     steps: int,
     step_size: float,
-    random_start: bool,
     until_found: bool = False,
-) -> Float[Tensor, "b *d"]:
-    """Climbs the cross-entropy inside the ball, and gives the last point, adversarial or not.
+) -> Float[Tensor, "k *d"]:
+    """Climbs the cross-entropy inside the balls, and gives the last points, adversarial or not.
 
     The inner maximisation of adversarial training (eq. 7), for which the point of high loss counts
     and not the closest adversarial.
 
     Args:
         state: The search.
-        radius: Of the ball, in units of the width of the bounds; so is `step_size`.
+        points: Where to begin.
+        radii: Of the balls, in units of the width of the bounds; so is `step_size`.
         steps: Number of gradients.
         step_size: Length of a step.
-        random_start: Begin at a random point of the ball.
         until_found: Let samples leave the search once an adversarial has been found; the points
             are those of the samples that stay.
     """
-    radii = torch.full_like(state.incumbent.distances, radius)
-    points = state.points_in_ball(radii) if random_start else state.origins
     for step in range(steps):
         if until_found and step in LOOKS:
             stay = state.keep_unfound()

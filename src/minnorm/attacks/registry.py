@@ -198,14 +198,7 @@ def load_attack(spec: str) -> Attack:
         )
     function = ATTACKS.get(name) or COMBINATORS[name]
     specs.check_arguments(function, parsed.arguments, name, _GIVEN)
-    missing = [
-        parameter.name
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.name not in (*_GIVEN, *parsed.arguments)
-    ]
-    if missing:
-        raise ValueError(f"{spec!r} lacks {', '.join(missing)}: write {name}({missing[0]}=...).")
+    specs.check_complete(function, spec, _GIVEN)
     if name in COMBINATORS:
         return COMBINATORS[name](**_with_attacks(parsed.arguments))
     return cast("Attack", partial(ATTACKS[name], **parsed.arguments))

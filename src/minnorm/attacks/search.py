@@ -190,22 +190,15 @@ class Search:
         self.judge(self.origins)
         return ordinary(starts)
 
-    def noise_in_ball(self) -> Float[Tensor, "*d"]:
-        """Draws a point of the unit ball of the norm, uniformly; shared by the whole batch."""
-        noise = self.noise()
-        if self.norm == "linf":
-            # The distribution function of a normal variable makes it uniform.
-            uniform: Tensor = torch.special.ndtr(noise)
-            return uniform.mul_(2).sub_(1)
-        share = torch.rand((), generator=self.generator, device=self.generator.device)
-        length = share.to(noise) ** (1 / max(noise.numel(), 1))
-        direction: Tensor = noise / torch.linalg.vector_norm(noise)
-        return direction * length
-
     def points_in_ball(self, radii: Float[Tensor, "b"]) -> Float[Tensor, "b *d"]:
-        """Draws points around the inputs, see `noise_in_ball`; the radii are in units."""
-        noise = self.noise_in_ball()
-        return self.points(per_sample(radii, self.origins).to(noise.dtype) * noise)
+        """Draws points around the inputs, uniformly from balls of these radii, in units.
+
+        The direction, and the share of the radius, are the same for the whole batch.
+        """
+        noise = self.noise().unsqueeze(0)
+        share = torch.rand(1, generator=self.generator, device=self.generator.device)
+        drawn = geometry.in_unit_ball(noise, share.to(noise), self.norm)
+        return self.points(per_sample(radii, self.origins).to(noise.dtype) * drawn)
 
     def alive(self, gradients: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Puts noise of L2 norm 1 where a gradient is zero, NaN or infinite."""

@@ -1,7 +1,14 @@
 """Training: recipes, objectives, and the one loop."""
 
 from minnorm.training.loop import accuracy, train
-from minnorm.training.objectives import OBJECTIVES, Objective, clean
+from minnorm.training.objectives import (
+    OBJECTIVES,
+    Objective,
+    clean,
+    ddn,
+    load_objective,
+    madry,
+)
 from minnorm.training.recipe import Recipe, load_recipe, shipped_recipes
 
 __all__ = [
@@ -10,7 +17,10 @@ __all__ = [
     "Recipe",
     "accuracy",
     "clean",
+    "ddn",
+    "load_objective",
     "load_recipe",
+    "madry",
     "shipped_recipes",
     "train",
 ]

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from minnorm import runtime
 from minnorm.attacks.checks import check_labels, check_logits
 from minnorm.data import Data, load_data
-from minnorm.models import Card, build, load_weights, save_weights
+from minnorm.models import Card, build, load_model, load_weights, save_weights
 from minnorm.models.weights import file_sha256
 from minnorm.training.augmentation import load_augmentation
-from minnorm.training.objectives import OBJECTIVES
+from minnorm.training.objectives import load_objective
 from minnorm.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
     training, validation = load_data(recipe.data), load_data(recipe.validation)
     test = load_data(recipe.test)
     fabric.seed_everything(recipe.seed, verbose=False)
-    network = build(recipe.architecture)
+    network = _network(recipe)
     for data in (training, validation, test):
         _check_fit(network, data)
     optimizer = torch.optim.SGD(
@@ -113,6 +113,20 @@ def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
         for module, mode in modes.items():
             module.training = mode
     return correct / len(data)
+
+
+def _network(recipe: Recipe) -> nn.Module:
+    network = build(recipe.architecture)
+    if recipe.initial is None:
+        return network
+    try:
+        network.load_state_dict(load_model(recipe.initial).state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"initial: {recipe.initial!r} is no network of the architecture "
+            f"{recipe.architecture!r}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    return network
 
 
 def _fabric(recipe: Recipe) -> "Fabric":
@@ -204,12 +218,14 @@ def _epoch(
     fabric: "Fabric", module: Any, optimizer: Any, recipe: Recipe, *, data: Data, epoch: int
 ) -> float:
     """Goes through the data once and gives the mean loss."""
-    objective = OBJECTIVES[recipe.objective]
+    objective = load_objective(recipe.objective)
     module.train()
     losses = []
     for inputs, labels in _batches(data, recipe, epoch, fabric):
         optimizer.zero_grad()
-        loss = objective(module, inputs, labels)
+        # An attack on the network inside the wrappers shall have the precision of the update.
+        with fabric.autocast():
+            loss = objective(module, inputs, labels)
         fabric.backward(loss)
         optimizer.step()
         losses.append(loss.detach())

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from minnorm import specs
 from minnorm.training.augmentation import load_augmentation
-from minnorm.training.objectives import OBJECTIVES
+from minnorm.training.objectives import load_objective
 
 
 class _Part(BaseModel):
@@ -42,7 +42,9 @@ class Recipe(_Part):
         data: The spec of the training data.
         validation: The spec of the data by which the best epoch is chosen.
         test: The spec of the data on which the result is reported; used once, at the end.
-        objective: The name of the loss, see `minnorm.training.OBJECTIVES`.
+        initial: The spec of a trained network of this architecture to begin with; by default the
+            weights are random.
+        objective: The spec of the loss, see `minnorm.training.load_objective`.
         epochs: How often to go through the data.
         batch_size: Samples in a batch, over all ranks together. The last batch of an epoch is left
             out when it is not full; the order changes with each epoch.
@@ -58,6 +60,7 @@ class Recipe(_Part):
     data: str
     validation: str
     test: str
+    initial: str | None = None
     objective: str = "clean"
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
@@ -70,7 +73,8 @@ class Recipe(_Part):
     @field_validator("objective")
     @classmethod
     def _known_objective(cls, name: str) -> str:
-        return specs.choose(name, OBJECTIVES, "objective")
+        load_objective(name)
+        return name
 
     @field_validator("augmentation")
     @classmethod

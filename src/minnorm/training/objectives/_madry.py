@@ -1,0 +1,63 @@
+"""The Madry defense: train on the worst point of a ball.
+
+Madry, Makelov, Schmidt, Tsipras, Vladu: "Towards Deep Learning Models Resistant to Adversarial
+Attacks", ICLR 2018, https://arxiv.org/abs/1706.06083; eq. 7 of Rony et al. (2019).
+"""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from minnorm import geometry
+from minnorm.attacks import checks
+from minnorm.attacks._pgd import ascend
+from minnorm.attacks.search import search
+from minnorm.training.objectives.contract import Objective, adversarial
+
+
+def madry(
+    *,
+    epsilon: float,
+    norm: geometry.Norm = "l2",
+    steps: int = 10,
+    step_size: float | None = None,
+) -> Objective:
+    """Gives the loss at the points that PGD reaches from random points of the ball.
+
+    The last point of PGD, whether the model errs there or not.
+
+    Args:
+        epsilon: The radius of the ball.
+        norm: `l2` or `linf`.
+        steps: Gradients for each update.
+        step_size: Length of a step; by default `2.5 * epsilon / steps`.
+
+    Raises:
+        ValueError: If an argument is not as described.
+    """
+    checks.check_number("epsilon", epsilon, 0)
+    checks.check_count("steps", steps)
+    if step_size is not None:
+        checks.check_number("step_size", step_size, 0)
+    geometry.check_ball(norm)
+    rate = 2.5 * epsilon / steps if step_size is None else step_size
+
+    def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
+        with search(
+            model,
+            inputs,
+            labels,
+            targeted=False,
+            bounds=(0.0, 1.0),
+            generator=generator,
+            norm=norm,
+        ) as state:
+            radii = torch.full_like(state.incumbent.distances, epsilon)
+            # Unlike an attack's, each sample's start is its own: the more of them are seen.
+            noise = torch.randn(inputs.shape, generator=generator, device=inputs.device)
+            shares = torch.rand(len(inputs), generator=generator, device=inputs.device)
+            starts = epsilon * geometry.in_unit_ball(noise, shares, norm)
+            return ascend(
+                state, state.points(starts.to(inputs.dtype)), radii, steps=steps, step_size=rate
+            )
+
+    return adversarial(perturb)

@@ -1,0 +1,28 @@
+"""The objectives by name, and the words by which a recipe chooses them."""
+
+from collections.abc import Callable
+
+from minnorm import specs
+from minnorm.training.objectives._clean import clean
+from minnorm.training.objectives._ddn import ddn
+from minnorm.training.objectives._madry import madry
+from minnorm.training.objectives.contract import Objective
+
+OBJECTIVES: dict[str, Callable[..., Objective]] = {"clean": clean, "ddn": ddn, "madry": madry}
+"""What makes the objectives, by name."""
+
+
+def load_objective(spec: str) -> Objective:
+    """Gives the objective of a spec, for example `clean` or `madry(epsilon=0.3, norm='linf')`.
+
+    Raises:
+        ValueError: If there is no such objective, it has no such parameter, lacks one that it
+            needs, or a value is not as it should be.
+    """
+    parsed = specs.parse(spec)
+    if parsed.part is not None:
+        raise ValueError(f"{spec!r}: an objective has no slice.")
+    make = OBJECTIVES[specs.choose(parsed.head, OBJECTIVES, "objective")]
+    specs.check_arguments(make, parsed.arguments, parsed.head)
+    specs.check_complete(make, spec)
+    return make(**parsed.arguments)
