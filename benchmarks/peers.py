@@ -30,7 +30,6 @@ sys.path.insert(0, str(Path(__file__).parent / "stand_ins"))  # adv-lib imports 
 warnings.filterwarnings("ignore")
 
 from minnorm import attacks, load_data, load_model, runtime  # noqa: E402 - the path comes first
-from minnorm.evaluation.judge import CountingModel  # noqa: E402
 from minnorm.geometry import Norm, distances  # noqa: E402
 
 LIBRARIES = ("adv-lib", "foolbox", "torchattacks")
@@ -97,6 +96,30 @@ def of_foolbox(name: str, *, radius: float | None = None, **settings: Any) -> Fo
     return run
 
 
+class _Contiguous(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor) -> Tensor:  # noqa: ARG004
+        return inputs.view_as(inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+        return gradients[0].contiguous()
+
+
+class ContiguousGradients(nn.Module):
+    """A model whose gradients to the inputs are contiguous, as some of its attacks expect."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model.eval()
+        self.training = False
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Gives the model's logits."""
+        logits: Tensor = self.model(_Contiguous.apply(inputs))
+        return logits
+
+
 def of_torchattacks(name: str, **settings: Any) -> Found:
     """Gives the points of an attack of torchattacks."""
     import torchattacks
@@ -107,7 +130,7 @@ def of_torchattacks(name: str, **settings: Any) -> Found:
 
     def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:
         chosen = {**settings, "seed": seed} if seeded else settings
-        points: Tensor = attack(model, **chosen)(inputs, labels)
+        points: Tensor = attack(ContiguousGradients(model), **chosen)(inputs, labels)
         return points.detach()
 
     return run
@@ -116,6 +139,8 @@ def of_torchattacks(name: str, **settings: Any) -> Found:
 def contests(radius_l2: float, radius_linf: float, step_size: float) -> dict[str, Contest]:
     """Gives the contests; the radii and the step size are for the attacks that have one."""
     inf = float("inf")
+    # The first radius of attacks that bisect it: a peer finds nothing beyond twice that.
+    largest = 1.0 if radius_l2 < 1 else 4.0
     step_l2, step_linf = 2.5 * radius_l2 / 40, 2.5 * radius_linf / 40
     return {
         "ddn, 100 steps": Contest(
@@ -198,7 +223,19 @@ def contests(radius_l2: float, radius_linf: float, step_size: float) -> dict[str
             },
         ),
         "superdeepfool": Contest(
-            "l2", of_ours(attacks.superdeepfool), {"adv-lib": of_adv_lib("sdf")}
+            "l2",
+            of_ours(attacks.superdeepfool),
+            {"adv-lib": of_adv_lib("sdf", steps=50, df_steps=50)},
+        ),
+        "fab one by one, 10 steps": Contest(
+            "l2",
+            of_ours(attacks.fab, steps=10, one_by_one=True),
+            {
+                "adv-lib": of_adv_lib("fab", norm=2, n_iter=10, targeted_restarts=True),
+                "torchattacks": of_torchattacks(
+                    "FAB", norm="L2", eps=1e3, steps=10, multi_targeted=True, n_classes=10
+                ),
+            },
         ),
         "fab, 20 steps": Contest(
             "l2",
@@ -218,12 +255,12 @@ def contests(radius_l2: float, radius_linf: float, step_size: float) -> dict[str
         ),
         "apgd_min_norm, 10 x 20": Contest(
             "l2",
-            of_ours(attacks.apgd_min_norm, searches=10, steps=20),
+            of_ours(attacks.apgd_min_norm, searches=10, steps=20, initial_norm=largest),
             {
                 "adv-lib": of_adv_lib(
                     "minimal_apgd",
                     norm=2,
-                    max_eps=1.0 if radius_l2 < 1 else 4.0,
+                    max_eps=largest,
                     binary_search_steps=10,
                     n_iter=20,
                     loss_function="ce",
@@ -335,6 +372,21 @@ def summary(lengths: Tensor, ours: Tensor) -> dict[str, float]:
     }
 
 
+class Counter:
+    """Counts the gradients of a model, whoever computes them."""
+
+    def __init__(self) -> None:
+        self.gradients = 0
+
+    def __call__(self, _model: nn.Module, _inputs: object, logits: Tensor) -> None:
+        """Watches one forward pass; registered as a hook."""
+        if logits.requires_grad:
+            logits.register_hook(self._count)  # type: ignore[no-untyped-call]
+
+    def _count(self, gradients: Tensor) -> None:
+        self.gradients += len(gradients)
+
+
 def run_contest(
     contest: Contest, model: nn.Module, inputs: Tensor, labels: Tensor, runs: int
 ) -> dict[str, dict[str, float]]:
@@ -342,26 +394,31 @@ def run_contest(
     sides: dict[str, Found] = {"minnorm": contest.ours, **contest.peers}
     times: dict[str, list[float]] = {name: [] for name in sides}
     lengths: dict[str, list[Tensor]] = {name: [] for name in sides}
+    counters = {name: Counter() for name in sides}
     for seed in range(runs):
-        for name, side in sides.items():
+        # Each goes first as often as last, so that a machine that slows down favours nobody.
+        for name, side in list(sides.items())[:: -1 if seed % 2 else 1]:
             torch.manual_seed(seed)
+            hook = model.register_forward_hook(counters[name])
             started = time.perf_counter()
             points = side(model, inputs.clone(), labels.clone(), seed)
             times[name].append(time.perf_counter() - started)
+            hook.remove()
             lengths[name].append(judge(model, points, inputs, labels, contest))
     ours = torch.cat(lengths["minnorm"])
-    rows = {name: summary(torch.cat(found), ours) for name, found in lengths.items()}
-    for name, row in rows.items():
-        row["seconds"] = statistics.median(times[name])
-    counted = CountingModel(model)
-    contest.ours(counted, inputs, labels, 0)  # type: ignore[arg-type] # what counts is no module
-    rows["minnorm"]["gradients"] = counted.backwards / len(inputs)
-    return rows
+    return {
+        name: {
+            **summary(torch.cat(lengths[name]), ours),
+            "gradients": counters[name].gradients / (runs * len(inputs)),
+            "seconds": statistics.median(times[name]),
+        }
+        for name in sides
+    }
 
 
 HEAD = """\
-| attack | | success % | mean | median | our mean over it | seconds | over the fastest peer |
-|---|---|---|---|---|---|---|---|"""
+| attack | | success % | mean | median | our mean over it | gradients | seconds | over fastest |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def lines(name: str, rows: dict[str, dict[str, float]]) -> str:
@@ -370,7 +427,7 @@ def lines(name: str, rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(
         f"| {name if side == 'minnorm' else ''} | {side} | {row['success']:.1f} | "
         f"{row['mean']:.4f} | {row['median']:.4f} | {row['ours_over_this']:.3f} | "
-        f"{row['seconds']:.2f} | "
+        f"{row['gradients']:.1f} | {row['seconds']:.2f} | "
         f"{row['seconds'] / fastest:.2f} |"
         for side, row in rows.items()
     )
@@ -404,25 +461,48 @@ def main() -> None:
     print(f"{title}\n\n{HEAD}", flush=True)
     # The first passes are slower than all others: they are nobody's.
     attacks.ddn(model, inputs, labels, steps=3)
-    measured = {}
+    configuration = {k: v for k, v in vars(options).items() if k not in ("json", "only")}
+    measured = kept(options.json, configuration, provenance)
     for name, contest in contests(
         options.radius_l2, options.radius_linf, options.step_size
     ).items():
-        if options.only is None or any(name.startswith(word) for word in options.only):
+        if options.only is not None and not any(name.startswith(word) for word in options.only):
+            continue
+        if name not in measured:
             measured[name] = run_contest(contest, model, inputs, labels, options.runs)
-            print(lines(name, measured[name]), flush=True)
-    if options.json is not None:
-        result = {
-            "configuration": {k: v for k, v in vars(options).items() if k != "json"},
-            "measured": measured,
-            **provenance,
-        }
-        # JSON has neither: a median that is infinite is null, and so is the mean of nothing.
-        text = json.dumps(result, indent=2)
-        text = text.replace(": Infinity", ": null").replace(": NaN", ": null")
-        options.json.write_text(text + "\n")
-        table = "\n".join(lines(name, rows) for name, rows in measured.items())
-        options.json.with_suffix(".md").write_text(f"{title}\n\n{HEAD}\n{table}\n")
+        print(lines(name, measured[name]), flush=True)
+        if options.json is not None:
+            result = {"configuration": configuration, "measured": measured, **provenance}
+            # JSON has no infinity: an infinite median is null, and so is the mean of nothing.
+            text = json.dumps(result, indent=2)
+            text = text.replace(": Infinity", ": null").replace(": NaN", ": null")
+            options.json.write_text(text + "\n")
+            table = "\n".join(lines(name, rows) for name, rows in measured.items())
+            options.json.with_suffix(".md").write_text(f"{title}\n\n{HEAD}\n{table}\n")
+
+
+def kept(
+    file: Path | None, configuration: dict[str, Any], provenance: dict[str, Any]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Gives the contests that an earlier call measured with the same settings and code."""
+    if file is None or not file.exists():
+        return {}
+    there = json.loads(file.read_text())
+    same = all(
+        there.get(name) == now
+        for name, now in [
+            ("configuration", configuration),
+            ("revision", provenance["revision"]),
+            ("versions", provenance["versions"]),
+        ]
+    )
+    if not same:
+        return {}
+    measured: dict[str, dict[str, dict[str, float]]] = there["measured"]
+    for rows in measured.values():
+        for row in rows.values():
+            row.update({name: float("inf") for name, value in row.items() if value is None})
+    return measured
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ and give an `AttackResult`; `help(minnorm.attacks.NAME)` describes the hyper-par
 
 Attacks that look for the *closest* adversarial tell the accuracy at every radius in one run; those
 that look *within epsilon* tell it at one. Costs are of one sample; k is `candidates`, the number of
-classes considered.
+classes considered. The inputs cost one or two forward passes more.
 
 """
 
@@ -29,7 +29,11 @@ Attacks are combined to attacks:
 | `with_bisection(deepfool, 10)` | moves what it finds onto the boundary by forward passes |
 | `bounded(ddn, 0.5)` | keeps what is within a radius, and scales down what is farther |
 
-and, for the command line, in words: `--attack "worst_case(attacks=['ddn(steps=300)', 'fmn'])"`.
+What is moved or scaled down is no longer on the grid of an attack's `levels` (8-bit images), nor
+has it its `confidence`. What `bounded` scales down, like the defense of the paper, need not be
+adversarial any more; then it is no success.
+
+On the command line: `--attack "worst_case(attacks=['ddn(steps=300)', 'fmn'])"`.
 """
 
 

@@ -17,12 +17,15 @@ from minnorm.geometry import (
     distances,
     farthest_corner,
     in_unit_ball,
+    inner_radii,
     norms,
     on_sphere,
+    onto_ball,
     per_sample,
     quantize,
     rows,
     span,
+    to_halfspace,
     unit,
 )
 
@@ -249,3 +252,26 @@ def test_points_in_the_unit_ball_are_uniform(norm: Norm) -> None:
     # A ball of a radius r holds the share r^3 of the volume.
     for radius in (0.3, 0.6, 0.9):
         assert float((lengths <= radius).float().mean()) == pytest.approx(radius**3, abs=0.01)
+
+
+def test_to_halfspace_is_finite_where_the_box_cannot_hold_the_rise() -> None:
+    steps = to_halfspace(
+        torch.full((1, 4), 0.5),
+        torch.tensor([[1.0, 1e-20, 0.0, 0.5]]),
+        torch.tensor([10.0]),
+        (0.0, 1.0),
+    )
+    assert torch.equal(steps, torch.tensor([[0.5, 0.5, 0.0, 0.5]]))
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_points_at_an_inner_radius_are_within_the_radius(dtype: torch.dtype, norm: Norm) -> None:
+    generator = torch.Generator().manual_seed(0)
+    origins = torch.rand(50, 3, 16, 16, generator=generator).to(dtype)
+    noise = torch.randn(50, 3, 16, 16, generator=generator).to(dtype)
+    inner = inner_radii(0.5, origins, (-2.0, 2.0), norm)
+    assert (inner >= 0.25).all()
+    moves = onto_ball(noise.sign() if norm == "linf" else noise, inner, norm)
+    assert (distances(origins + moves, origins, norm) <= 0.5).all()
+    assert dtype != torch.float32 or (inner > 0.4999).all()

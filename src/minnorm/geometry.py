@@ -202,6 +202,38 @@ def in_unit_ball(
     return on_sphere(noise, shares ** (1 / entries))
 
 
+def rounding(values: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"]:
+    """Gives the distance of two neighbouring numbers of the dtype, where the values are largest.
+
+    The finite bounds count as values.
+    """
+    largest = max((abs(bound) for bound in bounds if math.isfinite(bound)), default=0.0)
+    return norms(values, "linf").clamp_min(largest) * torch.finfo(values.dtype).eps
+
+
+def inner_radii(
+    radius: float, origins: Float[Tensor, "b *d"], bounds: Bounds, norm: Norm
+) -> Float[Tensor, "b"]:
+    """Gives radii of balls whose points, rounded to their dtype, are within `radius`.
+
+    In `linf` always. In `l2` as far as the rounding of the entries is as good as random. At least
+    half the radius in any case.
+
+    Args:
+        radius: The radius.
+        origins: The centres.
+        bounds: The lowest and the highest value of a point.
+        norm: `l2` or `linf`.
+    """
+    gaps = rounding(origins, bounds).to(torch.promote_types(origins.dtype, torch.float32))
+    if norm == "linf":
+        inner = radius - gaps
+    else:
+        # The variance of a rounding is a twelfth of the square of the gap.
+        inner = (radius**2 - rows(origins).shape[1] * gaps.square() / 10).clamp_min(0).sqrt()
+    return inner.clamp_min(radius / 2) * (1 - 8 * torch.finfo(gaps.dtype).eps)
+
+
 def check_ball(norm: Norm) -> None:
     """Checks that the attacks know the balls of a norm.
 
@@ -269,5 +301,7 @@ def to_halfspace(
         slope = (gains * speeds * free).sum(1)
         missing = (rises - rise).clamp_min(0)
         multipliers = multipliers + torch.where(slope > 0, missing / slope, 0.0)
+        # Where hardly anything is left to rise it would become infinite, and NaN times zero.
+        multipliers = multipliers.clamp_max(torch.finfo(multipliers.dtype).max / 2)
     steps = torch.minimum(speeds * multipliers.unsqueeze(1), room)
     return (steps.view_as(points) * ascent.sign()).to(points.dtype)

@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from minnorm.attacks import ATTACKS, AttackResult
+from minnorm.attacks import ATTACKS, ENTRIES, AttackResult
 
 Attack = Callable[..., AttackResult]
 
@@ -39,7 +39,11 @@ CASES: dict[str, Case] = {
     "alma": Case({"steps": 60}, {"steps": 1, "step_size": 5.0}, {"steps": 300}),
     "apgd": Case({"epsilon": 2.0, "steps": 30}, waits=True),
     "apgd_min_norm": Case(
-        {"steps": 10, "searches": 8}, {"steps": 1, "initial_norm": 3.0}, waits=True, slack=1.1
+        {"steps": 10, "searches": 8},
+        {"steps": 1, "initial_norm": 3.0},
+        {"searches": 14},
+        waits=True,
+        slack=1.1,
     ),
     "carlini_wagner": Case(
         {"steps": 40, "searches": 5, "step_size": 0.05},
@@ -61,14 +65,34 @@ CASES: dict[str, Case] = {
         ignores_scale=False,
         slack=1.1,
     ),
-    "pgd": Case({"epsilon": 2.0, "steps": 20}, waits=True),
+    "pgd": Case({"epsilon": 2.0, "steps": 20}, patient={"restarts": 4}, waits=True),
     "superdeepfool": Case({"steps": 10, "crossing_steps": 20}, waits=True),
 }
 
 
-def attack_of(name: str) -> Attack:
-    """Gives the attack with the settings of its case; an attack without a case has its defaults."""
-    return partial(ATTACKS[name], **CASES.get(name, Case()).settings)
+LINF = " linf"
+"""What the name of an attack that measures in Linf ends in."""
+
+VARIANTS = [
+    name + ending
+    for name, entry in ENTRIES.items()
+    for ending in (["", LINF] if "linf" in entry.norms else [""])
+]
+"""Every attack in every norm that it knows."""
+
+
+def case_of(variant: str) -> Case:
+    """Gives what has to be known of it; an attack without a case has its defaults."""
+    case = CASES.get(variant.removesuffix(LINF), Case())
+    if not variant.endswith(LINF):
+        return case
+    radius = {"epsilon": 1.0} if "epsilon" in case.settings else {}
+    return replace(case, settings={**case.settings, "norm": "linf", **radius})
+
+
+def attack_of(variant: str) -> Attack:
+    """Gives the attack with the settings of its case."""
+    return partial(ATTACKS[variant.removesuffix(LINF)], **case_of(variant).settings)
 
 
 def bare(attack: Attack) -> Attack:

@@ -1,6 +1,10 @@
-"""The contract, for every registered attack: an attack gets these tests by being registered."""
+"""The contract, for every registered attack: an attack gets these tests by being registered.
+
+In each norm that it knows.
+"""
 
 import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attacks.cases import CASES, Attack, Case, attack_of, bare, takes
+from attacks.cases import VARIANTS, Attack, Case, attack_of, bare, case_of, takes
 from attacks.networks import Curved, Linear, problem
-from minnorm.attacks import ATTACKS, AttackResult
-from minnorm.geometry import distances, rows
+from minnorm.attacks import AttackResult
+from minnorm.geometry import Norm, distances, rows
 from reference.linear import optimal_distance
 
-pytestmark = pytest.mark.parametrize("name", ATTACKS)
+pytestmark = pytest.mark.parametrize("name", VARIANTS)
 
 
 @pytest.fixture
@@ -26,17 +30,29 @@ def attack(name: str) -> Attack:
 @pytest.fixture
 def case(name: str) -> Case:
     """What has to be known of it."""
-    return CASES.get(name, Case())
+    return case_of(name)
+
+
+@pytest.fixture
+def norm(name: str) -> Norm:
+    """The norm in which it measures."""
+    return "linf" if name.endswith("linf") else "l2"
 
 
 def check_agreement(
-    result: AttackResult, model: nn.Module, inputs: Tensor, labels: Tensor, *, targeted: bool
+    result: AttackResult,
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    norm: Norm,
+    *,
+    targeted: bool,
 ) -> None:
     with torch.no_grad():
         predicted = model(result.adversarials).argmax(1)
     hit = predicted == labels if targeted else predicted != labels
     assert torch.equal(result.success, hit)
-    measured = distances(result.adversarials, inputs)
+    measured = distances(result.adversarials, inputs, norm)
     assert torch.allclose(result.distances[hit], measured[hit], rtol=1e-6)
     assert result.distances[~hit].isinf().all()
     assert torch.equal(result.adversarials[~hit], inputs[~hit])
@@ -50,14 +66,20 @@ def check_agreement(
     ("shape", "batch"), [((), 7), ((3,), 1), ((1, 4, 4), 7), ((2, 3, 2, 2), 3)], ids=str
 )
 def test_result_agrees_with_the_model(
-    attack: Attack, batch: int, shape: tuple[int, ...], dtype: torch.dtype, targeted: bool
+    attack: Attack,
+    norm: Norm,
+    batch: int,
+    shape: tuple[int, ...],
+    *,
+    dtype: torch.dtype,
+    targeted: bool,
 ) -> None:
     model, inputs, labels = problem(shape, batch=batch, dtype=dtype)
     wanted = (labels + 1) % 5 if targeted else labels
     result = attack(model, inputs, wanted, targeted=targeted)
     assert result.adversarials.dtype == dtype
     assert result.adversarials.shape == inputs.shape
-    check_agreement(result, model, inputs, wanted, targeted=targeted)
+    check_agreement(result, model, inputs, wanted, norm, targeted=targeted)
     # One pixel alone need not reach another class, nor need one gradient point to the wanted one.
     # And in half precision steps to the wanted class can be smaller than the rounding.
     exact = dtype.itemsize > 2 or not targeted
@@ -66,12 +88,25 @@ def test_result_agrees_with_the_model(
 
 
 @pytest.mark.parametrize("classes", [2, 3, 100])
-def test_any_number_of_classes(attack: Attack, case: Case, classes: int) -> None:
+def test_any_number_of_classes(attack: Attack, case: Case, norm: Norm, classes: int) -> None:
     model, inputs, labels = problem((20,), classes=classes)
     result = attack(model, inputs, labels)
     assert result.success.all() or not case.many_gradients
     assert result.success.any()
-    check_agreement(result, model, inputs, labels, targeted=False)
+    check_agreement(result, model, inputs, labels, norm, targeted=False)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.15, 0.3, 0.7])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_what_is_found_within_a_radius_is_within_it(
+    attack: Attack, norm: Norm, dtype: torch.dtype, epsilon: float
+) -> None:
+    if not takes(attack, "epsilon"):
+        pytest.skip("has no radius")
+    model, inputs, labels = problem((1, 8, 8), batch=50, dtype=dtype)
+    result = attack(model, inputs, labels, epsilon=epsilon)
+    assert result.success.any()
+    assert (distances(result.adversarials, inputs, norm)[result.success] <= epsilon).all()
 
 
 def test_empty_batch(attack: Attack) -> None:
@@ -100,10 +135,10 @@ def test_logits_may_be_wider_than_the_inputs(attack: Attack, case: Case) -> None
     assert result.adversarials.dtype == torch.float32
 
 
-def test_one_step_works_and_its_point_counts(attack: Attack, case: Case) -> None:
+def test_one_step_works_and_its_point_counts(attack: Attack, case: Case, norm: Norm) -> None:
     model, inputs, labels = problem((20,), network=Linear, classes=2)
     result = attack(model, inputs, labels, **case.one_step)
-    check_agreement(result, model, inputs, labels, targeted=False)
+    check_agreement(result, model, inputs, labels, norm, targeted=False)
     assert result.success.any()
 
 
@@ -281,7 +316,7 @@ class Poisoned(nn.Module):
         return logits
 
 
-def test_survives_nan_gradients(attack: Attack, case: Case) -> None:
+def test_survives_nan_gradients(attack: Attack, case: Case, norm: Norm) -> None:
     if not case.many_gradients:
         pytest.skip("has one gradient only")
     model, inputs, labels = problem((20,))
@@ -289,8 +324,9 @@ def test_survives_nan_gradients(attack: Attack, case: Case) -> None:
     result = attack(Poisoned(model, len(inputs)).eval(), inputs, labels)
     assert torch.equal(result.adversarials[2:], healthy.adversarials[2:])
     assert result.success.all()
-    # The box is 4.5 wide from corner to corner.
-    assert (result.distances[:2] < healthy.distances[:2] + 1).all()
+    # The box is 4.5 wide from corner to corner, in L2.
+    slack = 1.0 if norm == "l2" else 0.3
+    assert (result.distances[:2] < healthy.distances[:2] + slack).all()
 
 
 class NotANumber(nn.Module):
@@ -331,7 +367,8 @@ def test_bounds_only_scale_the_problem(attack: Attack, low: float, high: float) 
         return logits
 
     plain = attack(model, inputs, labels)
-    radius = {"epsilon": 2.0 * width} if takes(attack, "epsilon") else {}
+    assert isinstance(attack, partial)
+    radius = {"epsilon": attack.keywords["epsilon"] * width} if takes(attack, "epsilon") else {}
     scaled = attack(scaled_model, low + width * inputs, labels, bounds=(low, high), **radius)
     assert scaled.adversarials.min() >= low
     assert scaled.adversarials.max() <= high
@@ -358,7 +395,7 @@ def test_infinite_bounds(attack: Attack, case: Case) -> None:
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("classes", [2, 5])
 def test_never_closer_than_the_optimum_of_a_linear_model(
-    attack: Attack, classes: int, targeted: bool
+    attack: Attack, norm: Norm, classes: int, targeted: bool
 ) -> None:
     model, inputs, labels = problem(
         (1, 4, 4), batch=20, classes=classes, dtype=torch.float64, network=Linear
@@ -374,6 +411,7 @@ def test_never_closer_than_the_optimum_of_a_linear_model(
             targeted=targeted,
             low=0.0,
             high=1.0,
+            norm=norm,
         )
         assert float(result.distances[index]) >= optimum * (1 - 1e-9)
 
@@ -386,8 +424,15 @@ class Synchronisations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        waits = ("_local_scalar_dense", "nonzero", "masked_select", "equal.default", "item")
-        self.count += any(name in str(func) for name in waits)
+        waits = (
+            *("_local_scalar_dense", "nonzero", "masked_select", "equal.default", "item"),
+            *("unique", "allclose", "repeat_interleave.Tensor"),
+        )
+        indices = args[1] if "aten.index" in str(func) and len(args) > 1 else ()
+        masked = isinstance(indices, list | tuple) and any(
+            isinstance(index, Tensor) and index.dtype == torch.bool for index in indices
+        )
+        self.count += masked or any(name in str(func) for name in waits)
         return func(*args, **(kwargs or {}))
 
 
@@ -406,7 +451,9 @@ def test_seldom_waits_for_the_device(name: str, attack: Attack, case: Case) -> N
 
 
 @pytest.mark.parametrize("features", [2, 100])
-def test_near_the_optimum_of_a_linear_model(attack: Attack, case: Case, features: int) -> None:
+def test_near_the_optimum_of_a_linear_model(
+    attack: Attack, case: Case, norm: Norm, features: int
+) -> None:
     model, inputs, labels = problem(
         (features,), batch=20, classes=2, dtype=torch.float64, network=Linear
     )
@@ -422,6 +469,7 @@ def test_near_the_optimum_of_a_linear_model(attack: Attack, case: Case, features
                 targeted=False,
                 low=0.0,
                 high=1.0,
+                norm=norm,
             )
             for index in range(20)
         ]

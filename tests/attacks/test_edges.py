@@ -87,6 +87,18 @@ def test_confidence_is_a_margin_beyond_the_boundary() -> None:
     assert (margins(model(sure.adversarials), labels) <= -0.2).all()
     assert (margins(model(plain.adversarials), labels) > -0.2).any()
     assert (sure.distances > plain.distances).all()
+    # No step is so long that it gets that far by itself.
+    farther = attacks.carlini_wagner(model, inputs, labels, confidence=1.5, **settings)
+    assert farther.success.all()
+    assert (farther.distances > sure.distances).all()
+
+
+def test_the_constant_is_zero_where_nothing_had_to_change() -> None:
+    model, inputs, labels = problem((20,))
+    labels[::2] = (labels[::2] + 1) % 5
+    found = attacks.carlini_wagner(model, inputs, labels, steps=50, step_size=0.05)
+    assert (found.constants[::2] == 0).all()
+    assert (found.constants[1::2] > 0).all()
 
 
 def test_an_early_abort_saves_gradients_and_costs_little() -> None:
@@ -155,3 +167,82 @@ def test_fab_one_by_one_goes_to_each_rival_by_itself() -> None:
     # As many gradients, but each by a forward pass of its own, and each rival has its own points.
     assert alone.backwards == together.backwards
     assert alone.forwards > 2 * together.forwards
+
+
+class Tied(torch.nn.Module):
+    """Two classes that tie at a sum of 1, and a third one that is far away."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        total = inputs.sum(1) - 1
+        return torch.stack([total, -total, total - 3], dim=1)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fmn_leaves_a_tie(dtype: torch.dtype, norm: str) -> None:
+    inputs = torch.full((1, 4), 0.25, dtype=dtype)
+    found = attacks.fmn(Tied().eval(), inputs, torch.tensor([0]), norm=norm)  # type: ignore[arg-type]
+    assert found.success.all()
+    assert found.distances.item() < 0.1
+
+
+def test_carlini_wagner_leaves_a_tie() -> None:
+    inputs = torch.full((1, 4), 0.25)
+    assert attacks.carlini_wagner(Tied().eval(), inputs, torch.tensor([0]), steps=50).success.all()
+
+
+def test_alma_knows_how_near_two_classes_are() -> None:
+    model, inputs, labels = problem((1, 8, 8), batch=100, classes=2)
+    found = attacks.alma(model, inputs, labels, steps=100)
+    reached = attacks.ddn(model, inputs, labels, steps=300)
+    assert found.distances.mean() < 1.1 * reached.distances.mean()
+
+
+@pytest.mark.parametrize("bounds", [(0.0, torch.inf), (-torch.inf, torch.inf), (0.0, 1.0)])
+@pytest.mark.parametrize("name", ["deepfool", "fab", "superdeepfool"])
+def test_steps_are_as_long_as_the_inputs_need(name: str, bounds: tuple[float, float]) -> None:
+    size = 1.0 if bounds == (0.0, 1.0) else 100.0
+    model, inputs, labels = problem((3, 8, 8), batch=50, dtype=torch.bfloat16)
+    found = attacks.ATTACKS[name](lambda x: model(x / size), inputs * size, labels, bounds=bounds)
+    assert found.success.float().mean() > 0.9
+
+
+def test_fab_survives_a_rise_that_the_box_cannot_hold() -> None:
+    def nearly_flat(points: Tensor) -> Tensor:
+        rise = points[:, 0] + 1e-20 * points[:, 1] + 0.5 * points[:, 3]
+        return torch.stack([torch.full_like(rise, 10.0), rise.clamp_max(1e3)], dim=1)
+
+    def strict(points: Tensor) -> Tensor:
+        assert points.isfinite().all()
+        return nearly_flat(points)
+
+    found = attacks.fab(strict, torch.full((2, 4), 0.5), torch.tensor([0, 0]), steps=10)
+    assert not found.success.any()
+
+
+def test_the_targeted_ratio_aims_at_one_class_after_the_other() -> None:
+    def third_is_near(points: Tensor) -> Tensor:
+        near = 4 * points[:, 0] - 2.8
+        high = torch.full_like(near, 0.9) - 0.1 * points[:, 1]
+        return torch.stack([torch.ones_like(near), high - 0.5, near, near - 9, near - 9], dim=1)
+
+    settings: dict[str, Any] = {"epsilon": 0.6, "steps": 20, "loss": "targeted-dlr"}
+    inputs, labels = torch.full((2, 3), 0.5), torch.tensor([0, 0])
+    assert not attacks.apgd(third_is_near, inputs, labels, candidates=1, **settings).success.any()
+    assert attacks.apgd(third_is_near, inputs, labels, candidates=2, **settings).success.all()
+
+
+def test_lbfgs_searches_for_its_constant() -> None:
+    model, inputs, labels = problem((20,))
+    once, often = (
+        attacks.lbfgs(model, inputs, labels, searches=searches, bisections=0)
+        for searches in (1, 10)
+    )
+    assert often.distances.mean() < 0.9 * once.distances.nan_to_num(posinf=10.0).mean()
+
+
+def test_many_bisections_leave_the_decision_to_the_model() -> None:
+    model, inputs, labels = problem((1, 4, 4), batch=60)
+    found = attacks.superdeepfool(model, inputs, labels, bisections=30)
+    one_by_one = torch.cat([model(point[None]).argmax(1) for point in found.adversarials])
+    assert torch.equal(one_by_one != labels, found.success)

@@ -20,6 +20,7 @@ from reference.fab import fab_of_one_sample
 from reference.fmn import fmn_of_one_sample
 from reference.pdgd import pdgd_of_one_sample
 from reference.pgd import pgd_of_one_sample
+from reference.superdeepfool import superdeepfool_of_one_sample
 
 SAMPLES = range(4)
 both_aims = pytest.mark.parametrize("targeted", [False, True])
@@ -186,6 +187,18 @@ def test_apgd(index: int, norm: str) -> None:
     check_same(found[1:], expected)
     order = 2 if norm == "l2" else torch.inf
     assert all(float((point - x).norm(p=order)) <= epsilon + 1e-9 for point in found)
+
+
+@pytest.mark.parametrize("index", SAMPLES)
+def test_superdeepfool(index: int) -> None:
+    model, x, y = one_sample(index, targeted=False)
+    settings = {"steps": 5, "crossing_steps": 20}
+    expected = superdeepfool_of_one_sample(model, x, y, **settings)
+    found, _ = visited(attacks.superdeepfool, model, x, y, bisections=0, **settings)
+    # Between them lie DeepFool's points.
+    places = [min(range(len(found)), key=lambda i: float((found[i] - p).norm())) for p in expected]
+    check_same([found[place] for place in places], expected)
+    assert places == sorted(places)
 
 
 def test_superdeepfool_ends_where_the_perturbation_is_parallel_to_the_normal() -> None:

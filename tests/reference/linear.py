@@ -4,18 +4,21 @@ import torch
 from torch import Tensor
 
 
-def distance_to_halfspace(x: Tensor, w: Tensor, b: float, low: float, high: float) -> float:
-    """Gives the least L2 norm of d with w.(x + d) + b <= 0 and low <= x + d <= high.
+def distance_to_halfspace(
+    x: Tensor, w: Tensor, b: float, low: float, high: float, *, norm: str = "l2"
+) -> float:
+    """Gives the least norm of d with w.(x + d) + b <= 0 and low <= x + d <= high.
 
-    The optimum is clip(x - t w) for the least t >= 0 that satisfies the constraint (KKT), which
-    bisection on t finds. Infinite when no point of the box satisfies it.
+    The optimum is clip(x - t w), or clip(x - t sign(w)) for Linf, for the least t >= 0 that
+    satisfies the constraint (KKT), which bisection on t finds. Infinite when no point of the box
+    satisfies it.
     """
     farthest = torch.where(w > 0, torch.tensor(low).to(x), torch.tensor(high).to(x))
     if float(w @ farthest + b) > 0:
         return float("inf")
 
     def moved(t: float) -> Tensor:
-        return (x - t * w).clamp(low, high)
+        return (x - t * (w if norm == "l2" else w.sign())).clamp(low, high)
 
     least, most = 0.0, 1.0
     while float(w @ moved(most) + b) > 0:
@@ -23,11 +26,19 @@ def distance_to_halfspace(x: Tensor, w: Tensor, b: float, low: float, high: floa
     for _ in range(200):
         middle = (least + most) / 2
         least, most = (middle, most) if float(w @ moved(middle) + b) > 0 else (least, middle)
-    return float((moved(most) - x).norm())
+    return float((moved(most) - x).norm(p=2 if norm == "l2" else torch.inf))
 
 
 def optimal_distance(
-    weight: Tensor, bias: Tensor, x: Tensor, y: int, *, targeted: bool, low: float, high: float
+    weight: Tensor,
+    bias: Tensor,
+    x: Tensor,
+    y: int,
+    *,
+    targeted: bool,
+    low: float,
+    high: float,
+    norm: str = "l2",
 ) -> float:
     """Gives the distance from x to the nearest point of another class, or of class y if targeted.
 
@@ -44,6 +55,7 @@ def optimal_distance(
             ),
             low,
             high,
+            norm=norm,
         )
         for j in range(len(bias))
         if j != y

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.search import Search, search
+from minnorm.attacks.search import Search, Visit, search
 from minnorm.geometry import per_sample
 
 
@@ -39,8 +39,9 @@ def alma(
     gradients and one more forward pass.
 
     With two classes the ratio is not defined; there the margin in units of the input's own margin
-    stands for it. Targeted, the ratio's denominator counts as constant: where the wanted class is
-    the third likeliest it is the numerator too, and the gradient would be zero.
+    stands for it, or, where that is small, in units of what it changes by along a first step.
+    Targeted, the ratio's denominator counts as constant: where the wanted class is the third
+    likeliest it is the numerator too, and the gradient would be zero.
 
     Args:
         model, inputs, labels, targeted, bounds, generator: As for every attack, see `Attack`.
@@ -77,7 +78,8 @@ def alma(
         scales: Tensor | None = None
         for step in range(steps):
             visit = state.visit(points)
-            scales = state.margins(visit.logits).abs() if scales is None else scales
+            if scales is None:
+                scales = _scales(state, visit, step_size)
             ratios, directions = _ratios(state, visit.logits, scales)
             ratios = ratios.to(ones.dtype)
             if step == 0:
@@ -110,6 +112,15 @@ def alma(
 
 
 _EPSILON = 1e-8
+
+
+def _scales(state: Search, visit: Visit, step_size: float) -> Float[Tensor, "b"]:
+    """Gives the unit of the margins where the ratio is not defined."""
+    margins = state.margins(visit.logits).abs()
+    if visit.logits.shape[1] > 2:
+        return margins
+    gradients = visit.pull_back(state.margin_direction(visit.logits), again=True)
+    return torch.maximum(margins, step_size * geometry.norms(gradients).nan_to_num(0, 0, 0))
 
 
 def _ratios(

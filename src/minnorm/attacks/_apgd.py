@@ -65,8 +65,7 @@ def apgd(
         candidates: How many classes `targeted-dlr` aims at, the likeliest ones for the input.
 
     Returns:
-        The closest of the adversarials visited; all are within `epsilon`, up to the rounding of the
-        inputs to their dtype.
+        The closest of the adversarials visited; all are within `epsilon`.
 
     Raises:
         ValueError: If an argument is not as described, or the loss is not defined for the model's
@@ -82,9 +81,11 @@ def apgd(
         bounds=bounds,
         generator=generator,
         norm=norm,
+        within=epsilon,
     ) as state:
-        radii = torch.full_like(state.incumbent.distances, epsilon / state.unit)
-        maximize(state, radii, steps=steps, restarts=restarts, loss=loss, candidates=candidates)
+        maximize(
+            state, state.radii(), steps=steps, restarts=restarts, loss=loss, candidates=candidates
+        )
         return state.result()
 
 
@@ -106,9 +107,10 @@ def apgd_min_norm(
 ) -> AttackResult:
     """Finds adversarials of small norm: APGD at one radius after the other.
 
-    Each sample has a radius of its own. It doubles until APGD finds an adversarial, and is bisected
-    from then on, between the largest radius without and the distance of the closest adversarial.
-    Costs `searches` times what `apgd` does.
+    Each sample has a radius of its own. It doubles until APGD finds an adversarial, and is from
+    then on the mean of the largest radius at which APGD has failed and the distance of the closest
+    adversarial. APGD may fail at a radius beyond that distance; the next one is then beyond it too,
+    and whatever is found there closer than before counts. Costs `searches` times what `apgd` does.
 
     Args:
         model, inputs, labels, targeted, bounds, generator: As for every attack, see `Attack`.
@@ -167,8 +169,11 @@ Ascent: TypeAlias = Callable[[Search, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def _cross_entropy(state: Search, logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-    chosen = logits.log_softmax(1).gather(1, state.labels.unsqueeze(1)).squeeze(1)
-    return (chosen if state.targeted else -chosen), state.cross_entropy_direction(logits)
+    # The odds rise and fall with the cross-entropy, but are not rounded to zero where it is.
+    index = state.labels.unsqueeze(1)
+    others = logits.scatter(1, index, -torch.inf).logsumexp(1)
+    odds = others - logits.gather(1, index).squeeze(1)
+    return (-odds if state.targeted else odds), state.cross_entropy_direction(logits)
 
 
 def _ratio(state: Search, logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ class CarliniWagnerResult(AttackResult):
 
     Attributes:
         constants: The constant C with which each adversarial was found, in the units in which the
-            width of the bounds is 1; infinite where none was found.
+            width of the bounds is 1; infinite where none was found, 0 where nothing had to change.
     """
 
     constants: Float[Tensor, "b"]
@@ -64,7 +64,8 @@ def carlini_wagner(
         searches: Number of constants tried.
         step_size: Adam's step.
         initial_constant: The first C, where the width of the bounds is 1.
-        confidence: How much larger the adversarial class's logit has to be.
+        confidence: How much larger the adversarial class's logit has to be. Above 0, `success` says
+            whether that was reached, and an input that is misclassified by less is moved too.
         abort_early: Let a sample leave a search when twice in a row its mean loss over a tenth of
             the steps (10 at least) is not a ten thousandth below the lowest such mean before; the
             host waits for the device as often.
@@ -107,6 +108,7 @@ def carlini_wagner(
             low = torch.where(found.success, low, torch.maximum(low, constants))
             constants = torch.where(high.isfinite(), (low + high) / 2, constants * 10)
         result = state.result()
+        best = torch.where(result.distances > 0, best, 0.0)
         return CarliniWagnerResult(result.adversarials, result.distances, result.success, best)
 
 
@@ -133,7 +135,7 @@ def _minimize(
     for step in range(steps):
         visit = state.visit(points)
         shifted = state.margins(visit.logits) + state.confidence
-        pressing = constants * (shifted > 0)
+        pressing = constants * ((shifted > 0) | ~visit.adversarial)
         gradients = state.alive(visit.pull_back(state.margin_direction(visit.logits)))
         gradients = gradients * per_sample(pressing, points).to(points.dtype)
         perturbations = state.perturbations(points)

@@ -35,7 +35,8 @@ def ddn(
     Each step moves along the normalised gradient of the cross-entropy and projects the
     perturbation onto a sphere around the input, whose radius shrinks by `1 - gamma` when the point
     was adversarial and grows by `1 + gamma` when it was not. Costs `steps` gradients and one more
-    forward pass, which judges the point that the last step made.
+    forward pass, which judges the point that the last step made; with `starts` another one, for the
+    inputs.
 
     Lengths (`initial_norm`, `step_size`) are in units of the width of the bounds, since the
     paper's are for inputs in 0..1; where a bound is infinite the unit is 1.

@@ -163,17 +163,16 @@ def boundary_step(
     """Gives the smallest step to the boundary of the linear model, a little beyond it (line 9)."""
     slopes = geometry.dual_norms(normals, state.norm)
     # Where the gap is 0 the sample is on the boundary, and would never leave it.
-    lengths = gaps.clamp_min(0) / slopes + max(1e-4, least_step(state))
+    lengths = gaps.clamp_min(0) / slopes + least_step(state).clamp_min(1e-4)
     directions = geometry.steepest(normals, state.noise(), state.norm)
     return directions * per_sample(lengths, directions).to(directions.dtype)
 
 
-def least_step(state: Search) -> float:
+def least_step(state: Search) -> Float[Tensor, "b"]:
     """Gives the length of a step that the rounding of the points to their dtype does not undo."""
-    sizes = [abs(bound) for bound in state.bounds if math.isfinite(bound)]
-    rounding = torch.finfo(state.origins.dtype).eps * max(sizes, default=1.0) / state.unit
+    gaps = geometry.rounding(state.origins, state.bounds) / (4 * state.unit)
     entries = math.prod(state.origins.shape[1:])
-    return rounding / 4 * (math.sqrt(entries) if state.norm == "l2" else 1.0)
+    return gaps * (math.sqrt(entries) if state.norm == "l2" else 1.0)
 
 
 _BLIND_STEP = 0.1

@@ -47,7 +47,7 @@ def fab(
         norm: `l2` or `linf`.
         steps: Steps of each restart.
         restarts: How often to begin; from the second on, at a random point (the same perturbation
-            for all samples of the batch) half as far as the closest adversarial.
+            for all samples of the batch) up to half as far as the closest adversarial.
         candidates: How many classes to consider, the likeliest ones for the input besides the
             label.
         one_by_one: Aim at one candidate class after the other, with `steps` for each (FAB-T),
@@ -116,7 +116,7 @@ def _step(
     visit = state.visit(points)
     normals, gaps = nearest_boundary(state, visit, rivals)
     # What the linear model still lacks at the input.
-    lacks = gaps - (rows(normals) * rows(-state.perturbations(points))).sum(1)
+    lacks = gaps - (rows(normals) * rows(-state.perturbations(points))).sum(1, dtype=gaps.dtype)
     # On the boundary the rounding of the points to their dtype would undo the step.
     least = least_step(state) * geometry.dual_norms(normals, state.norm)
     from_point = _onto_boundary(state, points, normals, gaps + torch.copysign(least, gaps))
@@ -126,7 +126,10 @@ def _step(
     share = (near / (near + far).clamp_min(1e-12)).clamp_max(largest_share)
     share = per_sample(share, points).to(points.dtype)
     here = state.perturbations(points) + beyond * from_point
-    return state.points((1 - share) * here + share * beyond * from_input)
+    ahead = state.points((1 - share) * here + share * beyond * from_input)
+    # A sample whose gradient is beyond all numbers stays where it is.
+    usable = geometry.norms(ahead, "linf").isfinite()
+    return torch.where(per_sample(usable, points), ahead, points)
 
 
 def _onto_boundary(

@@ -11,6 +11,7 @@ from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import search
+from minnorm.geometry import per_sample
 
 
 def fgsm(
@@ -50,9 +51,11 @@ def fgsm(
         bounds=bounds,
         generator=generator,
         norm=norm,
+        within=epsilon,
     ) as state:
         visit = state.visit(state.origins)
         gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))
         directions = geometry.steepest(gradients, state.noise(), norm)
-        state.judge(state.points(directions * (epsilon / state.unit)))
+        radii = per_sample(state.radii(), directions).to(directions.dtype)
+        state.judge(state.points(directions * radii))
         return state.result()

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from minnorm import geometry, schedules
 from minnorm.attacks import checks
+from minnorm.attacks._deepfool import least_step
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import search
 
@@ -36,7 +37,7 @@ def fmn(
     grows by `1 + gamma` at least (the paper's stalls where much is clipped at the bounds); from
     then on it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma` annealed.
     The perturbation is projected into the ball, not onto the sphere. Costs `steps` gradients and
-    one more forward pass.
+    one more forward pass; with `starts` another one, for the inputs.
 
     Args:
         model, inputs, labels, targeted, bounds, generator: As for every attack, see `Attack`.
@@ -71,6 +72,7 @@ def fmn(
         points = state.begin(starts)
         perturbations = state.perturbations(points)
         radii = torch.full_like(state.incumbent.distances, torch.inf)
+        first = least_step(state).clamp_min(1e-4)
         found = torch.zeros_like(radii, dtype=torch.bool)
         rates = schedules.cosine(step_size, 0.01 * step_size, steps)
         for rate, change in zip(rates, schedules.cosine(gamma, 0.02 * gamma, steps), strict=True):
@@ -82,7 +84,8 @@ def fmn(
             # A little beyond: with a linear classifier it would stay on the boundary for ever.
             boundary = boundary.nan_to_num(nan=torch.inf) * (1 + change)
             # Where clipping takes much away the estimate would stall before the boundary.
-            least = torch.where(radii.isfinite(), radii * (1 + change), 0.0)
+            # And where two classes tie it would be 0, for ever.
+            least = torch.where(radii.isfinite(), radii * (1 + change), first)
             boundary = torch.maximum(boundary, least)
             grown = torch.where(found, radii * (1 + change), boundary)  # lines 7 and 8
             closest = state.incumbent.distances / state.unit

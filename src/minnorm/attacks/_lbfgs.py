@@ -35,7 +35,8 @@ def lbfgs(
 ) -> AttackResult:
     """Finds adversarials of small L2 norm by a penalty, with SciPy's L-BFGS-B (eq. 3).
 
-    Minimises `C * distance^2 + log p(label)`, or `C * distance^2 - log p(label)` when targeted, in
+    Minimises `C * distance^2 + log p(label)` (eq. 3 has the distance itself, whose gradient is not
+    defined at the input), or `C * distance^2 - log p(label)` when targeted, in
     the box, for one C after the other: larger by 10 after a success and smaller by 10 after a
     failure, then bisected in the logarithm. The probabilities are those of the logits divided by
     the input's own margin: otherwise a network that is very sure of the input gives no gradient.

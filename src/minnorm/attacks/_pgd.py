@@ -4,7 +4,6 @@ Madry, Makelov, Schmidt, Tsipras, Vladu: "Towards Deep Learning Models Resistant
 Attacks", ICLR 2018, https://arxiv.org/abs/1706.06083; eq. 2 of Rony et al. (2019).
 """
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
@@ -47,8 +46,7 @@ def pgd(
             the batch, so that they do not depend on each other), instead of at the input.
 
     Returns:
-        The closest of the adversarials visited; all are within `epsilon`, up to the rounding of the
-        inputs to their dtype.
+        The closest of the adversarials visited; all are within `epsilon`.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -67,15 +65,15 @@ def pgd(
         bounds=bounds,
         generator=generator,
         norm=norm,
+        within=epsilon,
     ) as state:
-        radius = epsilon / state.unit
-        rate = 2.5 * radius / steps if step_size is None else step_size / state.unit
+        rate = 2.5 * epsilon / state.unit / steps if step_size is None else step_size / state.unit
         if random_start:
             state.judge(state.origins)
         for _ in range(restarts):
             if len(state.keep_unfound()) == 0:
                 break
-            radii = torch.full_like(state.incumbent.distances, radius)
+            radii = state.radii()
             points = ascend(
                 state,
                 state.points_in_ball(radii) if random_start else state.origins,

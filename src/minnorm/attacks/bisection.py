@@ -1,5 +1,7 @@
 """Bisection towards the boundary, by forward passes."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,9 +19,11 @@ def bisect(state: Search, bisections: int, ends: Float[Tensor, "b *d"] | None = 
 
     Args:
         state: The search.
-        bisections: How often to halve; each costs a forward pass.
+        bisections: How often to halve; each costs a forward pass. Less often, if what is left would
+            be so little that the rounding of the logits decides.
         ends: The adversarials; by default the closest ones.
     """
+    bisections = min(bisections, _most(state.origins.dtype))
     if bisections == 0:
         return
     origins = state.origins
@@ -34,3 +38,9 @@ def bisect(state: Search, bisections: int, ends: Float[Tensor, "b *d"] | None = 
         adversarial = state.judge(torch.lerp(origins, ends, weights).clamp_(*state.bounds))
         low = torch.where(adversarial, low, middle)
         high = torch.where(adversarial, middle, high)
+
+
+def _most(dtype: torch.dtype) -> int:
+    """Gives the number of halvings after which 2,048 roundings are left."""
+    eps = min(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
+    return int(-math.log2(2048 * eps))

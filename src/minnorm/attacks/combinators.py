@@ -148,7 +148,8 @@ def _random_starts(state: Search) -> Tensor:
 def with_bisection(attack: Attack, bisections: int = 10) -> Attack:
     """Gives the attack that ends on the boundary, by forward passes.
 
-    What another attack finds is moved towards the input as long as it stays adversarial.
+    What another attack finds is moved towards the input as long as it stays adversarial. It is
+    then no longer on the grid of that attack's `levels`, nor has it its `confidence`.
 
     Args:
         attack: The attack.
@@ -188,8 +189,8 @@ def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Atta
     """Gives the attack that succeeds within a radius only.
 
     What another attack finds farther away is scaled down to the radius, as adversarial training
-    with DDN does, and counts if it still is adversarial there. In half precision the radius is
-    exceeded by as much as a point cannot be represented.
+    with DDN does, and counts if it still is adversarial there. What is scaled down is no longer on
+    the grid of an attack's `levels`, nor has it its `confidence`.
 
     Args:
         attack: The attack.
@@ -219,9 +220,16 @@ def _bounded(
 ) -> AttackResult:
     found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
     with search(
-        model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator, norm=norm
+        model,
+        inputs,
+        labels,
+        targeted=targeted,
+        bounds=bounds,
+        generator=generator,
+        norm=norm,
+        within=epsilon,
     ) as state:
-        radii = torch.full_like(state.incumbent.distances, epsilon)
+        radii = state.radii() * state.unit
         moves = geometry.into_ball(found.adversarials - state.origins, radii, norm)
         scaled = (state.origins + moves).clamp_(*bounds)
         # What is within the radius stays exactly as it is: rounding could undo it.

@@ -1,5 +1,6 @@
 """The contract of every attack: what goes in, what comes out, and the holder of the best so far."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -73,24 +74,30 @@ class Incumbent:
     Args:
         origins: The inputs that are attacked, `[b *d]`.
         norm: The norm in which distances are taken.
+        within: How far a point may be to be taken.
     """
 
-    def __init__(self, origins: Float[Tensor, "b *d"], norm: Norm = "l2") -> None:
+    def __init__(
+        self, origins: Float[Tensor, "b *d"], norm: Norm = "l2", within: float = math.inf
+    ) -> None:
         self.origins = origins
         self._norm = norm
+        self._within = within
         self._points = origins
         self.distances = distances(origins, origins, norm).fill_(torch.inf)
 
     def offer(self, points: Float[Tensor, "b *d"], adversarial: Bool[Tensor, "b"]) -> None:
         """Takes each point that is adversarial and closer than the one it has."""
         offered = distances(points, self.origins, self._norm)
-        better = adversarial & (offered < self.distances)
+        # Of points on one sphere the first one stays: their rounding shall not decide.
+        closer = offered < self.distances * (1 - 8 * torch.finfo(offered.dtype).eps)
+        better = adversarial & closer & (offered <= self._within)
         self.distances = torch.where(better, offered, self.distances)
         self._points = torch.where(per_sample(better, points), points, self._points)
 
     def part(self, rows: Int64[Tensor, "k"]) -> "Incumbent":
         """Gives the holder of some of the samples."""
-        chosen = Incumbent(self.origins[rows], self._norm)
+        chosen = Incumbent(self.origins[rows], self._norm, self._within)
         if self._points is not self.origins:
             chosen._points = self._points[rows]
         chosen.distances = self.distances[rows]

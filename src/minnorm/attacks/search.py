@@ -69,6 +69,7 @@ class Search:
         bounds: The lowest and the highest value of an input.
         norm: The norm of the distances.
         confidence: How negative the margin has to be for a point to be taken.
+        within: How far a point may be to be taken, in units of the inputs.
         unit: The width of the bounds, in which the attacks measure lengths.
         seed: Decides what is random.
         incumbent: The closest adversarials.
@@ -82,6 +83,7 @@ class Search:
     bounds: Bounds
     norm: Norm
     confidence: float
+    within: float
     unit: float
     seed: int
     incumbent: Incumbent
@@ -179,6 +181,10 @@ class Search:
         box = ((low - origin) / self.unit, (high - origin) / self.unit)
         return geometry.to_halfspace((points - origin) / self.unit, normals, rises, box, self.norm)
 
+    def radii(self) -> Float[Tensor, "b"]:
+        """Gives radii, in units, whose points are `within` after their rounding too."""
+        return geometry.inner_radii(self.within, self.origins, self.bounds, self.norm) / self.unit
+
     def noise(self) -> Float[Tensor, "*d"]:
         """Draws normal noise of the shape of one sample, to be shared by the whole batch."""
         return noise_of_sample(self.origins, self.generator)
@@ -237,7 +243,7 @@ class Search:
             origins=origins,
             labels=self.labels if rows is None else self.labels[rows],
             seed=(self.seed * 6364136223846793005 + self._parts * 1442695040888963407) % 2**62,
-            incumbent=Incumbent(origins, self.norm),
+            incumbent=Incumbent(origins, self.norm, self.within),
             rows=torch.arange(len(origins), device=origins.device),
         )
         part._checked = self._checked
@@ -277,6 +283,7 @@ def search(
     generator: Generator | None,
     norm: Norm = "l2",
     confidence: float = 0.0,
+    within: float = math.inf,
     starts: Any = None,
 ) -> Iterator[Search]:
     """Checks what an attack was given, and begins; inside, nothing is recorded by autograd.
@@ -292,6 +299,7 @@ def search(
         generator: The source of what is random; `None` for one with a fixed seed.
         norm: The norm of the distances.
         confidence: How negative the margin has to be for a point to be taken.
+        within: How far a point may be to be taken, in units of the inputs.
         starts: Points from which the attack starts; checked here.
 
     Raises:
@@ -308,8 +316,9 @@ def search(
             bounds=bounds,
             norm=norm,
             confidence=confidence,
+            within=within,
             unit=geometry.span(bounds),
             seed=draw_seed(generator),
-            incumbent=Incumbent(origins, norm),
+            incumbent=Incumbent(origins, norm, within),
             rows=torch.arange(len(origins), device=origins.device),
         )
