@@ -230,12 +230,8 @@ def contests(radius_l2: float, radius_linf: float, step_size: float) -> dict[str
         "fab one by one, 10 steps": Contest(
             "l2",
             of_ours(attacks.fab, steps=10, one_by_one=True),
-            {
-                "adv-lib": of_adv_lib("fab", norm=2, n_iter=10, targeted_restarts=True),
-                "torchattacks": of_torchattacks(
-                    "FAB", norm="L2", eps=1e3, steps=10, multi_targeted=True, n_classes=10
-                ),
-            },
+            # That of torchattacks leaves out the samples for which an earlier class was reached.
+            {"adv-lib": of_adv_lib("fab", norm=2, n_iter=10, targeted_restarts=True)},
         ),
         "fab, 20 steps": Contest(
             "l2",
