@@ -1,14 +1,14 @@
 """minnorm: the smallest change that makes a classifier wrong, and models for which it is large.
 
-`minnorm.ddn` is an attack, `minnorm.evaluate` measures a model with attacks, `minnorm.load_model`
-and `minnorm.load_data` turn words into models and data.
+`minnorm.attack` finds the closest adversarials of a batch, `minnorm.evaluate` measures a model with
+attacks, `minnorm.load_model` and `minnorm.load_data` turn words into models and data.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minnorm.attacks import Attack, AttackResult, Model, ddn
+    from minnorm.attacks import Attack, AttackResult, Model, attack, ddn
     from minnorm.data import load_data
     from minnorm.evaluation import Evaluation, evaluate, load_run
     from minnorm.models import load_model
@@ -18,6 +18,7 @@ __all__ = [
     "AttackResult",
     "Evaluation",
     "Model",
+    "attack",
     "ddn",
     "evaluate",
     "load_data",
@@ -31,6 +32,7 @@ _HOMES = {
     "AttackResult": "minnorm.attacks",
     "Evaluation": "minnorm.evaluation",
     "Model": "minnorm.attacks",
+    "attack": "minnorm.attacks",
     "ddn": "minnorm.attacks",
     "evaluate": "minnorm.evaluation",
     "load_data": "minnorm.data",

@@ -58,6 +58,9 @@ CASES: dict[str, Case] = {
     "fgsm": Case({"epsilon": 2.0}, {}, many_gradients=False),
     "fmn": Case({"steps": 60}),
     "lbfgs": Case({"searches": 3, "steps": 6}, patient={"searches": 10, "steps": 20}, slack=1.1),
+    "normal_pursuit": Case(
+        {"budget": 60}, {"budget": 3}, {"budget": 100}, ignores_scale=True, waits=True
+    ),
     "pdgd": Case(
         {"steps": 80},
         {"steps": 1, "step_size": 5.0},
@@ -104,3 +107,9 @@ def bare(attack: Attack) -> Attack:
 def takes(attack: Attack, parameter: str) -> bool:
     """Whether it has such a parameter."""
     return parameter in inspect.signature(attack).parameters
+
+
+def effort(attack: Attack) -> str:
+    """Gives the parameter that says how long it goes on."""
+    names = ("crossing_steps", "steps", "budget")
+    return next((name for name in names if takes(attack, name)), "")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attacks.cases import VARIANTS, Attack, Case, attack_of, bare, case_of, takes
+from attacks.cases import VARIANTS, Attack, Case, attack_of, bare, case_of, effort, takes
 from attacks.networks import Curved, Linear, problem
 from minnorm.attacks import AttackResult
 from minnorm.geometry import Norm, distances, rows
@@ -437,10 +437,10 @@ class Synchronisations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def test_seldom_waits_for_the_device(name: str, attack: Attack, case: Case) -> None:
-    if not takes(attack, "steps") or name == "lbfgs":
+    steps = effort(attack)
+    if not steps or name == "lbfgs":
         pytest.skip("takes no number of steps, or runs on the host")
     model, inputs, labels = problem((1, 4, 4))
-    steps = "crossing_steps" if takes(attack, "crossing_steps") else "steps"
     searches = {"searches": 1} if takes(attack, "searches") else {}
     counts = []
     for number in (4, 200):
@@ -472,7 +472,8 @@ def test_near_the_optimum_of_a_linear_model(
                 norm=norm,
             )
             for index in range(20)
-        ]
+        ],
+        dtype=torch.float64,
     )
     ratios = (result.distances / optima)[result.success]
     assert (ratios >= 1 - 1e-9).all()
@@ -483,11 +484,11 @@ def test_starts_are_used_and_kept_when_they_are_best(attack: Attack) -> None:
     if not takes(attack, "starts"):
         pytest.skip("takes no starts")
     model, inputs, labels = problem((20,), network=Curved)
-    first = attack(model, inputs, labels, steps=300)
-    warm = attack(model, inputs, labels, steps=1, starts=first.adversarials)
+    first = attack(model, inputs, labels, **{effort(attack): 300})
+    warm = attack(model, inputs, labels, **{effort(attack): 2}, starts=first.adversarials)
     assert (warm.distances <= first.distances).all()
     wrong = (labels + 1) % 5
-    again = attack(model, inputs, wrong, steps=2, starts=first.adversarials)
+    again = attack(model, inputs, wrong, **{effort(attack): 2}, starts=first.adversarials)
     assert again.distances.eq(0).all()
 
 

@@ -9,11 +9,13 @@ from minnorm.attacks._fab import fab
 from minnorm.attacks._fgsm import fgsm
 from minnorm.attacks._fmn import fmn
 from minnorm.attacks._lbfgs import lbfgs
+from minnorm.attacks._normal_pursuit import normal_pursuit
 from minnorm.attacks._pdgd import pdgd
 from minnorm.attacks._pgd import pgd
 from minnorm.attacks._superdeepfool import superdeepfool
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
 from minnorm.attacks.contract import Attack, AttackResult, Incumbent, Model
+from minnorm.attacks.default import attack
 from minnorm.attacks.registry import (
     ATTACKS,
     ENTRIES,
@@ -36,6 +38,7 @@ __all__ = [
     "alma",
     "apgd",
     "apgd_min_norm",
+    "attack",
     "attack_fingerprint",
     "attack_name",
     "attack_parameters",
@@ -48,6 +51,7 @@ __all__ = [
     "fmn",
     "lbfgs",
     "load_attack",
+    "normal_pursuit",
     "pdgd",
     "pgd",
     "superdeepfool",

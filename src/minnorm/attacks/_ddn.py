@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from minnorm import geometry, schedules
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.search import search
+from minnorm.attacks.search import Search, search
 
 
 def ddn(
@@ -78,21 +78,42 @@ def ddn(
         generator=generator,
         starts=starts,
     ) as state:
-        farthest = geometry.farthest_corner(state.origins, bounds) / state.unit
-        points = state.begin(starts)
-        perturbations = state.perturbations(points)
-        lengths = geometry.norms(perturbations)
-        radii = torch.where(lengths > 0, lengths, initial_norm)
-        for rate in schedules.cosine(step_size, 0.01 * step_size, steps):
-            visit = state.visit(points)
-            gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))  # line 4
-            directions = geometry.unit(gradients, fallback=state.noise())
-            perturbations.add_(directions, alpha=rate)  # lines 5 and 6
-            radii = torch.where(visit.adversarial, (1 - gamma) * radii, (1 + gamma) * radii)  # 7-11
-            radii = torch.minimum(radii, farthest)
-            points = state.points(geometry.on_sphere(perturbations, radii))  # lines 12 and 13
-            if levels is not None:
-                points = geometry.quantize(points, levels, bounds)
-            perturbations = state.perturbations(points)
-        state.judge(points)
+        descend(
+            state,
+            state.begin(starts),
+            steps=steps,
+            initial_norm=initial_norm,
+            gamma=gamma,
+            step_size=step_size,
+            levels=levels,
+        )
         return state.result()  # line 15
+
+
+def descend(
+    state: Search,
+    points: Float[Tensor, "b *d"],
+    *,
+    steps: int,
+    initial_norm: float = 1.0,
+    gamma: float = 0.05,
+    step_size: float = 1.0,
+    levels: int | None = None,
+) -> None:
+    """Goes through the steps of the algorithm; the search keeps what it finds."""
+    farthest = geometry.farthest_corner(state.origins, state.bounds) / state.unit
+    perturbations = state.perturbations(points)
+    lengths = geometry.norms(perturbations)
+    radii = torch.where(lengths > 0, lengths, initial_norm)
+    for rate in schedules.cosine(step_size, 0.01 * step_size, steps):
+        visit = state.visit(points)
+        gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))  # line 4
+        directions = geometry.unit(gradients, fallback=state.noise())
+        perturbations.add_(directions, alpha=rate)  # lines 5 and 6
+        radii = torch.where(visit.adversarial, (1 - gamma) * radii, (1 + gamma) * radii)  # 7-11
+        radii = torch.minimum(radii, farthest)
+        points = state.points(geometry.on_sphere(perturbations, radii))  # lines 12 and 13
+        if levels is not None:
+            points = geometry.quantize(points, levels, state.bounds)
+        perturbations = state.perturbations(points)
+    state.judge(points)

@@ -18,6 +18,7 @@ from minnorm.attacks._fab import fab
 from minnorm.attacks._fgsm import fgsm
 from minnorm.attacks._fmn import fmn
 from minnorm.attacks._lbfgs import lbfgs
+from minnorm.attacks._normal_pursuit import normal_pursuit
 from minnorm.attacks._pdgd import pdgd
 from minnorm.attacks._pgd import pgd
 from minnorm.attacks._superdeepfool import superdeepfool
@@ -138,6 +139,15 @@ ENTRIES: dict[str, Entry] = {
         "about 1 forward, 1 backward an iteration; sample by sample",
         "Szegedy et al. 2014",
         "comparison with the literature",
+    ),
+    "normal_pursuit": Entry(
+        normal_pursuit,
+        "closest",
+        ("l2",),
+        "yes",
+        "a `budget`, in which a forward is 0.4 and a backward 0.6",
+        "this package, docs/normal-pursuit.md",
+        "the smallest norms, at any budget from 10 gradients on: the default",
     ),
     "pdgd": Entry(
         pdgd,

@@ -110,6 +110,12 @@ class Search:
         """Evaluates the model at the points, forward only, and takes what is adversarial."""
         return self._take(points, self.model(points))
 
+    def margins_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
+        """Evaluates the model at the points, forward only, and gives their `margins`."""
+        logits = self.model(points)
+        self._take(points, logits)
+        return self.margins(logits)
+
     def _take(self, points: Tensor, logits: Tensor) -> Tensor:
         if not self._checked:  # once: it waits for the device
             checks.check_logits(logits, self.labels)

@@ -1,0 +1,171 @@
+"""How small the norms are at which cost: our attack and others, at budgets from 10 to 1,000.
+
+    python benchmarks/anytime.py [--networks mnist-cnn ...] [--budgets 30 100 ...] [--json FILE]
+
+Each attack is run anew for each budget, with as many steps as it allows, and is judged and counted
+by the evaluation. A forward pass costs what it takes in time, in units of a gradient, measured on
+the network itself. The envelope is the smallest distance of each sample over all runs. The runs are
+kept in runs/anytime; what is there is not computed again.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from minnorm import evaluate, load_data, load_model, runtime
+from minnorm.evaluation import (
+    Evaluation,
+    mean_distance,
+    median_distance,
+    of_attack,
+    optimality,
+    success_rate,
+    worst_case,
+)
+
+NETWORKS = {
+    "mnist-cnn": ("zoo:mnist-cnn", "mnist[:200]"),
+    "mnist-cnn-ddn": ("zoo:mnist-cnn-ddn", "mnist[:200]"),
+    "mnist-cnn-madry-linf": ("zoo:mnist-cnn-madry-linf", "mnist[:200]"),
+    "cifar10-cnn": ("zoo:cifar10-cnn", "cifar10[:100]"),
+    "cifar10-cnn-madry-l2": ("zoo:cifar10-cnn-madry-l2", "cifar10[:100]"),
+    "efficientnet-lite0": ("networks:efficientnet_lite0", "networks:photos"),
+}
+"""The networks and the images, by name."""
+
+BUDGETS = (10, 30, 50, 100, 300, 1000)
+"""The budgets, in gradients."""
+
+
+def attacks_at(budget: int) -> dict[str, str]:
+    """Gives the specs that spend about a budget, by the names of the attacks."""
+    searches = 9 if budget >= 300 else 4
+    radii = 10 if budget >= 100 else 5
+    found = {
+        "normal_pursuit": f"normal_pursuit(budget={budget})",
+        "ddn": f"ddn(steps={budget})",
+        "fmn": f"fmn(steps={budget})",
+        "alma": f"alma(steps={budget})",
+        "apgd_min_norm": f"apgd_min_norm(searches={radii}, steps={max(budget // radii, 1)})",
+    }
+    if budget >= 25:
+        steps = budget // searches
+        found["carlini_wagner"] = (
+            f"carlini_wagner(searches={searches}, steps={steps}, step_size=0.05, "
+            "initial_constant=1.0)"
+        )
+    if budget >= 50:
+        # Its steps are few, and cost as many backward passes as there are candidates.
+        found["superdeepfool"] = f"superdeepfool(steps={budget // 10}, crossing_steps=10)"
+    return found
+
+
+def forward_cost(model: nn.Module, inputs: torch.Tensor, runs: int = 15) -> float:
+    """Measures the share of a forward pass in the time of a gradient, as a median."""
+    ratios = []
+    for _ in range(runs):
+        variables = inputs.clone().requires_grad_()
+        started = time.perf_counter()
+        logits = model(variables)
+        forward = time.perf_counter() - started
+        torch.autograd.grad(logits.sum(), variables)
+        ratios.append(forward / (time.perf_counter() - started))
+    return statistics.median(ratios[1:])
+
+
+def row(run: Evaluation, envelope: Any, attack: str, share: float) -> dict[str, Any]:
+    """Gives what an attack found at one budget, and what it cost."""
+    records = of_attack(run.records, attack)
+    forwards, backwards = (
+        float(records.column(name).to_numpy().mean()) for name in ("forwards", "backwards")
+    )
+    return {
+        "attack": attack,
+        "forwards": forwards,
+        "backwards": backwards,
+        "cost": share * forwards + (1 - share) * backwards,
+        "success": success_rate(records).value,
+        "mean": mean_distance(records).value,
+        "median": median_distance(records).value,
+        "optimality": optimality(records, envelope),
+    }
+
+
+def measure(name: str, budgets: list[int]) -> dict[str, Any]:
+    """Runs all attacks at all budgets on a network."""
+    model_spec, data_spec = NETWORKS[name]
+    model, data = load_model(model_spec), load_data(data_spec)
+    inputs, _ = data.batch(range(min(len(data), 100)))
+    share = forward_cost(model, inputs)
+    specs = {budget: attacks_at(budget) for budget in budgets}
+    names = [spec for by_name in specs.values() for spec in by_name.values()]
+    folder = Path("runs/anytime") / f"{name}-{'-'.join(str(budget) for budget in budgets)}"
+    run = evaluate(
+        model_spec,
+        data_spec,
+        names,
+        out=folder,
+        batch_size=100,
+        save_adversarials=False,
+        on_progress=lambda done, of, _: print(f"\r{name}: {done} of {of}", end="", flush=True),
+    )
+    print()
+    envelope = worst_case(run.records)
+    rows = [
+        {"budget": budget, "name": attack, **row(run, envelope, spec, share)}
+        for budget, by_name in specs.items()
+        for attack, spec in by_name.items()
+    ]
+    best = mean_distance(envelope)
+    return {"data": data_spec, "forward_cost": share, "envelope": best.value, "rows": rows}
+
+
+def tables(measured: dict[str, Any]) -> str:
+    """Writes the results as Markdown."""
+    parts = []
+    for name, result in measured.items():
+        parts += [
+            f"## {name}, {result['data']}",
+            "",
+            f"Envelope: mean {result['envelope']:.4f}. A forward pass costs "
+            f"{result['forward_cost']:.2f} gradients.",
+            "",
+            "| budget | attack | cost | success % | mean | over envelope | median | optimality |",
+            "|---|---|---|---|---|---|---|---|",
+            *(
+                f"| {line['budget']} | {line['name']} | {line['cost']:.1f} | "
+                f"{100 * line['success']:.1f} | {line['mean']:.4f} | "
+                f"{line['mean'] / result['envelope']:.3f} | {line['median']:.4f} | "
+                f"{line['optimality']:.4f} |"
+                for line in result["rows"]
+            ),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Measures, prints, and writes the result with what it was measured on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--budgets", nargs="*", type=int, default=list(BUDGETS))
+    parser.add_argument("--json", type=Path, help="where to write it; the tables go beside it")
+    options = parser.parse_args()
+    # Taken first: the revision is that of the code that is measured, not of later changes.
+    provenance = runtime.provenance(torch.device("cpu"))
+    measured = {name: measure(name, options.budgets) for name in options.networks}
+    print(tables(measured))
+    if options.json is not None:
+        result = {"budgets": options.budgets, "measured": measured, **provenance}
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        options.json.with_suffix(".md").write_text(tables(measured))
+
+
+if __name__ == "__main__":
+    main()
