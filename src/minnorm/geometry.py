@@ -58,6 +58,12 @@ def distances(
     return norms(points.to(wide) - origins.to(wide), norm)
 
 
+def dot(ones: Float[Tensor, "b *d"], others: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
+    """Gives the inner product of each pair of samples, summed in float32 at least."""
+    wide = torch.promote_types(ones.dtype, torch.float32)
+    return (rows(ones) * rows(others)).sum(1, dtype=wide)
+
+
 def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[Tensor, "b *d"]:
     """Scales each sample to an L2 norm of 1.
 

@@ -69,6 +69,14 @@ def logit_differences(
     return one - other
 
 
+def difference_direction(
+    logits: Float[Tensor, "b c"], ones: Int64[Tensor, "b"], others: Int64[Tensor, "b"]
+) -> Float[Tensor, "b c"]:
+    """Gives the direction in logit space in which `logit_differences` grow: their gradient."""
+    directions = torch.zeros_like(logits).scatter_(1, others.unsqueeze(1), -1.0)
+    return directions.scatter_(1, ones.unsqueeze(1), 1.0)
+
+
 def spread(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
     """Gives the largest logit less the third largest."""
     first, _, third = logits.topk(3, dim=1).values.unbind(1)

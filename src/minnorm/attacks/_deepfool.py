@@ -16,6 +16,7 @@ from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import LOOKS, Search, Visit, search
 from minnorm.geometry import per_sample
+from minnorm.losses import difference_direction, logit_differences
 
 
 def deepfool(
@@ -113,8 +114,15 @@ def likeliest_rivals(
     """
     if state.targeted:
         return state.labels.unsqueeze(1)
+    return likeliest_others(state, logits, candidates)
+
+
+def likeliest_others(
+    state: Search, logits: Float[Tensor, "b c"], number: int
+) -> Int64[Tensor, "b k"]:
+    """Gives the likeliest classes besides the label, or besides the wanted class when targeted."""
     others = logits.nan_to_num().scatter(1, state.labels.unsqueeze(1), -torch.inf)
-    return others.topk(min(candidates, logits.shape[1] - 1), dim=1).indices
+    return others.topk(min(number, logits.shape[1] - 1), dim=1).indices
 
 
 def nearest_boundary(
@@ -149,11 +157,9 @@ def _boundaries(
     if state.targeted:
         yield -state.margin_direction(logits), state.margins(logits), True
         return
-    label = state.labels.unsqueeze(1)
     for number, rival in enumerate(rivals.unbind(1), start=1):
-        index = rival.unsqueeze(1)
-        directions = torch.zeros_like(logits).scatter_(1, label, -1.0).scatter_(1, index, 1.0)
-        gap = (logits.gather(1, label) - logits.gather(1, index)).squeeze(1)
+        directions = difference_direction(logits, rival, state.labels)
+        gap = logit_differences(logits, state.labels, rival)
         yield directions, gap.nan_to_num(), number == rivals.shape[1]
 
 

@@ -15,7 +15,7 @@ from minnorm.attacks import checks
 from minnorm.attacks._deepfool import least_step, likeliest_rivals, nearest_boundary
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import Search, search
-from minnorm.geometry import per_sample, rows
+from minnorm.geometry import per_sample
 
 
 def fab(
@@ -116,7 +116,7 @@ def _step(
     visit = state.visit(points)
     normals, gaps = nearest_boundary(state, visit, rivals)
     # What the linear model still lacks at the input.
-    lacks = gaps - (rows(normals) * rows(-state.perturbations(points))).sum(1, dtype=gaps.dtype)
+    lacks = gaps + geometry.dot(normals, state.perturbations(points))
     # On the boundary the rounding of the points to their dtype would undo the step.
     least = least_step(state) * geometry.dual_norms(normals, state.norm)
     from_point = _onto_boundary(state, points, normals, gaps + torch.copysign(least, gaps))

@@ -67,7 +67,7 @@ def pgd(
         norm=norm,
         within=epsilon,
     ) as state:
-        rate = 2.5 * epsilon / state.unit / steps if step_size is None else step_size / state.unit
+        rate = (step_size or default_step_size(epsilon, steps)) / state.unit
         if random_start:
             state.judge(state.origins)
         for _ in range(restarts):
@@ -85,6 +85,11 @@ def pgd(
             if len(points) > 0:
                 state.judge(points)
         return state.result()
+
+
+def default_step_size(epsilon: float, steps: int) -> float:
+    """Gives the step size with which every point of the ball can be reached."""
+    return 2.5 * epsilon / steps
 
 
 def ascend(

@@ -14,7 +14,7 @@ from minnorm.attacks._deepfool import cross
 from minnorm.attacks.bisection import bisect
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import Search, search
-from minnorm.geometry import per_sample, rows
+from minnorm.geometry import per_sample
 
 
 def superdeepfool(
@@ -97,6 +97,6 @@ def _projected(
     normals = geometry.unit(
         visit.pull_back(-state.margin_direction(visit.logits)), fallback=state.noise()
     )
-    lengths = rows(state.perturbations(across) * normals).sum(1)
-    moves = normals * per_sample(lengths, normals)
+    lengths = geometry.dot(state.perturbations(across), normals)
+    moves = normals * per_sample(lengths, normals).to(normals.dtype)
     return torch.add(points, moves, alpha=state.unit).clamp_(*state.bounds)

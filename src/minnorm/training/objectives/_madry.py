@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from minnorm import geometry
 from minnorm.attacks import checks
-from minnorm.attacks._pgd import ascend
+from minnorm.attacks._pgd import ascend, default_step_size
 from minnorm.attacks.search import search
 from minnorm.training.objectives.contract import Objective, adversarial
 
@@ -39,7 +39,7 @@ def madry(
     if step_size is not None:
         checks.check_number("step_size", step_size, 0)
     geometry.check_ball(norm)
-    rate = 2.5 * epsilon / steps if step_size is None else step_size
+    rate = step_size or default_step_size(epsilon, steps)
 
     def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
         with search(
