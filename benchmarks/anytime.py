@@ -32,9 +32,7 @@ from minnorm.evaluation import (
 NETWORKS = {
     "mnist-cnn": ("zoo:mnist-cnn", "mnist[:200]"),
     "mnist-cnn-ddn": ("zoo:mnist-cnn-ddn", "mnist[:200]"),
-    "mnist-cnn-madry-linf": ("zoo:mnist-cnn-madry-linf", "mnist[:200]"),
     "cifar10-cnn": ("zoo:cifar10-cnn", "cifar10[:100]"),
-    "cifar10-cnn-madry-l2": ("zoo:cifar10-cnn-madry-l2", "cifar10[:100]"),
     "efficientnet-lite0": ("networks:efficientnet_lite0", "networks:photos"),
 }
 """The networks and the images, by name."""
