@@ -1,11 +1,12 @@
 """How small the norms are at which cost: our attack and others, at budgets from 10 to 1,000.
 
-    python benchmarks/anytime.py [--networks mnist-cnn ...] [--budgets 30 100 ...] [--json FILE]
+    python benchmarks/anytime.py [--networks mnist-cnn ...] [--budgets 30 100 ...]
+                                 [--attacks ddn ...] [--json FILE]
 
 Each attack is run anew for each budget, with as many steps as it allows, and is judged and counted
 by the evaluation. A forward pass costs what it takes in time, in units of a gradient, measured on
 the network itself. The envelope is the smallest distance of each sample over all runs. The runs are
-kept in runs/anytime; what is there is not computed again.
+kept in runs/anytime; what is there is not computed again (delete what an attack has changed since).
 """
 
 import argparse
@@ -23,19 +24,12 @@ from minnorm.evaluation import (
     Evaluation,
     mean_distance,
     median_distance,
-    of_attack,
     optimality,
     success_rate,
     worst_case,
 )
-
-NETWORKS = {
-    "mnist-cnn": ("zoo:mnist-cnn", "mnist[:200]"),
-    "mnist-cnn-ddn": ("zoo:mnist-cnn-ddn", "mnist[:200]"),
-    "cifar10-cnn": ("zoo:cifar10-cnn", "cifar10[:100]"),
-    "efficientnet-lite0": ("networks:efficientnet_lite0", "networks:photos"),
-}
-"""The networks and the images, by name."""
+from minnorm.evaluation.records import join_records
+from networks import NETWORKS
 
 BUDGETS = (10, 30, 50, 100, 300, 1000)
 """The budgets, in gradients."""
@@ -77,14 +71,13 @@ def forward_cost(model: nn.Module, inputs: torch.Tensor, runs: int = 15) -> floa
     return statistics.median(ratios[1:])
 
 
-def row(run: Evaluation, envelope: Any, attack: str, share: float) -> dict[str, Any]:
+def row(run: Evaluation, envelope: Any, share: float) -> dict[str, Any]:
     """Gives what an attack found at one budget, and what it cost."""
-    records = of_attack(run.records, attack)
+    records = run.records
     forwards, backwards = (
         float(records.column(name).to_numpy().mean()) for name in ("forwards", "backwards")
     )
     return {
-        "attack": attack,
         "forwards": forwards,
         "backwards": backwards,
         "cost": share * forwards + (1 - share) * backwards,
@@ -95,30 +88,29 @@ def row(run: Evaluation, envelope: Any, attack: str, share: float) -> dict[str, 
     }
 
 
-def measure(name: str, budgets: list[int]) -> dict[str, Any]:
-    """Runs all attacks at all budgets on a network."""
+def measure(name: str, budgets: list[int], only: list[str] | None) -> dict[str, Any]:
+    """Runs the attacks at all budgets on a network."""
     model_spec, data_spec = NETWORKS[name]
     model, data = load_model(model_spec), load_data(data_spec)
-    inputs, _ = data.batch(range(min(len(data), 100)))
-    share = forward_cost(model, inputs)
-    specs = {budget: attacks_at(budget) for budget in budgets}
-    names = [spec for by_name in specs.values() for spec in by_name.values()]
-    folder = Path("runs/anytime") / f"{name}-{'-'.join(str(budget) for budget in budgets)}"
-    run = evaluate(
-        model_spec,
-        data_spec,
-        names,
-        out=folder,
-        batch_size=100,
-        save_adversarials=False,
-        on_progress=lambda done, of, _: print(f"\r{name}: {done} of {of}", end="", flush=True),
-    )
-    print()
-    envelope = worst_case(run.records)
+    share = forward_cost(model, data.batch(range(min(len(data), 100)))[0])
+    runs = {}
+    for budget in budgets:
+        for attack, spec in attacks_at(budget).items():
+            if only and attack not in only:
+                continue
+            print(f"{name}: {spec}", flush=True)
+            runs[budget, attack] = evaluate(
+                model_spec,
+                data_spec,
+                spec,
+                out=Path("runs/anytime") / name / spec,
+                batch_size=100,
+                save_adversarials=False,
+            )
+    envelope = worst_case(join_records([run.records for run in runs.values()]))
     rows = [
-        {"budget": budget, "name": attack, **row(run, envelope, spec, share)}
-        for budget, by_name in specs.items()
-        for attack, spec in by_name.items()
+        {"budget": budget, "name": attack, **row(run, envelope, share)}
+        for (budget, attack), run in runs.items()
     ]
     best = mean_distance(envelope)
     return {"data": data_spec, "forward_cost": share, "envelope": best.value, "rows": rows}
@@ -153,11 +145,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--budgets", nargs="*", type=int, default=list(BUDGETS))
+    parser.add_argument("--attacks", nargs="*", help="only these (default: all)")
     parser.add_argument("--json", type=Path, help="where to write it; the tables go beside it")
     options = parser.parse_args()
     # Taken first: the revision is that of the code that is measured, not of later changes.
     provenance = runtime.provenance(torch.device("cpu"))
-    measured = {name: measure(name, options.budgets) for name in options.networks}
+    measured = {name: measure(name, options.budgets, options.attacks) for name in options.networks}
     print(tables(measured))
     if options.json is not None:
         result = {"budgets": options.budgets, "measured": measured, **provenance}

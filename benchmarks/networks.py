@@ -1,4 +1,4 @@
-"""Networks and photographs that come with other packages, for the benchmarks' own environment.
+"""The networks and images of the benchmarks; some come with other packages.
 
 `networks:efficientnet_lite0` and `networks:photos` are specs in this folder.
 """
@@ -9,6 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from minnorm.models import Normalized
+
+NETWORKS = {
+    "mnist-cnn": ("zoo:mnist-cnn", "mnist[:100]"),
+    "mnist-cnn-ddn": ("zoo:mnist-cnn-ddn", "mnist[:100]"),
+    "cifar10-cnn": ("zoo:cifar10-cnn", "cifar10[:60]"),
+    "cifar10-cnn-madry-l2": ("zoo:cifar10-cnn-madry-l2", "cifar10[:60]"),
+    "efficientnet-lite0": ("networks:efficientnet_lite0", "networks:photos"),
+}
+"""The networks that attacks are measured on, and the images, by name."""
 
 
 def efficientnet_lite0() -> nn.Module:

@@ -9,6 +9,7 @@ import pytest
 
 from cli.command_line import Shell
 from minnorm.attacks import ATTACKS
+from minnorm.attacks.default import DEFAULT
 from minnorm.data import CATALOGUE
 from minnorm.evaluation import load_run
 from minnorm.models import zoo_cards
@@ -51,6 +52,14 @@ def test_an_evaluation_prints_a_table_and_where_the_records_are(
     assert outcome.output.splitlines()[-1] == f"records: {out}"
     assert outcome.message == ""
     assert len(load_run(out).records) == 2 * 8
+
+
+def test_without_an_attack_the_package_chooses(shell: Shell, tmp_path: Path) -> None:
+    outcome = shell("evaluate", MODEL, DATA, "--out", str(tmp_path / "run"))
+    assert outcome.code == 0
+    assert set(load_run(tmp_path / "run").records.column("attack").to_pylist()) == {DEFAULT}
+    assert DEFAULT in outcome.output
+    assert f"Default: {DEFAULT}." in " ".join(shell("evaluate", "--help").output.split())
 
 
 def test_the_options_reach_the_evaluation(shell: Shell, tmp_path: Path) -> None:

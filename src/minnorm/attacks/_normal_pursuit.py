@@ -6,8 +6,9 @@ decoupled from the direction (Rony et al., CVPR 2019, https://arxiv.org/abs/1811
 successive halving (Karnin, Koren, Somekh, ICML 2013).
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -75,27 +76,27 @@ def normal_pursuit(
         generator=generator,
         starts=starts,
     ) as state:
+        rays = Pursuit.of(state, levels).first_rays(state.origins, plan(budget)[0].classes)
+        # There are no more other classes than that, where the model has few.
+        tournaments = plan(budget, others=len(rays))
+        if starts is not None:
+            state.judge(ordinary(starts))
+            rays.append(Pursuit.of(state, levels).ray_to(ordinary(starts)))
+        stay = state.keep(state.incumbent.distances > 0)
+        rays = [ray.part(stay) for ray in rays]
         stale = torch.zeros_like(state.incumbent.distances)
-        for number, tournament in enumerate(plan(budget)):
-            before = state.incumbent.distances
-            near = torch.where(before.isfinite(), before / state.unit, 1.0)
-            points = state.points_in_ball(near) if number else state.origins
-            rays = Pursuit.of(state, levels).first_rays(points, tournament.rays)
-            if number == 0:
-                if starts is not None:
-                    state.judge(ordinary(starts))
-                    rays.append(Pursuit.of(state, levels).ray_to(ordinary(starts)))
-                stay = state.keep(state.incumbent.distances > 0)
-                rays, stale, before = [ray.part(stay) for ray in rays], stale[stay], before[stay]
+        for number, tournament in enumerate(tournaments):
             if len(stale) == 0:
                 break
+            before = state.incumbent.distances
+            for _ in range(tournament.points - (number == 0)):
+                rays += _rays_from_around(state, rays, tournament.classes, levels)
             stay = _compete(state, rays, tournament, levels)
             improved = state.incumbent.distances < 0.999 * before[stay]
             stale = torch.where(improved, 0.0, stale[stay] + 1)
             if drop_finished:
                 stale = stale[state.keep(stale < 2)]
-            if len(stale) == 0:
-                break
+            rays = []
         return state.result()
 
 
@@ -104,41 +105,71 @@ class Tournament:
     """How many rays compete, and for how long.
 
     Attributes:
-        rays: The rays to begin with, towards the likeliest classes.
-        rounds: How many go on, and how many steps each of them takes, in each round.
+        points: Where the first rays are aimed from.
+        classes: How many rays each point gives, each towards another class.
+        rounds: How many rays go on, and how many steps each of them takes, in each round.
         probes: Forward passes in the end for each ray that is left.
     """
 
-    rays: int
+    points: int
+    classes: int
     rounds: tuple[tuple[int, int], ...]
     probes: int
 
+    def cost(self, step: float = 1 + FORWARD_COST) -> float:
+        """Gives what it costs, in gradients, if a step costs that much."""
+        aims = self.points * (FORWARD_COST + self.classes)
+        steps = sum(rays * number for rays, number in self.rounds)
+        return aims + step * steps + FORWARD_COST * self.probes * self.rounds[-1][0]
 
-def plan(budget: float) -> list[Tournament]:
-    """Gives the tournaments that a budget, in gradients, is spent on: one for about each 100."""
+
+def plan(budget: float, others: int = 9) -> list[Tournament]:
+    """Gives the tournaments that a budget, in gradients, is spent on: one for about each 100.
+
+    Args:
+        budget: The budget.
+        others: How many classes there are to aim at.
+    """
     number = max(round(budget / 100), 1)
-    return [_tournament(budget / number)] * number
+    return [_tournament(budget / number, others)] * number
 
 
-def _tournament(budget: float) -> Tournament:
-    rays = min(max(int(budget / 10), 1), 9)
-    sizes = (rays, (rays + 1) // 2, max(rays // 4, 1))
-    probes = 4 if budget >= 20 else 2
+def _tournament(budget: float, others: int) -> Tournament:
+    first = 9 if budget >= _FROM_SEVERAL else min(max(int(budget / 10), 1), 6)
+    classes = min(3 if budget >= _FROM_SEVERAL else first, others)
+    points = math.ceil(first / classes)
+    sizes = (first, (first + 1) // 2, max(first // 4, 1))
+    bare = Tournament(points, classes, ((sizes[-1], 0),), probes=4 if budget >= 20 else 1)
     # What the first rays and the last probes leave: a step is a gradient and a forward pass.
-    left = budget - FORWARD_COST - rays - FORWARD_COST * probes * sizes[-1]
-    steps = max(int(left / (1 + FORWARD_COST)), 0)
-    if rays == 1:
-        return Tournament(1, ((1, steps),), probes)
+    steps = max(int((budget - bare.cost()) / (1 + FORWARD_COST)), 0)
+    if first == 1:
+        return replace(bare, rounds=((1, steps),))
     early = [
         max(round(share * steps / size), 1) for share, size in zip(_SHARES, sizes, strict=False)
     ]
     used = sum(size * number for size, number in zip(sizes, early, strict=False))
     late = max((steps - used) // sizes[-1], 1)
-    return Tournament(rays, tuple(zip(sizes, [*early, late], strict=True)), probes)
+    return replace(bare, rounds=tuple(zip(sizes, [*early, late], strict=True)))
 
+
+_FROM_SEVERAL = 75
+"""The budget from which on rays are aimed from several points."""
 
 _SHARES = (0.42, 0.26)
 """Of the steps, that the first two rounds take; the last one takes what is left."""
+
+
+def _rays_from_around(
+    state: Search, rays: Sequence[Ray], classes: int, levels: int | None
+) -> list[Ray]:
+    """Gives rays aimed from a random point, about as near as the closest adversarial so far.
+
+    Where there is none: as near as the boundary is thought to be.
+    """
+    distances = state.incumbent.distances
+    reach = torch.stack([ray.lengths for ray in rays]).amin(0) if rays else 1.0
+    reach = torch.where(distances.isfinite(), distances / state.unit, reach)
+    return Pursuit.of(state, levels).first_rays(state.points_in_ball(reach), classes)
 
 
 def _compete(
@@ -175,7 +206,7 @@ def _rescue(
     state: Search, rays: Sequence[Ray], steps: int, levels: int | None
 ) -> Int64[Tensor, "k"]:
     """Lets DDN go on with the samples whose rays lead nowhere; they leave the search."""
-    nowhere = torch.stack([ray.left > _LITTLE * ray.whole for ray in rays]).all(0)
+    nowhere = torch.stack([ray.left > _UNMOVED * ray.whole for ray in rays]).all(0)
     missed = state.incumbent.distances.isinf() & nowhere
     lost = missed.nonzero().squeeze(1)
     if len(lost) == 0:
@@ -186,5 +217,5 @@ def _rescue(
     return state.keep(~missed)
 
 
-_LITTLE = 0.5
-"""How much of the input's margin a ray that leads somewhere may have left."""
+_UNMOVED = 0.95
+"""How much of the input's margin is left to a ray that leads nowhere."""

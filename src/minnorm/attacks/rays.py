@@ -129,15 +129,20 @@ class Pursuit:
         lengths = self._crossing(directions, normals, rises, ray.lengths)
         lengths = lengths.clamp(min=ray.lengths / 2, max=_GROWTH * ray.lengths)
         ahead = ray._replace(directions=directions, lengths=torch.minimum(lengths, self.farthest))
-        # The linear model errs: its slope along the ray, and the margin that is really there, give
-        # a better length.
-        falls = slopes * geometry.dot(normals, directions)
-        left = _finite(state.margins_at(self.points(ahead)))
-        rest = left / falls
-        better = torch.where(falls > 0, ahead.lengths + rest, _GROWTH * ahead.lengths)
-        better = better.clamp(min=0.7 * ahead.lengths, max=_GROWTH * ahead.lengths)
-        lengths = torch.minimum(better * _BEYOND, self.farthest)
-        return ahead._replace(lengths=lengths, left=left)
+        return self._looked(ahead, slopes * geometry.dot(normals, directions))
+
+    def _looked(self, ray: Ray, falls: Float[Tensor, "b"]) -> Ray:
+        """Mends the lengths, since the linear model errs, by a forward pass.
+
+        Args:
+            ray: The rays.
+            falls: How fast the margin falls along them, by the linear model.
+        """
+        left = _finite(self.state.margins_at(self.points(ray)))
+        longest = _GROWTH * ray.lengths
+        better = torch.where(falls > 0, ray.lengths + left / falls, longest)
+        better = better.clamp(min=0.7 * ray.lengths, max=longest)
+        return ray._replace(lengths=torch.minimum(better * _BEYOND, self.farthest), left=left)
 
     def settle(self, ray: Ray, probes: int) -> None:
         """Looks for the boundary along the rays, around their lengths, by forward passes."""
@@ -152,7 +157,9 @@ class Pursuit:
             # A little beyond where the chord crosses, since a point before it is of no use.
             share = (1.15 * before / (before - beyond)).nan_to_num(0.5).clamp(0.15, 0.9)
             between = near + (far - near) * share
-            outside = torch.where(across, lengths * (1 - width), lengths * (1 + width))
+            found = self.state.incumbent.distances.isfinite()
+            farther = lengths * torch.where(found, 1 + width, _GROWTH)
+            outside = torch.where(across, lengths * (1 - width), farther)
             bracketed = (near > 0) & far.isfinite()
             lengths = torch.where(bracketed, between, torch.minimum(outside, self.farthest))
             width *= 3

@@ -24,10 +24,13 @@ def evaluate(
         str, typer.Argument(help="mnist[:1000], folder:PATH, FILE.npz, package.module:factory, ...")
     ],
     *,
-    attack: Annotated[
-        list[str], typer.Option(help="An attack, for example 'ddn(steps=300)'; may be repeated.")
-    ],
     out: Annotated[Path, typer.Option(help="The run directory; an interrupted run goes on in it.")],
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An attack, as 'ddn(steps=300)'; may be repeated. Default: normal_pursuit."
+        ),
+    ] = None,
     targets: Annotated[
         str | None,
         typer.Option(help="Attack towards classes: all, least-likely or random:K."),
@@ -56,6 +59,7 @@ def evaluate(
     Prints a table and writes every record to the run directory. Runs on all ranks of torchrun.
     """
     from minnorm import evaluation, runtime, specs
+    from minnorm.attacks.default import DEFAULT
     from minnorm.geometry import NORM_ORDERS
     from minnorm.report import results_table
 
@@ -75,7 +79,7 @@ def evaluate(
             result = evaluation.evaluate(
                 model,
                 data,
-                attack,
+                attack or DEFAULT,
                 out=out,
                 targets=targets,
                 batch_size=batch_size,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from minnorm import runtime
 from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name, load_attack
 from minnorm.attacks.checks import check_count
+from minnorm.attacks.default import DEFAULT
 from minnorm.data import Data, as_data
 from minnorm.evaluation.intake import (
     OUT_OF_MEMORY,
@@ -61,7 +62,7 @@ class Evaluation:
 def evaluate(
     model: str | Model,
     data: Any,
-    attacks: Attacks,
+    attacks: Attacks = DEFAULT,
     *,
     out: str | Path | None = None,
     targets: Targets = None,
@@ -83,7 +84,7 @@ def evaluate(
         model: A model spec (see `minnorm.load_model`), or a classifier in evaluation mode.
         data: A data spec (see `minnorm.load_data`), a pair (inputs, labels), or a data set.
         attacks: Attack specs such as `ddn(steps=300)`, or functions; several in a list, or in a
-            mapping that names them.
+            mapping that names them. By default the best of the package, see `minnorm.attack`.
         out: The run directory. A run that was interrupted there goes on where it stopped. By
             default nothing is written.
         targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.

@@ -1,0 +1,181 @@
+"""What each part of normal pursuit is worth: it is run without one part at a time.
+
+    python benchmarks/ablation.py [--networks mnist-cnn ...] [--budgets 30 100 300] [--json FILE]
+
+A part that is left out costs nothing any more: what it cost goes into more steps of the last round,
+so that all variants at one budget cost about the same; the cost is counted and stands in the table.
+The images are those of `benchmarks/anytime.py`. The parts are named in docs/normal-pursuit.md.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from minnorm import evaluate, geometry, load_data, load_model, runtime
+from minnorm.attacks import _normal_pursuit as module
+from minnorm.attacks import normal_pursuit
+from minnorm.attacks._normal_pursuit import FORWARD_COST, Tournament, plan
+from minnorm.attacks.rays import Pursuit, Ray
+from minnorm.evaluation import mean_distance, success_rate
+from networks import NETWORKS
+
+BUDGETS = (30, 100, 300)
+"""The budgets, in gradients."""
+
+Plan = Callable[[float], list[Tournament]]
+
+
+def filled(tournament: Tournament, budget: float, step: float = 1 + FORWARD_COST) -> Tournament:
+    """Lets the last round take what is left of the budget."""
+    size, number = tournament.rounds[-1]
+    more = int((budget - tournament.cost(step)) / (step * size))
+    return replace(tournament, rounds=(*tournament.rounds[:-1], (size, max(number + more, 1))))
+
+
+def each(change: Callable[[Tournament], Tournament], step: float = 1 + FORWARD_COST) -> Plan:
+    """Changes each tournament of a plan, and spends what that saves."""
+    return lambda budget: [
+        filled(change(one), budget / len(plan(budget)), step) for one in plan(budget)
+    ]
+
+
+def no_restarts(budget: float) -> list[Tournament]:
+    """Gives one long tournament."""
+    return [filled(plan(100)[0], budget)] if budget > 100 else plan(budget)
+
+
+PLANS: dict[str, Plan] = {
+    "rays to several classes": each(lambda one: Tournament(1, 1, ((1, 1),), one.probes)),
+    "rays from several points": each(
+        lambda one: replace(one, points=1, classes=one.points * one.classes)
+    ),
+    "rounds": each(lambda one: replace(one, rounds=((1, 1),))),
+    "a look after each step": each(lambda one: one, step=1),
+    "probes at the end": each(lambda one: replace(one, probes=0)),
+    "restarts": no_restarts,
+}
+"""The plans without a part."""
+
+
+def not_looked(_: Pursuit, ray: Ray, _falls: Any) -> Ray:
+    """Takes the length that the linear model gives."""
+    return ray
+
+
+TURNED = Pursuit.turned
+
+
+def clipped(pursuit: Pursuit, ray: Ray, share: float) -> Ray:
+    """Turns the perturbation, clipped to the bounds, in place of the ray."""
+    moves = pursuit.state.perturbations(pursuit.points(ray))
+    directions = geometry.unit(moves, fallback=ray.directions[0])
+    ray = ray._replace(directions=directions, lengths=geometry.norms(moves))
+    return TURNED(pursuit, ray, share)
+
+
+@contextmanager
+def without(part: str) -> Iterator[None]:
+    """Takes a part out of the attack."""
+    with ExitStack() as stack:
+        if part in PLANS:
+            stack.enter_context(patch.object(module, "plan", PLANS[part]))
+        if part == "a look after each step":
+            stack.enter_context(patch.object(Pursuit, "_looked", not_looked))
+        if part == "a falling share":
+            stack.enter_context(patch.object(module, "_ANNEALING", (1.0, 1.0)))
+        if part == "rays beyond the bounds":
+            stack.enter_context(patch.object(Pursuit, "turned", clipped))
+        yield
+
+
+PARTS = ("nothing", *PLANS, "a falling share", "rays beyond the bounds")
+"""What is left out."""
+
+
+def measure(name: str, budgets: list[int]) -> list[dict[str, Any]]:
+    """Runs all variants on a network."""
+    model_spec, data_spec = NETWORKS[name]
+    model, data = load_model(model_spec), load_data(data_spec)
+    rows = []
+    for budget in budgets:
+        for part in PARTS:
+            if part in PLANS and PLANS[part](budget) == plan(budget):
+                continue  # it has no such part at this budget
+            attack = partial(normal_pursuit, budget=budget, drop_finished=False)
+            with without(part):
+                records = evaluate(model, data, attack, batch_size=100).records
+            forwards, backwards = (
+                float(records.column(column).to_numpy().mean())
+                for column in ("forwards", "backwards")
+            )
+            row = {
+                "budget": budget,
+                "without": part,
+                "cost": FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards,
+                "success": success_rate(records).value,
+                "mean": mean_distance(records).value,
+            }
+            rows.append(row)
+            print(f"{name}: {row}", flush=True)
+    return rows
+
+
+def tables(measured: dict[str, list[dict[str, Any]]]) -> str:
+    """Writes the results as Markdown: for each budget the mean over the whole attack's."""
+    parts = []
+    budgets = sorted({row["budget"] for rows in measured.values() for row in rows})
+    for budget in budgets:
+        parts += [
+            f"## Budget {budget}",
+            "",
+            "| without | " + " | ".join(f"{name} (cost)" for name in measured) + " |",
+            "|---|" + "---|" * len(measured),
+        ]
+        found = {
+            name: {row["without"]: row for row in rows if row["budget"] == budget}
+            for name, rows in measured.items()
+        }
+        for part in PARTS:
+            if part == "nothing":
+                cells = [f"mean {rows[part]['mean']:.4f}" for rows in found.values()]
+            else:
+                cells = [
+                    f"{rows[part]['mean'] / rows['nothing']['mean']:.4f}"
+                    for rows in found.values()
+                    if part in rows
+                ]
+            if cells:
+                cells = [
+                    f"{cell} ({rows[part]['cost']:.0f})"
+                    for cell, rows in zip(cells, found.values(), strict=True)
+                ]
+                parts.append(f"| {part} | " + " | ".join(cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Measures, prints, and writes the result with what it was measured on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--budgets", nargs="*", type=int, default=list(BUDGETS))
+    parser.add_argument("--json", type=Path, help="where to write it; the tables go beside it")
+    options = parser.parse_args()
+    provenance = runtime.provenance(torch.device("cpu"))
+    measured = {name: measure(name, options.budgets) for name in options.networks}
+    print(tables(measured))
+    if options.json is not None:
+        options.json.write_text(json.dumps({"measured": measured, **provenance}, indent=2) + "\n")
+        options.json.with_suffix(".md").write_text(tables(measured))
+
+
+if __name__ == "__main__":
+    main()
