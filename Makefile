@@ -10,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test bench peers docs static
+.PHONY: demo check test bench peers anytime docs static
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -50,6 +50,11 @@ peers: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/peers.py --network zoo:cifar10-cnn \
 		--data 'cifar10[:25]' --radius-l2 0.15 --radius-linf 0.01 --step-size 0.01 \
 		--json benchmarks/results/peers-cifar10.json
+
+# Two hours and more; what is there in runs/anytime is not computed again.
+anytime: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/python benchmarks/anytime.py --json benchmarks/results/anytime.json
+	benchmarks/.venv/bin/python benchmarks/ablation.py --json benchmarks/results/ablation.json
 
 docs: .venv/.ready
 	$(BIN)/python docs/generate.py
