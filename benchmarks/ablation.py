@@ -30,7 +30,7 @@ from networks import NETWORKS
 BUDGETS = (30, 100, 300)
 """The budgets, in gradients."""
 
-Plan = Callable[[float], list[Tournament]]
+Plan = Callable[..., list[Tournament]]
 
 
 def filled(tournament: Tournament, budget: float, step: float = 1 + FORWARD_COST) -> Tournament:
@@ -42,14 +42,18 @@ def filled(tournament: Tournament, budget: float, step: float = 1 + FORWARD_COST
 
 def each(change: Callable[[Tournament], Tournament], step: float = 1 + FORWARD_COST) -> Plan:
     """Changes each tournament of a plan, and spends what that saves."""
-    return lambda budget: [
-        filled(change(one), budget / len(plan(budget)), step) for one in plan(budget)
-    ]
+
+    def changed(budget: float, others: int = 9) -> list[Tournament]:
+        whole = plan(budget, others)
+        return [filled(change(one), budget / len(whole), step) for one in whole]
+
+    return changed
 
 
-def no_restarts(budget: float) -> list[Tournament]:
+def no_restarts(budget: float, others: int = 9) -> list[Tournament]:
     """Gives one long tournament."""
-    return [filled(plan(100)[0], budget)] if budget > 100 else plan(budget)
+    whole = plan(budget, others)
+    return whole if len(whole) == 1 else [filled(whole[0], budget)]
 
 
 PLANS: dict[str, Plan] = {

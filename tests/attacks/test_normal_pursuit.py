@@ -1,11 +1,13 @@
 """Normal pursuit: its budget, how near it comes, and what it does where rays lead nowhere."""
 
 import inspect
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
+from attacks.cases import Attack
 from attacks.networks import Curved, Linear, problem
 from minnorm.attacks import attack, ddn, normal_pursuit
 from minnorm.attacks._normal_pursuit import FORWARD_COST
@@ -13,6 +15,10 @@ from minnorm.evaluation.judge import CountingModel
 from reference.linear import optimal_distance
 
 BUDGETS = [2, 3, 5, 8, 10, 17, 20, 30, 50, 100, 149, 150, 300, 1000]
+
+
+def median(distances: Tensor) -> float:
+    return float(distances.median())
 
 
 def spent(model: CountingModel, samples: int) -> float:
@@ -91,20 +97,121 @@ def test_more_budget_is_no_worse_where_there_are_many_boundaries() -> None:
     assert means[0] >= means[1] >= means[2]
 
 
-@pytest.mark.parametrize("width", [0.02, 0.1])
-def test_ddn_goes_on_where_the_model_is_flat(width: float) -> None:
-    model, inputs, labels = problem((3, 6, 6), batch=20)
+def test_reaches_adversarials_that_need_entries_at_their_bounds() -> None:
+    weights = torch.ones(100, dtype=torch.float64)
+    weights[:10] = 30
+    inputs = torch.zeros(1, 100, dtype=torch.float64)
+    inputs[:, :10] = 1  # the heavy entries cannot rise any more
+    weight = torch.stack([torch.zeros_like(weights), weights])
+    bias = torch.tensor([0.0, -320.0], dtype=torch.float64)
+    result = normal_pursuit(
+        lambda points: points @ weight.T + bias, inputs, torch.tensor([0]), budget=10
+    )
+    optimum = optimal_distance(weight, bias, inputs[0], 0, targeted=False, low=0.0, high=1.0)
+    assert 1 - 1e-6 <= float(result.distances) / optimum <= 1.002
 
-    def flat_around_the_inputs(points: Tensor) -> Tensor:
-        # Each batch is a part of the inputs in their order; none of it is moved far.
-        nearest = torch.cdist(points.flatten(1), inputs.flatten(1)).argmin(1)
-        origins = inputs[nearest]
-        logits: Tensor = model(origins + torch.nn.functional.softshrink(points - origins, width))
+
+def flat(points: Tensor) -> Tensor:
+    """Logits without any gradient: of the second class are the points that are bright."""
+    rows = points.flatten(1)
+    bright = (rows.mean(1) > 0.62).to(points.dtype)
+    return torch.stack([0.5 + 0 * rows.sum(1), bright], 1)
+
+
+@pytest.mark.parametrize("budget", [30, 100, 1000])
+def test_ddn_goes_on_with_the_budget_where_there_are_no_gradients(budget: int) -> None:
+    inputs = 0.2 + 0.2 * torch.rand(20, 60, generator=torch.Generator().manual_seed(0))
+    labels = torch.zeros(20, dtype=torch.int64)
+    result = normal_pursuit(flat, inputs, labels, budget=budget)
+    shorter = ddn(flat, inputs, labels, steps=int(0.8 * budget))
+    assert int(result.success.sum()) >= int(shorter.success.sum())
+    if budget > 30:
+        assert result.success.all()
+        assert median(result.distances) <= 1.1 * median(shorter.distances)
+
+
+def test_what_is_not_found_is_not_given_up() -> None:
+    model, inputs, _ = problem((10,), batch=12)
+    labels = torch.zeros(12, dtype=torch.int64)
+    high = torch.tensor([100.0, 0, 0, 0, 0])
+
+    def never(points: Tensor) -> Tensor:
+        logits: Tensor = 0.01 * model(points) + high
         return logits
 
-    result = normal_pursuit(flat_around_the_inputs, inputs, labels, budget=150)
-    reference = ddn(flat_around_the_inputs, inputs, labels, steps=100)
-    assert result.success.sum() >= reference.success.sum() > 0
+    counting = CountingModel(never)
+    result = normal_pursuit(counting, inputs, labels, budget=600)
+    assert not result.success.any()
+    assert spent(counting, len(inputs)) > 500
+
+
+def test_a_hidden_boundary_does_not_make_rays_creep() -> None:
+    model, inputs, labels = problem((3, 8, 8), classes=2, batch=60, dtype=torch.bfloat16)
+    reference = ddn(model, inputs, labels).distances
+    assert (normal_pursuit(model, inputs, labels).distances <= 1.5 * reference).all()
+
+    model, inputs, labels = problem((3, 8, 8), batch=60)
+
+    def rounded(points: Tensor) -> Tensor:
+        logits: Tensor = model(points)
+        return logits + (logits.round() - logits).detach()
+
+    labels = rounded(inputs).argmax(1)
+    assert normal_pursuit(rounded, inputs, labels, budget=30).success.all()
+
+
+def test_two_rescues_do_not_depend_on_the_batch() -> None:
+    # Half of the samples are flat from the start, the others after a little hump.
+    inputs = 0.126 * torch.rand(8, 20, generator=torch.Generator().manual_seed(1)).double()
+    inputs[:, :-1] += 0.126
+    inputs[:4, -1], inputs[4:, -1] = 0.95, 0.05
+
+    def humps(points: Tensor) -> Tensor:
+        mean = points[:, :-1].mean(1)
+        rise = torch.where(points[:, -1] > 0.5, (mean - 0.2).clamp(0, 0.01) * 20, 0 * mean)
+        bright = 3 * (mean > 0.5).to(points.dtype)
+        return torch.stack([torch.ones_like(mean) + 0 * points.sum(1), rise + bright], 1)
+
+    labels = torch.zeros(8, dtype=torch.int64)
+
+    def run(chosen: slice) -> Tensor:
+        return normal_pursuit(humps, inputs[chosen], labels[chosen], budget=200).distances
+
+    whole = run(slice(None))
+    assert whole.isfinite().any()
+    assert torch.allclose(whole, torch.cat([run(slice(i, i + 1)) for i in range(8)]))
+
+
+@pytest.mark.parametrize(
+    "search",
+    [partial(normal_pursuit, budget=budget) for budget in (10, 100, 300)] + [partial(ddn, steps=9)],
+    ids=["10", "100", "300", "ddn"],
+)
+@pytest.mark.parametrize("levels", [4, 256])
+def test_levels_put_every_result_on_the_grid(search: Attack, levels: int) -> None:
+    model, inputs, labels = problem((20,), batch=40)
+    starts = torch.rand(40, 20, generator=torch.Generator().manual_seed(0))
+    result = search(model, inputs, labels, levels=levels, starts=starts)
+    found = result.adversarials[result.success] * (levels - 1)
+    assert result.success.float().mean() > 0.9
+    assert (found - found.round()).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_starts_at_the_inputs_do_no_harm(noise: float) -> None:
+    model, inputs, labels = problem((20,), batch=40)
+    starts = (inputs + noise * torch.ones_like(inputs)).clamp(0, 1)
+    started = normal_pursuit(model, inputs, labels, budget=10, starts=starts)
+    assert torch.equal(started.success, normal_pursuit(model, inputs, labels, budget=10).success)
+
+
+def test_a_good_start_is_kept_and_improved() -> None:
+    model, inputs, labels = problem((20,), batch=40)
+    starts = ddn(model, inputs, labels, steps=30).adversarials
+    result = normal_pursuit(model, inputs, labels, budget=10, starts=starts)
+    before = (starts - inputs).norm(dim=1)
+    assert (result.distances <= before * (1 + 1e-6)).all()
+    assert result.distances.mean() < 0.99 * before.mean()
 
 
 def test_the_default_attack_has_its_defaults() -> None:

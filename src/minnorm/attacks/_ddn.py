@@ -78,9 +78,12 @@ def ddn(
         generator=generator,
         starts=starts,
     ) as state:
+        points = state.begin(starts)
+        if levels is not None and starts is not None:
+            points = geometry.quantize(points, levels, bounds)
         descend(
             state,
-            state.begin(starts),
+            points,
             steps=steps,
             initial_norm=initial_norm,
             gamma=gamma,

@@ -80,19 +80,25 @@ def normal_pursuit(
         # There are no more other classes than that, where the model has few.
         tournaments = plan(budget, others=len(rays))
         if starts is not None:
-            state.judge(ordinary(starts))
-            rays.append(Pursuit.of(state, levels).ray_to(ordinary(starts)))
+            pursuit = Pursuit.of(state, levels)
+            rays.append(pursuit.through(pursuit.on_grid(ordinary(starts)), otherwise=rays[0]))
         stay = state.keep(state.incumbent.distances > 0)
         rays = [ray.part(stay) for ray in rays]
+        spent = FORWARD_COST + len(rays)
+        stay = _rescue(state, rays, budget - spent, share=1.0, levels=levels)
+        rays = [ray.part(stay) for ray in rays]
         stale = torch.zeros_like(state.incumbent.distances)
+        left = float(budget)
         for number, tournament in enumerate(tournaments):
             if len(stale) == 0:
                 break
             before = state.incumbent.distances
             for _ in range(tournament.points - (number == 0)):
                 rays += _rays_from_around(state, rays, tournament.classes, levels)
-            stay = _compete(state, rays, tournament, levels)
-            improved = state.incumbent.distances < 0.999 * before[stay]
+            stay = _compete(state, rays, tournament, left, levels)
+            left -= tournament.cost()
+            # What has not been found is no better off elsewhere.
+            improved = (state.incumbent.distances < 0.999 * before[stay]) | before[stay].isinf()
             stale = torch.where(improved, 0.0, stale[stay] + 1)
             if drop_finished:
                 stale = stale[state.keep(stale < 2)]
@@ -135,20 +141,19 @@ def plan(budget: float, others: int = 9) -> list[Tournament]:
 
 
 def _tournament(budget: float, others: int) -> Tournament:
-    first = 9 if budget >= _FROM_SEVERAL else min(max(int(budget / 10), 1), 6)
-    classes = min(3 if budget >= _FROM_SEVERAL else first, others)
+    first = 9 if budget >= _FROM_SEVERAL else min(max(int(budget / 10), 1), 3)
+    classes = min(3, first, others)
     points = math.ceil(first / classes)
     sizes = (first, (first + 1) // 2, max(first // 4, 1))
     bare = Tournament(points, classes, ((sizes[-1], 0),), probes=4 if budget >= 20 else 1)
     # What the first rays and the last probes leave: a step is a gradient and a forward pass.
     steps = max(int((budget - bare.cost()) / (1 + FORWARD_COST)), 0)
-    if first == 1:
-        return replace(bare, rounds=((1, steps),))
     early = [
         max(round(share * steps / size), 1) for share, size in zip(_SHARES, sizes, strict=False)
     ]
+    early = [min(steps, 1), 0] if first == 1 else early
     used = sum(size * number for size, number in zip(sizes, early, strict=False))
-    late = max((steps - used) // sizes[-1], 1)
+    late = max((steps - used) // sizes[-1], 0)
     return replace(bare, rounds=tuple(zip(sizes, [*early, late], strict=True)))
 
 
@@ -164,58 +169,79 @@ def _rays_from_around(
 ) -> list[Ray]:
     """Gives rays aimed from a random point, about as near as the closest adversarial so far.
 
-    Where there is none: as near as the boundary is thought to be.
+    Where there is none: as near as the shortest of the rays, or at most 1 away without rays.
     """
     distances = state.incumbent.distances
     reach = torch.stack([ray.lengths for ray in rays]).amin(0) if rays else 1.0
     reach = torch.where(distances.isfinite(), distances / state.unit, reach)
-    return Pursuit.of(state, levels).first_rays(state.points_in_ball(reach), classes)
+    pursuit = Pursuit.of(state, levels)
+    return pursuit.first_rays(pursuit.on_grid(state.points_in_ball(reach)), classes)
 
 
 def _compete(
-    state: Search, rays: list[Ray], tournament: Tournament, levels: int | None
+    state: Search, rays: list[Ray], tournament: Tournament, budget: float, levels: int | None
 ) -> Int64[Tensor, "k"]:
-    """Runs a tournament, and gives the positions of the samples that are still in the search."""
+    """Runs a tournament, and gives the positions of the samples that are still in the search.
+
+    Args:
+        state: The search.
+        rays: The first rays; the list is emptied, to free what is given up.
+        tournament: The tournament.
+        budget: What is left, for this tournament and all later ones.
+        levels: The grid.
+    """
     stay = torch.arange(len(state.origins), device=state.origins.device)
     last = len(tournament.rounds) - 1
     for number, (size, steps) in enumerate(tournament.rounds):
         pursuit = Pursuit.of(state, levels)
-        rays = pursuit.shortest(rays, size)
+        rays[:] = pursuit.shortest(rays, size)
         shares = schedules.cosine(*_ANNEALING, steps) if number == last and steps else [1.0] * steps
         for place, ray in enumerate(rays):
             for share in shares:
                 ray = pursuit.turned(ray, share)  # noqa: PLW2901 - one step after the other
             rays[place] = ray
-        if number == 0 and last > 0:
-            left = sum(size * steps for size, steps in tournament.rounds[1:])
-            stay = _rescue(state, rays, int((1 + FORWARD_COST) * left), levels)
-            rays = [ray.part(stay) for ray in rays]
+        if number == 0:
+            begun = replace(tournament, rounds=((size, steps),), probes=0)
+            stay = _rescue(state, rays, budget - begun.cost(), share=_UNMOVED, levels=levels)
             if len(stay) == 0:
-                return stay
+                break
+            rays[:] = [ray.part(stay) for ray in rays]
     pursuit = Pursuit.of(state, levels)
-    for ray in rays:
-        pursuit.settle(ray, tournament.probes)
+    while rays and len(stay) > 0:
+        pursuit.settle(rays.pop(), tournament.probes)
     return stay
 
 
 _ANNEALING = (0.7, 0.1)
 """The share of the new normal in a ray, in the first and in the last step of the last round."""
 
+_UNMOVED = 0.95
+"""The share of its first margin that a ray that leads nowhere still has after the first round."""
+
 
 def _rescue(
-    state: Search, rays: Sequence[Ray], steps: int, levels: int | None
+    state: Search, rays: Sequence[Ray], budget: float, *, share: float, levels: int | None
 ) -> Int64[Tensor, "k"]:
-    """Lets DDN go on with the samples whose rays lead nowhere; they leave the search."""
-    nowhere = torch.stack([ray.left > _UNMOVED * ray.whole for ray in rays]).all(0)
+    """Lets DDN go on with the samples whose rays lead nowhere; they leave the search.
+
+    Args:
+        state: The search.
+        rays: The rays.
+        budget: What is left of the budget.
+        share: A ray leads nowhere that still has this share of its first margin.
+        levels: The grid.
+
+    Returns:
+        The positions of those that stay.
+    """
+    nowhere = torch.stack([ray.left >= share * ray.whole for ray in rays]).all(0)
     missed = state.incumbent.distances.isinf() & nowhere
     lost = missed.nonzero().squeeze(1)
-    if len(lost) == 0:
-        return torch.arange(len(state.origins), device=state.origins.device)
+    # Made even when it is empty: what is random in it follows from how many there were before.
     part = state.part(lost)
-    descend(part, part.origins, steps=max(steps, 1), levels=levels)
+    steps = int(budget - FORWARD_COST)
+    if len(lost) == 0 or steps < 1:
+        return torch.arange(len(state.origins), device=state.origins.device)
+    descend(part, part.origins, steps=steps, levels=levels)
     state.absorb(part.result(), lost)
     return state.keep(~missed)
-
-
-_UNMOVED = 0.95
-"""How much of the input's margin is left to a ray that leads nowhere."""

@@ -26,14 +26,17 @@ class Ray(NamedTuple):
     Attributes:
         directions: Of L2 norm 1.
         lengths: Where the boundary is thought to be.
-        whole: The margin where the rays' directions come from.
-        left: The margin where the model was last asked; infinite where it has not been.
+        whole: The margin at the point that the ray was first aimed from.
+        left: The margin where the model was last asked, somewhere along the ray.
+        misses: How many times in a row that margin was hardly smaller where the boundary was
+            thought to be.
     """
 
     directions: Float[Tensor, "b *d"]
     lengths: Float[Tensor, "b"]
     whole: Float[Tensor, "b"]
     left: Float[Tensor, "b"]
+    misses: Float[Tensor, "b"]
 
     def part(self, chosen: Int64[Tensor, "k"]) -> "Ray":
         """Gives the rays of some of the samples."""
@@ -46,14 +49,14 @@ class Pursuit:
 
     Attributes:
         state: The search.
-        farthest: The distance of the farthest corner of the bounds: no ray needs to be longer.
+        longest: The longest ray.
         below: How far each entry is from the lower bound, as a perturbation.
         above: The same for the upper bound.
         levels: The grid to which points are rounded.
     """
 
     state: Search
-    farthest: Float[Tensor, "b"]
+    longest: float
     below: Float[Tensor, "b *d"]
     above: Float[Tensor, "b *d"]
     levels: int | None
@@ -61,14 +64,18 @@ class Pursuit:
     @classmethod
     def of(cls, state: Search, levels: int | None) -> "Pursuit":
         """Begins with the samples that are in the search now."""
-        farthest = geometry.farthest_corner(state.origins, state.bounds) / state.unit
         below, above = ((bound - state.origins) / state.unit for bound in state.bounds)
-        return cls(state, farthest.clamp_max(_LONGEST), below, above, levels)
+        # Where entries are at a bound a ray may have to be longer than the box is wide.
+        longest = min(_LONGEST, torch.finfo(state.origins.dtype).max / 16)
+        return cls(state, longest, below, above, levels)
 
     def points(self, ray: Ray) -> Float[Tensor, "b *d"]:
         """Gives the points at the lengths of the rays."""
         lengths = per_sample(ray.lengths, ray.directions).to(ray.directions.dtype)
-        points = self.state.points(ray.directions * lengths)
+        return self.on_grid(self.state.points(ray.directions * lengths))
+
+    def on_grid(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Rounds points to the grid, where there is one."""
         if self.levels is None:
             return points
         return geometry.quantize(points, self.levels, self.state.bounds)
@@ -82,34 +89,58 @@ class Pursuit:
         state = self.state
         visit = state.visit(points)
         before, here = _finite(state.margins(visit.logits)), state.perturbations(points)
-        rays = []
+        models = []
         for ones, others, last in _pairs(state, visit.logits, number):
             rise = difference_direction(visit.logits, others, ones)
             gradients = state.alive(visit.pull_back(rise, again=not last))
             normals, slopes = _normals_and_slopes(gradients)
             gaps = _finite(logit_differences(visit.logits, ones, others)) / slopes
-            ahead = here + normals * per_sample(gaps, normals).to(normals.dtype)
-            directions = geometry.unit(ahead, fallback=state.noise())
-            guesses = geometry.norms(ahead)
-            lengths = self._crossing(
-                directions, normals, gaps + geometry.dot(normals, here), guesses
-            )
-            ray = Ray(directions, lengths, before, before)
-            after = _finite(state.margins_at(self.points(ray)))
-            # The chord between the two margins; where the margin did not fall, a longer ray.
-            ratio = before / (before - after)
-            chord = torch.where((after < before) & (before > 0), ratio, _GROWTH)
-            lengths = ray.lengths * chord.nan_to_num(_GROWTH).clamp(0.1, 3.0)
-            rays.append(ray._replace(lengths=torch.minimum(lengths, self.farthest), left=after))
-        return rays
+            models.append((normals, gaps.clamp(-self.longest, self.longest)))
+        return [self._aimed(here, before, normals, gaps) for normals, gaps in models]
 
-    def ray_to(self, points: Float[Tensor, "b *d"]) -> Ray:
-        """Gives the rays through the points."""
+    def _aimed(
+        self,
+        here: Float[Tensor, "b *d"],
+        before: Float[Tensor, "b"],
+        normals: Float[Tensor, "b *d"],
+        gaps: Float[Tensor, "b"],
+    ) -> Ray:
+        """Gives the rays to where linear models put a boundary; costs a forward pass.
+
+        Args:
+            here: The perturbations at which the linear models were made.
+            before: The margins there.
+            normals: The normals of the boundaries.
+            gaps: How far away along the normals the boundaries are.
+        """
+        ahead = here + normals * per_sample(gaps, normals).to(normals.dtype)
+        directions = geometry.unit(ahead, fallback=self.state.noise())
+        rises = gaps + geometry.dot(normals, here)
+        lengths = self._crossing(directions, normals, rises, geometry.norms(ahead))
+        # A linear model that leads that far is a poor one: the ray shall grow step by step.
+        farthest = geometry.farthest_corner(self.state.origins, self.state.bounds)
+        lengths = torch.minimum(lengths, farthest / self.state.unit)
+        ray = Ray(directions, lengths, before, before, torch.zeros_like(before))
+        after = _finite(self.state.margins_at(self.points(ray)))
+        # The chord between the two margins; where the margin did not fall, a longer ray.
+        ratio = before / (before - after)
+        chord = torch.where((after < before) & (before > 0), ratio, _GROWTH)
+        lengths = ray.lengths * chord.nan_to_num(_GROWTH).clamp(0.1, 3.0)
+        return ray._replace(lengths=lengths.clamp_max(self.longest), left=after)
+
+    def through(self, points: Float[Tensor, "b *d"], otherwise: Ray) -> Ray:
+        """Gives the rays through those of the points that are adversarial, else other ones.
+
+        Costs a forward pass.
+        """
+        across = self.state.judge(points)
         moves = self.state.perturbations(points)
         lengths = geometry.norms(moves)
         directions = geometry.unit(moves, fallback=self.state.noise())
         return Ray(
-            directions, lengths, torch.zeros_like(lengths), torch.full_like(lengths, torch.inf)
+            torch.where(per_sample(across, moves), directions, otherwise.directions),
+            torch.where(across, lengths, otherwise.lengths),
+            *otherwise[2:],
         )
 
     def turned(self, ray: Ray, share: float) -> Ray:
@@ -122,13 +153,16 @@ class Pursuit:
         visit = state.visit(points)
         gradients = state.alive(visit.pull_back(-state.margin_direction(visit.logits)))
         normals, slopes = _normals_and_slopes(gradients)
-        rises = _finite(state.margins(visit.logits)) / slopes
-        rises = rises + geometry.dot(normals, state.perturbations(points))
+        margins = _finite(state.margins(visit.logits))
+        rises = margins / slopes + geometry.dot(normals, state.perturbations(points))
         directions = torch.lerp(ray.directions, normals, share)
         directions = geometry.unit(directions, fallback=state.noise())
         lengths = self._crossing(directions, normals, rises, ray.lengths)
-        lengths = lengths.clamp(min=ray.lengths / 2, max=_GROWTH * ray.lengths)
-        ahead = ray._replace(directions=directions, lengths=torch.minimum(lengths, self.farthest))
+        missed = ~visit.adversarial & (margins > _UNMOVED * ray.left)
+        misses = torch.where(missed, ray.misses + 1, 0.0)
+        shortest = torch.where(misses > _PATIENCE, ray.lengths, ray.lengths / 2)
+        lengths = lengths.clamp(min=shortest, max=_GROWTH * ray.lengths).clamp_max(self.longest)
+        ahead = ray._replace(directions=directions, lengths=lengths, misses=misses)
         return self._looked(ahead, slopes * geometry.dot(normals, directions))
 
     def _looked(self, ray: Ray, falls: Float[Tensor, "b"]) -> Ray:
@@ -142,7 +176,10 @@ class Pursuit:
         longest = _GROWTH * ray.lengths
         better = torch.where(falls > 0, ray.lengths + left / falls, longest)
         better = better.clamp(min=0.7 * ray.lengths, max=longest)
-        return ray._replace(lengths=torch.minimum(better * _BEYOND, self.farthest), left=left)
+        # Where rounding or ripples hide the boundary, linear models creep towards it for ever.
+        growing = _IMPATIENCE ** (ray.misses - _PATIENCE).clamp_min(0)
+        beyond = (_BEYOND * growing).clamp_max(_GROWTH - 1)
+        return ray._replace(lengths=(better * (1 + beyond)).clamp_max(self.longest), left=left)
 
     def settle(self, ray: Ray, probes: int) -> None:
         """Looks for the boundary along the rays, around their lengths, by forward passes."""
@@ -161,7 +198,7 @@ class Pursuit:
             farther = lengths * torch.where(found, 1 + width, _GROWTH)
             outside = torch.where(across, lengths * (1 - width), farther)
             bracketed = (near > 0) & far.isfinite()
-            lengths = torch.where(bracketed, between, torch.minimum(outside, self.farthest))
+            lengths = torch.where(bracketed, between, outside).clamp_max(self.longest)
             width *= 3
 
     def shortest(self, rays: Sequence[Ray], number: int) -> list[Ray]:
@@ -171,7 +208,7 @@ class Pursuit:
         distances = [geometry.norms(self.state.perturbations(self.points(ray))) for ray in rays]
         order = torch.stack(distances).argsort(dim=0, stable=True)[:number]
         parts = [torch.stack(part) for part in zip(*rays, strict=True)]
-        samples = torch.arange(len(self.farthest), device=order.device)
+        samples = torch.arange(order.shape[1], device=order.device)
         return [Ray(*(part[place, samples] for part in parts)) for place in order]
 
     def _crossing(
@@ -188,13 +225,20 @@ class Pursuit:
             clipped = torch.maximum(torch.minimum(moves, self.above), self.below)
             missing = rises - geometry.dot(normals, clipped)
             slopes = geometry.dot(normals, directions * (clipped == moves))
-            steps = torch.where(slopes > 1e-6, missing / slopes, lengths)
+            steps = torch.where(slopes > 1e-6, missing / slopes, 0.0)
             lengths = (lengths + steps).clamp(min=lengths / 2, max=3 * lengths)
-        return torch.minimum(lengths, self.farthest)
+        return lengths.clamp_max(self.longest)
 
 
-_BEYOND = 1.001
-"""A ray ends a little beyond the boundary: a point before it is no adversarial."""
+_BEYOND = 0.001
+"""How far beyond the boundary a ray ends, since a point before it is no adversarial."""
+
+_UNMOVED = 0.9
+"""The share of a margin that is left where nothing has changed."""
+
+_PATIENCE, _IMPATIENCE = 2, 8.0
+"""After how many misses in a row it ends farther beyond it, and by what factor with each. Nor does
+it become shorter then."""
 
 _GROWTH = 1.5
 """By how much a ray becomes longer at most, at each look."""
@@ -202,7 +246,7 @@ _GROWTH = 1.5
 _NEWTON_STEPS = 4
 
 _SHORTEST, _LONGEST = 1e-6, 1e6
-"""Of a ray; the longest for bounds that are infinite."""
+"""Of a ray."""
 
 _LARGEST = 1e30
 """Of a margin; larger ones, and NaN, count as this."""

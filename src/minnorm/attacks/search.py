@@ -111,10 +111,15 @@ class Search:
         return self._take(points, self.model(points))
 
     def margins_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
-        """Evaluates the model at the points, forward only, and gives their `margins`."""
+        """Evaluates the model at the points, forward only, and gives their `margins`.
+
+        A tie that is no adversarial has a margin above 0, though the smallest.
+        """
         logits = self.model(points)
-        self._take(points, logits)
-        return self.margins(logits)
+        adversarial = self._take(points, logits)
+        margins = self.margins(logits)
+        least = torch.finfo(margins.dtype).tiny
+        return torch.where(adversarial, margins, margins.clamp_min(least))
 
     def _take(self, points: Tensor, logits: Tensor) -> Tensor:
         if not self._checked:  # once: it waits for the device
