@@ -185,13 +185,17 @@ def main() -> None:
     options = parser.parse_args()
     # Taken first: the revision is that of the code that is measured, not of later changes.
     provenance = runtime.provenance(torch.device("cpu"))
-    measured = {name: measure(name, options.budgets, options.attacks) for name in options.networks}
-    print(tables(measured))
-    if options.json is not None:
-        result = {"budgets": options.budgets, "measured": measured, **provenance}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-        options.json.with_suffix(".md").write_text(tables(measured))
-        figure(measured, options.json.with_suffix(".svg"))
+    for name in options.networks:
+        load_model(NETWORKS[name][0])  # what is missing shall be known before hours are spent
+    measured: dict[str, Any] = {}
+    for name in options.networks:
+        measured[name] = measure(name, options.budgets, options.attacks)
+        print(tables({name: measured[name]}))
+        if options.json is not None:
+            result = {"budgets": options.budgets, "measured": measured, **provenance}
+            options.json.write_text(json.dumps(result, indent=2) + "\n")
+            options.json.with_suffix(".md").write_text(tables(measured))
+            figure(measured, options.json.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
