@@ -43,16 +43,16 @@ def filled(tournament: Tournament, budget: float, step: float = 1 + FORWARD_COST
 def each(change: Callable[[Tournament], Tournament], step: float = 1 + FORWARD_COST) -> Plan:
     """Changes each tournament of a plan, and spends what that saves."""
 
-    def changed(budget: float, others: int = 9) -> list[Tournament]:
-        whole = plan(budget, others)
+    def changed(budget: float, **known: Any) -> list[Tournament]:
+        whole = plan(budget, **known)
         return [filled(change(one), budget / len(whole), step) for one in whole]
 
     return changed
 
 
-def no_restarts(budget: float, others: int = 9) -> list[Tournament]:
+def no_restarts(budget: float, **known: Any) -> list[Tournament]:
     """Gives one long tournament."""
-    whole = plan(budget, others)
+    whole = plan(budget, **known)
     return whole if len(whole) == 1 else [filled(whole[0], budget)]
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from attacks.cases import Attack
 from attacks.networks import Curved, Linear, problem
+from minnorm import load_data, load_model
 from minnorm.attacks import attack, ddn, normal_pursuit
 from minnorm.attacks._normal_pursuit import FORWARD_COST
 from minnorm.evaluation.judge import CountingModel
@@ -109,6 +110,17 @@ def test_reaches_adversarials_that_need_entries_at_their_bounds() -> None:
     )
     optimum = optimal_distance(weight, bias, inputs[0], 0, targeted=False, low=0.0, high=1.0)
     assert 1 - 1e-6 <= float(result.distances) / optimum <= 1.002
+
+
+def test_targeted_it_finds_what_ddn_finds() -> None:
+    model = load_model("zoo:mnist-cnn")
+    images, _ = load_data("mnist-sample[:20]").batch(range(20))
+    with torch.no_grad():
+        least_likely = model(images).argmin(1)
+    result = normal_pursuit(model, images, least_likely, targeted=True)
+    reference = ddn(model, images, least_likely, targeted=True, steps=100)
+    assert result.success.all()
+    assert result.distances.mean() < 1.01 * reference.distances.mean()
 
 
 def flat(points: Tensor) -> Tensor:

@@ -398,7 +398,7 @@ def test_other_bad_commands_are_refused(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES if case.name in ("NaN", "factory raises", "missing out", "steps=0")],
+    [case for case in CASES if case.name in ("NaN", "factory raises", "batch size 0", "steps=0")],
     ids=lambda case: case.name,
 )
 def test_a_process_of_its_own_says_the_same(case: Case, things: Path, tmp_path: Path) -> None:

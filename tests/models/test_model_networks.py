@@ -271,3 +271,8 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
             ImportError, match=rf"{scheme} is needed: pip install 'minnorm\[vision\]"
         ):
             build(f"{scheme}:resnet18")
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_normalized_is_in_the_mode_of_its_model(training: bool) -> None:
+    assert Normalized(nn.Linear(3, 2).train(training), [0.5], [0.5]).training == training

@@ -76,9 +76,10 @@ def normal_pursuit(
         generator=generator,
         starts=starts,
     ) as state:
-        rays = Pursuit.of(state, levels).first_rays(state.origins, plan(budget)[0].classes)
+        classes = plan(budget, targeted=targeted)[0].classes
+        rays = Pursuit.of(state, levels).first_rays(state.origins, classes)
         # There are no more other classes than that, where the model has few.
-        tournaments = plan(budget, others=len(rays))
+        tournaments = plan(budget, others=len(rays), targeted=targeted)
         if starts is not None:
             pursuit = Pursuit.of(state, levels)
             rays.append(pursuit.through(pursuit.on_grid(ordinary(starts)), otherwise=rays[0]))
@@ -129,19 +130,21 @@ class Tournament:
         return aims + step * steps + FORWARD_COST * self.probes * self.rounds[-1][0]
 
 
-def plan(budget: float, others: int = 9) -> list[Tournament]:
+def plan(budget: float, *, others: int = 9, targeted: bool = False) -> list[Tournament]:
     """Gives the tournaments that a budget, in gradients, is spent on: one for about each 100.
 
     Args:
         budget: The budget.
         others: How many classes there are to aim at.
+        targeted: Whether there is one boundary to reach: all of a tournament is then for one ray.
     """
     number = max(round(budget / 100), 1)
-    return [_tournament(budget / number, others)] * number
+    return [_tournament(budget / number, others, targeted)] * number
 
 
-def _tournament(budget: float, others: int) -> Tournament:
+def _tournament(budget: float, others: int, targeted: bool) -> Tournament:
     first = 9 if budget >= _FROM_SEVERAL else min(max(int(budget / 10), 1), 3)
+    first = 1 if targeted else first
     classes = min(3, first, others)
     points = math.ceil(first / classes)
     sizes = (first, (first + 1) // 2, max(first // 4, 1))

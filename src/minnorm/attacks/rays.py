@@ -151,7 +151,7 @@ class Pursuit:
         state = self.state
         points = self.points(ray)
         visit = state.visit(points)
-        gradients = state.alive(visit.pull_back(-state.margin_direction(visit.logits)))
+        gradients = state.alive(visit.pull_back(self._towards(visit.logits)))
         normals, slopes = _normals_and_slopes(gradients)
         margins = _finite(state.margins(visit.logits))
         rises = margins / slopes + geometry.dot(normals, state.perturbations(points))
@@ -164,6 +164,16 @@ class Pursuit:
         lengths = lengths.clamp(min=shortest, max=_GROWTH * ray.lengths).clamp_max(self.longest)
         ahead = ray._replace(directions=directions, lengths=lengths, misses=misses)
         return self._looked(ahead, slopes * geometry.dot(normals, directions))
+
+    def _towards(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Gives the direction in logit space in which the margin falls.
+
+        Targeted, the label has to overtake all other classes at once, so that it is their mean,
+        weighted by their likelihoods; with the largest alone the rays would turn to and fro.
+        """
+        if self.state.targeted:
+            return self.state.cross_entropy_direction(logits)
+        return -self.state.margin_direction(logits)
 
     def _looked(self, ray: Ray, falls: Float[Tensor, "b"]) -> Ray:
         """Mends the lengths, since the linear model errs, by a forward pass.

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 class Normalized(nn.Module):
     """A model whose inputs `[b c *d]` are first normalised: `(inputs - mean) / std`.
 
+    It is in evaluation mode if the model is.
+
     Args:
         model: The model that expects normalised inputs.
         mean: One number for each channel.
@@ -32,6 +34,7 @@ class Normalized(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
+        self.train(model.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Gives the logits of inputs that are not normalised."""
