@@ -8,7 +8,6 @@ The images are those of `benchmarks/anytime.py`. The parts are named in docs/nor
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,8 +23,9 @@ from minnorm.attacks import _normal_pursuit as module
 from minnorm.attacks import normal_pursuit
 from minnorm.attacks._normal_pursuit import FORWARD_COST, Tournament, plan
 from minnorm.attacks.rays import Pursuit, Ray
-from minnorm.evaluation import mean_distance, success_rate
+from minnorm.evaluation import summarize
 from networks import NETWORKS
+from output import write
 
 BUDGETS = (30, 100, 300)
 """The budgets, in gradients."""
@@ -116,20 +116,24 @@ def measure(name: str, budgets: list[int]) -> list[dict[str, Any]]:
             attack = partial(normal_pursuit, budget=budget, drop_finished=False)
             with without(part):
                 records = evaluate(model, data, attack, batch_size=100).records
-            forwards, backwards = (
-                float(records.column(column).to_numpy().mean())
-                for column in ("forwards", "backwards")
-            )
+            found = summarize(records, part)
             row = {
                 "budget": budget,
                 "without": part,
-                "cost": FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards,
-                "success": success_rate(records).value,
-                "mean": mean_distance(records).value,
+                "cost": FORWARD_COST * found.forwards + (1 - FORWARD_COST) * found.backwards,
+                "success": found.success.value,
+                "mean": found.mean.value,
             }
             rows.append(row)
             print(f"{name}: {row}", flush=True)
     return rows
+
+
+def cell(rows: dict[str, dict[str, Any]], part: str) -> str:
+    """Writes the mean without a part over that of the whole attack, and what it cost."""
+    mean, whole = rows[part]["mean"], rows["nothing"]["mean"]
+    text = f"mean {mean:.4f}" if part == "nothing" else f"{mean / whole:.4f}"
+    return f"{text} ({rows[part]['cost']:.0f})"
 
 
 def tables(measured: dict[str, list[dict[str, Any]]]) -> str:
@@ -148,19 +152,8 @@ def tables(measured: dict[str, list[dict[str, Any]]]) -> str:
             for name, rows in measured.items()
         }
         for part in PARTS:
-            if part == "nothing":
-                cells = [f"mean {rows[part]['mean']:.4f}" for rows in found.values()]
-            else:
-                cells = [
-                    f"{rows[part]['mean'] / rows['nothing']['mean']:.4f}"
-                    for rows in found.values()
-                    if part in rows
-                ]
+            cells = [cell(rows, part) for rows in found.values() if part in rows]
             if cells:
-                cells = [
-                    f"{cell} ({rows[part]['cost']:.0f})"
-                    for cell, rows in zip(cells, found.values(), strict=True)
-                ]
                 parts.append(f"| {part} | " + " | ".join(cells) + " |")
         parts.append("")
     return "\n".join(parts)
@@ -176,9 +169,7 @@ def main() -> None:
     provenance = runtime.provenance(torch.device("cpu"))
     measured = {name: measure(name, options.budgets) for name in options.networks}
     print(tables(measured))
-    if options.json is not None:
-        options.json.write_text(json.dumps({"measured": measured, **provenance}, indent=2) + "\n")
-        options.json.with_suffix(".md").write_text(tables(measured))
+    write(options.json, {"measured": measured, **provenance}, tables(measured))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,10 @@ Each attack is run anew for each budget, with as many steps as it allows, and is
 by the evaluation. A forward pass costs what it takes in time, in units of a gradient, measured on
 the network itself. The envelope is the smallest distance of each sample over all runs. A table and
 a figure go beside the JSON file. The runs are kept in runs/anytime, and what is there is not
-computed again: after a change of an attack delete its runs.
+computed again: after a change of an attack delete its runs. Each row names the revision of its run.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -24,14 +23,15 @@ from torch import nn
 from minnorm import evaluate, load_data, load_model, runtime
 from minnorm.evaluation import (
     Evaluation,
+    Records,
     mean_distance,
-    median_distance,
     optimality,
-    success_rate,
+    summarize,
     worst_case,
 )
 from minnorm.evaluation.records import join_records
 from networks import NETWORKS
+from output import write
 
 BUDGETS = (10, 25, 30, 50, 100, 300, 1000)
 """The budgets, in gradients."""
@@ -73,20 +73,18 @@ def forward_cost(model: nn.Module, inputs: torch.Tensor, runs: int = 15) -> floa
     return statistics.median(ratios[1:])
 
 
-def row(run: Evaluation, envelope: Any, share: float) -> dict[str, Any]:
+def row(run: Evaluation, envelope: Records, share: float) -> dict[str, Any]:
     """Gives what an attack found at one budget, and what it cost."""
-    records = run.records
-    forwards, backwards = (
-        float(records.column(name).to_numpy().mean()) for name in ("forwards", "backwards")
-    )
+    found = summarize(run.records, "")
     return {
-        "forwards": forwards,
-        "backwards": backwards,
-        "cost": share * forwards + (1 - share) * backwards,
-        "success": success_rate(records).value,
-        "mean": mean_distance(records).value,
-        "median": median_distance(records).value,
-        "optimality": optimality(records, envelope),
+        "forwards": found.forwards,
+        "backwards": found.backwards,
+        "cost": share * found.forwards + (1 - share) * found.backwards,
+        "success": found.success.value,
+        "mean": found.mean.value,
+        "median": found.median.value,
+        "optimality": optimality(run.records, envelope),
+        "revision": run.manifest["sessions"][0]["revision"],
     }
 
 
@@ -191,10 +189,9 @@ def main() -> None:
     for name in options.networks:
         measured[name] = measure(name, options.budgets, options.attacks)
         print(tables({name: measured[name]}))
+        result = {"budgets": options.budgets, "measured": measured, **provenance}
+        write(options.json, result, tables(measured))
         if options.json is not None:
-            result = {"budgets": options.budgets, "measured": measured, **provenance}
-            options.json.write_text(json.dumps(result, indent=2) + "\n")
-            options.json.with_suffix(".md").write_text(tables(measured))
             figure(measured, options.json.with_suffix(".svg"))
 
 

@@ -7,7 +7,6 @@ same inputs. Prints the medians and their ratio; a ratio of 1 means that the att
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from minnorm import ddn, load_data, load_model, runtime
 from minnorm.attacks import Model
+from output import write
 
 SIZES = {1000: 50, 32: 200}
 """Steps for each batch size: half a minute and some seconds a run."""
@@ -83,9 +83,7 @@ def main() -> None:
             f"{row['ddn_seconds']:.3f} | {row['ratio']:.3f} | "
             f"{row['least_ratio']:.3f} to {row['largest_ratio']:.3f} |"
         )
-    if options.json is not None:
-        result = {"measured": rows, **provenance}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write(options.json, {"measured": rows, **provenance})
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ warnings.filterwarnings("ignore")
 
 from minnorm import attacks, load_data, load_model, runtime  # noqa: E402 - the path comes first
 from minnorm.geometry import Norm, distances  # noqa: E402
+from output import write  # noqa: E402
 
 LIBRARIES = ("adv-lib", "foolbox", "torchattacks")
 """The peers."""
@@ -467,14 +468,9 @@ def main() -> None:
         if name not in measured:
             measured[name] = run_contest(contest, model, inputs, labels, options.runs)
         print(lines(name, measured[name]), flush=True)
-        if options.json is not None:
-            result = {"configuration": configuration, "measured": measured, **provenance}
-            # JSON has no infinity: an infinite median is null, and so is the mean of nothing.
-            text = json.dumps(result, indent=2)
-            text = text.replace(": Infinity", ": null").replace(": NaN", ": null")
-            options.json.write_text(text + "\n")
-            table = "\n".join(lines(name, rows) for name, rows in measured.items())
-            options.json.with_suffix(".md").write_text(f"{title}\n\n{HEAD}\n{table}\n")
+        result = {"configuration": configuration, "measured": measured, **provenance}
+        table = "\n".join(lines(name, rows) for name, rows in measured.items())
+        write(options.json, result, f"{title}\n\n{HEAD}\n{table}\n")
 
 
 def kept(

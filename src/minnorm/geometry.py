@@ -125,11 +125,15 @@ def span(bounds: Bounds) -> float:
     return high - low if math.isfinite(high - low) else 1.0
 
 
-def quantize(inputs: Float[Tensor, "b *d"], levels: int, bounds: Bounds) -> Float[Tensor, "b *d"]:
+def quantize(
+    inputs: Float[Tensor, "b *d"], levels: int | None, bounds: Bounds
+) -> Float[Tensor, "b *d"]:
     """Rounds each entry to the nearest of `levels` evenly spaced values from low to high.
 
-    With 256 levels on (0, 1) that is the grid of 8-bit images.
+    With 256 levels on (0, 1) that is the grid of 8-bit images; `None` leaves them as they are.
     """
+    if levels is None:
+        return inputs
     low, high = bounds
     steps = (levels - 1) / (high - low)
     # Rounding errors of the last operation can lead out of the bounds.

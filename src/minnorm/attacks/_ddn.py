@@ -79,7 +79,7 @@ def ddn(
         starts=starts,
     ) as state:
         points = state.begin(starts)
-        if levels is not None and starts is not None:
+        if starts is not None:
             points = geometry.quantize(points, levels, bounds)
         descend(
             state,
@@ -116,7 +116,6 @@ def descend(
         radii = torch.where(visit.adversarial, (1 - gamma) * radii, (1 + gamma) * radii)  # 7-11
         radii = torch.minimum(radii, farthest)
         points = state.points(geometry.on_sphere(perturbations, radii))  # lines 12 and 13
-        if levels is not None:
-            points = geometry.quantize(points, levels, state.bounds)
+        points = geometry.quantize(points, levels, state.bounds)
         perturbations = state.perturbations(points)
     state.judge(points)

@@ -20,7 +20,7 @@ from minnorm.attacks._ddn import descend
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.gradients import ordinary
 from minnorm.attacks.rays import Pursuit, Ray
-from minnorm.attacks.search import Search, search
+from minnorm.attacks.search import search
 
 FORWARD_COST = 0.4
 """What a forward pass costs, in gradients: a forward and a backward pass together cost 1."""
@@ -44,10 +44,11 @@ def normal_pursuit(
     A ray from the input hits the boundary somewhere, and the gradient of the margin there is the
     boundary's normal. At the closest point of the boundary ray and normal are parallel; so the ray
     turns towards the average of the normals that it meets, by less and less. Rays towards several
-    classes compete in a tournament, in which the longer ones are given up. From a budget of 150 on
-    there are several tournaments, all but the first one from random points near the input.
+    classes compete in a tournament, in which the longer ones are given up; from a budget of 75 on
+    they are aimed from random points near the input too, and from 150 on there are several
+    tournaments. Targeted, each tournament is of one ray.
 
-    Where the first rays hit nothing, DDN goes on with what is left of the budget.
+    Where no ray gets anywhere, DDN goes on with what is left of the budget.
 
     Args:
         model, inputs, labels, targeted, bounds, generator: As for every attack, see `Attack`.
@@ -76,17 +77,16 @@ def normal_pursuit(
         generator=generator,
         starts=starts,
     ) as state:
-        classes = plan(budget, targeted=targeted)[0].classes
-        rays = Pursuit.of(state, levels).first_rays(state.origins, classes)
+        pursuit = Pursuit(state, levels)
+        rays = pursuit.first_rays(state.origins, plan(budget, targeted=targeted)[0].classes)
         # There are no more other classes than that, where the model has few.
         tournaments = plan(budget, others=len(rays), targeted=targeted)
         if starts is not None:
-            pursuit = Pursuit.of(state, levels)
             rays.append(pursuit.through(pursuit.on_grid(ordinary(starts)), otherwise=rays[0]))
         stay = state.keep(state.incumbent.distances > 0)
         rays = [ray.part(stay) for ray in rays]
         spent = FORWARD_COST + len(rays)
-        stay = _rescue(state, rays, budget - spent, share=1.0, levels=levels)
+        stay = _rescue(pursuit, rays, budget - spent, share=1.0)
         rays = [ray.part(stay) for ray in rays]
         stale = torch.zeros_like(state.incumbent.distances)
         left = float(budget)
@@ -95,8 +95,8 @@ def normal_pursuit(
                 break
             before = state.incumbent.distances
             for _ in range(tournament.points - (number == 0)):
-                rays += _rays_from_around(state, rays, tournament.classes, levels)
-            stay = _compete(state, rays, tournament, left, levels)
+                rays += _rays_from_around(pursuit, rays, tournament.classes)
+            stay = _compete(pursuit, rays, tournament, left)
             left -= tournament.cost()
             # What has not been found is no better off elsewhere.
             improved = (state.incumbent.distances < 0.999 * before[stay]) | before[stay].isinf()
@@ -167,84 +167,85 @@ _SHARES = (0.42, 0.26)
 """Of the steps, that the first two rounds take; the last one takes what is left."""
 
 
-def _rays_from_around(
-    state: Search, rays: Sequence[Ray], classes: int, levels: int | None
-) -> list[Ray]:
+def _rays_from_around(pursuit: Pursuit, rays: Sequence[Ray], classes: int) -> list[Ray]:
     """Gives rays aimed from a random point, about as near as the closest adversarial so far.
 
     Where there is none: as near as the shortest of the rays, or at most 1 away without rays.
     """
+    state = pursuit.state
     distances = state.incumbent.distances
     reach = torch.stack([ray.lengths for ray in rays]).amin(0) if rays else 1.0
     reach = torch.where(distances.isfinite(), distances / state.unit, reach)
-    pursuit = Pursuit.of(state, levels)
     return pursuit.first_rays(pursuit.on_grid(state.points_in_ball(reach)), classes)
 
 
 def _compete(
-    state: Search, rays: list[Ray], tournament: Tournament, budget: float, levels: int | None
+    pursuit: Pursuit, rays: list[Ray], tournament: Tournament, budget: float
 ) -> Int64[Tensor, "k"]:
     """Runs a tournament, and gives the positions of the samples that are still in the search.
 
     Args:
-        state: The search.
+        pursuit: The pursuit.
         rays: The first rays; the list is emptied, to free what is given up.
         tournament: The tournament.
         budget: What is left, for this tournament and all later ones.
-        levels: The grid.
     """
-    stay = torch.arange(len(state.origins), device=state.origins.device)
-    last = len(tournament.rounds) - 1
-    for number, (size, steps) in enumerate(tournament.rounds):
-        pursuit = Pursuit.of(state, levels)
-        rays[:] = pursuit.shortest(rays, size)
-        shares = schedules.cosine(*_ANNEALING, steps) if number == last and steps else [1.0] * steps
-        for place, ray in enumerate(rays):
-            for share in shares:
-                ray = pursuit.turned(ray, share)  # noqa: PLW2901 - one step after the other
-            rays[place] = ray
-        if number == 0:
-            begun = replace(tournament, rounds=((size, steps),), probes=0)
-            stay = _rescue(state, rays, budget - begun.cost(), share=_UNMOVED, levels=levels)
-            if len(stay) == 0:
-                break
-            rays[:] = [ray.part(stay) for ray in rays]
-    pursuit = Pursuit.of(state, levels)
-    while rays and len(stay) > 0:
+    (first, steps), *later = tournament.rounds
+    _go_on(pursuit, rays, first, [1.0] * steps if later else _falling(steps))
+    begun = replace(tournament, rounds=((first, steps),), probes=0)
+    stay = _rescue(pursuit, rays, budget - begun.cost(), share=_LOST)
+    if len(stay) == 0:
+        return stay
+    rays[:] = [ray.part(stay) for ray in rays]
+    for place, (size, steps) in enumerate(later, start=1):
+        _go_on(pursuit, rays, size, [1.0] * steps if place < len(later) else _falling(steps))
+    while rays:
         pursuit.settle(rays.pop(), tournament.probes)
     return stay
+
+
+def _go_on(pursuit: Pursuit, rays: list[Ray], size: int, shares: Sequence[float]) -> None:
+    """Lets the shortest of the rays take a step for each share; the others leave the list."""
+    rays[:] = pursuit.shortest(rays, size)
+    for place, ray in enumerate(rays):
+        for share in shares:
+            ray = pursuit.turned(ray, share)  # noqa: PLW2901 - one step after the other
+        rays[place] = ray
+
+
+def _falling(steps: int) -> list[float]:
+    """Gives the shares of the last round."""
+    return schedules.cosine(*_ANNEALING, steps) if steps else []
 
 
 _ANNEALING = (0.7, 0.1)
 """The share of the new normal in a ray, in the first and in the last step of the last round."""
 
-_UNMOVED = 0.95
+_LOST = 0.95
 """The share of its first margin that a ray that leads nowhere still has after the first round."""
 
 
 def _rescue(
-    state: Search, rays: Sequence[Ray], budget: float, *, share: float, levels: int | None
+    pursuit: Pursuit, rays: Sequence[Ray], budget: float, *, share: float
 ) -> Int64[Tensor, "k"]:
     """Lets DDN go on with the samples whose rays lead nowhere; they leave the search.
 
     Args:
-        state: The search.
+        pursuit: The pursuit.
         rays: The rays.
-        budget: What is left of the budget.
+        budget: What is left of the budget; below a step of DDN nobody leaves.
         share: A ray leads nowhere that still has this share of its first margin.
-        levels: The grid.
 
     Returns:
         The positions of those that stay.
     """
+    state, steps = pursuit.state, int(budget - FORWARD_COST)
     nowhere = torch.stack([ray.left >= share * ray.whole for ray in rays]).all(0)
-    missed = state.incumbent.distances.isinf() & nowhere
+    missed = state.incumbent.distances.isinf() & nowhere & (steps >= 1)
     lost = missed.nonzero().squeeze(1)
     # Made even when it is empty: what is random in it follows from how many there were before.
     part = state.part(lost)
-    steps = int(budget - FORWARD_COST)
-    if len(lost) == 0 or steps < 1:
-        return torch.arange(len(state.origins), device=state.origins.device)
-    descend(part, part.origins, steps=steps, levels=levels)
-    state.absorb(part.result(), lost)
+    if len(lost) > 0:
+        descend(part, part.origins, steps=steps, levels=pursuit.levels)
+        state.absorb(part.result(), lost)
     return state.keep(~missed)

@@ -49,25 +49,16 @@ class Pursuit:
 
     Attributes:
         state: The search.
-        longest: The longest ray.
-        below: How far each entry is from the lower bound, as a perturbation.
-        above: The same for the upper bound.
-        levels: The grid to which points are rounded.
+        levels: The grid to which points are rounded, if any.
     """
 
     state: Search
-    longest: float
-    below: Float[Tensor, "b *d"]
-    above: Float[Tensor, "b *d"]
     levels: int | None
 
-    @classmethod
-    def of(cls, state: Search, levels: int | None) -> "Pursuit":
-        """Begins with the samples that are in the search now."""
-        below, above = ((bound - state.origins) / state.unit for bound in state.bounds)
-        # Where entries are at a bound a ray may have to be longer than the box is wide.
-        longest = min(_LONGEST, torch.finfo(state.origins.dtype).max / 16)
-        return cls(state, longest, below, above, levels)
+    @property
+    def longest(self) -> float:
+        """The longest ray: where entries are at a bound it may be longer than the box is wide."""
+        return min(_LONGEST, torch.finfo(self.state.origins.dtype).max / 16)
 
     def points(self, ray: Ray) -> Float[Tensor, "b *d"]:
         """Gives the points at the lengths of the rays."""
@@ -75,9 +66,7 @@ class Pursuit:
         return self.on_grid(self.state.points(ray.directions * lengths))
 
     def on_grid(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
-        """Rounds points to the grid, where there is one."""
-        if self.levels is None:
-            return points
+        """Rounds points to the grid."""
         return geometry.quantize(points, self.levels, self.state.bounds)
 
     def first_rays(self, points: Float[Tensor, "b *d"], number: int) -> list[Ray]:
@@ -229,10 +218,12 @@ class Pursuit:
         guesses: Float[Tensor, "b"],
     ) -> Float[Tensor, "b"]:
         """Gives the lengths at which a linear function has risen enough along the clipped rays."""
+        state = self.state
+        below, above = ((bound - state.origins) / state.unit for bound in state.bounds)
         lengths = guesses.clamp(min=_SHORTEST)
         for _ in range(_NEWTON_STEPS):
             moves = directions * per_sample(lengths, directions).to(directions.dtype)
-            clipped = torch.maximum(torch.minimum(moves, self.above), self.below)
+            clipped = torch.maximum(torch.minimum(moves, above), below)
             missing = rises - geometry.dot(normals, clipped)
             slopes = geometry.dot(normals, directions * (clipped == moves))
             steps = torch.where(slopes > 1e-6, missing / slopes, 0.0)

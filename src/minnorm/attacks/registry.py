@@ -147,7 +147,7 @@ ENTRIES: dict[str, Entry] = {
         "yes",
         "a `budget`, in which a forward is 0.4 and a backward 0.6",
         "this package, docs/normal-pursuit.md",
-        "the smallest norms, at any budget from 10 gradients on: the default",
+        "the default: the smallest norms from 10 gradients on, untargeted above all",
     ),
     "pdgd": Entry(
         pdgd,

@@ -1,0 +1,19 @@
+"""How the benchmarks write down what they have measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def write(file: Path | None, result: dict[str, Any], tables: str | None = None) -> None:
+    """Writes a result as JSON, and its tables as Markdown beside it; nothing without a file.
+
+    JSON has no infinity and no NaN: an infinite median is null, and so is the mean of nothing.
+    """
+    if file is None:
+        return
+    text = json.dumps(result, indent=2)
+    text = text.replace(": Infinity", ": null").replace(": NaN", ": null")
+    file.write_text(text + "\n")
+    if tables is not None:
+        file.with_suffix(".md").write_text(tables)
