@@ -60,6 +60,14 @@ def margin_direction(
     return torch.zeros_like(logits).scatter_(1, runner_up, -1.0).scatter_(1, index, 1.0)
 
 
+def likeliest_others(
+    logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"], number: int
+) -> Int64[Tensor, "b k"]:
+    """Gives the classes with the largest logits besides the labels: `number`, or all there are."""
+    others = logits.nan_to_num().scatter(1, labels.unsqueeze(1), -torch.inf)
+    return others.topk(min(number, logits.shape[1] - 1), dim=1).indices
+
+
 def logit_differences(
     logits: Float[Tensor, "b c"], ones: Int64[Tensor, "b"], others: Int64[Tensor, "b"]
 ) -> Float[Tensor, "b"]:

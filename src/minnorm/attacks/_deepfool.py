@@ -16,7 +16,7 @@ from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.search import LOOKS, Search, Visit, search
 from minnorm.geometry import per_sample
-from minnorm.losses import difference_direction, logit_differences
+from minnorm.losses import difference_direction, likeliest_others, logit_differences
 
 
 def deepfool(
@@ -114,15 +114,7 @@ def likeliest_rivals(
     """
     if state.targeted:
         return state.labels.unsqueeze(1)
-    return likeliest_others(state, logits, candidates)
-
-
-def likeliest_others(
-    state: Search, logits: Float[Tensor, "b c"], number: int
-) -> Int64[Tensor, "b k"]:
-    """Gives the likeliest classes besides the label, or besides the wanted class when targeted."""
-    others = logits.nan_to_num().scatter(1, state.labels.unsqueeze(1), -torch.inf)
-    return others.topk(min(number, logits.shape[1] - 1), dim=1).indices
+    return likeliest_others(logits, state.labels, candidates)
 
 
 def nearest_boundary(

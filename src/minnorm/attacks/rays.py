@@ -12,10 +12,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from minnorm import geometry
-from minnorm.attacks._deepfool import likeliest_others
 from minnorm.attacks.search import Search
 from minnorm.geometry import per_sample
-from minnorm.losses import difference_direction, logit_differences
+from minnorm.losses import difference_direction, likeliest_others, logit_differences
 
 
 class Ray(NamedTuple):
@@ -259,7 +258,7 @@ def _pairs(state: Search, logits: Tensor, number: int) -> list[tuple[Tensor, Ten
     Untargeted: from the label to each of the likeliest others. Targeted: from each of the likeliest
     others to the label.
     """
-    rivals = likeliest_others(state, logits, number).unbind(1)
+    rivals = likeliest_others(logits, state.labels, number).unbind(1)
     return [
         (
             *((rival, state.labels) if state.targeted else (state.labels, rival)),
