@@ -14,7 +14,8 @@ form, `attack(model, inputs, labels, *, targeted=False, bounds=(0.0, 1.0), gener
 and give an `AttackResult`; `help(minnorm.attacks.NAME)` describes the hyper-parameters.
 
 Attacks that look for the *closest* adversarial tell the accuracy at every radius in one run; those
-that look *within epsilon* tell it at one. Costs are of one sample; k is `candidates`, the number of
+that look *within epsilon* tell it at one, and say nothing of larger radii. `norm='linf'` changes the
+norm of those that know it; records and tables follow. Costs are of one sample; k is `candidates`, the number of
 classes considered. The inputs cost one or two forward passes more.
 
 """
@@ -32,6 +33,10 @@ Attacks are combined to attacks:
 What is moved or scaled down is no longer on the grid of an attack's `levels` (8-bit images), nor
 has it its `confidence`. What `bounded` scales down, like the defense of the paper, need not be
 adversarial any more; then it is no success.
+
+Two results tell more: `carlini_wagner` gives the `constants` C of eq. 5 with which each adversarial
+was found (the paper's figure 2). Its defaults are for thousands of steps; for a hundred take
+`carlini_wagner(searches=4, steps=25, step_size=0.05, initial_constant=1)` or so.
 
 On the command line: `--attack "worst_case(attacks=['ddn(steps=300)', 'fmn'])"`.
 """

@@ -118,6 +118,19 @@ def test_arguments_that_cannot_be_read_are_refused(inside: str) -> None:
         parse(f"ddn{inside}")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fab(norm=linf)", "Did you mean norm='linf'?"),
+        ("mnist[:100", "the bracket in 'mnist[:100' is not closed: write ']' at the end."),
+        ("ddn(steps=3", "the bracket in 'ddn(steps=3' is not closed: write ')' at the end."),
+    ],
+)
+def test_what_was_meant_is_suggested(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse(text)
+
+
 def test_choose_gives_a_known_name_back() -> None:
     assert choose("ddn", ["pgd", "ddn"], "attack") == "ddn"
 

@@ -49,6 +49,8 @@ def parse(text: str) -> Spec:
 
 def _split_slice(text: str, whole: str) -> tuple[str, slice | None]:
     if not text.endswith("]"):
+        if re.search(r"\[[\d\s:-]*$", text):
+            raise ValueError(f"the bracket in {whole!r} is not closed: write ']' at the end.")
         return text, None
     head, _, inside = text[:-1].rpartition("[")
     fields = inside.split(":")
@@ -78,10 +80,13 @@ def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
             raise ValueError("a name is missing or given twice")
         arguments = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
     except (SyntaxError, TypeError, ValueError) as error:
+        words = call.keywords if call is not None else []
+        bare = [word for word in words if isinstance(word.value, ast.Name)]
+        hints = [f" Did you mean {word.arg}={ast.unparse(word.value)!r}?" for word in bare[:1]]
         raise ValueError(
             f"cannot read the arguments '{text[opening:]}' in {whole!r}: write name=value pairs, "
             "each name once, with numbers, strings in quotes, True, False, None or lists, for "
-            "example ddn(steps=300, levels=256)."
+            f"example ddn(steps=300, levels=256).{''.join(hints)}"
         ) from error
     return text[:opening].rstrip(), arguments
 

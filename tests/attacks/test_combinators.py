@@ -169,6 +169,14 @@ def test_distances_are_in_the_norm_of_the_attack(combine: Callable[[Attack], Att
     assert torch.allclose(result.distances, expected)
 
 
+@pytest.mark.parametrize("combine", [worst_case, with_restarts, with_bisection, bounded])
+def test_a_spec_is_no_attack(combine: Any) -> None:
+    given = {"epsilon": 1.0} if combine is bounded else {}
+    with pytest.raises(ValueError, match="'ddn' is no attack: give a function"):
+        # The bare function: in these tests its types are checked before.
+        inspect.unwrap(combine)(["ddn"] if combine is worst_case else "ddn", **given)
+
+
 def test_attacks_of_several_norms_need_one_to_be_compared_in() -> None:
     with pytest.raises(ValueError, match="measure in l2 and linf: give norm="):
         worst_case([fmn, partial(fmn, norm="linf")])

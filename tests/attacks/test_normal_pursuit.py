@@ -1,6 +1,5 @@
 """Normal pursuit: its budget, how near it comes, and what it does where rays lead nowhere."""
 
-import inspect
 from functools import partial
 
 import pytest
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from attacks.cases import Attack
 from attacks.networks import Curved, Linear, problem
 from minnorm import load_data, load_model
-from minnorm.attacks import attack, ddn, normal_pursuit
+from minnorm.attacks import ddn, normal_pursuit
 from minnorm.attacks._normal_pursuit import FORWARD_COST
 from minnorm.evaluation.judge import CountingModel
 from reference.linear import optimal_distance
@@ -229,11 +228,3 @@ def test_a_good_start_is_kept_and_improved() -> None:
     before = (starts - inputs).norm(dim=1)
     assert (result.distances <= before * (1 + 1e-6)).all()
     assert result.distances.mean() < 0.99 * before.mean()
-
-
-def test_the_default_attack_has_its_defaults() -> None:
-    ours = inspect.signature(attack).parameters
-    its = inspect.signature(normal_pursuit).parameters
-    assert {name: its[name].default for name in ours} == {
-        name: parameter.default for name, parameter in ours.items()
-    }

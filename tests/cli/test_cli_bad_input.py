@@ -85,8 +85,8 @@ def _runs(folder: Path) -> None:
     for name in ("other", "bad-shard", "bad-manifest", "no-sessions"):
         evaluate(MODEL, DATA, ATTACK, out=folder / name)
     (folder / "bad-shard" / "records" / "000000-00.parquet").write_bytes(b"PAR1")
-    (folder / "bad-manifest" / "manifest.json").write_text('{"format": 1,')
-    (folder / "no-sessions" / "manifest.json").write_text('{"format": 1}')
+    (folder / "bad-manifest" / "manifest.json").write_text('{"format": 2,')
+    (folder / "no-sessions" / "manifest.json").write_text('{"format": 2}')
 
 
 def _recipes(folder: Path) -> None:

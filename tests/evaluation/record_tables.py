@@ -12,6 +12,7 @@ def table(
     distances: Sequence[float],
     *,
     attack: str = "ddn",
+    norm: str = "l2",
     indices: Sequence[int] | None = None,
     targets: Sequence[int] | None = None,
     gray: float = 9.0,
@@ -25,6 +26,7 @@ def table(
     wrong = [distance == 0 for distance in distances]
     columns = {
         "attack": [attack] * count,
+        "norm": [norm] * count,
         "index": list(range(count)) if indices is None else list(indices),
         "label": [0] * count,
         "target": [None] * count if targets is None else list(targets),

@@ -15,7 +15,16 @@ from torch import Tensor, nn
 
 from attacks.networks import Curved, problem
 from evaluation.tiny_models import Centred
-from minnorm.attacks import Attack, ddn, load_attack
+from minnorm.attacks import (
+    Attack,
+    AttackResult,
+    ddn,
+    fmn,
+    load_attack,
+    pgd,
+    with_bisection,
+    with_restarts,
+)
 from minnorm.data import load_data
 from minnorm.evaluation import SCHEMA, Evaluation, Records, evaluate, load_run
 from minnorm.geometry import NORM_ORDERS
@@ -62,6 +71,33 @@ def test_a_row_says_what_one_sees_by_hand() -> None:
     wrong = (clean != labels).numpy()
     assert wrong.any()
     assert (records.column("l2").to_numpy()[wrong] == 0).all()
+
+
+def test_a_row_says_which_norm_the_attack_minimises() -> None:
+    attacks = [
+        partial(fmn, steps=3),
+        partial(fmn, steps=3, norm="linf"),
+        with_restarts(partial(pgd, epsilon=0.1, steps=2, norm="linf"), 2),
+        mine,
+    ]
+    records = evaluate(MODEL, DATA, attacks).records
+    assert records.column("norm").to_pylist()[::12] == ["l2", "linf", "linf", "l2"]
+
+
+def mine(model: Any, inputs: Tensor, labels: Tensor, **given: Any) -> AttackResult:
+    return ddn(model, inputs, labels, steps=3, **given)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [partial(ddn, targeted=True), with_bisection(partial(ddn, targeted=True))],
+    ids=["partial", "combined"],
+)
+def test_what_the_evaluation_gives_cannot_be_set_beforehand(attack: Attack) -> None:
+    with pytest.raises(ValueError, match=r"^ddn: targeted cannot be set .* targets='all'"):
+        evaluate(MODEL, DATA, attack)
+    with pytest.raises(ValueError, match=r"^ddn: bounds cannot be set .*gives it\.$"):
+        evaluate(MODEL, DATA, partial(ddn, bounds=(0.0, 2.0)))
 
 
 def test_gray_is_the_middle_of_the_bounds() -> None:

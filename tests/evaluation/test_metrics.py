@@ -4,6 +4,7 @@ import inspect
 import math
 import statistics
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -26,6 +27,7 @@ from minnorm.evaluation import (
     hardest_target,
     mean_distance,
     median_distance,
+    norm_of_records,
     of_attack,
     optimality,
     robustness_curve,
@@ -33,6 +35,7 @@ from minnorm.evaluation import (
     summarize,
     worst_case,
 )
+from minnorm.evaluation.selection import distances_of
 from minnorm.geometry import Norm
 
 # A coarse grid, so that there are ties and radii that are exactly a distance.
@@ -72,6 +75,53 @@ def test_metrics_take_the_column_of_their_norm(norm: Norm, scale: float) -> None
     assert robustness_curve(records, norm)[0] == pytest.approx(
         [0, *(scale * d for d in (0.5, 1, 2.5))]
     )
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        mean_distance,
+        median_distance,
+        partial(accuracy_at, epsilon=0.6),
+        lambda records, **norm: robustness_curve(records, **norm)[0].tolist(),
+        partial(summarize, attack="it"),
+        lambda records, **norm: worst_case(records, **norm).to_pylist(),
+    ],
+)
+def test_by_default_distances_are_in_the_norm_of_the_attack(metric: Callable[..., object]) -> None:
+    of_linf, of_l2 = table([0.5, 1.0, 2.5], norm="linf"), table([0.5, 1.0, 2.5])
+    assert repr(metric(of_linf)) == repr(metric(of_linf, norm="linf"))
+    assert repr(metric(of_linf)) != repr(metric(of_linf, norm="l2"))
+    assert repr(metric(of_l2)) == repr(metric(of_l2, norm="l2"))
+
+
+def test_attacks_of_several_norms_have_no_worst_case_unless_a_norm_is_given() -> None:
+    records = pa.concat_tables([table([1.0, 3.0]), table([2.0, 1.0], attack="other", norm="linf")])
+    with pytest.raises(ValueError, match=r"minimise l2 and linf: .* norm='l2'"):
+        worst_case(records)
+    worst = worst_case(records, "linf")
+    assert worst.column("linf").to_pylist() == [0.5, 0.5]
+    assert mean_distance(worst).value == 0.5
+    assert list(breakdown(records)) == ["ddn", "other", "worst case in l2", "worst case in linf"]
+    assert list(breakdown(records, "l2")) == ["ddn", "other", "worst case"]
+
+
+@pytest.mark.parametrize("function", [norm_of_records, distances_of])
+def test_a_norm_that_there_is_not_is_refused(function: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="there is no norm 'l3'"):
+        # The bare function: in these tests its types are checked before.
+        inspect.unwrap(function)(table([1.0]), "l3")
+
+
+def test_the_hardest_target_of_each_attack_is_in_its_own_norm() -> None:
+    # The farthest in L2 is the nearest in Linf.
+    records = table([1.0, 4.0], indices=[0, 0], targets=[1, 2])
+    columns = {name: records.column(name) for name in SCHEMA.names} | {"linf": pa.array([3.0, 2.0])}
+    for norm, target in (("l2", 2), ("linf", 1)):
+        own = {"norm": pa.array([norm, norm])}
+        one = pa.table(columns | own, schema=SCHEMA)
+        assert hardest_target(one).column("target").to_pylist() == [target]
+        assert closest_target(one).column("target").to_pylist() == [3 - target]
 
 
 @given(DISTANCES)

@@ -80,7 +80,7 @@ def test_the_manifest_says_what_was_done_with_what(finished: Path) -> None:
     assert configuration["data"] == "mnist-sample"
     assert configuration["indices"] == [0, 12, 1]
     assert configuration["attacks"] == [
-        {"name": name, "spec": name, "code": ""} for name in ATTACKS
+        {"name": name, "spec": name, "norm": "l2", "code": ""} for name in ATTACKS
     ]
     assert configuration["batch_size"] == 5
     assert configuration["seed"] == 0
@@ -189,10 +189,14 @@ def test_models_are_told_apart_by_what_they_answer(tmp_path: Path) -> None:
     one, other = Scaled(1.0).eval(), Scaled(-1.0).eval()
     evaluate(one, DATA, ATTACKS, out=tmp_path / "run")
     evaluate(Scaled(1.0).eval(), DATA, ATTACKS, out=tmp_path / "run")
-    with pytest.raises(ValueError, match=r"another configuration.*\n  model_answers: "):
+    with pytest.raises(
+        ValueError, match=r"another configuration.*\n  model_answers: the model answers"
+    ):
         evaluate(other, DATA, ATTACKS, out=tmp_path / "run")
     evaluate(lambda inputs: one(inputs) + 0, DATA, ATTACKS, out=tmp_path / "functions")
-    with pytest.raises(ValueError, match=r"another configuration.*\n  model_answers: "):
+    with pytest.raises(
+        ValueError, match=r"another configuration.*\n  model_answers: the model answers"
+    ):
         evaluate(lambda inputs: other(inputs) + 0, DATA, ATTACKS, out=tmp_path / "functions")
 
 
@@ -205,7 +209,7 @@ def test_attacks_of_the_same_name_are_told_apart_by_their_code(tmp_path: Path) -
 
     evaluate(MODEL, DATA, of(2), out=tmp_path / "run")
     evaluate(MODEL, DATA, of(2), out=tmp_path / "run")
-    with pytest.raises(ValueError, match=r"another configuration.*\n  attacks: "):
+    with pytest.raises(ValueError, match=r"another configuration.*\n  attacks: the code of one"):
         evaluate(MODEL, DATA, of(3), out=tmp_path / "run")
 
 
@@ -277,7 +281,8 @@ def test_leftovers_of_a_killed_run_are_cleared_away(copy: Path, finished: Path) 
         ({"attacks": [partial(ddn, steps=5), partial(ddn, levels=256, steps=4)]}, ["steps=4"]),
         ({"bounds": (0.0, 2.0)}, ["bounds: [0.0, 1.0] there, [0.0, 2.0] now"]),
         ({"save_adversarials": False}, ["save_adversarials: True there, False now"]),
-        ({"model": f"{MODEL}(seed=1)"}, ["model: ", "model_fingerprint: "]),
+        ({"model": f"{MODEL}(seed=1)"}, ["model: ", "model_fingerprint: the weights or the code"]),
+        ({"attacks": {"a": "ddn"}}, [f"attacks: {', '.join(ATTACKS)} there, a = ddn now"]),
         ({"model": Centred().double().eval()}, ["dtype: torch.float32 there, torch.float64 now"]),
         ({"seed": 1, "batch_size": 6}, ["seed: ", "batch_size: "]),
     ],
@@ -402,11 +407,11 @@ def test_a_file_among_the_shards_that_is_none_is_named(copy: Path) -> None:
         (b"{", "is damaged"),
         (b"", "is damaged"),
         (b"\xff\xfe", "is damaged"),
-        (b"[]", "is not of format 1"),
-        (b'{"format": 2}', "is not of format 1"),
-        (b'{"format": 1}', "is damaged"),
-        (b'{"format": 1, "configuration": {}}', "is damaged"),
-        (b'{"format": 1, "configuration": 5, "sessions": []}', "is damaged"),
+        (b"[]", "is not of format 2"),
+        (b'{"format": 1}', "is not of format 2"),
+        (b'{"format": 2}', "is damaged"),
+        (b'{"format": 2, "configuration": {}}', "is damaged"),
+        (b'{"format": 2, "configuration": 5, "sessions": []}', "is damaged"),
     ],
 )
 def test_a_damaged_manifest_is_named(copy: Path, content: bytes, message: str) -> None:

@@ -37,6 +37,11 @@ def exported(tmp_path: Path) -> tuple[Path, nn.Module]:
     return tmp_path / "model.pt2", model
 
 
+def test_a_name_of_the_zoo_alone_is_pointed_out() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'zoo:mnist-cnn'"):
+        load_model("mnist-cnn")
+
+
 def test_an_exported_program_is_loaded_for_batches_of_any_size(
     exported: tuple[Path, nn.Module],
 ) -> None:

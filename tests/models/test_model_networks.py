@@ -273,6 +273,14 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
             build(f"{scheme}:resnet18")
 
 
+def test_normalized_says_how_many_channels_it_expects() -> None:
+    model = Normalized(nn.Flatten(), [0.5, 0.5, 0.5], [1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match=r"shape \[2, 1, 4, 4\]; expected 3 channels"):
+        model(torch.zeros(2, 1, 4, 4))
+    one_for_all = Normalized(nn.Flatten(), [0.5], [2.0])
+    assert torch.equal(one_for_all(torch.ones(2, 3, 4, 4)), torch.full((2, 48), 0.25))
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_normalized_is_in_the_mode_of_its_model(training: bool) -> None:
     assert Normalized(nn.Linear(3, 2).train(training), [0.5], [0.5]).training == training

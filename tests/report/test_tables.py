@@ -16,7 +16,7 @@ from minnorm.report import costs, results_table, with_interval
 INF = math.inf
 
 
-def printed(records: Records, *, norm: Norm = "l2", epsilons: tuple[float, ...] = ()) -> str:
+def printed(records: Records, *, norm: Norm | None = None, epsilons: tuple[float, ...] = ()) -> str:
     """Gives a table as a wide terminal shows it."""
     console = Console(file=io.StringIO(), width=200)
     console.print(results_table(records, norm=norm, epsilons=epsilons))
@@ -70,6 +70,26 @@ def test_the_norm_is_that_of_the_distances(norm: Norm) -> None:
     header, values, _ = cells(printed(table([1.0, 1.0]), norm=norm))
     assert header[2:4] == [f"mean {norm}", f"median {norm}"]
     assert values[2] == {"l0": "10.0000", "l1": "4.0000", "linf": "0.5000"}[norm]
+
+
+def test_attacks_of_several_norms_are_each_measured_in_their_own() -> None:
+    records = pa.concat_tables([table([1.0, 3.0]), table([2.0, 4.0], attack="other", norm="linf")])
+    text = printed(records, epsilons=(1.5,))
+    header, *rows = cells(text)
+    assert header[:6] == ["attack", "norm", "success %", "mean", "median", "acc. % at 1.5"]
+    assert [row[:2] + row[3:4] + row[5:6] for row in rows[::2]] == [
+        ["ddn", "l2", "2.0000", "50.0"],
+        ["other", "linf", "1.5000", "50.0"],
+        ["worst case in l2", "l2", "2.0000", "50.0"],
+        ["worst case in linf", "linf", "1.0000", "0.0"],
+    ]
+
+
+def test_a_norm_that_no_attack_minimises_is_pointed_out() -> None:
+    note = "Measured in linf, of attacks that minimise l2"
+    assert note in " ".join(printed(table([1.0, 1.0]), norm="linf").split())
+    assert "Measured in" not in printed(table([1.0, 1.0]), norm="l2")
+    assert "mean linf" in printed(table([1.0, 1.0], norm="linf"))
 
 
 def test_failures_alone_are_shown_as_such() -> None:

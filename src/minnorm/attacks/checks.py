@@ -33,8 +33,13 @@ def check_problem(
     """Checks what every attack takes.
 
     Raises:
-        ValueError: See `check_mode` and `check_samples`.
+        ValueError: If the model is no function; see `check_mode` and `check_samples`.
     """
+    if not callable(model):
+        raise ValueError(
+            f"the model is a {type(model).__name__}; expected a function of inputs that gives "
+            "logits, such as a PyTorch module or what minnorm.load_model gives."
+        )
     check_mode(model)
     check_samples(inputs, labels, bounds, starts)
 

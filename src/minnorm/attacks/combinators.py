@@ -19,7 +19,7 @@ from minnorm.geometry import Bounds, Norm, per_sample
 
 
 def norm_of(attacks: Sequence[Callable[..., AttackResult]]) -> Norm:
-    """Gives the norm in which attacks measure: their `norm`, or `l2` for one without.
+    """Gives the norm that attacks minimise: the default of their `norm`, or `l2` for one without.
 
     Raises:
         ValueError: If it is not the same for all.
@@ -30,9 +30,20 @@ def norm_of(attacks: Sequence[Callable[..., AttackResult]]) -> Norm:
     return found[0]
 
 
+def _check_function(attack: object) -> None:
+    if not callable(attack):
+        raise ValueError(
+            f"{attack!r} is no attack: give a function such as minnorm.attacks.ddn; "
+            "minnorm.attacks.load_attack makes one of a spec."
+        )
+
+
 def _norm_of_one(attack: Callable[..., AttackResult]) -> Norm:
-    parameters = inspect.signature(attack).parameters
-    if "norm" in parameters:
+    try:
+        parameters = inspect.signature(attack).parameters
+    except (TypeError, ValueError):  # not every callable shows what it takes
+        return "l2"
+    if "norm" in parameters and parameters["norm"].default in geometry.NORM_ORDERS:
         norm: Norm = parameters["norm"].default
         return norm
     return _norm_of_one(parameters["attack"].default) if "attack" in parameters else "l2"
@@ -48,10 +59,13 @@ def worst_case(attacks: Sequence[Attack], *, norm: Norm | None = None) -> Attack
         norm: The norm by which the closest is chosen; by default the attacks' own.
 
     Raises:
-        ValueError: If there are none, or they measure in several norms and none is given.
+        ValueError: If there are none, one is no function, or they measure in several norms and
+            none is given.
     """
     if not attacks:
         raise ValueError("worst_case needs at least one attack.")
+    for attack in [attacks] if isinstance(attacks, str) else attacks:
+        _check_function(attack)
     return cast(
         "Attack", partial(_worst_case, attacks=tuple(attacks), norm=norm or norm_of(attacks))
     )
@@ -88,9 +102,10 @@ def with_restarts(attack: Callable[..., AttackResult], restarts: int = 5) -> Att
         restarts: How often to run it.
 
     Raises:
-        ValueError: If the attack begins at the same point each time.
+        ValueError: If the attack is no function, or begins at the same point each time.
     """
     checks.check_count("restarts", restarts)
+    _check_function(attack)
     parameters = inspect.signature(attack).parameters
     if "restarts" in parameters:
         return cast("Attack", partial(attack, restarts=restarts))
@@ -154,8 +169,12 @@ def with_bisection(attack: Attack, bisections: int = 10) -> Attack:
     Args:
         attack: The attack.
         bisections: Forward passes; each halves what is uncertain.
+
+    Raises:
+        ValueError: If the attack is no function.
     """
     checks.check_count("bisections", bisections)
+    _check_function(attack)
     return cast("Attack", partial(_with_bisection, attack=attack, bisections=bisections))
 
 
@@ -201,6 +220,7 @@ def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Atta
         ValueError: If the radius or the norm is not as described.
     """
     checks.check_number("epsilon", epsilon, 0)
+    _check_function(attack)
     norm = norm or norm_of([attack])
     geometry.check_ball(norm)
     return cast("Attack", partial(_bounded, attack=attack, epsilon=epsilon, norm=norm))

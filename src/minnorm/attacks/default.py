@@ -1,10 +1,15 @@
 """The attack for those who do not want to choose one."""
 
+import warnings
+
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
+from minnorm.attacks import checks
 from minnorm.attacks._normal_pursuit import normal_pursuit
 from minnorm.attacks.contract import AttackResult, Model
+from minnorm.attacks.gradients import ordinary, own_autograd_mode
+from minnorm.attacks.look import clean_logits, doubt_of_gradients, doubt_of_logits
 from minnorm.geometry import Bounds
 
 DEFAULT = "normal_pursuit"
@@ -21,10 +26,13 @@ def attack(
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
     generator: Generator | None = None,
+    starts: Float[Tensor, "b *d"] | None = None,
 ) -> AttackResult:
     """Finds the closest adversarials, in L2, that a budget allows.
 
-    This is the best attack of the package, at present `normal_pursuit`.
+    This is the best attack of the package, at present `normal_pursuit`. It warns if the model's
+    outputs look like probabilities, or if nothing was found since the model has no gradients; to
+    tell, it asks the model for its logits of up to 8 inputs, which the budget does not count.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
@@ -36,14 +44,21 @@ def attack(
         levels: Round each point to that many evenly spaced values (256 for 8-bit images).
         bounds: The lowest and the highest value of an input.
         generator: Source of what is random; by default one of its own with a fixed seed.
+        starts: Points to look from as well, inside the bounds.
 
     Returns:
         The closest adversarial of each sample among all points visited, with its L2 distance.
 
     Raises:
-        ValueError: If an argument is not as described.
+        ValueError: If an argument is not as described, or the model cannot take the inputs.
     """
-    return normal_pursuit(
+    checks.check_problem(model, inputs, labels, bounds, starts)
+    few = ordinary(inputs[:_FEW])
+    doubts = []
+    if len(few) > 0:
+        with own_autograd_mode():
+            doubts.append(doubt_of_logits(clean_logits(model, few, labels[:_FEW])))
+    result = normal_pursuit(
         model,
         inputs,
         labels,
@@ -52,4 +67,15 @@ def attack(
         levels=levels,
         bounds=bounds,
         generator=generator,
+        starts=starts,
     )
+    if not result.success.all():
+        with own_autograd_mode():
+            doubts.append(doubt_of_gradients(model, few))
+    for doubt in doubts:
+        if doubt is not None:
+            warnings.warn(doubt, stacklevel=2)
+    return result
+
+
+_FEW = 8

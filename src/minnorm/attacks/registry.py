@@ -214,6 +214,28 @@ def load_attack(spec: str) -> Attack:
     return cast("Attack", partial(ATTACKS[name], **parsed.arguments))
 
 
+def check_presets(attack: Callable[..., Any]) -> None:
+    """Checks that an attack leaves free what an evaluation gives to it.
+
+    Raises:
+        ValueError: If it is a `partial` that holds such an argument, or combines one that does.
+    """
+    if not isinstance(attack, partial):
+        return
+    taken = [name for name in attack.keywords if name in _GIVEN]
+    if taken:
+        instead = "; for targeted attacks there is targets='all'" if "targeted" in taken else ""
+        raise ValueError(
+            f"{attack_name(attack.func)}: {', '.join(taken)} cannot be set beforehand, the "
+            f"evaluation gives it{instead}."
+        )
+    for value in attack.keywords.values():
+        several = value if isinstance(value, list | tuple) else [value]
+        for one in several:
+            if callable(one):
+                check_presets(one)
+
+
 def _with_attacks(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Puts attacks in the place of the specs among a combinator's arguments."""
     loaded = dict(arguments)

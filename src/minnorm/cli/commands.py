@@ -42,7 +42,10 @@ def evaluate(
         tuple[float, float],
         typer.Option(metavar="LOW HIGH", help="Lowest and highest value of an input."),
     ] = (0.0, 1.0),
-    norm: Annotated[str, typer.Option(help="The norm in the table: l0, l1, l2, linf.")] = "l2",
+    norm: Annotated[
+        str | None,
+        typer.Option(help="The norm in the table: l0, l1, l2, linf (default: each attack's own)."),
+    ] = None,
     epsilon: Annotated[
         list[float] | None,
         typer.Option(help="Show the accuracy at this radius too; may be repeated."),
@@ -63,7 +66,7 @@ def evaluate(
     from minnorm.geometry import NORM_ORDERS
     from minnorm.report import results_table
 
-    chosen = cast("Norm", specs.choose(norm, NORM_ORDERS, "norm"))
+    chosen = None if norm is None else cast("Norm", specs.choose(norm, NORM_ORDERS, "norm"))
     radii = epsilon or []
     for radius in radii:
         if not radius >= 0:

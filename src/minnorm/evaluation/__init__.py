@@ -1,25 +1,28 @@
 """Evaluation: model, data and attacks to records; metrics are pure functions of records."""
 
 from minnorm.evaluation._evaluate import Evaluation, evaluate, load_run
+from minnorm.evaluation.estimates import Estimate
 from minnorm.evaluation.metrics import (
-    WORST_CASE,
-    Estimate,
     Summary,
     accuracy_at,
-    breakdown,
     clean_accuracy,
-    closest_target,
-    hardest_target,
     mean_distance,
     median_distance,
-    of_attack,
     optimality,
     robustness_curve,
     success_rate,
     summarize,
-    worst_case,
 )
 from minnorm.evaluation.records import SCHEMA, Records
+from minnorm.evaluation.selection import (
+    WORST_CASE,
+    breakdown,
+    closest_target,
+    hardest_target,
+    norm_of_records,
+    of_attack,
+    worst_case,
+)
 
 __all__ = [
     "SCHEMA",
@@ -37,6 +40,7 @@ __all__ = [
     "load_run",
     "mean_distance",
     "median_distance",
+    "norm_of_records",
     "of_attack",
     "optimality",
     "robustness_curve",

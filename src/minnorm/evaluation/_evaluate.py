@@ -14,15 +14,12 @@ from torch import Tensor, nn
 from minnorm import runtime
 from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name, load_attack
 from minnorm.attacks.checks import check_count
+from minnorm.attacks.combinators import norm_of
 from minnorm.attacks.default import DEFAULT
+from minnorm.attacks.look import OUT_OF_MEMORY, clean_logits
+from minnorm.attacks.registry import check_presets
 from minnorm.data import Data, as_data
-from minnorm.evaluation.intake import (
-    OUT_OF_MEMORY,
-    check_model,
-    clean_logits,
-    model_dtype_and_device,
-    read_batch,
-)
+from minnorm.evaluation.intake import check_model, model_dtype_and_device, read_batch
 from minnorm.evaluation.judge import run_and_judge
 from minnorm.evaluation.records import Records, join_records, make_records
 from minnorm.evaluation.run_directory import RunDirectory, Unit
@@ -128,7 +125,12 @@ def evaluate(
         "indices": [samples.indices.start, samples.indices.stop, samples.indices.step],
         # A list, since the order numbers the units on disk.
         "attacks": [
-            {"name": name, "spec": attack_name(one), "code": attack_fingerprint(one)}
+            {
+                "name": name,
+                "spec": attack_name(one),
+                "norm": norm_of([one]),
+                "code": attack_fingerprint(one),
+            }
             for name, one in named.items()
         ],
         "targets": targets,
@@ -261,6 +263,7 @@ class _Run:
             records.append(
                 make_records(
                     name,
+                    norm_of([attack]),
                     batch.indices,
                     batch.labels,
                     targets,
@@ -339,10 +342,13 @@ def _named(attacks: Attacks) -> dict[str, Attack]:
             )
     if not given:
         raise ValueError("no attack was given: name at least one, for example 'ddn'.")
-    return {
+    loaded = {
         name: load_attack(attack) if isinstance(attack, str) else attack
         for name, attack in given.items()
     }
+    for attack in loaded.values():
+        check_presets(attack)
+    return loaded
 
 
 def _classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:

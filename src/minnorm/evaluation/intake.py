@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from minnorm.attacks import Model
-from minnorm.attacks.checks import check_logits, check_mode, check_samples
-from minnorm.attacks.gradients import differentiable
+from minnorm.attacks.checks import check_mode, check_samples
+from minnorm.attacks.look import clean_logits, doubt_of_gradients, doubt_of_logits, in_short
 from minnorm.data import Data
 from minnorm.geometry import Bounds
 
@@ -59,24 +59,9 @@ def check_model(model: Model, data: Data, bounds: Bounds) -> Intake:
     logits = clean_logits(model, inputs, labels, data.name)
     if len(inputs) > 1:
         _check_alone(model, inputs, logits)
-    warnings = []
-    if not _has_gradients(model, inputs):
-        warnings.append(
-            "The model's gradients with respect to its inputs are all zero: it does not depend on "
-            "them, or some step of it passes no gradient on (.detach(), rounding, argmax). Attacks "
-            "that use gradients find little, which says nothing of its robustness."
-        )
-    probabilities = logits.min() >= 0 and torch.allclose(
-        logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
-    )
-    if probabilities:
-        warnings.append(
-            "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect "
-            "logits. Leave the softmax out: its gradients vanish where the model is sure, so that "
-            "the model would look more robust than it is."
-        )
+    doubts = (doubt_of_gradients(model, inputs), doubt_of_logits(logits))
     answers = logits[:, :10].flatten().double().cpu().nan_to_num().tolist()
-    return Intake(logits.shape[1], answers, tuple(warnings))
+    return Intake(logits.shape[1], answers, tuple(doubt for doubt in doubts if doubt is not None))
 
 
 def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> tuple[Tensor, Tensor]:
@@ -96,37 +81,6 @@ def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> tu
     return inputs, labels
 
 
-def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str) -> Tensor:
-    """Gives the model's answer to a batch.
-
-    Raises:
-        ValueError: If the model fails on it, or its answer does not fit the labels.
-    """
-    try:
-        with torch.no_grad():
-            logits = model(inputs)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(f"{OUT_OF_MEMORY} than {len(inputs)}.") from error
-    except Exception as error:  # whatever a user's model raises, it is the model that failed
-        raise ValueError(
-            f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype}) from "
-            f"{where}: {_in_short(error)}"
-        ) from error
-    try:
-        check_logits(logits, labels)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    return logits
-
-
-OUT_OF_MEMORY = "there is not enough memory for a batch: give a smaller batch size"
-"""Said where a batch does not fit."""
-
-
-def _in_short(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
-
-
 def _where(data: Data, positions: range) -> str:
     first, last = data.indices[positions[0]], data.indices[positions[-1]]
     return f"{data.name}, samples {first} to {last}"
@@ -144,7 +98,7 @@ def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
         except Exception as error:  # the same as in `clean_logits`
             raise ValueError(
                 f"the model takes a batch of {len(inputs)} but not of 1 "
-                f"({_in_short(error)}). An exported program needs a dynamic "
+                f"({in_short(error)}). An exported program needs a dynamic "
                 "batch size: torch.export.export(..., dynamic_shapes=...)."
             ) from error
         return bool(difference > tolerance)
@@ -160,17 +114,3 @@ def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
             "the model answers a sample differently when others are in its batch: it is in "
             "training mode (batch norm). Export or load it in evaluation mode."
         )
-
-
-def _has_gradients(model: Model, inputs: Tensor) -> bool:
-    try:
-        _, pull_back = differentiable(model, inputs)
-        with torch.no_grad():
-            logits = model(inputs)
-        classes = torch.arange(len(inputs), device=logits.device) % logits.shape[1]
-        gradients = pull_back(torch.zeros_like(logits).scatter_(1, classes.unsqueeze(1), 1.0))
-    except Exception as error:  # the same
-        raise ValueError(
-            f"the model cannot be differentiated with respect to its inputs: {_in_short(error)}"
-        ) from error
-    return bool(gradients.any())

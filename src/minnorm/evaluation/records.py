@@ -3,6 +3,7 @@
 | column | |
 |---|---|
 | attack | the attack's name in this run |
+| norm | the norm that the attack minimises: `l2`, `linf`, ... |
 | index | position of the sample in the whole data set |
 | label, target | its true class; the wanted class, null when the attack is untargeted |
 | clean_prediction, adversarial_prediction | the model's classes, -1 for logits that hold NaN |
@@ -27,6 +28,7 @@ Records: TypeAlias = pa.Table
 SCHEMA = pa.schema(
     [
         pa.field("attack", pa.string(), nullable=False),
+        pa.field("norm", pa.string(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
         pa.field("label", pa.int64(), nullable=False),
         pa.field("target", pa.int64()),
@@ -44,6 +46,7 @@ SCHEMA = pa.schema(
 
 def make_records(
     attack: str,
+    norm: Norm,
     indices: list[int],
     labels: Int64[Tensor, "b"],
     targets: Int64[Tensor, "b"] | None,
@@ -58,6 +61,7 @@ def make_records(
 
     Args:
         attack: The attack's name.
+        norm: The norm that it minimises.
         indices: Positions of the samples in the whole data set.
         labels: Their true classes.
         targets: The wanted classes, `None` when untargeted.
@@ -70,6 +74,7 @@ def make_records(
     count = len(indices)
     columns: dict[str, Any] = {
         "attack": [attack] * count,
+        "norm": [norm] * count,
         "index": indices,
         "label": labels.cpu().numpy(),
         "target": [None] * count if targets is None else targets.cpu().numpy(),

@@ -27,7 +27,7 @@ from minnorm.evaluation.records import SCHEMA, Records, join_records
 
 _LOCK = ".lock"
 
-FORMAT = 1
+FORMAT = 2
 """Version of this layout; a directory of another version is refused."""
 
 
@@ -214,7 +214,7 @@ def _refuse_differences(path: Path, old: dict[str, Any], new: dict[str, Any]) ->
     names = _differences(old, new)
     if names:
         differences = "\n  ".join(
-            f"{name}: {_short(old.get(name))} there, {_short(new.get(name))} now" for name in names
+            f"{name}: {_difference(name, old.get(name), new.get(name))}" for name in names
         )
         raise ValueError(
             f"{path} holds a run of another configuration, which is never mixed with this one:\n"
@@ -238,6 +238,32 @@ def _nearly(old: Any, new: Any) -> bool:
         return False
     scale = max((abs(value) for value in old), default=0.0)
     return all(abs(a - b) <= 1e-2 * scale + 1e-12 for a, b in zip(old, new, strict=True))
+
+
+_UNREADABLE = {
+    "model_fingerprint": "the weights or the code of the model are others",
+    _ANSWERS: "the model answers otherwise to the first samples",
+    "data_fingerprint": "the samples are others",
+}
+"""What a difference means of what is no use to read."""
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    if name in _UNREADABLE:
+        return _UNREADABLE[name]
+    if name == "attacks" and isinstance(old, list) and isinstance(new, list):
+        before, now = ([_attack(one) for one in attacks] for attacks in (old, new))
+        if before == now:
+            return "the code of one of them is another"
+        return f"{_short(', '.join(before))} there, {_short(', '.join(now))} now"
+    return f"{_short(old)} there, {_short(new)} now"
+
+
+def _attack(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    name, spec = entry.get("name"), entry.get("spec")
+    return f"{name}" if name == spec else f"{name} = {spec}"
 
 
 def _short(value: Any) -> str:

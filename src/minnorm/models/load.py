@@ -16,7 +16,7 @@ from minnorm.models.architectures import (
 )
 from minnorm.models.normalized import Normalized
 from minnorm.models.weights import UNSAFE, load_weights
-from minnorm.models.zoo import load_zoo
+from minnorm.models.zoo import load_zoo, zoo_cards
 
 FORMS = (
     "zoo:NAME | torchvision:NAME | timm:NAME | FILE.pt2 | FILE.safetensors [+ ARCHITECTURE] | "
@@ -73,7 +73,8 @@ def _resolve(spec: str, *, trust: bool) -> nn.Module:
         return _exported(path, trust=trust)
     scheme, colon, _ = parsed.head.partition(":")
     if not colon:
-        raise ValueError(f"cannot read {spec!r} as a model. Model specs are: {FORMS}.")
+        hint = f" Did you mean 'zoo:{parsed.head}'?" if parsed.head in zoo_cards() else ""
+        raise ValueError(f"cannot read {spec!r} as a model.{hint} Model specs are: {FORMS}.")
     return _SCHEMES[scheme](parsed) if scheme in _SCHEMES else build(spec)
 
 

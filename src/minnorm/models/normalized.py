@@ -13,7 +13,7 @@ class Normalized(nn.Module):
 
     Args:
         model: The model that expects normalised inputs.
-        mean: One number for each channel.
+        mean: One number for each channel, or one for all of them.
         std: The same, above 0.
 
     Raises:
@@ -37,7 +37,17 @@ class Normalized(nn.Module):
         self.train(model.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Gives the logits of inputs that are not normalised."""
+        """Gives the logits of inputs that are not normalised.
+
+        Raises:
+            ValueError: If the inputs have another number of channels.
+        """
+        channels = inputs.shape[1] if inputs.ndim > 1 else 1
+        if len(self.mean) not in (1, channels):
+            raise ValueError(
+                f"inputs have shape {list(inputs.shape)}; expected {len(self.mean)} channels in "
+                "the second dimension, one for each number of the mean."
+            )
         shape = (1, -1, *(1,) * (inputs.ndim - 2))
         logits: Tensor = self.model((inputs - self.mean.view(shape)) / self.std.view(shape))
         return logits

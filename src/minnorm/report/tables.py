@@ -17,14 +17,20 @@ from minnorm.evaluation import (
 from minnorm.geometry import Norm
 
 
-def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[float] = ()) -> Table:
+def results_table(
+    records: Records, *, norm: Norm | None = None, epsilons: Sequence[float] = ()
+) -> Table:
     """Makes a table of results, with the rows of `minnorm.evaluation.breakdown`.
 
     Args:
         records: The records of an evaluation.
-        norm: The norm of the distances.
+        norm: The norm of the distances; by default each attack's own, and where these differ a
+            column says which.
         epsilons: Radii at which to give the accuracy, a column each.
     """
+    rows = [(summarize(part, name, norm), part) for name, part in breakdown(records, norm).items()]
+    norms = list(dict.fromkeys(summary.norm for summary, _ in rows)) or [norm or "l2"]
+    several = len(norms) > 1
     clean = clean_accuracy(records)
     count = len(records.column("index").unique())
     targeted = len(records) > 0 and records.column("target").null_count == 0
@@ -39,6 +45,12 @@ def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[flo
             f"{pairs:,} pairs of {count:,} samples with their targets; intervals count a sample's "
             "pairs as one draw."
         )
+    others = [one for one in records.column("norm").unique().to_pylist() if one != norm]
+    if norm is not None and others:
+        notes.append(
+            f"Measured in {norm}, of attacks that minimise {' and '.join(others)}: one that "
+            f"minimises {norm} would come closer."
+        )
     if epsilons:
         notes.append(
             "Not reached: the share without an adversarial in that radius, an upper bound."
@@ -51,25 +63,27 @@ def results_table(records: Records, *, norm: Norm = "l2", epsilons: Sequence[flo
     )
     robust = "not reached % in" if targeted else "acc. % at"
     table.add_column("attack", overflow="fold")
+    if several:
+        table.add_column("norm")
     for name in (
         "success %",
-        f"mean {norm}",
-        f"median {norm}",
+        "mean" if several else f"mean {norms[0]}",
+        "median" if several else f"median {norms[0]}",
         *(f"{robust} {epsilon:g}" for epsilon in epsilons),
         "gradients",
         "forwards",
         "seconds",
     ):
         table.add_column(name, justify="right")
-    for name, part in breakdown(records, norm).items():
-        summary = summarize(part, name, norm)
+    for summary, part in rows:
         table.add_row(
             Text(summary.attack),
+            *([summary.norm] if several else []),
             Text(with_interval(summary.success, 100, 1)),
             Text(with_interval(summary.mean, 1, 4)),
             Text(with_interval(summary.median, 1, 4)),
             *(
-                Text(with_interval(accuracy_at(part, epsilon, norm), 100, 1))
+                Text(with_interval(accuracy_at(part, epsilon, summary.norm), 100, 1))
                 for epsilon in epsilons
             ),
             *costs(summary),

@@ -1,0 +1,84 @@
+"""A first look at a model: whether it takes the inputs, and whether its answers can be attacked."""
+
+import torch
+from torch import Tensor
+
+from minnorm.attacks import checks
+from minnorm.attacks.contract import Model
+from minnorm.attacks.gradients import differentiable
+
+OUT_OF_MEMORY = "there is not enough memory for a batch: give a smaller batch size"
+"""Said where a batch does not fit."""
+
+
+def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") -> Tensor:
+    """Gives the model's answer to a batch.
+
+    Args:
+        model: The classifier.
+        inputs: The batch.
+        labels: Its labels.
+        where: Where it comes from, for the messages.
+
+    Raises:
+        ValueError: If the model fails on it, or its answer does not fit the labels.
+    """
+    try:
+        with torch.no_grad():
+            logits = model(inputs)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(f"{OUT_OF_MEMORY} than {len(inputs)}.") from error
+    except Exception as error:  # whatever a user's model raises, it is the model that failed
+        origin = f" from {where}" if where else ""
+        raise ValueError(
+            f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype})"
+            f"{origin}: {in_short(error)}"
+        ) from error
+    try:
+        checks.check_logits(logits, labels)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}" if where else str(error)) from error
+    return logits
+
+
+def doubt_of_logits(logits: Tensor) -> str | None:
+    """Says why the numbers of an attack on a model with such answers would be doubtful, if so."""
+    probabilities = logits.min() >= 0 and torch.allclose(
+        logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
+    )
+    if not probabilities:
+        return None
+    return (
+        "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect "
+        "logits. Leave the softmax out: its gradients vanish where the model is sure, so that the "
+        "model would look more robust than it is."
+    )
+
+
+def doubt_of_gradients(model: Model, inputs: Tensor) -> str | None:
+    """Says why attacks that use gradients find little on a model, if it gives none.
+
+    Raises:
+        ValueError: If it cannot be differentiated.
+    """
+    try:
+        with torch.no_grad():
+            logits, pull_back = differentiable(model, inputs)
+            classes = torch.arange(len(inputs), device=logits.device) % logits.shape[1]
+            gradients = pull_back(torch.zeros_like(logits).scatter_(1, classes.unsqueeze(1), 1.0))
+    except Exception as error:  # the same as above
+        raise ValueError(
+            f"the model cannot be differentiated with respect to its inputs: {in_short(error)}"
+        ) from error
+    if gradients.any():
+        return None
+    return (
+        "The model's gradients with respect to its inputs are all zero: it does not depend on "
+        "them, or some step of it passes no gradient on (.detach(), rounding, argmax). Attacks "
+        "that use gradients find little, which says nothing of its robustness."
+    )
+
+
+def in_short(error: Exception) -> str:
+    """Gives an error of a user's model in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
