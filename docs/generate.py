@@ -14,9 +14,9 @@ form, `attack(model, inputs, labels, *, targeted=False, bounds=(0.0, 1.0), gener
 and give an `AttackResult`; `help(minnorm.attacks.NAME)` describes the hyper-parameters.
 
 Attacks that look for the *closest* adversarial tell the accuracy at every radius in one run; those
-that look *within epsilon* tell it at one, and say nothing of larger radii. `norm='linf'` changes the
-norm of those that know it; records and tables follow. Costs are of one sample; k is `candidates`, the number of
-classes considered. The inputs cost one or two forward passes more.
+that look *within epsilon* tell it at one, and say nothing of larger radii. `norm='linf'` changes
+the norm of those that know it; records and tables follow. Costs are of one sample; k is
+`candidates`, the number of classes considered. The inputs cost one or two forward passes more.
 
 """
 
