@@ -23,6 +23,7 @@ from minnorm.attacks import (
     with_restarts,
     worst_case,
 )
+from minnorm.attacks.combinators import norm_of
 from minnorm.geometry import distances
 
 SHORT = partial(ddn, steps=15)
@@ -177,8 +178,16 @@ def test_a_spec_is_no_attack(combine: Any) -> None:
         inspect.unwrap(combine)(["ddn"] if combine is worst_case else "ddn", **given)
 
 
+@pytest.mark.parametrize("norm", ["l3", ["l2"], 2])
+def test_a_norm_that_there_is_not_is_refused(norm: Any) -> None:
+    with pytest.raises(ValueError, match="expected one of l0, l1, l2, linf"):
+        inspect.unwrap(worst_case)([ddn], norm=norm)
+    # With such a default the attack's own check has the word.
+    assert norm_of([partial(fmn, norm=norm)]) == "l2"
+
+
 def test_attacks_of_several_norms_need_one_to_be_compared_in() -> None:
-    with pytest.raises(ValueError, match="measure in l2 and linf: give norm="):
+    with pytest.raises(ValueError, match=r"minimise l2 and linf: .* norm="):
         worst_case([fmn, partial(fmn, norm="linf")])
 
 

@@ -26,7 +26,10 @@ def norm_of(attacks: Sequence[Callable[..., AttackResult]]) -> Norm:
     """
     found = list(dict.fromkeys(_norm_of_one(attack) for attack in attacks))
     if len(found) > 1:
-        raise ValueError(f"the attacks measure in {' and '.join(found)}: give norm=....")
+        raise ValueError(
+            f"the attacks minimise {' and '.join(found)}: say in which norm to compare them, for "
+            f"example norm={found[0]!r}."
+        )
     return found[0]
 
 
@@ -43,9 +46,9 @@ def _norm_of_one(attack: Callable[..., AttackResult]) -> Norm:
         parameters = inspect.signature(attack).parameters
     except (TypeError, ValueError):  # not every callable shows what it takes
         return "l2"
-    if "norm" in parameters and parameters["norm"].default in geometry.NORM_ORDERS:
-        norm: Norm = parameters["norm"].default
-        return norm
+    default = parameters["norm"].default if "norm" in parameters else None
+    if isinstance(default, str) and default in geometry.NORM_ORDERS:
+        return default
     return _norm_of_one(parameters["attack"].default) if "attack" in parameters else "l2"
 
 
@@ -59,13 +62,16 @@ def worst_case(attacks: Sequence[Attack], *, norm: Norm | None = None) -> Attack
         norm: The norm by which the closest is chosen; by default the attacks' own.
 
     Raises:
-        ValueError: If there are none, one is no function, or they measure in several norms and
-            none is given.
+        ValueError: If there are none, one is no function, the norm is unknown, or they minimise
+            several norms and none is given.
     """
     if not attacks:
         raise ValueError("worst_case needs at least one attack.")
     for attack in [attacks] if isinstance(attacks, str) else attacks:
         _check_function(attack)
+    if norm is not None and (not isinstance(norm, str) or norm not in geometry.NORM_ORDERS):
+        known = ", ".join(geometry.NORM_ORDERS)
+        raise ValueError(f"norm={norm!r}: expected one of {known}.")
     return cast(
         "Attack", partial(_worst_case, attacks=tuple(attacks), norm=norm or norm_of(attacks))
     )

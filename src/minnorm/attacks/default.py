@@ -32,7 +32,8 @@ def attack(
 
     This is the best attack of the package, at present `normal_pursuit`. It warns if the model's
     outputs look like probabilities, or if nothing was found since the model has no gradients; to
-    tell, it asks the model for its logits of up to 8 inputs, which the budget does not count.
+    tell, it asks the model for its logits of up to 8 inputs, and for the gradients at up to 8 of
+    those where nothing was found, which the budget does not count.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
@@ -71,7 +72,7 @@ def attack(
     )
     if not result.success.all():
         with own_autograd_mode():
-            doubts.append(doubt_of_gradients(model, few))
+            doubts.append(doubt_of_gradients(model, ordinary(inputs[~result.success][:_FEW])))
     for doubt in doubts:
         if doubt is not None:
             warnings.warn(doubt, stacklevel=2)

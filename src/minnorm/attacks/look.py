@@ -73,9 +73,10 @@ def doubt_of_gradients(model: Model, inputs: Tensor) -> str | None:
     if gradients.any():
         return None
     return (
-        "The model's gradients with respect to its inputs are all zero: it does not depend on "
-        "them, or some step of it passes no gradient on (.detach(), rounding, argmax). Attacks "
-        "that use gradients find little, which says nothing of its robustness."
+        "The model's gradients with respect to its inputs are all zero, on the samples looked at: "
+        "it does not depend on them, or some step of it passes no gradient on (.detach(), "
+        "rounding, argmax). Attacks that use gradients find little, which says nothing of its "
+        "robustness."
     )
 
 

@@ -134,7 +134,10 @@ class RunDirectory:
         except ValueError as error:
             raise ValueError(f"{self._manifest} is damaged: {error}") from error
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise ValueError(f"{self._manifest} is not of format {FORMAT}, the one read here.")
+            raise ValueError(
+                f"{self._manifest} is not of format {FORMAT}, the one read here; another version "
+                "of minnorm wrote it. Name another folder, or delete this one."
+            )
         parts = {"configuration": dict, "warnings": list, "sessions": list}
         if not all(isinstance(manifest.get(name), kind) for name, kind in parts.items()):
             raise ValueError(f"{self._manifest} is damaged: it says nothing of the run.")
