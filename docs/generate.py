@@ -34,8 +34,8 @@ What is moved or scaled down is no longer on the grid of an attack's `levels` (8
 has it its `confidence`. What `bounded` scales down, like the defense of the paper, need not be
 adversarial any more; then it is no success.
 
-Two results tell more: `carlini_wagner` gives the `constants` C of eq. 5 with which each adversarial
-was found (the paper's figure 2). Its defaults are for thousands of steps; for a hundred take
+The result of `carlini_wagner` also has the `constants` C of eq. 5 with which each adversarial was
+found (the paper's figure 2). Its defaults are for thousands of steps; for a hundred take
 `carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)` or so on MNIST.
 
 On the command line: `--attack "worst_case(attacks=['ddn(steps=300)', 'fmn'])"`.

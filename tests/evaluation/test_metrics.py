@@ -106,6 +106,25 @@ def test_attacks_of_several_norms_have_no_worst_case_unless_a_norm_is_given() ->
     assert list(breakdown(records, "l2")) == ["ddn", "other", "worst case"]
 
 
+@pytest.mark.parametrize(
+    "metric",
+    [mean_distance, median_distance, robustness_curve, partial(accuracy_at, epsilon=1.0)],
+)
+def test_distances_in_several_norms_are_never_pooled(metric: Callable[..., object]) -> None:
+    records = pa.concat_tables([table([1.0, 3.0]), table([2.0, 1.0], norm="linf")])
+    with pytest.raises(ValueError, match="minimise l2 and linf"):
+        metric(records)
+    metric(records, norm="l2")
+
+
+def test_an_attack_that_is_called_like_a_worst_case_in_a_norm_is_not_lost() -> None:
+    named = "worst case in l2"
+    records = pa.concat_tables([table([1.0], attack=named), table([2.0], attack="b", norm="linf")])
+    parts = breakdown(records)
+    assert list(parts) == [named, "b", f"{named} of all", "worst case in linf"]
+    assert parts[named].column("attack").to_pylist() == [named]
+
+
 @pytest.mark.parametrize("function", [norm_of_records, distances_of])
 def test_a_norm_that_there_is_not_is_refused(function: Callable[..., object]) -> None:
     with pytest.raises(ValueError, match="there is no norm 'l3'"):

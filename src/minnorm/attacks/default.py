@@ -9,7 +9,7 @@ from minnorm.attacks import checks
 from minnorm.attacks._normal_pursuit import normal_pursuit
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.gradients import ordinary, own_autograd_mode
-from minnorm.attacks.look import clean_logits, doubt_of_gradients, doubt_of_logits
+from minnorm.attacks.look import FEW, clean_logits, doubt_of_gradients, doubt_of_logits
 from minnorm.geometry import Bounds
 
 DEFAULT = "normal_pursuit"
@@ -54,11 +54,11 @@ def attack(
         ValueError: If an argument is not as described, or the model cannot take the inputs.
     """
     checks.check_problem(model, inputs, labels, bounds, starts)
-    few = ordinary(inputs[:_FEW])
+    few = ordinary(inputs[:FEW])
     doubts = []
     if len(few) > 0:
         with own_autograd_mode():
-            doubts.append(doubt_of_logits(clean_logits(model, few, labels[:_FEW])))
+            doubts.append(doubt_of_logits(clean_logits(model, few, labels[:FEW])))
     result = normal_pursuit(
         model,
         inputs,
@@ -72,11 +72,8 @@ def attack(
     )
     if not result.success.all():
         with own_autograd_mode():
-            doubts.append(doubt_of_gradients(model, ordinary(inputs[~result.success][:_FEW])))
+            doubts.append(doubt_of_gradients(model, ordinary(inputs[~result.success][:FEW])))
     for doubt in doubts:
         if doubt is not None:
             warnings.warn(doubt, stacklevel=2)
     return result
-
-
-_FEW = 8

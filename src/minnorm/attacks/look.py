@@ -7,6 +7,9 @@ from minnorm.attacks import checks
 from minnorm.attacks.contract import Model
 from minnorm.attacks.gradients import differentiable
 
+FEW = 8
+"""How many samples to look at."""
+
 OUT_OF_MEMORY = "there is not enough memory for a batch: give a smaller batch size"
 """Said where a batch does not fit."""
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from minnorm.attacks import Model
 from minnorm.attacks.checks import check_mode, check_samples
-from minnorm.attacks.look import clean_logits, doubt_of_gradients, doubt_of_logits, in_short
+from minnorm.attacks.look import FEW, clean_logits, doubt_of_gradients, doubt_of_logits, in_short
 from minnorm.data import Data
 from minnorm.geometry import Bounds
 
@@ -55,7 +55,7 @@ def check_model(model: Model, data: Data, bounds: Bounds) -> Intake:
             another batch or the next time.
     """
     check_mode(model)
-    inputs, labels = read_batch(model, data, range(min(8, len(data))), bounds)
+    inputs, labels = read_batch(model, data, range(min(FEW, len(data))), bounds)
     logits = clean_logits(model, inputs, labels, data.name)
     if len(inputs) > 1:
         _check_alone(model, inputs, logits)

@@ -1,8 +1,9 @@
 """Metrics: pure functions of records.
 
 Each takes the records of one attack (or a worst case), in any order, and by default measures in
-the norm that the attack minimises. Estimates come with a 95 % confidence interval, for the samples
-being drawn at random from those one wants to know about.
+the norm that the attack minimises; records in several norms are refused unless one is given.
+Estimates come with a 95 % confidence interval, for the samples being drawn at random from those one
+wants to know about.
 """
 
 import math
@@ -20,7 +21,7 @@ from minnorm.evaluation.estimates import (
     variance_of_mean,
 )
 from minnorm.evaluation.records import Records
-from minnorm.evaluation.selection import distances_of, keys_of, norm_of_records, values_of
+from minnorm.evaluation.selection import keys_of, norm_of_records, values_of
 from minnorm.geometry import Norm
 
 
@@ -68,8 +69,7 @@ def clean_accuracy(records: Records) -> Estimate:
 
 def mean_distance(records: Records, norm: Norm | None = None) -> Estimate:
     """Gives the mean distance over the successes, NaN without any; a normal interval cut at 0."""
-    _check_one_attack(records)
-    found = distances_of(records, norm)
+    found = _distances(records, norm)
     hits = np.isfinite(found)
     if not hits.any():
         return Estimate(math.nan, math.nan, math.nan)
@@ -96,10 +96,9 @@ def median_distance(
     Raises:
         ValueError: If the gray image is asked for in another norm than L2.
     """
-    _check_one_attack(records)
-    found = distances_of(records, norm)
+    found = _distances(records, norm)
     if failures == "gray":
-        if len(records) > 0 and (measured := norm_of_records(records, norm)) != "l2":
+        if (measured := norm_of_records(records, norm)) != "l2":
             raise ValueError(f"failures='gray' is defined for norm='l2', not {measured!r}.")
         found = np.where(np.isfinite(found), found, values_of(records, "gray_l2"))
     count = len(found)
@@ -127,14 +126,14 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> E
     Raises:
         ValueError: If the radius is no number of at least 0.
     """
-    _check_one_attack(records)
+    found = _distances(records, norm)
     if (
         isinstance(epsilon, bool)
         or not isinstance(epsilon, int | float | np.integer | np.floating)
         or not epsilon >= 0
     ):
         raise ValueError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
-    return share_of(distances_of(records, norm) > epsilon, values_of(records, "index"))
+    return share_of(found > epsilon, values_of(records, "index"))
 
 
 def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array, Array]:
@@ -144,8 +143,7 @@ def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array,
         The radii at which the accuracy falls, from 0, ascending; and the accuracy from each of
         them up to the next. For every radius it equals `accuracy_at`.
     """
-    _check_one_attack(records)
-    found = distances_of(records, norm)
+    found = _distances(records, norm)
     radii = np.unique(np.append(found[np.isfinite(found)], 0.0))
     if len(found) == 0:
         return radii, np.full(len(radii), math.nan)
@@ -174,8 +172,6 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
     _check_one_attack(records)
     if sorted(keys_of(records)) != sorted(keys_of(envelope)):
         raise ValueError("the records and the envelope are not of the same samples and targets.")
-    if len(records) == 0:
-        return math.nan
     norm = norm_of_records(records, norm)
     best = values_of(envelope, norm)
     finite = best[np.isfinite(best)]
@@ -211,6 +207,12 @@ def summarize(records: Records, attack: str, norm: Norm | None = None) -> Summar
         backwards=float(values_of(records, "backwards").mean()),
         seconds=float(values_of(records, "seconds").sum()),
     )
+
+
+def _distances(records: Records, norm: Norm | None) -> Array:
+    """Gives the distances of one attack, in a norm or in its own."""
+    _check_one_attack(records)
+    return values_of(records, norm_of_records(records, norm))
 
 
 def _check_one_attack(records: Records) -> None:

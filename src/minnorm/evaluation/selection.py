@@ -106,10 +106,11 @@ def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
     names = records.column("attack").unique().to_pylist()
     parts = {name: of_attack(records, name) for name in names}
     if len(parts) > 1:
-        label = WORST_CASE if WORST_CASE not in parts else f"{WORST_CASE} of all"
         norms = [norm] if norm is not None else records.column("norm").unique().to_pylist()
         for one in norms:
-            parts[label if len(norms) == 1 else f"{label} in {one}"] = worst_case(records, one)
+            label = WORST_CASE if len(norms) == 1 else f"{WORST_CASE} in {one}"
+            # An attack may be called so.
+            parts[label if label not in parts else f"{label} of all"] = worst_case(records, one)
     for name, part in list(parts.items()):
         hardest = hardest_target(part, norm)
         if len(hardest) < len(part):
@@ -122,8 +123,8 @@ def norm_of_records(records: Records, norm: Norm | None = None) -> Norm:
     """Gives the norm to measure records in: the one asked for, or else the attacks' own.
 
     Args:
-        records: Records, at least one.
-        norm: What was asked for.
+        records: The records.
+        norm: What was asked for; without it, and without records, it is `l2`.
 
     Raises:
         ValueError: If none was, and the attacks minimise several.
@@ -136,7 +137,7 @@ def norm_of_records(records: Records, norm: Norm | None = None) -> Norm:
             f"the attacks of these records minimise {' and '.join(found)}: say in which norm to "
             f"measure, for example norm={found[0]!r}, or choose one with of_attack."
         )
-    return cast("Norm", found[0])
+    return cast("Norm", found[0]) if found else "l2"
 
 
 def distances_of(records: Records, norm: Norm | None) -> Array:
