@@ -46,7 +46,8 @@ def normal_pursuit(
     turns towards the average of the normals that it meets, by less and less. Rays towards several
     classes compete in a tournament, in which the longer ones are given up; from a budget of 75 on
     they are aimed from random points near the input too, and from 150 on there are several
-    tournaments. Targeted, each tournament is of one ray.
+    tournaments, of which the second has rays to many classes, each with its own boundary up to the
+    last round. Targeted, each tournament is of one ray.
 
     Where no ray gets anywhere, DDN goes on with what is left of the budget.
 
@@ -79,8 +80,7 @@ def normal_pursuit(
     ) as state:
         pursuit = Pursuit(state, levels)
         rays = pursuit.first_rays(state.origins, plan(budget, targeted=targeted)[0].classes)
-        # There are no more other classes than that, where the model has few.
-        tournaments = plan(budget, others=len(rays), targeted=targeted)
+        tournaments = plan(budget, others=state.classes - 1, targeted=targeted)
         if starts is not None:
             rays.append(pursuit.through(pursuit.on_grid(ordinary(starts)), otherwise=rays[0]))
         stay = state.keep(state.incumbent.distances > 0)
@@ -94,7 +94,9 @@ def normal_pursuit(
             if len(stale) == 0:
                 break
             before = state.incumbent.distances
-            for _ in range(tournament.points - (number == 0)):
+            if tournament.loyal:
+                rays += pursuit.first_rays(state.origins, tournament.classes)
+            for _ in range(tournament.points - (number == 0 or tournament.loyal)):
                 rays += _rays_from_around(pursuit, rays, tournament.classes)
             stay = _compete(pursuit, rays, tournament, left)
             left -= tournament.cost()
@@ -112,14 +114,17 @@ class Tournament:
     """How many rays compete, and for how long.
 
     Attributes:
-        points: Where the first rays are aimed from.
+        points: From how many points the first rays are aimed.
         classes: How many rays each point gives, each towards another class.
+        loyal: Whether they are aimed from the inputs, and each goes on to the boundary of its class
+            up to the last round. Otherwise a ray goes to the nearest boundary from the beginning.
         rounds: How many rays go on, and how many steps each of them takes, in each round.
         probes: Forward passes in the end for each ray that is left.
     """
 
     points: int
     classes: int
+    loyal: bool
     rounds: tuple[tuple[int, int], ...]
     probes: int
 
@@ -139,16 +144,21 @@ def plan(budget: float, *, others: int = 9, targeted: bool = False) -> list[Tour
         targeted: Whether there is one boundary to reach: all of a tournament is then for one ray.
     """
     number = max(round(budget / 100), 1)
-    return [_tournament(budget / number, others, targeted)] * number
+    tournaments = [_tournament(budget / number, others, targeted=targeted)] * number
+    if number > 1 and not targeted:
+        tournaments[1] = _tournament(budget / number, others, loyal=True)
+    return tournaments
 
 
-def _tournament(budget: float, others: int, targeted: bool) -> Tournament:
+def _tournament(
+    budget: float, others: int, *, targeted: bool = False, loyal: bool = False
+) -> Tournament:
     first = 9 if budget >= _FROM_SEVERAL else min(max(int(budget / 10), 1), 3)
     first = 1 if targeted else first
-    classes = min(3, first, others)
+    classes = min(9 if loyal else 3, first, others)
     points = math.ceil(first / classes)
     sizes = (first, (first + 1) // 2, max(first // 4, 1))
-    bare = Tournament(points, classes, ((sizes[-1], 0),), probes=4 if budget >= 20 else 1)
+    bare = Tournament(points, classes, loyal, ((sizes[-1], 0),), probes=4 if budget >= 20 else 1)
     # What the first rays and the last probes leave: a step is a gradient and a forward pass.
     steps = max(int((budget - bare.cost()) / (1 + FORWARD_COST)), 0)
     early = [
@@ -191,32 +201,45 @@ def _compete(
         budget: What is left, for this tournament and all later ones.
     """
     (first, steps), *later = tournament.rounds
-    _go_on(pursuit, rays, first, [1.0] * steps if later else _falling(steps))
+    loyal = tournament.loyal
+    _go_on(pursuit, rays, first, _early(steps) if later else _falling(steps), loyal=loyal)
     begun = replace(tournament, rounds=((first, steps),), probes=0)
     stay = _rescue(pursuit, rays, budget - begun.cost(), share=_LOST)
     if len(stay) == 0:
         return stay
     rays[:] = [ray.part(stay) for ray in rays]
     for place, (size, steps) in enumerate(later, start=1):
-        _go_on(pursuit, rays, size, [1.0] * steps if place < len(later) else _falling(steps))
+        last = place == len(later)
+        shares = _falling(steps) if last else _early(steps)
+        _go_on(pursuit, rays, size, shares, loyal=loyal and not last)
     while rays:
         pursuit.settle(rays.pop(), tournament.probes)
     return stay
 
 
-def _go_on(pursuit: Pursuit, rays: list[Ray], size: int, shares: Sequence[float]) -> None:
+def _go_on(
+    pursuit: Pursuit, rays: list[Ray], size: int, shares: Sequence[float], *, loyal: bool
+) -> None:
     """Lets the shortest of the rays take a step for each share; the others leave the list."""
     rays[:] = pursuit.shortest(rays, size)
     for place, ray in enumerate(rays):
         for share in shares:
-            ray = pursuit.turned(ray, share)  # noqa: PLW2901 - one step after the other
+            ray = pursuit.turned(ray, share, loyal=loyal)  # noqa: PLW2901 - one step after the other
         rays[place] = ray
+
+
+def _early(steps: int) -> list[float]:
+    """Gives the shares of the rounds before the last one."""
+    return [_EARLY] * steps
 
 
 def _falling(steps: int) -> list[float]:
     """Gives the shares of the last round."""
     return schedules.cosine(*_ANNEALING, steps) if steps else []
 
+
+_EARLY = 0.8
+"""The share of the new normal in a ray, before the last round."""
 
 _ANNEALING = (0.7, 0.1)
 """The share of the new normal in a ray, in the first and in the last step of the last round."""

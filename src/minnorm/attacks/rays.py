@@ -27,15 +27,14 @@ class Ray(NamedTuple):
         lengths: Where the boundary is thought to be.
         whole: The margin at the point that the ray was first aimed from.
         left: The margin where the model was last asked, somewhere along the ray.
-        misses: How many times in a row that margin was hardly smaller where the boundary was
-            thought to be.
+        rivals: The classes towards which the rays were first aimed.
     """
 
     directions: Float[Tensor, "b *d"]
     lengths: Float[Tensor, "b"]
     whole: Float[Tensor, "b"]
     left: Float[Tensor, "b"]
-    misses: Float[Tensor, "b"]
+    rivals: Int64[Tensor, "b"]
 
     def part(self, chosen: Int64[Tensor, "k"]) -> "Ray":
         """Gives the rays of some of the samples."""
@@ -78,13 +77,14 @@ class Pursuit:
         visit = state.visit(points)
         before, here = _finite(state.margins(visit.logits)), state.perturbations(points)
         models = []
-        for ones, others, last in _pairs(state, visit.logits, number):
-            rise = difference_direction(visit.logits, others, ones)
-            gradients = state.alive(visit.pull_back(rise, again=not last))
+        all_rivals = likeliest_others(visit.logits, state.labels, number).unbind(1)
+        for place, rivals in enumerate(all_rivals, start=1):
+            again = place < len(all_rivals)
+            gradients = state.alive(visit.pull_back(self._rise(visit.logits, rivals), again=again))
             normals, slopes = _normals_and_slopes(gradients)
-            gaps = _finite(logit_differences(visit.logits, ones, others)) / slopes
-            models.append((normals, gaps.clamp(-self.longest, self.longest)))
-        return [self._aimed(here, before, normals, gaps) for normals, gaps in models]
+            gaps = self._margins(visit.logits, rivals) / slopes
+            models.append((normals, gaps.clamp(-self.longest, self.longest), rivals))
+        return [self._aimed(here, before, *model) for model in models]
 
     def _aimed(
         self,
@@ -92,6 +92,7 @@ class Pursuit:
         before: Float[Tensor, "b"],
         normals: Float[Tensor, "b *d"],
         gaps: Float[Tensor, "b"],
+        rivals: Int64[Tensor, "b"],
     ) -> Ray:
         """Gives the rays to where linear models put a boundary; costs a forward pass.
 
@@ -100,6 +101,7 @@ class Pursuit:
             before: The margins there.
             normals: The normals of the boundaries.
             gaps: How far away along the normals the boundaries are.
+            rivals: The classes beyond the boundaries; targeted, before them.
         """
         ahead = here + normals * per_sample(gaps, normals).to(normals.dtype)
         directions = geometry.unit(ahead, fallback=self.state.noise())
@@ -108,7 +110,7 @@ class Pursuit:
         # A linear model that leads that far is a poor one: the ray shall grow step by step.
         farthest = geometry.farthest_corner(self.state.origins, self.state.bounds)
         lengths = torch.minimum(lengths, farthest / self.state.unit)
-        ray = Ray(directions, lengths, before, before, torch.zeros_like(before))
+        ray = Ray(directions, lengths, before, before, rivals)
         after = _finite(self.state.margins_at(self.points(ray)))
         # The chord between the two margins; where the margin did not fall, a longer ray.
         ratio = before / (before - after)
@@ -131,53 +133,77 @@ class Pursuit:
             *otherwise[2:],
         )
 
-    def turned(self, ray: Ray, share: float) -> Ray:
+    def turned(self, ray: Ray, share: float, *, loyal: bool = False) -> Ray:
         """Takes a step: turns the rays towards the normals at their points, and finds the boundary.
 
         Costs a gradient and a forward pass.
+
+        Args:
+            ray: The rays.
+            share: The share of the normals in the new directions.
+            loyal: Whether the boundary is that of the class that each ray was first aimed at,
+                instead of the nearest.
         """
         state = self.state
         points = self.points(ray)
         visit = state.visit(points)
-        gradients = state.alive(visit.pull_back(self._towards(visit.logits)))
+        rivals = ray.rivals if loyal else None
+        gradients = state.alive(visit.pull_back(self._rise(visit.logits, rivals)))
         normals, slopes = _normals_and_slopes(gradients)
-        margins = _finite(state.margins(visit.logits))
+        margins = self._margins(visit.logits, rivals)
         rises = margins / slopes + geometry.dot(normals, state.perturbations(points))
         directions = torch.lerp(ray.directions, normals, share)
         directions = geometry.unit(directions, fallback=state.noise())
         lengths = self._crossing(directions, normals, rises, ray.lengths)
-        missed = ~visit.adversarial & (margins > _UNMOVED * ray.left)
-        misses = torch.where(missed, ray.misses + 1, 0.0)
-        shortest = torch.where(misses > _PATIENCE, ray.lengths, ray.lengths / 2)
-        lengths = lengths.clamp(min=shortest, max=_GROWTH * ray.lengths).clamp_max(self.longest)
-        ahead = ray._replace(directions=directions, lengths=lengths, misses=misses)
-        return self._looked(ahead, slopes * geometry.dot(normals, directions))
+        lengths = lengths.clamp(min=ray.lengths / 2, max=_GROWTH * ray.lengths)
+        ahead = ray._replace(directions=directions, lengths=lengths.clamp_max(self.longest))
+        return self._looked(ahead, slopes * geometry.dot(normals, directions), rivals)
 
-    def _towards(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
-        """Gives the direction in logit space in which the margin falls.
+    def _margins(
+        self, logits: Float[Tensor, "b c"], rivals: Int64[Tensor, "b"] | None
+    ) -> Float[Tensor, "b"]:
+        """Gives the margins, of rivals alone or of all other classes at once."""
+        state = self.state
+        if rivals is None:
+            return _finite(state.margins(logits))
+        differences = logit_differences(logits, state.labels, rivals)
+        return _finite(-differences if state.targeted else differences)
+
+    def _rise(
+        self, logits: Float[Tensor, "b c"], rivals: Int64[Tensor, "b"] | None
+    ) -> Float[Tensor, "b c"]:
+        """Gives the direction in logit space in which these margins fall.
 
         Targeted, the label has to overtake all other classes at once, so that it is their mean,
         weighted by their likelihoods; with the largest alone the rays would turn to and fro.
         """
-        if self.state.targeted:
-            return self.state.cross_entropy_direction(logits)
-        return -self.state.margin_direction(logits)
+        state = self.state
+        if rivals is not None:
+            pair = (state.labels, rivals) if state.targeted else (rivals, state.labels)
+            return difference_direction(logits, *pair)
+        if state.targeted:
+            return state.cross_entropy_direction(logits)
+        return -state.margin_direction(logits)
 
-    def _looked(self, ray: Ray, falls: Float[Tensor, "b"]) -> Ray:
+    def _looked(
+        self, ray: Ray, falls: Float[Tensor, "b"], rivals: Int64[Tensor, "b"] | None
+    ) -> Ray:
         """Mends the lengths, since the linear model errs, by a forward pass.
 
         Args:
             ray: The rays.
             falls: How fast the margin falls along them, by the linear model.
+            rivals: The classes whose margins count, `None` for all at once.
         """
-        left = _finite(self.state.margins_at(self.points(ray)))
+        points = self.points(ray)
+        if rivals is None:
+            left = _finite(self.state.margins_at(points))
+        else:
+            left = self._margins(self.state.logits_at(points), rivals)
         longest = _GROWTH * ray.lengths
         better = torch.where(falls > 0, ray.lengths + left / falls, longest)
         better = better.clamp(min=0.7 * ray.lengths, max=longest)
-        # Where rounding or ripples hide the boundary, linear models creep towards it for ever.
-        growing = _IMPATIENCE ** (ray.misses - _PATIENCE).clamp_min(0)
-        beyond = (_BEYOND * growing).clamp_max(_GROWTH - 1)
-        return ray._replace(lengths=(better * (1 + beyond)).clamp_max(self.longest), left=left)
+        return ray._replace(lengths=(better * (1 + _BEYOND)).clamp_max(self.longest), left=left)
 
     def settle(self, ray: Ray, probes: int) -> None:
         """Looks for the boundary along the rays, around their lengths, by forward passes."""
@@ -233,13 +259,6 @@ class Pursuit:
 _BEYOND = 0.001
 """How far beyond the boundary a ray ends, since a point before it is no adversarial."""
 
-_UNMOVED = 0.9
-"""The share of a margin that is left where nothing has changed."""
-
-_PATIENCE, _IMPATIENCE = 2, 8.0
-"""After how many misses in a row it ends farther beyond it, and by what factor with each. Nor does
-it become shorter then."""
-
 _GROWTH = 1.5
 """By how much a ray becomes longer at most, at each look."""
 
@@ -250,22 +269,6 @@ _SHORTEST, _LONGEST = 1e-6, 1e6
 
 _LARGEST = 1e30
 """Of a margin; larger ones, and NaN, count as this."""
-
-
-def _pairs(state: Search, logits: Tensor, number: int) -> list[tuple[Tensor, Tensor, bool]]:
-    """Gives pairs of classes `(falling, rising)`, and whether it is the last one.
-
-    Untargeted: from the label to each of the likeliest others. Targeted: from each of the likeliest
-    others to the label.
-    """
-    rivals = likeliest_others(logits, state.labels, number).unbind(1)
-    return [
-        (
-            *((rival, state.labels) if state.targeted else (state.labels, rival)),
-            place == len(rivals),
-        )
-        for place, rival in enumerate(rivals, start=1)
-    ]
 
 
 def _normals_and_slopes(

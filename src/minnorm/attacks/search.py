@@ -74,6 +74,7 @@ class Search:
         seed: Decides what is random.
         incumbent: The closest adversarials.
         rows: Which rows of the batch are still under attack.
+        classes: How many there are, known when the model has been asked.
     """
 
     model: Model
@@ -93,6 +94,7 @@ class Search:
         self._done: list[tuple[Tensor, AttackResult]] = []
         self._checked = False
         self._parts = 0
+        self.classes = 0
         self.generator = torch.Generator(self.origins.device).manual_seed(self.seed)
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
@@ -110,6 +112,12 @@ class Search:
         """Evaluates the model at the points, forward only, and takes what is adversarial."""
         return self._take(points, self.model(points))
 
+    def logits_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
+        """Evaluates the model at the points, forward only, and gives its logits."""
+        logits = self.model(points)
+        self._take(points, logits)
+        return logits
+
     def margins_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
         """Evaluates the model at the points, forward only, and gives their `margins`.
 
@@ -124,7 +132,7 @@ class Search:
     def _take(self, points: Tensor, logits: Tensor) -> Tensor:
         if not self._checked:  # once: it waits for the device
             checks.check_logits(logits, self.labels)
-            self._checked = True
+            self._checked, self.classes = True, logits.shape[1]
         adversarial = is_adversarial(logits, self.labels, self.targeted)
         if self.confidence > 0:
             adversarial &= self.margins(logits) <= -self.confidence
@@ -257,7 +265,7 @@ class Search:
             incumbent=Incumbent(origins, self.norm, self.within),
             rows=torch.arange(len(origins), device=origins.device),
         )
-        part._checked = self._checked
+        part._checked, part.classes = self._checked, self.classes
         return part
 
     def absorb(self, found: AttackResult, rows: Int64[Tensor, "k"] | None = None) -> None:
