@@ -56,8 +56,16 @@ def no_restarts(budget: float, **known: Any) -> list[Tournament]:
     return whole if len(whole) == 1 else [filled(whole[0], budget)]
 
 
+def no_loyalty(budget: float, **known: Any) -> list[Tournament]:
+    """Gives every tournament the rays of the first one."""
+    whole = plan(budget, **known)
+    return [whole[0]] * len(whole)
+
+
 PLANS: dict[str, Plan] = {
-    "rays to several classes": each(lambda one: Tournament(1, 1, ((1, 1),), one.probes)),
+    "rays to several classes": each(
+        lambda one: replace(one, points=1, classes=1, loyal=False, rounds=((1, 1),))
+    ),
     "rays from several points": each(
         lambda one: replace(one, points=1, classes=one.points * one.classes)
     ),
@@ -65,6 +73,7 @@ PLANS: dict[str, Plan] = {
     "a look after each step": each(lambda one: one, step=1),
     "probes at the end": each(lambda one: replace(one, probes=0)),
     "restarts": no_restarts,
+    "a tournament of loyal rays": no_loyalty,
 }
 """The plans without a part."""
 
@@ -95,12 +104,20 @@ def without(part: str) -> Iterator[None]:
             stack.enter_context(patch.object(Pursuit, "_looked", not_looked))
         if part == "a falling share":
             stack.enter_context(patch.object(module, "_ANNEALING", (1.0, 1.0)))
+        if part == "a share below 1 in the early rounds":
+            stack.enter_context(patch.object(module, "_EARLY", 1.0))
         if part == "rays beyond the bounds":
             stack.enter_context(patch.object(Pursuit, "turned", clipped))
         yield
 
 
-PARTS = ("nothing", *PLANS, "a falling share", "rays beyond the bounds")
+PARTS = (
+    "nothing",
+    *PLANS,
+    "a falling share",
+    "a share below 1 in the early rounds",
+    "rays beyond the bounds",
+)
 """What is left out."""
 
 
