@@ -244,6 +244,18 @@ def inner_radii(
     return inner.clamp_min(radius / 2) * (1 - 8 * torch.finfo(gaps.dtype).eps)
 
 
+def check_norm(norm: object) -> Norm:
+    """Gives the norm back, if it is one.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    for known in NORM_ORDERS:
+        if norm == known:
+            return known
+    raise ValueError(f"norm={norm!r}: expected one of {', '.join(NORM_ORDERS)}.")
+
+
 def check_ball(norm: Norm) -> None:
     """Checks that the attacks know the balls of a norm.
 

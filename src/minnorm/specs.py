@@ -81,14 +81,23 @@ def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
         arguments = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
     except (SyntaxError, TypeError, ValueError) as error:
         words = call.keywords if call is not None else []
-        bare = [word for word in words if isinstance(word.value, ast.Name)]
-        hints = [f" Did you mean {word.arg}={ast.unparse(word.value)!r}?" for word in bare[:1]]
+        bare = [word for word in words if ast.dump(_quoted(word.value)) != ast.dump(word.value)]
+        hints = [f" Did you mean {w.arg}={ast.unparse(_quoted(w.value))}?" for w in bare[:1]]
         raise ValueError(
             f"cannot read the arguments '{text[opening:]}' in {whole!r}: write name=value pairs, "
             "each name once, with numbers, strings in quotes, True, False, None or lists, for "
             f"example ddn(steps=300, levels=256).{''.join(hints)}"
         ) from error
     return text[:opening].rstrip(), arguments
+
+
+def _quoted(value: ast.expr) -> ast.expr:
+    """Puts names and calls, also those in a list, in quotes."""
+    if isinstance(value, ast.List | ast.Tuple):
+        return type(value)([_quoted(element) for element in value.elts], ast.Load())
+    if isinstance(value, ast.Name | ast.Call):
+        return ast.Constant(ast.unparse(value))
+    return value
 
 
 def _find_call(text: str) -> tuple[int, ast.Call | None]:

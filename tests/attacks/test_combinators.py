@@ -138,7 +138,7 @@ def test_a_spec_is_the_name_of_what_it_gives(spec: str) -> None:
     ("spec", "message"),
     [
         ("worst_case", "lacks attacks: write worst_case"),
-        ("worst_case(attacks=[])", "needs at least one attack"),
+        ("worst_case(attacks=[])", "expected a list of at least one attack"),
         ("worst_case(attacks=['dnn'])", "no attack 'dnn'"),
         ("worst_case(attacks=[3])", "expected specs of attacks in quotes"),
         ("bounded(attack='ddn')", "lacks epsilon"),
@@ -178,12 +178,41 @@ def test_a_spec_is_no_attack(combine: Any) -> None:
         inspect.unwrap(combine)(["ddn"] if combine is worst_case else "ddn", **given)
 
 
+def _takes_a_norm(*_: Any, norm: str, **__: Any) -> Any:
+    raise AssertionError(norm)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            worst_case,
+            "worst_case cannot be called as an attack .*combinators are called",
+        ),
+        (partial(ddn, torch.relu), "cannot be called as an attack .too many positional arguments"),
+        (len, "len cannot be called as an attack"),
+        (_takes_a_norm, "_takes_a_norm cannot .*missing a required argument: 'norm'"),
+    ],
+)
+@pytest.mark.parametrize("combine", [worst_case, with_restarts, with_bisection, bounded])
+def test_what_takes_other_arguments_is_no_attack(combine: Any, given: Any, message: str) -> None:
+    more = {"epsilon": 1.0} if combine is bounded else {}
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(combine)([given] if combine is worst_case else given, **more)
+
+
+@pytest.mark.parametrize("attacks", [ddn, "ddn", [], ()])
+def test_a_worst_case_is_of_a_list(attacks: Any) -> None:
+    with pytest.raises(ValueError, match="expected a list of at least one attack"):
+        inspect.unwrap(worst_case)(attacks)
+
+
 @pytest.mark.parametrize("norm", ["l3", ["l2"], 2])
 def test_a_norm_that_there_is_not_is_refused(norm: Any) -> None:
     with pytest.raises(ValueError, match="expected one of l0, l1, l2, linf"):
         inspect.unwrap(worst_case)([ddn], norm=norm)
-    # With such a default the attack's own check has the word.
-    assert norm_of([partial(fmn, norm=norm)]) == "l2"
+    with pytest.raises(ValueError, match=r"in which norm to measure; .* expected one of l0, l1"):
+        norm_of([partial(fmn, norm=norm)])
 
 
 def test_attacks_of_several_norms_need_one_to_be_compared_in() -> None:

@@ -279,7 +279,11 @@ OPTION_CASES = [
     ),
     Case("batch size x", ("--batch-size", "integer"), options=("--batch-size", "x")),
     Case("device", ("cannot use the device 'banana'", "cpu"), options=("--device", "banana")),
-    Case("norm", ("there is no norm 'l3'", "l0, l1, l2, linf"), options=("--norm", "l3")),
+    Case(
+        "norm",
+        ("norm='l3': expected one of l0, l1, l2, linf", "l0, l1, l2, linf"),
+        options=("--norm", "l3"),
+    ),
     Case("radius below 0", ("expected a radius of at least 0",), options=("--epsilon", "-1")),
     Case("bounds reversed", ("low < high",), options=("--bounds", "1", "0")),
     Case("bounds of one", ("--bounds",), options=("--bounds", "1")),

@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evaluation.record_tables import table
+from minnorm.attacks import attack_name, load_attack
 from minnorm.evaluation import (
     SCHEMA,
     WORST_CASE,
@@ -127,7 +128,7 @@ def test_an_attack_that_is_called_like_a_worst_case_in_a_norm_is_not_lost() -> N
 
 @pytest.mark.parametrize("function", [norm_of_records, distances_of])
 def test_a_norm_that_there_is_not_is_refused(function: Callable[..., object]) -> None:
-    with pytest.raises(ValueError, match="there is no norm 'l3'"):
+    with pytest.raises(ValueError, match="norm='l3': expected one of l0, l1, l2, linf"):
         # The bare function: in these tests its types are checked before.
         inspect.unwrap(function)(table([1.0]), "l3")
 
@@ -218,6 +219,13 @@ def test_the_closest_target_is_what_an_untargeted_attack_looks_for() -> None:
     assert found.column("target").to_pylist() == [2, 2]
 
 
+def test_of_attack_knows_a_combinator_as_it_was_typed() -> None:
+    typed = "worst_case(attacks=['ddn', 'fmn'])"
+    records = table([1.0], attack=attack_name(load_attack(typed)))
+    assert records.column("attack").to_pylist() != [typed]
+    assert of_attack(records, typed) == records
+
+
 def test_of_attack_knows_an_attack_by_any_writing_of_its_spec() -> None:
     name = "ddn(steps=20, gamma=0.2)"
     records = pa.concat_tables([table([1.0], attack=name), table([2.0], attack="my attack (")])
@@ -268,8 +276,9 @@ def test_targets_of_a_sample_count_as_one_draw(found: list[float], times: int) -
     assert mean == pytest.approx(same_mean, nan_ok=True)
     narrow, wide = success_rate(once), success_rate(often)
     assert wide.value == pytest.approx(narrow.value)
-    # The variance is estimated from the draws, hence wider by at most Bessel's correction.
-    widening = math.sqrt(len(found) / (len(found) - 1))
+    # The variance is estimated from the draws, hence larger by Bessel's correction; Wilson's
+    # interval grows as its root where the share is a half, and in proportion where it is near 0.
+    widening = len(found) / (len(found) - 1)
     assert 0.999 < (wide.high - wide.low) / (narrow.high - narrow.low) < widening + 1e-9
     if math.isfinite(median_distance(once).high):
         assert median_distance(often).low <= median_distance(once).value
@@ -385,6 +394,15 @@ def test_the_envelope_itself_has_optimality_1_and_what_finds_nothing_0(found: li
     # Where the only adversarials lie at the limit itself, nothing and all have the same area.
     if any(0 < distance < limit for distance in found):
         assert optimality(nothing, records) == pytest.approx(0)
+
+
+def test_optimality_needs_an_envelope_in_its_norm() -> None:
+    records, other = table([1.0, 2.0], norm="linf"), table([1.0, 2.0])
+    envelope = worst_case(pa.concat_tables([records, table([1.0, 2.0], attack="fmn")]), "l2")
+    for best in (other, envelope):
+        with pytest.raises(ValueError, match=r"smallest in l2, .* in linf: take worst_case"):
+            optimality(records, best)
+    assert optimality(records, other, "l2") == pytest.approx(1)
 
 
 def test_optimality_needs_the_same_samples() -> None:

@@ -1,5 +1,6 @@
 """What an attack asks of its arguments before it starts, in one place for all of them."""
 
+import inspect
 import math
 from typing import Any
 
@@ -8,6 +9,32 @@ import torch
 from torch import Tensor, nn
 
 from minnorm.geometry import Bounds
+
+
+def check_attack(attack: object) -> None:
+    """Checks that something can be called as an attack is.
+
+    Raises:
+        ValueError: If it is no function, or takes other arguments.
+    """
+    if not callable(attack):
+        raise ValueError(
+            f"{attack!r} is no attack: give a function such as minnorm.attacks.ddn; "
+            "minnorm.attacks.load_attack makes one of a spec."
+        )
+    try:
+        signature = inspect.signature(attack)
+    except (TypeError, ValueError):  # not every callable shows what it takes
+        return
+    try:
+        signature.bind(..., ..., ..., targeted=False, bounds=(0.0, 1.0), generator=None)
+    except TypeError as error:
+        raise ValueError(
+            f"{getattr(attack, '__name__', attack)!s} cannot be called as an attack ({error}): it "
+            "is called with (model, inputs, labels, targeted=..., bounds=..., generator=...). "
+            "functools.partial presets other parameters; combinators are called first, for "
+            "example bounded(ddn, epsilon=0.5)."
+        ) from error
 
 
 def check_mode(model: object) -> None:

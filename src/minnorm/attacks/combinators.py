@@ -22,7 +22,7 @@ def norm_of(attacks: Sequence[Callable[..., AttackResult]]) -> Norm:
     """Gives the norm that attacks minimise: the default of their `norm`, or `l2` for one without.
 
     Raises:
-        ValueError: If it is not the same for all.
+        ValueError: If it is unknown, or not the same for all.
     """
     found = list(dict.fromkeys(_norm_of_one(attack) for attack in attacks))
     if len(found) > 1:
@@ -33,22 +33,19 @@ def norm_of(attacks: Sequence[Callable[..., AttackResult]]) -> Norm:
     return found[0]
 
 
-def _check_function(attack: object) -> None:
-    if not callable(attack):
-        raise ValueError(
-            f"{attack!r} is no attack: give a function such as minnorm.attacks.ddn; "
-            "minnorm.attacks.load_attack makes one of a spec."
-        )
-
-
 def _norm_of_one(attack: Callable[..., AttackResult]) -> Norm:
     try:
         parameters = inspect.signature(attack).parameters
     except (TypeError, ValueError):  # not every callable shows what it takes
         return "l2"
-    default = parameters["norm"].default if "norm" in parameters else None
-    if isinstance(default, str) and default in geometry.NORM_ORDERS:
-        return default
+    if "norm" in parameters:
+        try:
+            return geometry.check_norm(parameters["norm"].default)
+        except ValueError as error:
+            raise ValueError(
+                "the parameter norm of an attack tells by its default in which norm to measure; "
+                f"that of {getattr(attack, '__name__', attack)!s} does not: {error}"
+            ) from error
     return _norm_of_one(parameters["attack"].default) if "attack" in parameters else "l2"
 
 
@@ -65,16 +62,12 @@ def worst_case(attacks: Sequence[Attack], *, norm: Norm | None = None) -> Attack
         ValueError: If there are none, one is no function, the norm is unknown, or they minimise
             several norms and none is given.
     """
-    if not attacks:
-        raise ValueError("worst_case needs at least one attack.")
-    for attack in [attacks] if isinstance(attacks, str) else attacks:
-        _check_function(attack)
-    if norm is not None and (not isinstance(norm, str) or norm not in geometry.NORM_ORDERS):
-        known = ", ".join(geometry.NORM_ORDERS)
-        raise ValueError(f"norm={norm!r}: expected one of {known}.")
-    return cast(
-        "Attack", partial(_worst_case, attacks=tuple(attacks), norm=norm or norm_of(attacks))
-    )
+    if callable(attacks) or isinstance(attacks, str) or not attacks:
+        raise ValueError(f"attacks={attacks!r}: expected a list of at least one attack.")
+    for attack in attacks:
+        checks.check_attack(attack)
+    norm = norm_of(attacks) if norm is None else geometry.check_norm(norm)
+    return cast("Attack", partial(_worst_case, attacks=tuple(attacks), norm=norm))
 
 
 def _worst_case(
@@ -111,7 +104,7 @@ def with_restarts(attack: Callable[..., AttackResult], restarts: int = 5) -> Att
         ValueError: If the attack is no function, or begins at the same point each time.
     """
     checks.check_count("restarts", restarts)
-    _check_function(attack)
+    checks.check_attack(attack)
     parameters = inspect.signature(attack).parameters
     if "restarts" in parameters:
         return cast("Attack", partial(attack, restarts=restarts))
@@ -180,7 +173,7 @@ def with_bisection(attack: Attack, bisections: int = 10) -> Attack:
         ValueError: If the attack is no function.
     """
     checks.check_count("bisections", bisections)
-    _check_function(attack)
+    checks.check_attack(attack)
     return cast("Attack", partial(_with_bisection, attack=attack, bisections=bisections))
 
 
@@ -226,7 +219,7 @@ def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Atta
         ValueError: If the radius or the norm is not as described.
     """
     checks.check_number("epsilon", epsilon, 0)
-    _check_function(attack)
+    checks.check_attack(attack)
     norm = norm or norm_of([attack])
     geometry.check_ball(norm)
     return cast("Attack", partial(_bounded, attack=attack, epsilon=epsilon, norm=norm))

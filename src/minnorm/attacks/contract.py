@@ -49,6 +49,9 @@ class Attack(Protocol):
 
     It changes nothing that it is given and no global state, and treats each sample as if it were
     alone: permuting or splitting the batch permutes or splits the result.
+
+    Distances are taken in the norm that is the default of its parameter `norm`, in `l2` if it has
+    none: an attack of one's own in another norm has such a parameter.
     """
 
     def __call__(

@@ -1,14 +1,13 @@
 """The commands that work: evaluate, train, demo."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from minnorm.cli.console import output, progress_bars
 
 if TYPE_CHECKING:
-    from minnorm.geometry import Norm
     from minnorm.paper import Row
 
 Device = Annotated[
@@ -61,12 +60,12 @@ def evaluate(
 
     Prints a table and writes every record to the run directory. Runs on all ranks of torchrun.
     """
-    from minnorm import evaluation, runtime, specs
+    from minnorm import evaluation, runtime
     from minnorm.attacks.default import DEFAULT
-    from minnorm.geometry import NORM_ORDERS
+    from minnorm.geometry import check_norm
     from minnorm.report import results_table
 
-    chosen = None if norm is None else cast("Norm", specs.choose(norm, NORM_ORDERS, "norm"))
+    chosen = None if norm is None else check_norm(norm)
     radii = epsilon or []
     for radius in radii:
         if not radius >= 0:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minnorm import runtime
 from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name, load_attack
-from minnorm.attacks.checks import check_count
+from minnorm.attacks.checks import check_attack, check_count
 from minnorm.attacks.combinators import norm_of
 from minnorm.attacks.default import DEFAULT
 from minnorm.attacks.look import OUT_OF_MEMORY, clean_logits
@@ -327,27 +327,27 @@ def _same_on_all_ranks() -> Iterator[None]:
             raise found
 
 
-def _named(attacks: Attacks) -> dict[str, Attack]:
+def _named(attacks: Any) -> dict[str, Attack]:  # not `Attacks`: here it is checked
     if isinstance(attacks, Mapping):
-        given = dict(attacks.items())
+        named = {name: _loaded(attack) for name, attack in attacks.items()}
     else:
-        listed: Sequence[str | Attack] = (
-            [attacks] if isinstance(attacks, str) or callable(attacks) else attacks
-        )
-        functions = [load_attack(one) if isinstance(one, str) else one for one in listed]
-        given = {attack_name(function): function for function in functions}
-        if len(given) < len(functions):
+        several = isinstance(attacks, Sequence) and not isinstance(attacks, str)
+        listed = [_loaded(attack) for attack in (attacks if several else [attacks])]
+        named = {attack_name(attack): attack for attack in listed}
+        if len(named) < len(listed):
             raise ValueError(
                 "two of the attacks are the same: give them different parameters or names."
             )
-    if not given:
+    if not named:
         raise ValueError("no attack was given: name at least one, for example 'ddn'.")
-    loaded = {
-        name: load_attack(attack) if isinstance(attack, str) else attack
-        for name, attack in given.items()
-    }
-    for attack in loaded.values():
-        check_presets(attack)
+    return named
+
+
+def _loaded(attack: Any) -> Attack:
+    """Gives the attack of a spec, or a function that can be used as one."""
+    loaded = load_attack(attack) if isinstance(attack, str) else attack
+    check_attack(loaded)
+    check_presets(loaded)
     return loaded
 
 

@@ -167,12 +167,17 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
         The optimality; NaN where the envelope found nothing that is not 0.
 
     Raises:
-        ValueError: If the two are not of the same samples.
+        ValueError: If the two are not of the same samples, or the envelope is of another norm.
     """
     _check_one_attack(records)
     if sorted(keys_of(records)) != sorted(keys_of(envelope)):
         raise ValueError("the records and the envelope are not of the same samples and targets.")
     norm = norm_of_records(records, norm)
+    if (chosen := norm_of_records(envelope)) != norm:
+        raise ValueError(
+            f"the envelope's distances are the smallest in {chosen}, and the records are measured "
+            f"in {norm}: take worst_case(records, norm={norm!r}) as the envelope."
+        )
     best = values_of(envelope, norm)
     finite = best[np.isfinite(best)]
     limit = float(finite.max()) if len(finite) else 0.0

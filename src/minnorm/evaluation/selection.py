@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from minnorm import specs
+from minnorm.attacks import attack_name, load_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.records import SCHEMA, Records
-from minnorm.geometry import NORM_ORDERS, Norm
+from minnorm.geometry import NORM_ORDERS, Norm, check_norm
 
 WORST_CASE = "worst case"
 """The name of the attack in the records that `worst_case` gives."""
@@ -23,9 +24,18 @@ def of_attack(records: Records, attack: str) -> Records:
         ValueError: If there are none; the message lists the attacks that there are.
     """
     names = records.column("attack").unique().to_pylist()
-    same = [name for name in names if name == attack or specs.same(name, attack)]
+    writings = (attack, _in_full(attack))
+    same = [name for name in names if any(specs.same(name, one) for one in writings)]
     name = same[0] if same else specs.choose(attack, names, "attack in these records called")
     return records.filter(pc.equal(records.column("attack"), name))
+
+
+def _in_full(spec: str) -> str:
+    """Writes the spec of an attack as records do; combinators fill in what was left out."""
+    try:
+        return attack_name(load_attack(spec))
+    except ValueError:  # a name of the user's own
+        return spec
 
 
 def worst_case(records: Records, norm: Norm | None = None) -> Records:
@@ -41,10 +51,10 @@ def worst_case(records: Records, norm: Norm | None = None) -> Records:
         ValueError: If an attack has no record of a sample that another one has, or the attacks
             minimise several norms and none is given.
     """
+    norm = norm_of_records(records, norm)
     keys = np.array(keys_of(records))
     if len(keys) == 0:
         return records
-    norm = norm_of_records(records, norm)
     _, group = np.unique(keys, axis=0, return_inverse=True)
     group = group.reshape(-1)
     counts = np.bincount(group)
@@ -130,7 +140,7 @@ def norm_of_records(records: Records, norm: Norm | None = None) -> Norm:
         ValueError: If none was, and the attacks minimise several.
     """
     if norm is not None:
-        return cast("Norm", specs.choose(norm, NORM_ORDERS, "norm"))
+        return check_norm(norm)
     found = records.column("norm").unique().to_pylist()
     if len(found) > 1:
         raise ValueError(
@@ -143,7 +153,7 @@ def norm_of_records(records: Records, norm: Norm | None = None) -> Norm:
 def distances_of(records: Records, norm: Norm | None) -> Array:
     """Gives the distances in a norm, or each in the norm that its attack minimises."""
     if norm is not None:
-        return values_of(records, specs.choose(norm, NORM_ORDERS, "norm"))
+        return values_of(records, check_norm(norm))
     own = np.array(records.column("norm").to_pylist(), dtype=object)
     found = np.full(len(records), math.nan)
     for one in NORM_ORDERS:
