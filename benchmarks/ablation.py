@@ -78,7 +78,7 @@ PLANS: dict[str, Plan] = {
 """The plans without a part."""
 
 
-def not_looked(_: Pursuit, ray: Ray, _falls: Any) -> Ray:
+def not_looked(_: Pursuit, ray: Ray, *_falls_and_rivals: Any) -> Ray:
     """Takes the length that the linear model gives."""
     return ray
 
@@ -86,12 +86,12 @@ def not_looked(_: Pursuit, ray: Ray, _falls: Any) -> Ray:
 TURNED = Pursuit.turned
 
 
-def clipped(pursuit: Pursuit, ray: Ray, share: float) -> Ray:
+def clipped(pursuit: Pursuit, ray: Ray, share: float, *, loyal: bool = False) -> Ray:
     """Turns the perturbation, clipped to the bounds, in place of the ray."""
     moves = pursuit.state.perturbations(pursuit.points(ray))
     directions = geometry.unit(moves, fallback=ray.directions[0])
     ray = ray._replace(directions=directions, lengths=geometry.norms(moves))
-    return TURNED(pursuit, ray, share)
+    return TURNED(pursuit, ray, share, loyal=loyal)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from attacks.networks import Curved, Linear, problem
 from minnorm import load_data, load_model
 from minnorm.attacks import ddn, normal_pursuit
 from minnorm.attacks._normal_pursuit import FORWARD_COST
+from minnorm.attacks.rays import Pursuit
+from minnorm.attacks.search import search
 from minnorm.evaluation.judge import CountingModel
 from reference.linear import optimal_distance
 
@@ -60,6 +62,48 @@ def test_near_the_optimum_among_many_classes(classes: int) -> None:
     ratios = result.distances / optima
     assert ratios.min() >= 1 - 1e-6
     assert ratios.max() <= 1.01
+
+
+def _hidden_class(points: Tensor) -> Tensor:
+    """Logits of five classes: three are likely and far from the first, the last is near and not."""
+    likely = 0.5 + 0.25 * (points[:, :3] - 0.5)
+    unlikely = -4 + 10 * (points[:, 3:4] - 0.5)
+    return torch.cat([torch.ones_like(unlikely), likely, unlikely], 1)
+
+
+def test_from_150_on_rays_go_to_unlikely_classes_too() -> None:
+    inputs = torch.full((1, 100), 0.5, dtype=torch.float64)
+    found = [
+        float(
+            normal_pursuit(
+                _hidden_class, inputs, torch.tensor([0]), budget=budget, bounds=(-9.0, 9.0)
+            ).distances
+        )
+        for budget in (149, 150)
+    ]
+    assert found == [pytest.approx(2.0, rel=0.01), pytest.approx(0.5, rel=0.01)]
+
+
+@pytest.mark.parametrize("loyal", [True, False])
+def test_a_loyal_ray_goes_on_to_the_boundary_of_its_class(loyal: bool) -> None:
+    # The boundary of the second class is at distance 1, that of the third at 2, and its ray begins
+    # beyond both.
+    def logits(points: Tensor) -> Tensor:
+        one, other = points[:, 0] - 1, 3 * (0.6 * points[:, 0] + 0.8 * points[:, 1] - 2)
+        return torch.stack([torch.zeros_like(one), one, other], 1)
+
+    inputs, labels = torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0])
+    with search(
+        logits, inputs, labels, targeted=False, bounds=(-9.0, 9.0), generator=None
+    ) as state:
+        pursuit = Pursuit(state, levels=None)
+        (ray,) = (one for one in pursuit.first_rays(inputs, 2) if int(one.rivals) == 2)
+        ray = ray._replace(lengths=1.2 * ray.lengths)
+        for _ in range(12):
+            ray = pursuit.turned(ray, 0.8, loyal=loyal)
+    direction, length = ([0.6, 0.8], 2.0) if loyal else ([1.0, 0.0], 1.0)
+    assert ray.directions[0].tolist() == pytest.approx(direction, abs=1e-3)
+    assert float(ray.lengths) * 18 == pytest.approx(length, rel=0.01)
 
 
 def test_finished_samples_leave_and_lose_next_to_nothing() -> None:
@@ -197,15 +241,15 @@ def test_two_rescues_do_not_depend_on_the_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    "search",
+    "attack",
     [partial(normal_pursuit, budget=budget) for budget in (10, 100, 300)] + [partial(ddn, steps=9)],
     ids=["10", "100", "300", "ddn"],
 )
 @pytest.mark.parametrize("levels", [4, 256])
-def test_levels_put_every_result_on_the_grid(search: Attack, levels: int) -> None:
+def test_levels_put_every_result_on_the_grid(attack: Attack, levels: int) -> None:
     model, inputs, labels = problem((20,), batch=40)
     starts = torch.rand(40, 20, generator=torch.Generator().manual_seed(0))
-    result = search(model, inputs, labels, levels=levels, starts=starts)
+    result = attack(model, inputs, labels, levels=levels, starts=starts)
     found = result.adversarials[result.success] * (levels - 1)
     assert result.success.float().mean() > 0.9
     assert (found - found.round()).abs().max() < 1e-3
