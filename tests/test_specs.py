@@ -122,6 +122,7 @@ def test_arguments_that_cannot_be_read_are_refused(inside: str) -> None:
     ("text", "message"),
     [
         ("fab(norm=linf)", "Did you mean norm='linf'?"),
+        ("ddn(levels=none)", "Did you mean levels=None?"),
         ("worst_case(attacks=[ddn, 'fmn'])", "Did you mean attacks=['ddn', 'fmn']?"),
         ("bounded(epsilon=1, attack=ddn(steps=9))", "Did you mean attack='ddn(steps=9)'?"),
         ("mnist[:100", "the bracket in 'mnist[:100' is not closed: write ']' at the end."),

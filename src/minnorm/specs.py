@@ -91,10 +91,15 @@ def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
     return text[:opening].rstrip(), arguments
 
 
+_CONSTANTS = {"None": None, "True": True, "False": False}
+
+
 def _quoted(value: ast.expr) -> ast.expr:
     """Puts names and calls, also those in a list, in quotes."""
     if isinstance(value, ast.List | ast.Tuple):
         return type(value)([_quoted(element) for element in value.elts], ast.Load())
+    if isinstance(value, ast.Name) and value.id.capitalize() in _CONSTANTS:
+        return ast.Constant(_CONSTANTS[value.id.capitalize()])
     if isinstance(value, ast.Name | ast.Call):
         return ast.Constant(ast.unparse(value))
     return value

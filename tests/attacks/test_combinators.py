@@ -189,6 +189,8 @@ def _takes_a_norm(*_: Any, norm: str, **__: Any) -> Any:
             worst_case,
             "worst_case cannot be called as an attack .*combinators are called",
         ),
+        (partial(fmn, **{"stepz": 5}), "cannot be called as an attack .*stepz"),
+        (torch.nn.Linear(2, 2), "a Linear is a model, no attack"),
         (partial(ddn, torch.relu), "cannot be called as an attack .too many positional arguments"),
         (len, "len cannot be called as an attack"),
         (_takes_a_norm, "_takes_a_norm cannot .*missing a required argument: 'norm'"),
@@ -201,7 +203,15 @@ def test_what_takes_other_arguments_is_no_attack(combine: Any, given: Any, messa
         inspect.unwrap(combine)([given] if combine is worst_case else given, **more)
 
 
-@pytest.mark.parametrize("attacks", [ddn, "ddn", [], ()])
+def test_a_worst_case_may_be_of_an_iterator() -> None:
+    model, inputs, labels = problem((20,))
+    found = worst_case(one for one in [ddn, fmn])(model, inputs, labels)  # type: ignore[arg-type]
+    expected = worst_case([ddn, fmn])(model, inputs, labels)
+    assert expected.success.all()
+    assert torch.equal(found.distances, expected.distances)
+
+
+@pytest.mark.parametrize("attacks", [ddn, "ddn", [], (), 5, None])
 def test_a_worst_case_is_of_a_list(attacks: Any) -> None:
     with pytest.raises(ValueError, match="expected a list of at least one attack"):
         inspect.unwrap(worst_case)(attacks)

@@ -10,10 +10,11 @@ from attacks.cases import Attack
 from attacks.networks import Curved, Linear, problem
 from minnorm import load_data, load_model
 from minnorm.attacks import ddn, normal_pursuit
-from minnorm.attacks._normal_pursuit import FORWARD_COST
-from minnorm.attacks.rays import Pursuit
+from minnorm.attacks._normal_pursuit import FORWARD_COST, plan
+from minnorm.attacks.rays import Pursuit, Ray
 from minnorm.attacks.search import search
 from minnorm.evaluation.judge import CountingModel
+from minnorm.schedules import cosine
 from reference.linear import optimal_distance
 
 BUDGETS = [2, 3, 5, 8, 10, 17, 20, 30, 50, 100, 149, 150, 300, 1000]
@@ -104,6 +105,50 @@ def test_a_loyal_ray_goes_on_to_the_boundary_of_its_class(loyal: bool) -> None:
     direction, length = ([0.6, 0.8], 2.0) if loyal else ([1.0, 0.0], 1.0)
     assert ray.directions[0].tolist() == pytest.approx(direction, abs=1e-3)
     assert float(ray.lengths) * 18 == pytest.approx(length, rel=0.01)
+
+
+def test_the_early_rounds_keep_a_share_and_the_loyal_ones_their_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[tuple[float, bool]] = []
+    turned = Pursuit.turned
+
+    def noted(pursuit: Pursuit, ray: Ray, share: float, *, loyal: bool = False) -> Ray:
+        steps.append((share, loyal))
+        return turned(pursuit, ray, share, loyal=loyal)
+
+    monkeypatch.setattr(Pursuit, "turned", noted)
+    model, inputs, labels = problem((20,), classes=12)
+    normal_pursuit(model, inputs, labels, budget=300, drop_finished=False)
+    tournaments = plan(300, others=11)
+    expected = []
+    for number, tournament in enumerate(tournaments):
+        for size, length in tournament.rounds[:-1]:
+            expected += [(0.8, number == 1)] * size * length
+        size, length = tournament.rounds[-1]
+        shares = cosine(0.7, 0.1, length)
+        expected += [(share, False) for _ in range(size) for share in shares]
+    assert steps == expected
+
+
+def test_a_start_that_is_no_adversarial_takes_no_place_of_a_ray() -> None:
+    model, inputs, labels = problem((20,), batch=40)
+    plain = normal_pursuit(model, inputs, labels, budget=30)
+    started = normal_pursuit(model, inputs, labels, budget=30, starts=inputs)
+    assert torch.equal(started.adversarials, plain.adversarials)
+
+
+def test_ddn_goes_on_where_ripples_mislead_the_rays() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(size, generator=generator) for size in ((30, 40), (40, 5))]
+
+    def rippled(points: Tensor) -> Tensor:
+        logits = (points @ weights[0]).relu() @ weights[1] / 8
+        return logits + 0.02 * torch.sin(1e4 * points[:, :5])
+
+    inputs = torch.rand(60, 30, generator=generator)
+    labels = rippled(inputs).argmax(1)
+    assert normal_pursuit(rippled, inputs, labels).success.float().mean() >= 0.9
 
 
 def test_finished_samples_leave_and_lose_next_to_nothing() -> None:

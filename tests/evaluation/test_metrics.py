@@ -224,6 +224,8 @@ def test_of_attack_knows_a_combinator_as_it_was_typed() -> None:
     records = table([1.0], attack=attack_name(load_attack(typed)))
     assert records.column("attack").to_pylist() != [typed]
     assert of_attack(records, typed) == records
+    both = pa.concat_tables([records, table([2.0], attack=typed)])
+    assert of_attack(both, typed).column("l2").to_pylist() == [2.0]
 
 
 def test_of_attack_knows_an_attack_by_any_writing_of_its_spec() -> None:

@@ -58,8 +58,8 @@ def normal_pursuit(
         drop_finished: Let a sample leave the batch when two tournaments in a row have improved its
             distance by less than a thousandth. Where a sample is in the batch does not change what
             becomes of it, but what is left of its budget is not spent.
-        starts: Points towards which a ray of the first tournament goes (a warm start). That costs a
-            forward pass more, and is not in the budget.
+        starts: Adversarial points through which a ray of the first tournament goes (a warm start);
+            others are only looked at. That costs a forward pass more, and is not in the budget.
 
     Returns:
         The closest adversarial of each sample among all points visited.
@@ -116,8 +116,9 @@ class Tournament:
     Attributes:
         points: From how many points the first rays are aimed.
         classes: How many rays each point gives, each towards another class.
-        loyal: Whether they are aimed from the inputs, and each goes on to the boundary of its class
-            up to the last round. Otherwise a ray goes to the nearest boundary from the beginning.
+        loyal: Whether those of the first point are aimed from the inputs, and each ray goes on to
+            the boundary of its class up to the last round. Otherwise a ray goes to the nearest
+            boundary from the beginning.
         rounds: How many rays go on, and how many steps each of them takes, in each round.
         probes: Forward passes in the end for each ray that is left.
     """
@@ -244,7 +245,7 @@ _EARLY = 0.8
 _ANNEALING = (0.7, 0.1)
 """The share of the new normal in a ray, in the first and in the last step of the last round."""
 
-_LOST = 0.95
+_LOST = 0.5
 """The share of its first margin that a ray that leads nowhere still has after the first round."""
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,14 @@ def check_attack(attack: object) -> None:
             f"{attack!r} is no attack: give a function such as minnorm.attacks.ddn; "
             "minnorm.attacks.load_attack makes one of a spec."
         )
+    if isinstance(attack, nn.Module):
+        raise ValueError(f"a {type(attack).__name__} is a model, no attack.")
     try:
         signature = inspect.signature(attack)
-    except (TypeError, ValueError):  # not every callable shows what it takes
-        return
-    try:
         signature.bind(..., ..., ..., targeted=False, bounds=(0.0, 1.0), generator=None)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and not isinstance(attack, partial):
+            return  # not every callable shows what it takes
         raise ValueError(
             f"{getattr(attack, '__name__', attack)!s} cannot be called as an attack ({error}): it "
             "is called with (model, inputs, labels, targeted=..., bounds=..., generator=...). "

@@ -1,7 +1,7 @@
 """Attacks made of attacks."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import cast
 
@@ -62,12 +62,16 @@ def worst_case(attacks: Sequence[Attack], *, norm: Norm | None = None) -> Attack
         ValueError: If there are none, one is no function, the norm is unknown, or they minimise
             several norms and none is given.
     """
-    if callable(attacks) or isinstance(attacks, str) or not attacks:
+    listed = (
+        isinstance(attacks, Iterable) and not isinstance(attacks, str) and not callable(attacks)
+    )
+    several = tuple(attacks) if listed else ()
+    if not several:
         raise ValueError(f"attacks={attacks!r}: expected a list of at least one attack.")
-    for attack in attacks:
+    for attack in several:
         checks.check_attack(attack)
-    norm = norm_of(attacks) if norm is None else geometry.check_norm(norm)
-    return cast("Attack", partial(_worst_case, attacks=tuple(attacks), norm=norm))
+    norm = norm_of(several) if norm is None else geometry.check_norm(norm)
+    return cast("Attack", partial(_worst_case, attacks=several, norm=norm))
 
 
 def _worst_case(
@@ -220,7 +224,7 @@ def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Atta
     """
     checks.check_number("epsilon", epsilon, 0)
     checks.check_attack(attack)
-    norm = norm or norm_of([attack])
+    norm = norm_of([attack]) if norm is None else norm
     geometry.check_ball(norm)
     return cast("Attack", partial(_bounded, attack=attack, epsilon=epsilon, norm=norm))
 

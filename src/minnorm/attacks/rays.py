@@ -121,7 +121,8 @@ class Pursuit:
     def through(self, points: Float[Tensor, "b *d"], otherwise: Ray) -> Ray:
         """Gives the rays through those of the points that are adversarial, else other ones.
 
-        Costs a forward pass.
+        The others are as long as can be, so that they are the first to be given up. Costs a forward
+        pass.
         """
         across = self.state.judge(points)
         moves = self.state.perturbations(points)
@@ -129,7 +130,7 @@ class Pursuit:
         directions = geometry.unit(moves, fallback=self.state.noise())
         return Ray(
             torch.where(per_sample(across, moves), directions, otherwise.directions),
-            torch.where(across, lengths, otherwise.lengths),
+            torch.where(across, lengths, self.longest),
             *otherwise[2:],
         )
 

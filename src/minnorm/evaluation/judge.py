@@ -78,7 +78,7 @@ def run_and_judge(
     """Runs an attack on a batch, with a random generator of its own, and judges what it gives.
 
     Raises:
-        ValueError: If what the attack gives has not the shape of the inputs.
+        ValueError: If what the attack gives is no result, or has not the shape of the inputs.
     """
     counted = CountingModel(model, on_backward)
     generator = Generator(inputs.device).manual_seed(seed)
@@ -93,6 +93,8 @@ def run_and_judge(
         generator=generator,
     )
     seconds = _now(inputs.device) - started
+    if not isinstance(result, AttackResult):
+        raise ValueError(f"{name} gave a {type(result).__name__}; expected an AttackResult.")
     points = result.adversarials.detach()
     if points.shape != inputs.shape or points.dtype != inputs.dtype:
         raise ValueError(
