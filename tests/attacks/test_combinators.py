@@ -178,6 +178,9 @@ def test_a_spec_is_no_attack(combine: Any) -> None:
         inspect.unwrap(combine)(["ddn"] if combine is worst_case else "ddn", **given)
 
 
+_MISSPELT: dict[str, Any] = {"stepz": 5}
+
+
 def _takes_a_norm(*_: Any, norm: str, **__: Any) -> Any:
     raise AssertionError(norm)
 
@@ -189,7 +192,7 @@ def _takes_a_norm(*_: Any, norm: str, **__: Any) -> Any:
             worst_case,
             "worst_case cannot be called as an attack .*combinators are called",
         ),
-        (partial(fmn, **{"stepz": 5}), "cannot be called as an attack .*stepz"),
+        (partial(fmn, **_MISSPELT), "cannot be called as an attack .*stepz"),
         (torch.nn.Linear(2, 2), "a Linear is a model, no attack"),
         (partial(ddn, torch.relu), "cannot be called as an attack .too many positional arguments"),
         (len, "len cannot be called as an attack"),
@@ -205,7 +208,7 @@ def test_what_takes_other_arguments_is_no_attack(combine: Any, given: Any, messa
 
 def test_a_worst_case_may_be_of_an_iterator() -> None:
     model, inputs, labels = problem((20,))
-    found = worst_case(one for one in [ddn, fmn])(model, inputs, labels)  # type: ignore[arg-type]
+    found = worst_case(one for one in [ddn, fmn])(model, inputs, labels)
     expected = worst_case([ddn, fmn])(model, inputs, labels)
     assert expected.success.all()
     assert torch.equal(found.distances, expected.distances)

@@ -49,7 +49,7 @@ def _norm_of_one(attack: Callable[..., AttackResult]) -> Norm:
     return _norm_of_one(parameters["attack"].default) if "attack" in parameters else "l2"
 
 
-def worst_case(attacks: Sequence[Attack], *, norm: Norm | None = None) -> Attack:
+def worst_case(attacks: Iterable[Attack], *, norm: Norm | None = None) -> Attack:
     """Gives the attack that runs several, and keeps the closest adversarial of each sample.
 
     The paper's row 'All'. It costs what they cost together.
