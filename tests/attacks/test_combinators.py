@@ -208,8 +208,9 @@ def test_what_takes_other_arguments_is_no_attack(combine: Any, given: Any, messa
 
 def test_a_worst_case_may_be_of_an_iterator() -> None:
     model, inputs, labels = problem((20,))
-    found = worst_case(one for one in [ddn, fmn])(model, inputs, labels)
-    expected = worst_case([ddn, fmn])(model, inputs, labels)
+    attacks: list[Attack] = [ddn, fmn]
+    found = worst_case(iter(attacks))(model, inputs, labels)
+    expected = worst_case(attacks)(model, inputs, labels)
     assert expected.success.all()
     assert torch.equal(found.distances, expected.distances)
 
