@@ -205,7 +205,7 @@ def _compete(
     loyal = tournament.loyal
     _go_on(pursuit, rays, first, _early(steps) if later else _falling(steps), loyal=loyal)
     begun = replace(tournament, rounds=((first, steps),), probes=0)
-    stay = _rescue(pursuit, rays, budget - begun.cost(), share=_LOST)
+    stay = _rescue(pursuit, rays, budget - begun.cost(), share=_LOST, least=_LEAST_STEPS)
     if len(stay) == 0:
         return stay
     rays[:] = [ray.part(stay) for ray in rays]
@@ -248,24 +248,28 @@ _ANNEALING = (0.7, 0.1)
 _LOST = 0.5
 """The share of its first margin that a ray that leads nowhere still has after the first round."""
 
+_LEAST_STEPS = 10
+"""So many steps of DDN have to be left then; with fewer it finds less than the rays."""
+
 
 def _rescue(
-    pursuit: Pursuit, rays: Sequence[Ray], budget: float, *, share: float
+    pursuit: Pursuit, rays: Sequence[Ray], budget: float, *, share: float, least: int = 1
 ) -> Int64[Tensor, "k"]:
     """Lets DDN go on with the samples whose rays lead nowhere; they leave the search.
 
     Args:
         pursuit: The pursuit.
         rays: The rays.
-        budget: What is left of the budget; below a step of DDN nobody leaves.
+        budget: What is left of the budget.
         share: A ray leads nowhere that still has this share of its first margin.
+        least: If fewer steps of DDN are left than that, nobody leaves.
 
     Returns:
         The positions of those that stay.
     """
     state, steps = pursuit.state, int(budget - FORWARD_COST)
     nowhere = torch.stack([ray.left >= share * ray.whole for ray in rays]).all(0)
-    missed = state.incumbent.distances.isinf() & nowhere & (steps >= 1)
+    missed = state.incumbent.distances.isinf() & nowhere & (steps >= least)
     lost = missed.nonzero().squeeze(1)
     # Made even when it is empty: what is random in it follows from how many there were before.
     part = state.part(lost)
