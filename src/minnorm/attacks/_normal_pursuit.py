@@ -248,7 +248,7 @@ _ANNEALING = (0.7, 0.1)
 _LOST = 0.5
 """The share of its first margin that a ray that leads nowhere still has after the first round."""
 
-_LEAST_STEPS = 10
+_LEAST_STEPS = 30
 """So many steps of DDN have to be left then; with fewer it finds less than the rays."""
 
 
