@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from attacks.networks import problem
 from minnorm.attacks import attack, normal_pursuit, with_restarts
 from minnorm.attacks.checks import check_problem
+from minnorm.attacks.gradients import draw_seed
 from minnorm.evaluation.judge import CountingModel
 
 
@@ -33,14 +35,14 @@ def test_it_gives_what_that_one_gives() -> None:
     )
 
 
-def test_its_look_costs_a_forward_pass_of_few_samples() -> None:
+def test_its_look_costs_two_forward_passes_and_a_gradient_of_few_samples() -> None:
     model, inputs, labels = problem((20,), batch=40)
     counts = []
     for run in (attack, normal_pursuit):
         counted = CountingModel(model)
         assert run(counted, inputs, labels, budget=20).success.all()
         counts.append((counted.forwards, counted.backwards))
-    assert counts[0] == (counts[1][0] + 8, counts[1][1])
+    assert counts[0] == (counts[1][0] + 16, counts[1][1] + 8)
 
 
 def test_it_warns_of_probabilities() -> None:
@@ -59,12 +61,43 @@ def test_it_warns_where_nothing_is_found_for_want_of_gradients() -> None:
         )
 
 
+def test_it_warns_of_missing_gradients_though_something_is_found() -> None:
+    model, inputs, labels = problem((20,), batch=10)
+    with pytest.warns(UserWarning, match=r"gradients .* are all zero"):
+        result = attack(lambda points: model(points.detach()), inputs, labels)
+    assert result.success.any()
+
+
 @pytest.mark.parametrize("wrong", ["shape", "dtype"])
 def test_it_says_what_the_model_cannot_take(wrong: str) -> None:
     model, inputs, labels = problem((20,), batch=10)
     inputs = inputs[:, :-1] if wrong == "shape" else inputs.double()
     with pytest.raises(ValueError, match=r"the model cannot take inputs of shape \[8, .*Error: "):
         attack(model, inputs, labels)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"bounds": None}, "expected .low, high., two numbers"),
+        ({"bounds": 1.0}, "expected .low, high., two numbers"),
+        ({"bounds": ("0", "1")}, "expected .low, high., two numbers"),
+        ({"bounds": (torch.zeros(2), torch.ones(2))}, "expected .low, high., two numbers"),
+        ({"generator": 1}, "generator is a int; expected a torch.Generator"),
+    ],
+)
+def test_what_is_no_interval_and_no_generator_is_refused(
+    given: dict[str, Any], message: str
+) -> None:
+    model, inputs, labels = problem((20,))
+    bounds = given.get("bounds", (0.0, 1.0))
+    check = (
+        partial(inspect.unwrap(draw_seed), given["generator"])
+        if "generator" in given
+        else partial(inspect.unwrap(check_problem), model, inputs, labels, bounds)
+    )
+    with pytest.raises(ValueError, match=message):
+        check()
 
 
 def test_a_spec_is_no_model() -> None:

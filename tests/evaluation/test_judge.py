@@ -231,6 +231,39 @@ def test_an_attack_that_writes_into_what_it_is_given_gains_nothing(changed: str)
         assert found == expected.records.column(column).to_pylist(), column
 
 
+@pytest.mark.parametrize("change", ["train", "parameter", "buffer"])
+def test_an_attack_that_changes_the_model_is_refused(change: str) -> None:
+    model, inputs, labels = problem((2, 3))
+    model.register_buffer("extra", torch.zeros(1))
+
+    def attack(_: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
+        if change == "train":
+            model.train()
+        else:
+            tensors = model.parameters() if change == "parameter" else model.buffers()
+            with torch.no_grad():
+                next(iter(tensors)).add_(1)
+        return (
+            ddn(model, inputs, labels, **given)
+            if change != "train"
+            else giving(inputs)(model, inputs, labels)
+        )
+
+    with pytest.raises(ValueError, match="test changed the model: its training mode, parameters"):
+        judge(attack, model, inputs, labels)
+
+
+def test_an_attack_that_asks_another_model_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    model, inputs, labels = problem((2, 3))
+
+    def attack(_: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
+        return ddn(model, inputs, labels, **given)
+
+    with caplog.at_level(logging.WARNING):
+        assert judge(attack, model, inputs, labels).spent[:2] == (0, 0)
+    assert "test did not call the model that it was given" in caplog.text
+
+
 def test_every_attack_gets_the_same_generator_and_the_bounds() -> None:
     model, inputs, labels = problem((4,))
     seen: list[tuple[int, Any, Any]] = []

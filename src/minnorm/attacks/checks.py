@@ -3,6 +3,7 @@
 import inspect
 import math
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,17 @@ def check_problem(
     check_samples(inputs, labels, bounds, starts)
 
 
-def check_samples(inputs: Any, labels: Any, bounds: Bounds, starts: Any = None) -> None:
+def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
     """Checks the tensors that every attack takes.
 
     Raises:
         ValueError: If one is no tensor, a shape or a dtype is wrong, the bounds are no interval, or
             an input or a start is NaN or outside the bounds.
     """
-    low, high = bounds
-    if not low < high:
-        raise ValueError(f"bounds={bounds}: expected (low, high) with low < high.")
+    pair = isinstance(bounds, tuple | list) and len(bounds) == 2
+    numbers = pair and all(isinstance(bound, Real) for bound in bounds)
+    if not numbers or not bounds[0] < bounds[1]:
+        raise ValueError(f"bounds={bounds}: expected (low, high), two numbers with low < high.")
     for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):
         if not isinstance(values, Tensor) and not (name == "starts" and values is None):
             raise ValueError(

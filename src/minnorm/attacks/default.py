@@ -31,9 +31,10 @@ def attack(
     """Finds the closest adversarials, in L2, that a budget allows.
 
     This is the best attack of the package, at present `normal_pursuit`. It warns if the model's
-    outputs look like probabilities, or if nothing was found since the model has no gradients; to
-    tell, it asks the model for its logits of up to 8 inputs, and for the gradients at up to 8 of
-    those where nothing was found, which the budget does not count.
+    outputs look like probabilities, or if it gives no gradients, so that what is found is found at
+    random and far away; to tell, it asks the model for its logits of up to 8 inputs, and for the
+    gradients at up to 8, of those where nothing was found if there are any, which the budget does
+    not count.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
@@ -45,7 +46,8 @@ def attack(
         levels: Round each point to that many evenly spaced values (256 for 8-bit images).
         bounds: The lowest and the highest value of an input.
         generator: Source of what is random; by default one of its own with a fixed seed.
-        starts: Points to look from as well, inside the bounds.
+        starts: Adversarial points to go on from, inside the bounds: the result is never farther
+            away than they are. Others do neither good nor harm.
 
     Returns:
         The closest adversarial of each sample among all points visited, with its L2 distance.
@@ -70,9 +72,10 @@ def attack(
         generator=generator,
         starts=starts,
     )
-    if not result.success.all():
+    doubtful = inputs if result.success.all() else inputs[~result.success]
+    if len(doubtful) > 0:
         with own_autograd_mode():
-            doubts.append(doubt_of_gradients(model, ordinary(inputs[~result.success][:FEW])))
+            doubts.append(doubt_of_gradients(model, ordinary(doubtful[:FEW])))
     for doubt in doubts:
         if doubt is not None:
             warnings.warn(doubt, stacklevel=2)

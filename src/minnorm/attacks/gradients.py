@@ -66,9 +66,18 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
 
 
 def draw_seed(generator: Generator | None) -> int:
-    """Draws a seed from the generator; without one it is fixed: never from the global one."""
+    """Draws a seed from the generator; without one it is fixed: never from the global one.
+
+    Raises:
+        ValueError: If it is no generator.
+    """
     if generator is None:
         return 0
+    if not isinstance(generator, Generator):
+        raise ValueError(
+            f"generator is a {type(generator).__name__}; expected a torch.Generator, for example "
+            "torch.Generator().manual_seed(0)."
+        )
     return int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
 

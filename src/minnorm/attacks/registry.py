@@ -223,6 +223,11 @@ def check_presets(attack: Callable[..., Any]) -> None:
     if not isinstance(attack, partial):
         return
     taken = [name for name in attack.keywords if name in _GIVEN]
+    if "starts" in taken:
+        raise ValueError(
+            f"{attack_name(attack.func)}: starts belong to the inputs of one batch, an evaluation "
+            "has many: call the attack itself with them."
+        )
     if taken:
         instead = "; for targeted attacks there is targets='all'" if "targeted" in taken else ""
         raise ValueError(

@@ -4,10 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, rows
@@ -78,10 +79,12 @@ def run_and_judge(
     """Runs an attack on a batch, with a random generator of its own, and judges what it gives.
 
     Raises:
-        ValueError: If what the attack gives is no result, or has not the shape of the inputs.
+        ValueError: If what the attack gives is no result, or has not the shape of the inputs, or it
+            changed the model.
     """
     counted = CountingModel(model, on_backward)
     generator = Generator(inputs.device).manual_seed(seed)
+    state = _state(model)
     started = _now(inputs.device)
     # Copies, so that what an attack does to them has no part in how it is judged.
     result = attack(
@@ -95,6 +98,11 @@ def run_and_judge(
     seconds = _now(inputs.device) - started
     if not isinstance(result, AttackResult):
         raise ValueError(f"{name} gave a {type(result).__name__}; expected an AttackResult.")
+    if _state(model) != state:
+        raise ValueError(
+            f"{name} changed the model: its training mode, parameters or buffers. An attack "
+            "changes nothing that it is given; let it work on a copy.deepcopy of the model."
+        )
     points = result.adversarials.detach()
     if points.shape != inputs.shape or points.dtype != inputs.dtype:
         raise ValueError(
@@ -107,6 +115,10 @@ def run_and_judge(
     inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
     _report_differences(name, result, success, inside)
+    if counted.forwards == 0:
+        logger.warning(
+            "%s did not call the model that it was given, so that what it cost is not known.", name
+        )
     return Verdict(
         adversarials=torch.where(success.view(-1, *(1,) * (points.ndim - 1)), points, inputs),
         predictions=predictions(logits),
@@ -120,6 +132,16 @@ def run_and_judge(
             seconds / len(inputs),
         ),
     )
+
+
+def _state(model: Model) -> list[tuple[Any, ...]]:
+    """Gives what tells whether a module was changed: modes, and the versions of its tensors."""
+    if not isinstance(model, nn.Module):
+        return []
+    tensors = (*model.parameters(), *model.buffers())
+    # Tensors made in inference mode have no version.
+    versions = [(id(t), None if t.is_inference() else t._version) for t in tensors]
+    return [*versions, *((part.training,) for part in model.modules())]
 
 
 def _report_differences(name: str, result: AttackResult, success: Tensor, inside: Tensor) -> None:
