@@ -51,6 +51,12 @@ def test_it_warns_of_probabilities() -> None:
         attack(lambda points: model(points).softmax(1), inputs, labels, budget=10)
 
 
+def test_it_warns_of_nan() -> None:
+    model, inputs, labels = problem((20,), batch=10)
+    with pytest.warns(UserWarning, match="logits are NaN"):
+        attack(lambda points: model(points) * torch.nan, inputs, labels, budget=10)
+
+
 def test_it_warns_where_nothing_is_found_for_want_of_gradients() -> None:
     _, inputs, labels = problem((20,), batch=10)
     with pytest.warns(UserWarning, match=r"gradients .* are all zero"):

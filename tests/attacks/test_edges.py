@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from attacks.cases import takes
 from attacks.networks import Linear, problem
 from minnorm import attacks
 from minnorm.attacks.search import search
@@ -246,3 +247,23 @@ def test_many_bisections_leave_the_decision_to_the_model() -> None:
     found = attacks.superdeepfool(model, inputs, labels, bisections=30)
     one_by_one = torch.cat([model(point[None]).argmax(1) for point in found.adversarials])
     assert torch.equal(one_by_one != labels, found.success)
+
+
+@pytest.mark.parametrize("name", sorted(attacks.ATTACKS))
+def test_what_is_found_holds_in_batches_of_any_size(name: str) -> None:
+    # Piecewise linear models are hit so exactly that the order of sums could decide.
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(size, generator=generator) for size in ((100, 10), (10, 5)))
+
+    def model(points: Tensor) -> Tensor:
+        logits: Tensor = (points @ first).relu() @ second
+        return logits
+
+    inputs = torch.rand(300, 100, generator=generator)
+    if name == "lbfgs":
+        inputs = inputs[:20]
+    labels = model(inputs).argmax(1)
+    needed = {"epsilon": 1.0} if takes(attacks.ATTACKS[name], "epsilon") else {}
+    found = attacks.ATTACKS[name](model, inputs, labels, **needed)
+    alone = torch.cat([model(point.unsqueeze(0)) for point in found.adversarials]).argmax(1)
+    assert ((alone != labels) == found.success).all()

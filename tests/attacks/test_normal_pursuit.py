@@ -307,7 +307,8 @@ def test_starts_at_the_inputs_do_no_harm(noise: float) -> None:
     started = normal_pursuit(model, inputs, labels, budget=10, starts=starts)
     plain = normal_pursuit(model, inputs, labels, budget=10)
     assert torch.equal(started.success, plain.success)
-    assert (started.distances <= 1.001 * plain.distances).all()
+    # The nearest sample is at 0.001: rounding moves its boundary by more than a thousandth of that.
+    assert (started.distances <= 1.001 * plain.distances + 1e-5).all()
 
 
 def test_a_good_start_is_kept_and_improved() -> None:

@@ -72,7 +72,8 @@ class Attack(Protocol):
 class Incumbent:
     """Holds the closest adversarial seen so far of each sample, and its distance.
 
-    It measures the points itself, so that what it gives at the end agrees by construction.
+    It measures the points itself, so that what it gives at the end agrees by construction. A point
+    that is adversarial by rounding alone is only kept until one comes that surely is.
 
     Args:
         origins: The inputs that are attacked, `[b *d]`.
@@ -88,13 +89,29 @@ class Incumbent:
         self._within = within
         self._points = origins
         self.distances = distances(origins, origins, norm).fill_(torch.inf)
+        self._sure = torch.zeros_like(self.distances, dtype=torch.bool)
 
-    def offer(self, points: Float[Tensor, "b *d"], adversarial: Bool[Tensor, "b"]) -> None:
-        """Takes each point that is adversarial and closer than the one it has."""
+    def offer(
+        self,
+        points: Float[Tensor, "b *d"],
+        adversarial: Bool[Tensor, "b"],
+        sure: Bool[Tensor, "b"] | None = None,
+    ) -> None:
+        """Takes each point that is adversarial and closer than the one it has.
+
+        Args:
+            points: The points.
+            adversarial: Which of them the model calls so.
+            sure: Of which it would in a batch of another size too, where sums are rounded
+                otherwise; by default of all. The inputs themselves count as sure.
+        """
         offered = distances(points, self.origins, self._norm)
         # Of points on one sphere the first one stays: their rounding shall not decide.
         closer = offered < self.distances * (1 - 8 * torch.finfo(offered.dtype).eps)
-        better = adversarial & closer & (offered <= self._within)
+        sure = (offered == 0) | (torch.ones_like(adversarial) if sure is None else sure)
+        better = torch.where(sure, closer | ~self._sure, closer & ~self._sure)
+        better = adversarial & better & (offered <= self._within)
+        self._sure = torch.where(better, sure, self._sure)
         self.distances = torch.where(better, offered, self.distances)
         self._points = torch.where(per_sample(better, points), points, self._points)
 
@@ -103,7 +120,7 @@ class Incumbent:
         chosen = Incumbent(self.origins[rows], self._norm, self._within)
         if self._points is not self.origins:
             chosen._points = self._points[rows]
-        chosen.distances = self.distances[rows]
+        chosen.distances, chosen._sure = self.distances[rows], self._sure[rows]
         return chosen
 
     def result(self) -> AttackResult:

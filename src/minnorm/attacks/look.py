@@ -46,6 +46,11 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") 
 
 def doubt_of_logits(logits: Tensor) -> str | None:
     """Says why the numbers of an attack on a model with such answers would be doubtful, if so."""
+    if logits.isnan().any():
+        return (
+            "Some of the model's logits are NaN, on the samples looked at. No attack succeeds on "
+            "such samples, so that they count as robust at every radius, which they are not."
+        )
     probabilities = logits.min() >= 0 and torch.allclose(
         logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
     )

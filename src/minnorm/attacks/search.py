@@ -35,6 +35,9 @@ from minnorm.losses import (
     value_and_direction,
 )
 
+_ROUNDING = 16
+"""By how many units in the last place of the largest logit another order of sums may change one."""
+
 LOOKS = frozenset(round(1.3**power) for power in range(40))
 """After which steps to look which samples are done: 1, 2, 3, 4, 5, 6, 8, 11, 14, 18, 23, ...
 
@@ -136,8 +139,19 @@ class Search:
         adversarial = is_adversarial(logits, self.labels, self.targeted)
         if self.confidence > 0:
             adversarial &= self.margins(logits) <= -self.confidence
-        self.incumbent.offer(points, adversarial)
+        self.incumbent.offer(points, adversarial, self._sure(logits))
         return adversarial
+
+    def _sure(self, logits: Tensor) -> Tensor:
+        """Tells which logits are farther beyond the boundary than rounding can move them.
+
+        In half precision no point near the boundary would be, and all count.
+        """
+        if logits.dtype not in (torch.float32, torch.float64):
+            return torch.ones_like(self.labels, dtype=torch.bool)
+        largest = logits.abs().amax(1)
+        beyond = -self.margins(logits) - self.confidence
+        return beyond >= _ROUNDING * torch.finfo(logits.dtype).eps * largest
 
     def margins(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
         """Gives how far the logits are from adversarial: positive before it, negative beyond.
