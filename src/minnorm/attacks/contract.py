@@ -69,11 +69,15 @@ class Attack(Protocol):
         ...
 
 
+_UNSURE = 1.5
+"""How much farther a point counts than it is, if rounding alone may make it adversarial."""
+
+
 class Incumbent:
     """Holds the closest adversarial seen so far of each sample, and its distance.
 
     It measures the points itself, so that what it gives at the end agrees by construction. A point
-    that is adversarial by rounding alone is only kept until one comes that surely is.
+    that may be adversarial by rounding alone gives way to one that surely is and not much farther.
 
     Args:
         origins: The inputs that are attacked, `[b *d]`.
@@ -89,7 +93,7 @@ class Incumbent:
         self._within = within
         self._points = origins
         self.distances = distances(origins, origins, norm).fill_(torch.inf)
-        self._sure = torch.zeros_like(self.distances, dtype=torch.bool)
+        self._counted = self.distances
 
     def offer(
         self,
@@ -103,16 +107,16 @@ class Incumbent:
             points: The points.
             adversarial: Which of them the model calls so.
             sure: Of which it would in a batch of another size too, where sums are rounded
-                otherwise; by default of all. The inputs themselves count as sure.
+                otherwise; by default of all. What is not counts as half as far again.
         """
         offered = distances(points, self.origins, self._norm)
+        # The inputs themselves, at distance 0, are what they are.
+        counted = offered if sure is None else torch.where(sure, offered, _UNSURE * offered)
         # Of points on one sphere the first one stays: their rounding shall not decide.
-        closer = offered < self.distances * (1 - 8 * torch.finfo(offered.dtype).eps)
-        sure = (offered == 0) | (torch.ones_like(adversarial) if sure is None else sure)
-        better = torch.where(sure, closer | ~self._sure, closer & ~self._sure)
-        better = adversarial & better & (offered <= self._within)
-        self._sure = torch.where(better, sure, self._sure)
+        closer = counted < self._counted * (1 - 8 * torch.finfo(offered.dtype).eps)
+        better = adversarial & closer & (offered <= self._within)
         self.distances = torch.where(better, offered, self.distances)
+        self._counted = torch.where(better, counted, self._counted)
         self._points = torch.where(per_sample(better, points), points, self._points)
 
     def part(self, rows: Int64[Tensor, "k"]) -> "Incumbent":
@@ -120,7 +124,7 @@ class Incumbent:
         chosen = Incumbent(self.origins[rows], self._norm, self._within)
         if self._points is not self.origins:
             chosen._points = self._points[rows]
-        chosen.distances, chosen._sure = self.distances[rows], self._sure[rows]
+        chosen.distances, chosen._counted = self.distances[rows], self._counted[rows]
         return chosen
 
     def result(self) -> AttackResult:
