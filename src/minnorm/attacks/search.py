@@ -137,21 +137,16 @@ class Search:
             checks.check_logits(logits, self.labels)
             self._checked, self.classes = True, logits.shape[1]
         adversarial = is_adversarial(logits, self.labels, self.targeted)
-        if self.confidence > 0:
-            adversarial &= self.margins(logits) <= -self.confidence
-        self.incumbent.offer(points, adversarial, self._sure(logits))
-        return adversarial
-
-    def _sure(self, logits: Tensor) -> Tensor:
-        """Tells which logits are farther beyond the boundary than rounding can move them.
-
-        In half precision no point near the boundary would be, and all count.
-        """
-        if logits.dtype not in (torch.float32, torch.float64):
-            return torch.ones_like(self.labels, dtype=torch.bool)
-        largest = logits.abs().amax(1)
         beyond = -self.margins(logits) - self.confidence
-        return beyond >= _ROUNDING * torch.finfo(logits.dtype).eps * largest
+        if self.confidence > 0:
+            adversarial &= beyond >= 0
+        # In half precision no point near the boundary would be sure, and all count.
+        sure = None
+        if logits.dtype in (torch.float32, torch.float64):
+            rounding = _ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+            sure = beyond >= rounding
+        self.incumbent.offer(points, adversarial, sure)
+        return adversarial
 
     def margins(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
         """Gives how far the logits are from adversarial: positive before it, negative beyond.

@@ -348,7 +348,7 @@ def _loaded(attack: Any) -> Attack:
     loaded = load_attack(attack) if isinstance(attack, str) else attack
     check_attack(loaded)
     check_presets(loaded)
-    norm_of([loaded])
+    norm_of([loaded])  # raises for one that there is not, before anything runs
     return loaded
 
 

@@ -24,10 +24,11 @@ def of_attack(records: Records, attack: str) -> Records:
         ValueError: If there are none; the message lists the attacks that there are.
     """
     names = records.column("attack").unique().to_pylist()
-    same = [attack] if attack in names else []
-    for writing in (attack, _in_full(attack)):
-        same += [name for name in names if specs.same(name, writing)]
-    name = same[0] if same else specs.choose(attack, names, "attack in these records called")
+    name = attack
+    if name not in names:
+        writings = (attack, _in_full(attack))
+        same = [one for writing in writings for one in names if specs.same(one, writing)]
+        name = same[0] if same else specs.choose(attack, names, "attack in these records called")
     return records.filter(pc.equal(records.column("attack"), name))
 
 
