@@ -77,6 +77,7 @@ def alma(
         found_at, last = torch.full_like(ones, steps + 1), ones
         scales: Tensor | None = None
         for step in range(steps):
+            state.progress(step / steps)
             visit = state.visit(points)
             if scales is None:
                 scales = _scales(state, visit, step_size)

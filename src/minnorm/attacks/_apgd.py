@@ -244,6 +244,7 @@ def _ascend(
     best_before, halved_before = best_values, torch.ones_like(radii, dtype=torch.bool)
     since, checkpoints = 0, set(_checkpoints(steps))
     for step in range(steps):
+        state.progress(step / steps)
         visit = state.visit(points)
         new_values, directions = ascent(state, visit.logits, targets)
         gradients = visit.pull_back(directions)

@@ -135,6 +135,7 @@ def _minimize(
     length = max(steps // 10, _LEAST_ROUND)
     points = state.origins
     for step in range(steps):
+        state.progress(step / steps)
         visit = state.visit(points)
         shifted = state.margins(visit.logits) + state.confidence
         pressing = constants * ((shifted > 0) | ~visit.adversarial)

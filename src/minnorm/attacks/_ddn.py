@@ -77,6 +77,7 @@ def ddn(
         bounds=bounds,
         generator=generator,
         starts=starts,
+        levels=levels,
     ) as state:
         points = state.begin(starts)
         if starts is not None:
@@ -108,7 +109,8 @@ def descend(
     perturbations = state.perturbations(points)
     lengths = geometry.norms(perturbations)
     radii = torch.where(lengths > 0, lengths, initial_norm)
-    for rate in schedules.cosine(step_size, 0.01 * step_size, steps):
+    for step, rate in enumerate(schedules.cosine(step_size, 0.01 * step_size, steps)):
+        state.progress(step / steps)
         visit = state.visit(points)
         gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))  # line 4
         directions = geometry.unit(gradients, fallback=state.noise())

@@ -75,7 +75,9 @@ def fmn(
         first = least_step(state).clamp_min(1e-4)
         found = torch.zeros_like(radii, dtype=torch.bool)
         rates = schedules.cosine(step_size, 0.01 * step_size, steps)
-        for rate, change in zip(rates, schedules.cosine(gamma, 0.02 * gamma, steps), strict=True):
+        changes = schedules.cosine(gamma, 0.02 * gamma, steps)
+        for step, (rate, change) in enumerate(zip(rates, changes, strict=True)):
+            state.progress(step / steps)
             visit = state.visit(points)
             gradients = visit.pull_back(state.margin_direction(visit.logits))
             found |= visit.adversarial

@@ -77,6 +77,7 @@ def normal_pursuit(
         bounds=bounds,
         generator=generator,
         starts=starts,
+        levels=levels,
     ) as state:
         pursuit = Pursuit(state, levels)
         rays = pursuit.first_rays(state.origins, plan(budget, targeted=targeted)[0].classes)
@@ -94,6 +95,7 @@ def normal_pursuit(
             if len(stale) == 0:
                 break
             before = state.incumbent.distances
+            state.progress(_FAR)
             if tournament.loyal:
                 rays += pursuit.first_rays(state.origins, tournament.classes)
             for _ in range(tournament.points - (number == 0 or tournament.loyal)):
@@ -203,7 +205,8 @@ def _compete(
     """
     (first, steps), *later = tournament.rounds
     loyal = tournament.loyal
-    _go_on(pursuit, rays, first, _early(steps) if later else _falling(steps), loyal=loyal)
+    shares = _early(steps) if later else _falling(steps)
+    _go_on(pursuit, rays, first, shares, loyal=loyal, last=not later)
     begun = replace(tournament, rounds=((first, steps),), probes=0)
     stay = _rescue(pursuit, rays, budget - begun.cost(), share=_LOST, least=_LEAST_STEPS)
     if len(stay) == 0:
@@ -212,21 +215,27 @@ def _compete(
     for place, (size, steps) in enumerate(later, start=1):
         last = place == len(later)
         shares = _falling(steps) if last else _early(steps)
-        _go_on(pursuit, rays, size, shares, loyal=loyal and not last)
+        _go_on(pursuit, rays, size, shares, loyal=loyal and not last, last=last)
+    pursuit.state.progress(1.0)
     while rays:
         pursuit.settle(rays.pop(), tournament.probes)
     return stay
 
 
 def _go_on(
-    pursuit: Pursuit, rays: list[Ray], size: int, shares: Sequence[float], *, loyal: bool
+    pursuit: Pursuit,
+    rays: list[Ray],
+    size: int,
+    shares: Sequence[float],
+    *,
+    loyal: bool,
+    last: bool = False,
 ) -> None:
     """Lets the shortest of the rays take a step for each share; the others leave the list."""
     rays[:] = pursuit.shortest(rays, size)
-    for place, ray in enumerate(rays):
-        for share in shares:
-            ray = pursuit.turned(ray, share, loyal=loyal)  # noqa: PLW2901 - one step after the other
-        rays[place] = ray
+    for number, share in enumerate(shares):
+        pursuit.state.progress(max(number / len(shares), _FAR) if last else _FAR)
+        rays[:] = [pursuit.turned(ray, share, loyal=loyal) for ray in rays]
 
 
 def _early(steps: int) -> list[float]:
@@ -238,6 +247,9 @@ def _falling(steps: int) -> list[float]:
     """Gives the shares of the last round."""
     return schedules.cosine(*_ANNEALING, steps) if steps else []
 
+
+_FAR = 0.01
+"""Of its way, what a search has gone before the last round: whatever is found then is improved."""
 
 _EARLY = 0.8
 """The share of the new normal in a ray, before the last round."""

@@ -65,6 +65,7 @@ def pdgd(
         log_odds = torch.full_like(state.incumbent.distances, -math.log(initial_ratio))
         weights = log_odds.sigmoid()
         for step in range(steps):
+            state.progress(step / steps)
             visit = state.visit(points)
             margins = state.margins(visit.logits)
             gradients = state.alive(visit.pull_back(state.margin_direction(visit.logits)))

@@ -121,6 +121,7 @@ def ascend(
             if len(stay) == 0:
                 return points[stay]
             points, radii = points[stay], radii[stay]
+        state.progress(step / steps)
         visit = state.visit(points)
         gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))
         directions = geometry.steepest(gradients, state.noise(), state.norm)

@@ -83,6 +83,10 @@ class Incumbent:
         origins: The inputs that are attacked, `[b *d]`.
         norm: The norm in which distances are taken.
         within: How far a point may be to be taken.
+
+    Attributes:
+        points: The closest adversarials; the input where there is none.
+        distances: Their distances, infinite where there is none.
     """
 
     def __init__(
@@ -91,7 +95,7 @@ class Incumbent:
         self.origins = origins
         self._norm = norm
         self._within = within
-        self._points = origins
+        self.points = origins
         self.distances = distances(origins, origins, norm).fill_(torch.inf)
         self._counted = self.distances
 
@@ -117,17 +121,17 @@ class Incumbent:
         better = adversarial & closer & (offered <= self._within)
         self.distances = torch.where(better, offered, self.distances)
         self._counted = torch.where(better, counted, self._counted)
-        self._points = torch.where(per_sample(better, points), points, self._points)
+        self.points = torch.where(per_sample(better, points), points, self.points)
 
     def part(self, rows: Int64[Tensor, "k"]) -> "Incumbent":
         """Gives the holder of some of the samples."""
         chosen = Incumbent(self.origins[rows], self._norm, self._within)
-        if self._points is not self.origins:
-            chosen._points = self._points[rows]
+        if self.points is not self.origins:
+            chosen.points = self.points[rows]
         chosen.distances, chosen._counted = self.distances[rows], self._counted[rows]
         return chosen
 
     def result(self) -> AttackResult:
         """Gives the best of all points offered."""
-        points = self._points.clone() if self._points is self.origins else self._points
+        points = self.points.clone() if self.points is self.origins else self.points
         return AttackResult(points, self.distances, self.distances.isfinite())

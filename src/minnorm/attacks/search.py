@@ -3,11 +3,17 @@
 An attack asks a `Search` to `visit` points (one forward pass, ready for backward passes) or only to
 `judge` them (one forward pass). Whatever is visited or judged counts towards the result, so that no
 attack can forget a point, its last one least of all.
+
+Of an `Accelerated` model the coarse classifier is asked as long as the attack says that it is far
+from its end (`progress`). What it calls adversarial counts until the exact classifier is asked
+about it: before a sample leaves, and when the end comes near. In the end the original model
+confirms all that was found.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,6 +22,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
+from minnorm.acceleration import Accelerated
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Incumbent, Model
 from minnorm.attacks.gradients import (
@@ -43,6 +50,16 @@ LOOKS = frozenset(round(1.3**power) for power in range(40))
 
 The host has to wait for the device then, so that it is done ever more seldom.
 """
+
+_COARSE_SHARE = 0.8
+"""Up to which share of an attack's way a coarse classifier is asked."""
+
+_CONFIRM_EVERY = 10
+"""After how many coarse steps the exact classifier is asked about what was found: the closest of
+many adversarials by the coarse classifier's word is the one that is most likely none."""
+
+_GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
+"""By how much a perturbation that the original model does not confirm grows, until it does."""
 
 
 class Visit(NamedTuple):
@@ -75,8 +92,9 @@ class Search:
         within: How far a point may be to be taken, in units of the inputs.
         unit: The width of the bounds, in which the attacks measure lengths.
         seed: Decides what is random.
-        incumbent: The closest adversarials.
+        incumbent: The closest adversarials; some of them by the coarse classifier's word alone.
         rows: Which rows of the batch are still under attack.
+        levels: The grid that adversarials have to be on, if any.
         classes: How many there are, known when the model has been asked.
     """
 
@@ -92,17 +110,47 @@ class Search:
     seed: int
     incumbent: Incumbent
     rows: Int64[Tensor, "b"]
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         self._done: list[tuple[Tensor, AttackResult]] = []
         self._checked = False
         self._parts = 0
+        self._coarse_steps = 0
+        self._confirmed: Incumbent | None = None  # apart from `incumbent` while that is coarse
+        self._whole: tuple[Tensor, Tensor] | None = (self.origins, self.labels)  # None of a part
         self.classes = 0
         self.generator = torch.Generator(self.origins.device).manual_seed(self.seed)
 
+    def progress(self, share: float) -> None:
+        """Is told which share of its way the attack has gone, before each step.
+
+        What comes first is always asked of the exact classifier, and so is what comes last.
+        """
+        if not isinstance(self.model, Accelerated) or self.model.coarse is None:
+            return
+        early = 0 < share < _COARSE_SHARE
+        self._coarse_steps += 1
+        if not early or self._coarse_steps % _CONFIRM_EVERY == 0:
+            self._confirm()
+        if early and self._confirmed is None:
+            self._confirmed = copy(self.incumbent)
+
+    @property
+    def _classifier(self) -> Model:
+        if self._confirmed is None or not isinstance(self.model, Accelerated):
+            return self.model
+        return self.model.coarse or self.model
+
+    def _confirm(self) -> None:
+        """Goes over to the exact classifier, and asks it about what was found until now."""
+        if self._confirmed is not None:
+            coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
+            self.judge(coarse.points)
+
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
         """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""
-        logits, pull_back = differentiable(self.model, points)
+        logits, pull_back = differentiable(self._classifier, points)
         adversarial = self._take(points, logits)
 
         def scaled(cotangents: Tensor, *, again: bool = False) -> Tensor:
@@ -113,11 +161,11 @@ class Search:
 
     def judge(self, points: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
         """Evaluates the model at the points, forward only, and takes what is adversarial."""
-        return self._take(points, self.model(points))
+        return self._take(points, self._classifier(points))
 
     def logits_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
         """Evaluates the model at the points, forward only, and gives its logits."""
-        logits = self.model(points)
+        logits = self._classifier(points)
         self._take(points, logits)
         return logits
 
@@ -126,7 +174,7 @@ class Search:
 
         A tie that is no adversarial has a margin above 0, though the smallest.
         """
-        logits = self.model(points)
+        logits = self._classifier(points)
         adversarial = self._take(points, logits)
         margins = self.margins(logits)
         least = torch.finfo(margins.dtype).tiny
@@ -136,17 +184,21 @@ class Search:
         if not self._checked:  # once: it waits for the device
             checks.check_logits(logits, self.labels)
             self._checked, self.classes = True, logits.shape[1]
-        adversarial = is_adversarial(logits, self.labels, self.targeted)
-        beyond = -self.margins(logits) - self.confidence
+        adversarial, sure = self._judged(logits, self.labels)
+        self.incumbent.offer(points, adversarial, sure)
+        return adversarial
+
+    def _judged(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Gives which logits are adversarial, and which of them surely: not by rounding alone."""
+        adversarial = is_adversarial(logits, labels, self.targeted)
+        beyond = -self._signed_margins(logits, labels) - self.confidence
         if self.confidence > 0:
             adversarial &= beyond >= 0
         # In half precision no point near the boundary would be sure, and all count.
-        sure = None
-        if logits.dtype in (torch.float32, torch.float64):
-            rounding = _ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
-            sure = beyond >= rounding
-        self.incumbent.offer(points, adversarial, sure)
-        return adversarial
+        if logits.dtype not in (torch.float32, torch.float64):
+            return adversarial, None
+        rounding = _ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+        return adversarial, beyond >= rounding
 
     def margins(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
         """Gives how far the logits are from adversarial: positive before it, negative beyond.
@@ -154,7 +206,10 @@ class Search:
         Untargeted: the label's logit less the largest other. Targeted: the largest other less the
         label's. Logits that hold a NaN are infinitely far from it.
         """
-        signed = margins(logits, self.labels)
+        return self._signed_margins(logits, self.labels)
+
+    def _signed_margins(self, logits: Tensor, labels: Tensor) -> Tensor:
+        signed = margins(logits, labels)
         return (-signed if self.targeted else signed).nan_to_num(torch.inf, torch.inf, -torch.inf)
 
     def margin_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
@@ -245,8 +300,13 @@ class Search:
         """Lets all but the `active` samples leave the search; waits for the device.
 
         Returns:
-            The positions of those that stay, by which the attack cuts its own tensors.
+            The positions of those that stay, by which the attack cuts its own tensors: also of
+            those of which the exact classifier says that nothing has been found.
         """
+        if self._confirmed is not None and not active.all():
+            claimed = self.incumbent.distances.isfinite()
+            self._confirm()
+            active = active | (claimed & self.incumbent.distances.isinf())
         stay, leave = active.nonzero().squeeze(1), (~active).nonzero().squeeze(1)
         if len(leave) > 0:
             self._done.append((self.rows[leave], self.incumbent.part(leave).result()))
@@ -275,6 +335,7 @@ class Search:
             rows=torch.arange(len(origins), device=origins.device),
         )
         part._checked, part.classes = self._checked, self.classes
+        part._whole = None
         return part
 
     def absorb(self, found: AttackResult, rows: Int64[Tensor, "k"] | None = None) -> None:
@@ -288,16 +349,41 @@ class Search:
 
     def result(self) -> AttackResult:
         """Gives the closest adversarials of all samples, in their order."""
+        self._confirm()
         result = self.incumbent.result()
-        if not self._done:
+        if self._done:
+            parts = [*self._done, (self.rows, result)]
+            order = torch.cat([rows for rows, _ in parts]).argsort()
+            result = AttackResult(
+                torch.cat([part.adversarials for _, part in parts])[order],
+                torch.cat([part.distances for _, part in parts])[order],
+                torch.cat([part.success for _, part in parts])[order],
+            )
+        return self._verified(result)
+
+    def _verified(self, result: AttackResult) -> AttackResult:
+        """Lets the original of an accelerated model confirm what was found.
+
+        On the boundary itself the two may differ, by rounding: such a point is moved outwards.
+        """
+        model = self.model
+        if self._whole is None or not isinstance(model, Accelerated):
             return result
-        parts = [*self._done, (self.rows, result)]
-        order = torch.cat([rows for rows, _ in parts]).argsort()
-        return AttackResult(
-            torch.cat([part.adversarials for _, part in parts])[order],
-            torch.cat([part.distances for _, part in parts])[order],
-            torch.cat([part.success for _, part in parts])[order],
-        )
+        if model.exact is model.original:
+            return result
+        origins, labels = self._whole
+        verified = Incumbent(origins, self.norm, self.within)
+        moves = result.adversarials - origins
+        for growth in _GROWTHS:
+            points = result.adversarials
+            if growth > 0:
+                points = (origins + (1 + growth) * moves).clamp_(*self.bounds)
+                points = geometry.quantize(points, self.levels, self.bounds)
+            adversarial, sure = self._judged(model.original(points), labels)
+            verified.offer(points, adversarial & result.success, sure)
+            if (verified.distances.isfinite() | ~result.success).all():
+                break
+        return verified.result()
 
 
 @contextmanager
@@ -313,6 +399,7 @@ def search(
     confidence: float = 0.0,
     within: float = math.inf,
     starts: Any = None,
+    levels: int | None = None,
 ) -> Iterator[Search]:
     """Checks what an attack was given, and begins; inside, nothing is recorded by autograd.
 
@@ -329,6 +416,7 @@ def search(
         confidence: How negative the margin has to be for a point to be taken.
         within: How far a point may be to be taken, in units of the inputs.
         starts: Points from which the attack starts; checked here.
+        levels: The grid that the attack's points are on, if any.
 
     Raises:
         ValueError: If one of them is not as the contract says.
@@ -349,4 +437,5 @@ def search(
             seed=draw_seed(generator),
             incumbent=Incumbent(origins, norm, within),
             rows=torch.arange(len(origins), device=origins.device),
+            levels=levels,
         )

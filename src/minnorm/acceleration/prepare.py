@@ -1,0 +1,255 @@
+"""Prepares a model once: tries what could make it faster, measures, and keeps what does."""
+
+import copy
+import logging
+import statistics
+import time
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from minnorm.acceleration import techniques
+from minnorm.acceleration.accelerated import Accelerated, Classifier
+from minnorm.acceleration.narrow import narrowed
+
+logger = logging.getLogger(__name__)
+
+WORDS = ("folded", "narrow", "channels-last", "compiled", "autocast", "bfloat16")
+"""What can be done, in the order in which it is done: the last two are of the coarse classifier."""
+
+PLAIN = "plain"
+"""What was done where nothing was: parameters are frozen all the same."""
+
+_MOST = 16
+"""Samples of the example on which is measured: enough to tell, and few enough to cost little."""
+
+_SECONDS = 0.25
+"""What a gradient that is measured may take."""
+
+_GAIN, _COARSE_GAIN = 1.05, 1.2
+"""How many times faster something has to be to be kept, exact and coarse."""
+
+_COSINE = 0.9
+"""How near the gradients of a coarse classifier have to be to the exact ones, as a median."""
+
+
+def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "auto") -> Accelerated:
+    """Prepares a classifier for many gradients with respect to its inputs.
+
+    The model itself is not changed. A copy is put in evaluation mode, its parameters are frozen,
+    batch norms are folded into the convolutions before them; then it is measured on the example
+    what is faster here: other gradients for convolutions of few channels, images with channels
+    last, and, for a coarse classifier, bfloat16. What is not a `torch.nn.Module` cannot be copied
+    and is only tried under autocast.
+
+    Measurements differ from run to run, and so may what they choose. Given as `use`, what was
+    `used` in one run makes another the same.
+
+    Args:
+        model: The classifier; what it says of a sample must not depend on the others.
+        example: A batch of inputs, on the model's device.
+        use: `auto`; `off`, which leaves the model as it is; or words joined by `+`: `folded`,
+            `narrow`, `channels-last`, `compiled`, and for the coarse classifier `autocast` or
+            `bfloat16` (the weights too); `plain` for none of them. `compiled` is
+            `torch.compile`, which takes a minute or more at first, and is never chosen by itself.
+
+    Returns:
+        A classifier to be attacked in the model's place.
+
+    Raises:
+        ValueError: If a word is unknown, or what was asked for cannot be done.
+    """
+    words = _words(use)
+    if words == ["off"]:
+        return Accelerated(model, model, None, "off", ())
+    with torch.inference_mode(False), torch.no_grad():
+        example = _small(model, example[:_MOST].clone())
+        prepared = _prepare(model, example, None if words == ["auto"] else words)
+    for note in prepared.notes:
+        logger.info("%s", note)
+    return prepared
+
+
+def _small(model: Classifier, example: Tensor) -> Tensor:
+    """Gives as many samples of the example as take about a quarter of a second."""
+    gradients(model, example[:1])
+    started = _now(example.device)
+    gradients(model, example)
+    share = _SECONDS / (_now(example.device) - started)
+    return example[: max(int(share * len(example)), 2)]
+
+
+def _words(use: str) -> list[str]:
+    words = [word.strip() for word in use.split("+")]
+    single = {"auto", "off", PLAIN}
+    unknown = [word for word in words if word not in WORDS and word not in single]
+    if unknown or (len(words) > 1 and single & set(words)):
+        raise ValueError(
+            f"accelerate={use!r}: expected 'auto', 'off', '{PLAIN}', or some of "
+            f"{', '.join(WORDS)} joined by '+'."
+        )
+    if {"autocast", "bfloat16"} <= set(words):
+        raise ValueError(f"accelerate={use!r}: choose one of 'autocast' and 'bfloat16'.")
+    return words
+
+
+def _prepare(model: Classifier, example: Tensor, words: Sequence[str] | None) -> Accelerated:
+    choice = _Choice(example, words)
+    module = _frozen_copy(model, choice)
+    original = model
+    if module is not None and isinstance(model, nn.Module) and _training(model):
+        original = copy.deepcopy(module)  # in evaluation mode, and otherwise untouched
+    if module is not None and choice.wants("folded"):
+        fused = techniques.folded(module, example)
+        choice.tell("folded", fused is not None, "batch norms are folded into convolutions")
+        module = fused if fused is not None else module
+    module = _narrowed(module, choice)
+    exact, layout = _exact(module if module is not None else model, choice)
+    coarse = _coarse(module, exact, layout, choice)
+    if choice.asked("compiled"):
+        exact = torch.compile(exact, dynamic=True)
+        coarse = torch.compile(coarse, dynamic=True) if coarse is not None else None
+        choice.tell("compiled", True, "torch.compile")
+    return Accelerated(original, exact, coarse, "+".join(choice.used) or PLAIN, tuple(choice.notes))
+
+
+class _Choice:
+    """What is asked for, what has been done, and why.
+
+    Args:
+        example: What is measured on.
+        words: What is asked for; `None` where it is to be found out.
+    """
+
+    def __init__(self, example: Tensor, words: Sequence[str] | None) -> None:
+        self.example = example
+        self._words = words
+        self.used: list[str] = []
+        self.notes: list[str] = []
+
+    @property
+    def free(self) -> bool:
+        """Whether it is to be found out by measuring."""
+        return self._words is None
+
+    def asked(self, word: str) -> bool:
+        """Tells whether something is asked for by name."""
+        return self._words is not None and word in self._words
+
+    def wants(self, word: str) -> bool:
+        """Tells whether something is worth a try."""
+        return self.free or self.asked(word)
+
+    def tell(self, word: str, done: bool, why: str) -> None:
+        """Writes down what was done, or not.
+
+        Raises:
+            ValueError: If it was asked for by name and could not be done.
+        """
+        if not done and self.asked(word):
+            raise ValueError(f"accelerate: {word!r} cannot be done with this model here.")
+        if done:
+            self.used.append(word)
+        self.notes.append(f"{word}: {'yes' if done else 'no'} ({why})")
+
+    def seconds(self, classifier: Classifier) -> float:
+        """Gives the time of a gradient of the example; infinite for one that fails."""
+        times = []
+        try:
+            for _ in range(4):
+                started = _now(self.example.device)
+                gradients(classifier, self.example)
+                times.append(_now(self.example.device) - started)
+        except Exception:  # whatever a user's module does in another precision or layout
+            return float("inf")
+        return statistics.median(times[1:])
+
+
+def gradients(classifier: Classifier, inputs: Tensor) -> Tensor:
+    """Gives the gradients of the largest logits with respect to the inputs."""
+    with torch.enable_grad():
+        variables = inputs.detach().requires_grad_()
+        largest = classifier(variables).amax(1).sum()
+        (found,) = torch.autograd.grad(largest, variables, materialize_grads=True)
+    return found
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _training(module: nn.Module) -> bool:
+    return any(part.training for part in module.modules())
+
+
+def _frozen_copy(model: Classifier, choice: _Choice) -> nn.Module | None:
+    if not isinstance(model, nn.Module):
+        choice.notes.append("not a torch.nn.Module: it is called as it is")
+        return None
+    try:
+        return copy.deepcopy(model).eval().requires_grad_(False)
+    except Exception as error:  # whatever a user's module holds
+        choice.notes.append(f"cannot be copied ({type(error).__name__}): it is called as it is")
+        return None
+
+
+def _narrowed(module: nn.Module | None, choice: _Choice) -> nn.Module | None:
+    """Gives the module with fast gradients of its narrow convolutions, if they are faster."""
+    if module is None or not choice.wants("narrow"):
+        return module
+    fast = copy.deepcopy(module)
+    if not narrowed(fast):
+        choice.tell("narrow", False, "no convolution of few channels")
+        return module
+    ratio = choice.seconds(module) / choice.seconds(fast) if choice.free else float("inf")
+    use = ratio >= _GAIN
+    choice.tell("narrow", use, f"{ratio:.2f} times as fast" if choice.free else "asked for")
+    return fast if use else module
+
+
+def _exact(model: Classifier, choice: _Choice) -> tuple[Classifier, str]:
+    """Gives the exact classifier, and the layout of its images: `channels-last` or the usual."""
+    if not isinstance(model, nn.Module) or choice.example.ndim != 4:
+        return model, ""
+    if not choice.wants("channels-last"):
+        return model, ""
+    plain = choice.seconds(model) if choice.free else float("inf")
+    laid_out = techniques.channels_last(copy.deepcopy(model))
+    ratio = plain / choice.seconds(laid_out)
+    use = ratio >= _GAIN
+    choice.tell("channels-last", use, f"{ratio:.2f} times as fast" if choice.free else "asked for")
+    return (laid_out, "channels-last") if use else (model, "")
+
+
+def _coarse(
+    module: nn.Module | None, exact: Classifier, layout: str, choice: _Choice
+) -> Classifier | None:
+    """Gives the coarse classifier, if one is worth it."""
+    example = choice.example
+    if example.dtype != torch.float32:
+        return None
+    candidates: dict[str, Classifier] = {}
+    if choice.wants("autocast"):
+        candidates["autocast"] = techniques.autocast(exact, example.device.type)
+    if module is not None and choice.wants("bfloat16"):
+        wrap = techniques.channels_last if layout else (lambda low: low)
+        candidates["bfloat16"] = techniques.in_bfloat16(copy.deepcopy(module), wrap)
+    times = {word: choice.seconds(candidate) for word, candidate in candidates.items()}
+    usable = [word for word in times if times[word] < float("inf")]
+    if not usable:
+        for word in candidates:
+            choice.tell(word, False, "it fails")
+        return None
+    best = min(usable, key=lambda word: times[word])
+    ratio = choice.seconds(exact) / times[best] if choice.free else float("inf")
+    expected = gradients(exact, example).flatten(1)
+    found = gradients(candidates[best], example).flatten(1)
+    cosine = float(torch.cosine_similarity(expected, found).median())
+    fast, true = ratio >= _COARSE_GAIN, cosine >= _COSINE
+    why = f"{ratio:.2f} times as fast, " if choice.free else ""
+    choice.tell(best, fast and true, f"{why}its gradients have a cosine of {cosine:.3f}")
+    return candidates[best] if fast and true else None
