@@ -132,7 +132,7 @@ def measure(name: str, budgets: list[int]) -> list[dict[str, Any]]:
                 continue  # it has no such part at this budget
             attack = partial(normal_pursuit, budget=budget, drop_finished=False)
             with without(part):
-                records = evaluate(model, data, attack, batch_size=100).records
+                records = evaluate(model, data, attack, batch_size=100, accelerate="off").records
             found = summarize(records, part)
             row = {
                 "budget": budget,

@@ -105,6 +105,7 @@ def measure(name: str, budgets: list[int], only: list[str] | None) -> dict[str, 
                 spec,
                 out=Path("runs/anytime") / name / spec,
                 batch_size=100,
+                accelerate="off",
                 save_adversarials=False,
             )
     envelope = worst_case(join_records([run.records for run in runs.values()]))

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minnorm.acceleration import accelerate
     from minnorm.attacks import Attack, AttackResult, Model, attack, ddn
     from minnorm.data import load_data
     from minnorm.evaluation import Evaluation, evaluate, load_run
@@ -18,6 +19,7 @@ __all__ = [
     "AttackResult",
     "Evaluation",
     "Model",
+    "accelerate",
     "attack",
     "ddn",
     "evaluate",
@@ -32,6 +34,7 @@ _HOMES = {
     "AttackResult": "minnorm.attacks",
     "Evaluation": "minnorm.evaluation",
     "Model": "minnorm.attacks",
+    "accelerate": "minnorm.acceleration",
     "attack": "minnorm.attacks",
     "ddn": "minnorm.attacks",
     "evaluate": "minnorm.evaluation",

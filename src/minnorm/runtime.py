@@ -88,6 +88,24 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
+@contextmanager
+def same_on_all_ranks() -> Iterator[None]:
+    """Waits for all ranks at the end, and raises on each of them what one of them raised.
+
+    Of what is raised on bad input, that is: `ValueError` and `OSError`.
+
+    Otherwise the others would wait for the one that failed for ever.
+    """
+    problem: Exception | None = None
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        problem = error
+    for found in gather(problem):
+        if found is not None:
+            raise found
+
+
 def provenance(device: torch.device) -> dict[str, Any]:
     """Gives what a result file carries: the revision of the code, versions, and the hardware."""
     return {"revision": revision(), "versions": versions(), "hardware": hardware(device)}
@@ -120,6 +138,34 @@ def hardware(device: torch.device) -> dict[str, Any]:
     return found
 
 
+def available_memory(device: torch.device) -> int:
+    """Gives the bytes of memory of the device that this process may still use.
+
+    On a CPU what the system and the control group of the process leave, shared by the ranks of
+    this machine.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = []
+    meminfo = _lines(Path("/proc/meminfo"))
+    free += [int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable")]
+    group = Path("/sys/fs/cgroup")
+    limits = [_lines(group / name) for name in ("memory.max", "memory.current")]
+    if all(limits) and limits[0][0].isdigit():
+        free.append(int(limits[0][0]) - int(limits[1][0]))
+    if not free and hasattr(os, "sysconf"):
+        free.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(min(free, default=2**32), 0) // ranks_here
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
 def revision() -> str:
     """Gives the commit of the package's code, with `-dirty` when it was changed since.
 
@@ -145,9 +191,6 @@ def revision() -> str:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
+    lines = _lines(Path("/proc/cpuinfo"))
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()

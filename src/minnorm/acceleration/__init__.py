@@ -1,7 +1,18 @@
 """Acceleration: models made fast for gradients to their inputs."""
 
-from minnorm.acceleration.accelerated import Accelerated, Classifier
-from minnorm.acceleration.memory import keep_freed_memory
-from minnorm.acceleration.prepare import accelerate
+from minnorm.acceleration.accelerated import Accelerated, Classifier, original
+from minnorm.acceleration.batch_size import choose_batch_size
+from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
+from minnorm.acceleration.prepare import SAMPLES, accelerate, check_use
 
-__all__ = ["Accelerated", "Classifier", "accelerate", "keep_freed_memory"]
+__all__ = [
+    "SAMPLES",
+    "Accelerated",
+    "Classifier",
+    "accelerate",
+    "check_use",
+    "choose_batch_size",
+    "is_out_of_memory",
+    "keep_freed_memory",
+    "original",
+]

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
 Classifier: TypeAlias = Callable[[Tensor], Tensor]
 """Any callable that maps inputs `[b *d]` to logits `[b c]`."""
+
+AnyModel = TypeVar("AnyModel")
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,8 @@ class Accelerated:
     def __call__(self, inputs: Tensor, /) -> Tensor:
         """Gives the logits of a batch, in the model's own precision."""
         return self.exact(inputs)
+
+
+def original(model: AnyModel | Accelerated) -> AnyModel | Classifier:
+    """Gives the model of which an accelerated one was made; another one as it is."""
+    return model.original if isinstance(model, Accelerated) else model

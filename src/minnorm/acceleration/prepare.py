@@ -22,13 +22,13 @@ WORDS = ("folded", "narrow", "channels-last", "compiled", "autocast", "bfloat16"
 PLAIN = "plain"
 """What was done where nothing was: parameters are frozen all the same."""
 
-_MOST = 16
+SAMPLES = 64
 """Samples of the example on which is measured: enough to tell, and few enough to cost little."""
 
-_SECONDS = 0.25
-"""What a gradient that is measured may take."""
+_LONGEST, _SHORTEST = 0.1, 0.002
+"""Seconds that a gradient that is measured may take, and below which there is nothing to gain."""
 
-_GAIN, _COARSE_GAIN = 1.05, 1.2
+_GAIN, _COARSE_GAIN = 1.08, 1.2
 """How many times faster something has to be to be kept, exact and coarse."""
 
 _COSINE = 0.9
@@ -61,24 +61,41 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     Raises:
         ValueError: If a word is unknown, or what was asked for cannot be done.
     """
+    check_use(use)
     words = _words(use)
     if words == ["off"]:
         return Accelerated(model, model, None, "off", ())
     with torch.inference_mode(False), torch.no_grad():
-        example = _small(model, example[:_MOST].clone())
+        example = example[:SAMPLES].clone()
+        if words == ["auto"]:
+            seconds = _seconds(model, example)
+            if seconds < _SHORTEST:
+                note = f"a gradient of {len(example)} samples takes {1e3 * seconds:.2g} ms: "
+                return Accelerated(model, model, None, "off", (f"{note}nothing to gain",))
+            example = example[: max(int(_LONGEST / seconds * len(example)), 2)]
         prepared = _prepare(model, example, None if words == ["auto"] else words)
     for note in prepared.notes:
         logger.info("%s", note)
     return prepared
 
 
-def _small(model: Classifier, example: Tensor) -> Tensor:
-    """Gives as many samples of the example as take about a quarter of a second."""
-    gradients(model, example[:1])
-    started = _now(example.device)
-    gradients(model, example)
-    share = _SECONDS / (_now(example.device) - started)
-    return example[: max(int(share * len(example)), 2)]
+def _seconds(model: Classifier, example: Tensor) -> float:
+    """Gives the time of a gradient of the example, after a first one."""
+    for samples in (example[:1], example):
+        started = seconds_now(example.device)
+        gradients(model, samples)
+    return seconds_now(example.device) - started
+
+
+def check_use(use: object) -> None:
+    """Checks what `accelerate` is asked to do, before a model is there.
+
+    Raises:
+        ValueError: If a word is unknown, or two of them exclude each other.
+    """
+    if not isinstance(use, str):
+        raise ValueError(f"accelerate={use!r}: expected words, for example 'auto' or 'off'.")
+    _words(use)
 
 
 def _words(use: str) -> list[str]:
@@ -159,9 +176,9 @@ class _Choice:
         times = []
         try:
             for _ in range(4):
-                started = _now(self.example.device)
+                started = seconds_now(self.example.device)
                 gradients(classifier, self.example)
-                times.append(_now(self.example.device) - started)
+                times.append(seconds_now(self.example.device) - started)
         except Exception:  # whatever a user's module does in another precision or layout
             return float("inf")
         return statistics.median(times[1:])
@@ -176,7 +193,8 @@ def gradients(classifier: Classifier, inputs: Tensor) -> Tensor:
     return found
 
 
-def _now(device: torch.device) -> float:
+def seconds_now(device: torch.device) -> float:
+    """Gives the time, in seconds, at which all that was asked of the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minnorm.acceleration.accelerated import original
 from minnorm.geometry import Bounds
 
 
@@ -49,6 +50,7 @@ def check_mode(model: object) -> None:
     Raises:
         ValueError: If one is.
     """
+    model = original(model)
     if not isinstance(model, nn.Module):
         return
     for name, part in model.named_modules():

@@ -276,19 +276,31 @@ def attack_fingerprint(attack: Callable[..., Any]) -> str:
     Empty for the attacks of this package, and for what has no code to be seen.
     """
     if isinstance(attack, partial):
-        values = [attack_fingerprint(attack.func)]
-        for value in attack.keywords.values():
-            several = value if isinstance(value, list | tuple) else [value]
-            values += [attack_fingerprint(one) for one in several if callable(one)]
-        return "".join(values)
+        return "".join(attack_fingerprint(part) for part in _functions_of(attack))
     code = getattr(attack, "__code__", None)
-    if code is None or str(getattr(attack, "__module__", "")).startswith("minnorm."):
+    if code is None or is_of_package(attack):
         return ""
     cells = [cell.cell_contents for cell in getattr(attack, "__closure__", None) or ()]
     seen = (code.co_code, code.co_consts, cells, getattr(attack, "__kwdefaults__", None))
     # Where objects lie in memory differs from run to run.
     text = re.sub(r"0x[0-9a-f]+", "", repr(seen))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_of_package(attack: Callable[..., Any]) -> bool:
+    """Tells whether an attack, and each attack that it is made of, is one of this package's."""
+    if isinstance(attack, partial):
+        return all(is_of_package(part) for part in _functions_of(attack))
+    return str(getattr(attack, "__module__", "")).startswith("minnorm.")
+
+
+def _functions_of(attack: partial[Any]) -> list[Callable[..., Any]]:
+    values = [
+        one
+        for value in attack.keywords.values()
+        for one in (value if isinstance(value, list | tuple) else [value])
+    ]
+    return [attack.func, *(value for value in values if callable(value))]
 
 
 def attack_name(attack: Callable[..., Any]) -> str:

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
-from minnorm.acceleration import Accelerated
+from minnorm.acceleration.accelerated import Accelerated
 from minnorm.attacks import checks
 from minnorm.attacks.contract import AttackResult, Incumbent, Model
 from minnorm.attacks.gradients import (

@@ -8,6 +8,7 @@ import typer
 from minnorm.cli.console import output, progress_bars
 
 if TYPE_CHECKING:
+    from minnorm.evaluation.preparation import BatchSize
     from minnorm.paper import Row
 
 Device = Annotated[
@@ -34,7 +35,21 @@ def evaluate(
         str | None,
         typer.Option(help="Attack towards classes: all, least-likely or random:K."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Samples attacked at once.")] = 128,
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            metavar="INTEGER|auto",
+            help="Samples attacked at once; auto measures how many pay and fit.",
+        ),
+    ] = "auto",
+    accelerate: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|WORD+...",
+            help="What makes the attacks faster: auto measures; or folded, narrow, channels-last, "
+            "autocast, bfloat16, compiled. Results are verified by the model as it is.",
+        ),
+    ] = "auto",
     device: Device = None,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
     bounds: Annotated[
@@ -61,6 +76,7 @@ def evaluate(
     Prints a table and writes every record to the run directory. Runs on all ranks of torchrun.
     """
     from minnorm import evaluation, runtime
+    from minnorm.acceleration import keep_freed_memory
     from minnorm.attacks.default import DEFAULT
     from minnorm.geometry import check_norm
     from minnorm.report import results_table
@@ -70,6 +86,7 @@ def evaluate(
     for radius in radii:
         if not radius >= 0:
             raise ValueError(f"--epsilon {radius:g}: expected a radius of at least 0.")
+    keep_freed_memory()
     with runtime.ranks():
         with progress_bars() as bars:
             task = bars.add_task("attacking", total=None)
@@ -84,7 +101,8 @@ def evaluate(
                 attack or DEFAULT,
                 out=out,
                 targets=targets,
-                batch_size=batch_size,
+                batch_size=_batch_size(batch_size),
+                accelerate=accelerate,
                 device=device,
                 seed=seed,
                 bounds=bounds,
@@ -96,6 +114,15 @@ def evaluate(
         for warning in result.warnings:
             output.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
         output.print(f"records: {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _batch_size(text: str) -> "BatchSize":
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError(f"--batch-size {text}: expected a whole number, or auto.") from error
 
 
 def train(
@@ -111,7 +138,9 @@ def train(
 ) -> None:
     """Train a network by a recipe."""
     from minnorm import training
+    from minnorm.acceleration import keep_freed_memory
 
+    keep_freed_memory()
     loaded = training.load_recipe(recipe, settings or ())
     folder = out or Path("runs") / loaded.name
     with progress_bars() as bars:
@@ -134,7 +163,9 @@ def demo(
 ) -> None:
     """Attack the shipped MNIST network on the shipped images, beside the paper's figures."""
     from minnorm import paper
+    from minnorm.acceleration import keep_freed_memory
 
+    keep_freed_memory()
     results = []
     with progress_bars() as bars:
         tasks = {row: bars.add_task(row.attack, total=None) for row in paper.ROWS}

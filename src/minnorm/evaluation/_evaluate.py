@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,15 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from minnorm import runtime
+from minnorm.acceleration import Accelerated, check_use, is_out_of_memory
 from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name, load_attack
 from minnorm.attacks.checks import check_attack, check_count
 from minnorm.attacks.combinators import norm_of
 from minnorm.attacks.default import DEFAULT
-from minnorm.attacks.look import OUT_OF_MEMORY, clean_logits
+from minnorm.attacks.look import clean_logits
 from minnorm.attacks.registry import check_presets
 from minnorm.data import Data, as_data
 from minnorm.evaluation.intake import check_model, model_dtype_and_device, read_batch
-from minnorm.evaluation.judge import run_and_judge
+from minnorm.evaluation.judge import Verdict, join_verdicts, run_and_judge
+from minnorm.evaluation.preparation import BatchSize, prepare
 from minnorm.evaluation.records import Records, join_records, make_records
 from minnorm.evaluation.run_directory import RunDirectory, Unit
 from minnorm.evaluation.targets import Targets, check_targets, choose_targets
@@ -63,7 +64,8 @@ def evaluate(
     *,
     out: str | Path | None = None,
     targets: Targets = None,
-    batch_size: int = 128,
+    batch_size: BatchSize = "auto",
+    accelerate: str = "auto",
     device: str | torch.device | None = None,
     seed: int = 0,
     bounds: Bounds = (0.0, 1.0),
@@ -85,7 +87,12 @@ def evaluate(
         out: The run directory. A run that was interrupted there goes on where it stopped. By
             default nothing is written.
         targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.
-        batch_size: Samples that are attacked at once.
+        batch_size: Samples that are attacked at once; `auto` for as many as pay, by the time of
+            gradients, and as fit into memory. A batch that does not fit all the same is halved.
+        accelerate: How the attacks of this package ask the model, see `minnorm.accelerate`; what
+            they find is verified by the model as it is. `auto` measures, so that two runs may
+            choose otherwise: what was chosen is `acceleration` in the configuration of the run, a
+            value that this argument takes. `off` leaves the model as it is.
         device: Where a model given by its spec runs; by default a GPU if there is one. A model
             given as such runs where it is.
         seed: Decides the random targets, and the generator that each attack gets for each batch.
@@ -103,7 +110,9 @@ def evaluate(
         FileNotFoundError: If a file that a spec names is not there.
     """
     check_targets(targets)
-    check_count("batch_size", batch_size)
+    check_use(accelerate)
+    if batch_size != "auto":
+        check_count("batch_size", batch_size)
     check_count("seed", seed, least=0, most=2**63 - 1)
     named = _named(attacks)
     bounds = (float(bounds[0]), float(bounds[1]))
@@ -116,40 +125,60 @@ def evaluate(
         logger.warning("%s", warning)
     if targets is not None:
         _check_enough_classes(targets, intake.classes)
-    configuration = {
-        "model": model if isinstance(model, str) else type(model).__qualname__,
-        "model_fingerprint": fingerprint(classifier),
-        "model_answers": intake.answers,
-        "data": samples.name,
-        "data_fingerprint": samples.fingerprint,
-        "indices": [samples.indices.start, samples.indices.stop, samples.indices.step],
-        # A list, since the order numbers the units on disk.
-        "attacks": [
-            {
-                "name": name,
-                "spec": attack_name(one),
-                "norm": norm_of([one]),
-                "code": attack_fingerprint(one),
-            }
-            for name, one in named.items()
-        ],
-        "targets": targets,
-        "batch_size": batch_size,
-        "seed": seed,
-        "bounds": list(bounds),
-        "dtype": str(model_dtype_and_device(classifier)[0]),
-        "device": model_dtype_and_device(classifier)[1].type,
-        "save_adversarials": save_adversarials,
-    }
-    kept = save_adversarials and out is not None
-    run = _Run(classifier, samples, named, targets, batch_size, seed, bounds, kept)
+    directory = None if out is None else RunDirectory(Path(out))
     with runtime.ranks():
-        if out is None:
+        begun = {} if directory is None else directory.begun()
+        prepared = prepare(
+            classifier,
+            samples,
+            bounds,
+            use=accelerate,
+            batch_size=batch_size,
+            begun=begun,
+        )
+        configuration = {
+            "model": model if isinstance(model, str) else type(model).__qualname__,
+            "model_fingerprint": fingerprint(classifier),
+            "model_answers": intake.answers,
+            "data": samples.name,
+            "data_fingerprint": samples.fingerprint,
+            "indices": [samples.indices.start, samples.indices.stop, samples.indices.step],
+            # A list, since the order numbers the units on disk.
+            "attacks": [
+                {
+                    "name": name,
+                    "spec": attack_name(one),
+                    "norm": norm_of([one]),
+                    "code": attack_fingerprint(one),
+                }
+                for name, one in named.items()
+            ],
+            "targets": targets,
+            "batch_size": prepared.batch_size,
+            "acceleration": prepared.model.used,
+            "seed": seed,
+            "bounds": list(bounds),
+            "dtype": str(model_dtype_and_device(classifier)[0]),
+            "device": model_dtype_and_device(classifier)[1].type,
+            "save_adversarials": save_adversarials,
+        }
+        run = _Run(
+            prepared.model,
+            samples,
+            named,
+            targets,
+            prepared.batch_size,
+            seed,
+            bounds,
+            save_adversarials and directory is not None,
+        )
+        if directory is None:
             return Evaluation(run.gathered(on_progress), {}, None, intake.warnings)
-        directory = RunDirectory(Path(out))
         try:
-            finished = _open(directory, configuration, intake.warnings, classifier)
-            with _same_on_all_ranks():
+            place = model_dtype_and_device(classifier)[1]
+            notes = prepared.model.notes
+            finished = _open(directory, configuration, intake.warnings, place, notes)
+            with runtime.same_on_all_ranks():
                 for unit, (records, adversarials) in run.units(finished, on_progress):
                     directory.save(unit, records, adversarials)
         finally:
@@ -169,11 +198,11 @@ def load_run(path: str | Path) -> Evaluation:
     return Evaluation(directory.records(), manifest, directory.path, warnings)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
     """What the units of a run have in common."""
 
-    model: Model
+    model: Accelerated
     data: Data
     attacks: Mapping[str, Attack]
     targets: Targets
@@ -181,11 +210,12 @@ class _Run:
     seed: int
     bounds: Bounds
     save_adversarials: bool
+    _fitting: int | None = None  # less than a batch, where that did not fit into memory
 
     def gathered(self, on_progress: Progress | None) -> Records:
         """Does all units, together with the other ranks, and gives the records of all of them."""
         own = {}
-        with _same_on_all_ranks():
+        with runtime.same_on_all_ranks():
             for unit, (records, _) in self.units(set(), on_progress):
                 own[unit] = records
         merged = {unit: records for part in runtime.gather(own) for unit, records in part.items()}
@@ -219,10 +249,7 @@ class _Run:
             prepared = self._prepare(batch)
             for number in numbers:
                 name, attack = list(self.attacks.items())[number]
-                try:
-                    records, adversarials = self._unit(name, attack, prepared, lambda: show(1))
-                except torch.OutOfMemoryError as error:
-                    raise ValueError(f"{OUT_OF_MEMORY} than {self.batch_size}.") from error
+                records, adversarials = self._unit(name, attack, prepared, lambda: show(1))
                 yield Unit(batch, number), (records, adversarials)
                 done += 1
                 show()
@@ -231,9 +258,9 @@ class _Run:
     def _prepare(self, batch: int) -> "_Batch":
         start = batch * self.batch_size
         positions = range(start, min(start + self.batch_size, len(self.data)))
-        inputs, labels = read_batch(self.model, self.data, positions, self.bounds)
+        inputs, labels = read_batch(self.model.original, self.data, positions, self.bounds)
         indices = [self.data.indices[position] for position in positions]
-        logits = clean_logits(self.model, inputs, labels, self.data.name)
+        logits = clean_logits(self.model.original, inputs, labels, self.data.name)
         return _Batch(
             indices,
             inputs,
@@ -249,15 +276,12 @@ class _Run:
         gray_distances = distances(gray, batch.inputs)
         records, adversarials = [], []
         for targets in batch.targets:
-            verdict = run_and_judge(
+            verdict = self._verdict(
                 name,
                 attack,
-                self.model,
                 batch.inputs,
                 batch.labels if targets is None else targets,
                 targeted=targets is not None,
-                bounds=self.bounds,
-                seed=self.seed,
                 on_backward=on_backward,
             )
             records.append(
@@ -284,6 +308,51 @@ class _Run:
             tensors["targets"] = torch.stack(aims)
         return join_records(records), tensors
 
+    def _verdict(
+        self, name: str, attack: Attack, inputs: Tensor, labels: Tensor, **given: Any
+    ) -> Verdict:
+        """Judges an attack on a batch, in parts where the whole does not fit into memory.
+
+        Samples are independent, and each part has the same randomness: the verdict is the same.
+        """
+        verdicts = []
+        start, size = 0, self._fitting or len(inputs)
+        while start < len(inputs):
+            part = slice(start, start + size)
+            verdict = self._judged(name, attack, inputs[part], labels[part], **given)
+            if verdict is not None:
+                verdicts.append(verdict)
+                start += size
+                continue
+            if size == 1:
+                raise ValueError(f"{name}: there is not enough memory for a single sample.")
+            self._fitting = size = -(-size // 2)
+            logger.warning("%s: not enough memory, %d samples at once from now on", name, size)
+        return join_verdicts(verdicts)
+
+    def _judged(
+        self, name: str, attack: Attack, inputs: Tensor, labels: Tensor, **given: Any
+    ) -> Verdict | None:
+        """Judges an attack on a part of a batch; `None` where memory does not suffice.
+
+        A function of its own, so that what the attack held is freed when it returns.
+        """
+        try:
+            return run_and_judge(
+                name,
+                attack,
+                self.model,
+                inputs,
+                labels,
+                bounds=self.bounds,
+                seed=self.seed,
+                **given,
+            )
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -300,31 +369,16 @@ def _open(
     directory: RunDirectory,
     configuration: dict[str, Any],
     warnings: tuple[str, ...],
-    model: Model,
+    device: torch.device,
+    acceleration: Sequence[str],
 ) -> set[Unit]:
     """Claims the directory on the first rank, and tells all of them what is finished there."""
     finished: set[Unit] = set()
-    with _same_on_all_ranks():
+    with runtime.same_on_all_ranks():
         if runtime.rank() == 0:
-            directory.claim(configuration, warnings, model_dtype_and_device(model)[1])
+            directory.claim(configuration, warnings, device, acceleration)
             finished = directory.finished()
     return set(runtime.gather(finished)[0])
-
-
-@contextmanager
-def _same_on_all_ranks() -> Iterator[None]:
-    """Waits for all ranks at the end, and raises on each of them what one of them raised.
-
-    Otherwise the others would wait for the one that failed for ever.
-    """
-    problem: Exception | None = None
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        problem = error
-    for found in runtime.gather(problem):
-        if found is not None:
-            raise found
 
 
 def _named(attacks: Any) -> dict[str, Attack]:  # not `Attacks`: here it is checked

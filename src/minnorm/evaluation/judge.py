@@ -2,15 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
+from minnorm.acceleration import Accelerated, original
 from minnorm.attacks import Attack, AttackResult, Model
+from minnorm.attacks.registry import is_of_package
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, rows
 from minnorm.losses import is_adversarial, predictions
 
@@ -43,6 +45,23 @@ class CountingModel:
         self.backwards += len(gradients)
         if self._on_backward is not None:
             self._on_backward()
+
+
+def counting(
+    model: Model, on_backward: Callable[[], None] | None = None
+) -> tuple[Model, list[CountingModel]]:
+    """Gives a model that answers the same, and what counts; of an accelerated one each part."""
+    if not isinstance(model, Accelerated):
+        counted = CountingModel(model, on_backward)
+        return counted, [counted]
+    parts = {
+        id(part): CountingModel(part, on_backward)
+        for part in (model.original, model.exact, model.coarse)
+        if part is not None
+    }
+    coarse = None if model.coarse is None else parts[id(model.coarse)]
+    original, exact = parts[id(model.original)], parts[id(model.exact)]
+    return replace(model, original=original, exact=exact, coarse=coarse), [*parts.values()]
 
 
 @dataclass(frozen=True)
@@ -78,11 +97,15 @@ def run_and_judge(
 ) -> Verdict:
     """Runs an attack on a batch, with a random generator of its own, and judges what it gives.
 
+    Of an accelerated model the judge asks the original, and so does an attack that is not of this
+    package: it does not know that the two may differ, by rounding, on the boundary.
+
     Raises:
         ValueError: If what the attack gives is no result, or has not the shape of the inputs, or it
             changed the model.
     """
-    counted = CountingModel(model, on_backward)
+    given, model = model, original(model)
+    counted, counts = counting(given if is_of_package(attack) else model, on_backward)
     generator = Generator(inputs.device).manual_seed(seed)
     state = _state(model)
     started = _now(inputs.device)
@@ -115,7 +138,9 @@ def run_and_judge(
     inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
     _report_differences(name, result, success, inside)
-    if counted.forwards == 0:
+    forwards = sum(part.forwards for part in counts)
+    backwards = sum(part.backwards for part in counts)
+    if forwards == 0:
         logger.warning(
             "%s did not call the model that it was given, so that what it cost is not known.", name
         )
@@ -127,10 +152,28 @@ def run_and_judge(
             norm: distances(points, inputs, norm).where(success, torch.inf) for norm in NORM_ORDERS
         },
         spent=(
-            counted.forwards / len(inputs),
-            counted.backwards / len(inputs),
+            forwards / len(inputs),
+            backwards / len(inputs),
             seconds / len(inputs),
         ),
+    )
+
+
+def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
+    """Gives the verdict on a batch that was judged in parts, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    sizes = torch.tensor([len(part.success) for part in parts], dtype=torch.float64)
+    spent = (sizes / sizes.sum()) @ torch.tensor([part.spent for part in parts]).double()
+    forwards, backwards, seconds = spent.tolist()
+    return Verdict(
+        adversarials=torch.cat([part.adversarials for part in parts]),
+        predictions=torch.cat([part.predictions for part in parts]),
+        success=torch.cat([part.success for part in parts]),
+        distances={
+            norm: torch.cat([part.distances[norm] for part in parts]) for norm in NORM_ORDERS
+        },
+        spent=(forwards, backwards, seconds),
     )
 
 

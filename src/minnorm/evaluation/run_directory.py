@@ -59,7 +59,11 @@ class RunDirectory:
         return self.path / "manifest.json"
 
     def claim(
-        self, configuration: dict[str, Any], warnings: Sequence[str], device: torch.device
+        self,
+        configuration: dict[str, Any],
+        warnings: Sequence[str],
+        device: torch.device,
+        acceleration: Sequence[str] = (),
     ) -> None:
         """Makes the directory for a run, or opens the one of an interrupted run.
 
@@ -69,6 +73,7 @@ class RunDirectory:
             configuration: What decides the records; JSON values.
             warnings: What whoever reads the records should know.
             device: The device that is used, for the description of the hardware.
+            acceleration: Why the model was accelerated as it was.
 
         Raises:
             ValueError: If the directory holds something else, or a run of another configuration
@@ -76,8 +81,8 @@ class RunDirectory:
         """
         self._acquire()
         begun = self.manifest() if self._manifest.exists() else None
-        if begun is not None and any((self.path / "records").glob("*.parquet")):
-            _refuse_differences(self.path, begun["configuration"], configuration)
+        if there := self.begun():
+            _refuse_differences(self.path, there, configuration)
         for scratch in self.path.rglob(".*.tmp"):
             scratch.unlink()
         for adversarials in (self.path / "adversarials").glob("*.safetensors"):
@@ -95,6 +100,7 @@ class RunDirectory:
             {
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "ranks": runtime.world_size(),
+                "acceleration": list(acceleration),
                 **runtime.provenance(device),
             }
         )
@@ -102,6 +108,17 @@ class RunDirectory:
         _write_whole(self._manifest, lambda path: path.write_text(text))
         for folder in ("records", "adversarials"):
             (self.path / folder).mkdir(exist_ok=True)
+
+    def begun(self) -> dict[str, Any]:
+        """Gives the configuration of the run that was begun here; empty where there is none.
+
+        Raises:
+            ValueError: If its manifest is damaged or of another version.
+        """
+        if not self._manifest.exists() or not any((self.path / "records").glob("*.parquet")):
+            return {}
+        configuration: dict[str, Any] = self.manifest()["configuration"]
+        return configuration
 
     def release(self) -> None:
         """Lets other processes work in the directory; nothing happens when it was not claimed."""
