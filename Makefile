@@ -3,7 +3,7 @@
 #   make demo    attack the shipped network on the shipped images, beside the paper's figures
 #   make check   format, lint, types, fast tests: before each commit
 #   make test    all checks and all tests: what CI runs
-#   make bench   the cost of the attacks over bare gradient passes
+#   make bench   speed: beside other libraries, over bare gradients, memory, ranks
 #   make peers   the attacks side by side with those of other libraries
 #   make docs    the pages that are written from the code
 
@@ -34,15 +34,15 @@ check: static
 test: static
 	$(BIN)/python -m pytest
 
-bench: .venv/.ready
-	$(BIN)/python benchmarks/floor.py --json benchmarks/results/floor.json
-
 # adv-lib asks for visdom, which is not needed here: an empty module stands in for it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv
 	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[lbfgs]' torchvision -r benchmarks/requirements.txt
 	benchmarks/.venv/bin/python -m pip install --quiet --no-deps adv-lib==0.2.8
 	@touch $@
+
+bench: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/python benchmarks/speed.py --json benchmarks/results/speed.json
 
 peers: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/peers.py --data 'mnist-sample[:100]' \

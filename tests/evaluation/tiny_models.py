@@ -75,3 +75,21 @@ def one_bad() -> Data:
     images, labels = load_data("mnist-sample[:16]").batch(range(16))
     images[13] = torch.nan
     return as_data((images, labels), "one bad")
+
+
+class Drawn:
+    """A data set of random images, each drawn when it is asked for."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, int]:
+        generator = torch.Generator().manual_seed(index)
+        return torch.rand(1, 28, 28, generator=generator), index % 10
+
+
+def many(images: int) -> Drawn:
+    return Drawn(images)

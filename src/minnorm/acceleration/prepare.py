@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from minnorm.acceleration import techniques
 from minnorm.acceleration.accelerated import Accelerated, Classifier
+from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
 from minnorm.acceleration.narrow import narrowed
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     The model itself is not changed. A copy is put in evaluation mode, its parameters are frozen,
     batch norms are folded into the convolutions before them; then it is measured on the example
     what is faster here: other gradients for convolutions of few channels, images with channels
-    last, and, for a coarse classifier, bfloat16. What is not a `torch.nn.Module` cannot be copied
-    and is only tried under autocast.
+    last, and, for a coarse classifier, bfloat16 behind the first layer. What is not a
+    `torch.nn.Module` cannot be copied, and is called as it is. On a CPU the process keeps memory
+    that it frees from now on, see `keep_freed_memory`.
 
     Measurements differ from run to run, and so may what they choose. Given as `use`, what was
     `used` in one run makes another the same.
@@ -66,25 +68,28 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     if words == ["off"]:
         return Accelerated(model, model, None, "off", ())
     with torch.inference_mode(False), torch.no_grad():
-        example = example[:SAMPLES].clone()
-        if words == ["auto"]:
-            seconds = _seconds(model, example)
-            if seconds < _SHORTEST:
-                note = f"a gradient of {len(example)} samples takes {1e3 * seconds:.2g} ms: "
-                return Accelerated(model, model, None, "off", (f"{note}nothing to gain",))
-            example = example[: max(int(_LONGEST / seconds * len(example)), 2)]
-        prepared = _prepare(model, example, None if words == ["auto"] else words)
+        prepared = _prepare(model, example[:SAMPLES].clone(), None if words == ["auto"] else words)
     for note in prepared.notes:
         logger.info("%s", note)
+    if prepared.used != "off" and example.device.type == "cpu":
+        keep_freed_memory()
     return prepared
 
 
-def _seconds(model: Classifier, example: Tensor) -> float:
-    """Gives the time of a gradient of the example, after a first one."""
-    for samples in (example[:1], example):
-        started = seconds_now(example.device)
-        gradients(model, samples)
-    return seconds_now(example.device) - started
+def _measurable(model: Classifier, example: Tensor) -> tuple[Tensor, float]:
+    """Gives as much of the example as fits and takes no longer than need be, and its seconds."""
+    try:
+        seconds = float("inf")
+        for _ in range(3):
+            started = seconds_now(example.device)
+            gradients(model, example)
+            seconds = min(seconds, seconds_now(example.device) - started)
+    except Exception as error:
+        if len(example) == 1 or not is_out_of_memory(error):
+            raise
+        return _measurable(model, example[: len(example) // 2])
+    samples = max(int(_LONGEST / seconds * len(example)), 2)
+    return example[:samples], seconds
 
 
 def check_use(use: object) -> None:
@@ -113,23 +118,44 @@ def _words(use: str) -> list[str]:
 
 
 def _prepare(model: Classifier, example: Tensor, words: Sequence[str] | None) -> Accelerated:
-    choice = _Choice(example, words)
-    module = _frozen_copy(model, choice)
+    module, why = _frozen_copy(model)
+    if module is None and words is None:
+        return Accelerated(model, model, None, "off", (why,))
     original = model
-    if module is not None and isinstance(model, nn.Module) and _training(model):
+    if isinstance(model, nn.Module) and module is not None and _training(model):
         original = copy.deepcopy(module)  # in evaluation mode, and otherwise untouched
-    if module is not None and choice.wants("folded"):
-        fused = techniques.folded(module, example)
-        choice.tell("folded", fused is not None, "batch norms are folded into convolutions")
-        module = fused if fused is not None else module
-    module = _narrowed(module, choice)
-    exact, layout = _exact(module if module is not None else model, choice)
-    coarse = _coarse(module, exact, layout, choice)
+    if words is None and module is not None:
+        example, seconds = _measurable(module, example)
+        if seconds < _SHORTEST:
+            why = f"a gradient of {len(example)} samples takes {1e3 * seconds:.2g} ms: "
+            notes = (f"{why}nothing to gain",)
+            return Accelerated(original, original, None, "off", notes)
+    choice = _Choice(example, words)
+    exact, coarse = model, None
+    if module is not None:
+        module = _narrowed(_folded(module, choice), choice)
+        exact, layout = _exact(module, choice)
+        coarse = _coarse(module, exact, layout, choice)
     if choice.asked("compiled"):
         exact = torch.compile(exact, dynamic=True)
         coarse = torch.compile(coarse, dynamic=True) if coarse is not None else None
         choice.tell("compiled", True, "torch.compile")
+    for word in words or ():
+        if word != PLAIN and word not in choice.used:
+            raise ValueError(
+                f"accelerate: {word!r} cannot be done with this model here"
+                f"{f' ({why})' if why else ''}."
+            )
     return Accelerated(original, exact, coarse, "+".join(choice.used) or PLAIN, tuple(choice.notes))
+
+
+def _folded(module: nn.Module, choice: "_Choice") -> nn.Module:
+    if not choice.wants("folded"):
+        return module
+    fused = techniques.folded(module, choice.example)
+    found = "are folded" if fused is not None else "cannot be folded, or there are none,"
+    choice.tell("folded", fused is not None, f"batch norms {found} into convolutions")
+    return module if fused is None else fused
 
 
 class _Choice:
@@ -160,13 +186,7 @@ class _Choice:
         return self.free or self.asked(word)
 
     def tell(self, word: str, done: bool, why: str) -> None:
-        """Writes down what was done, or not.
-
-        Raises:
-            ValueError: If it was asked for by name and could not be done.
-        """
-        if not done and self.asked(word):
-            raise ValueError(f"accelerate: {word!r} cannot be done with this model here.")
+        """Writes down what was done, or not."""
         if done:
             self.used.append(word)
         self.notes.append(f"{word}: {'yes' if done else 'no'} ({why})")
@@ -204,20 +224,19 @@ def _training(module: nn.Module) -> bool:
     return any(part.training for part in module.modules())
 
 
-def _frozen_copy(model: Classifier, choice: _Choice) -> nn.Module | None:
+def _frozen_copy(model: Classifier) -> tuple[nn.Module | None, str]:
+    """Gives a copy in evaluation mode with frozen parameters, or why there is none."""
     if not isinstance(model, nn.Module):
-        choice.notes.append("not a torch.nn.Module: it is called as it is")
-        return None
+        return None, "not a torch.nn.Module: it is called as it is"
     try:
-        return copy.deepcopy(model).eval().requires_grad_(False)
+        return copy.deepcopy(model).eval().requires_grad_(False), ""
     except Exception as error:  # whatever a user's module holds
-        choice.notes.append(f"cannot be copied ({type(error).__name__}): it is called as it is")
-        return None
+        return None, f"cannot be copied ({type(error).__name__}): it is called as it is"
 
 
-def _narrowed(module: nn.Module | None, choice: _Choice) -> nn.Module | None:
+def _narrowed(module: nn.Module, choice: _Choice) -> nn.Module:
     """Gives the module with fast gradients of its narrow convolutions, if they are faster."""
-    if module is None or not choice.wants("narrow"):
+    if not choice.wants("narrow"):
         return module
     fast = copy.deepcopy(module)
     if not narrowed(fast):
@@ -229,11 +248,9 @@ def _narrowed(module: nn.Module | None, choice: _Choice) -> nn.Module | None:
     return fast if use else module
 
 
-def _exact(model: Classifier, choice: _Choice) -> tuple[Classifier, str]:
+def _exact(model: nn.Module, choice: _Choice) -> tuple[Classifier, str]:
     """Gives the exact classifier, and the layout of its images: `channels-last` or the usual."""
-    if not isinstance(model, nn.Module) or choice.example.ndim != 4:
-        return model, ""
-    if not choice.wants("channels-last"):
+    if choice.example.ndim != 4 or not choice.wants("channels-last"):
         return model, ""
     plain = choice.seconds(model) if choice.free else float("inf")
     laid_out = techniques.channels_last(copy.deepcopy(model))
@@ -244,18 +261,19 @@ def _exact(model: Classifier, choice: _Choice) -> tuple[Classifier, str]:
 
 
 def _coarse(
-    module: nn.Module | None, exact: Classifier, layout: str, choice: _Choice
+    module: nn.Module, exact: Classifier, layout: str, choice: _Choice
 ) -> Classifier | None:
     """Gives the coarse classifier, if one is worth it."""
     example = choice.example
     if example.dtype != torch.float32:
         return None
-    candidates: dict[str, Classifier] = {}
-    if choice.wants("autocast"):
-        candidates["autocast"] = techniques.autocast(exact, example.device.type)
-    if module is not None and choice.wants("bfloat16"):
-        wrap = techniques.channels_last if layout else (lambda low: low)
-        candidates["bfloat16"] = techniques.in_bfloat16(copy.deepcopy(module), wrap)
+    wrap = techniques.channels_last if layout else (lambda low: low)
+    ways = {"autocast": techniques.autocast, "bfloat16": techniques.in_bfloat16}
+    candidates = {
+        word: way(copy.deepcopy(module), wrap, example)
+        for word, way in ways.items()
+        if choice.wants(word)
+    }
     times = {word: choice.seconds(candidate) for word, candidate in candidates.items()}
     usable = [word for word in times if times[word] < float("inf")]
     if not usable:

@@ -10,6 +10,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from minnorm.acceleration.accelerated import Classifier
+from minnorm.acceleration.narrow import NarrowConvolution
+
+Wrap = Callable[[nn.Module], Classifier]
 
 
 def folded(module: nn.Module, example: Tensor) -> nn.Module | None:
@@ -96,8 +99,21 @@ def channels_last(module: nn.Module) -> Classifier:
     return classify
 
 
-def autocast(classifier: Classifier, device: str) -> Classifier:
-    """Gives a classifier that casts what it can to bfloat16, layer by layer."""
+def autocast(module: nn.Module, wrap: Wrap, example: Tensor) -> Classifier:
+    """Gives a classifier that casts what it can to bfloat16, layer by layer, but for the first one.
+
+    The module is changed.
+
+    Args:
+        module: In float32.
+        wrap: Makes a classifier of the module.
+        example: Inputs, to see which layer is the first.
+    """
+    device = example.device.type
+    first, _ = _first_layer(module, example)
+    if first is not None:
+        module.set_submodule(first, _Exact(module.get_submodule(first), device))
+    classifier = wrap(module)
 
     def classify(inputs: Tensor) -> Tensor:
         with torch.autocast(device, dtype=torch.bfloat16):
@@ -107,11 +123,72 @@ def autocast(classifier: Classifier, device: str) -> Classifier:
     return classify
 
 
-def in_bfloat16(module: nn.Module, wrap: Callable[[nn.Module], Classifier]) -> Classifier:
-    """Gives a classifier whose weights and activations are bfloat16; the module is changed."""
-    classifier = wrap(module.to(torch.bfloat16))
+def in_bfloat16(module: nn.Module, wrap: Wrap, example: Tensor) -> Classifier:
+    """Gives a classifier whose weights and activations are bfloat16 behind its first layer.
+
+    The module is changed. See `autocast` for the arguments.
+    """
+    first, before = _first_layer(module, example)
+    kept = {part: copy.deepcopy(part) for part in before}
+    module.to(torch.bfloat16)
+    for part, exact in kept.items():
+        for values in (part._parameters, part._buffers):
+            found = exact._parameters if values is part._parameters else exact._buffers
+            values.update(found)  # type: ignore[arg-type]
+    if first is not None:
+        module.set_submodule(first, _Exact(module.get_submodule(first), example.device.type))
+    classifier = wrap(module)
 
     def classify(inputs: Tensor) -> Tensor:
-        return classifier(inputs.to(torch.bfloat16)).to(inputs.dtype)
+        return classifier(inputs if first is not None else inputs.to(torch.bfloat16)).to(
+            inputs.dtype
+        )
 
     return classify
+
+
+class _Exact(nn.Module):
+    """A layer that computes in float32 and gives bfloat16.
+
+    The first layer is one: in bfloat16 an image has steps of 1/256, which hide perturbations that
+    are as small as those of an adversarial.
+    """
+
+    def __init__(self, layer: nn.Module, device: str) -> None:
+        super().__init__()
+        self.layer = layer
+        self._device = device
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        with torch.autocast(self._device, enabled=False):
+            result: Tensor = self.layer(inputs.float())
+        return result.to(torch.bfloat16)
+
+
+def _first_layer(module: nn.Module, example: Tensor) -> tuple[str | None, list[nn.Module]]:
+    """Finds the layer that sees the inputs first.
+
+    Returns:
+        Its name, `None` where there is none, and it and all modules that began before it ended.
+    """
+    names = {part: name for name, part in module.named_modules()}
+    called: list[nn.Module] = []
+    first: list[nn.Module] = []
+
+    def note(part: nn.Module, _: object) -> None:
+        if first:
+            return
+        called.append(part)
+        if isinstance(part, (_ConvNd, nn.Linear, NarrowConvolution)):
+            first.append(part)
+
+    hooks = [part.register_forward_pre_hook(note) for part in names]
+    try:
+        module(example[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not first or not names[first[0]]:
+        return None, []
+    # What is inside a layer that is replaced by a whole is part of it.
+    return names[first[0]], [*called, *first[0].modules()]

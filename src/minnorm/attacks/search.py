@@ -51,12 +51,15 @@ LOOKS = frozenset(round(1.3**power) for power in range(40))
 The host has to wait for the device then, so that it is done ever more seldom.
 """
 
-_COARSE_SHARE = 0.8
+COARSE_SHARE = 0.8
 """Up to which share of an attack's way a coarse classifier is asked."""
 
 _CONFIRM_EVERY = 10
 """After how many coarse steps the exact classifier is asked about what was found: the closest of
 many adversarials by the coarse classifier's word is the one that is most likely none."""
+
+_RESCUES = (0.02, 0.1)
+"""By how much farther points may lie that are asked about before an attack's last steps."""
 
 _GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
 """By how much a perturbation that the original model does not confirm grows, until it does."""
@@ -129,10 +132,10 @@ class Search:
         """
         if not isinstance(self.model, Accelerated) or self.model.coarse is None:
             return
-        early = 0 < share < _COARSE_SHARE
+        early = 0 < share < COARSE_SHARE
         self._coarse_steps += 1
         if not early or self._coarse_steps % _CONFIRM_EVERY == 0:
-            self._confirm()
+            self._confirm(rescue=not early)
         if early and self._confirmed is None:
             self._confirmed = copy(self.incumbent)
 
@@ -142,11 +145,19 @@ class Search:
             return self.model
         return self.model.coarse or self.model
 
-    def _confirm(self) -> None:
-        """Goes over to the exact classifier, and asks it about what was found until now."""
-        if self._confirmed is not None:
-            coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
-            self.judge(coarse.points)
+    def _confirm(self, *, rescue: bool = False) -> None:
+        """Goes over to the exact classifier, and asks it about what was found until now.
+
+        Before the last steps also about points that lie a little farther: near the boundary the
+        coarse classifier is wrong often, and a few small steps may not make up for it.
+        """
+        if self._confirmed is None:
+            return
+        coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
+        self.judge(coarse.points)
+        for growth in _RESCUES if rescue else ():
+            farther = self.origins + (1 + growth) * (coarse.points - self.origins)
+            self.judge(geometry.quantize(farther.clamp_(*self.bounds), self.levels, self.bounds))
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
         """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""

@@ -76,7 +76,6 @@ def evaluate(
     Prints a table and writes every record to the run directory. Runs on all ranks of torchrun.
     """
     from minnorm import evaluation, runtime
-    from minnorm.acceleration import keep_freed_memory
     from minnorm.attacks.default import DEFAULT
     from minnorm.geometry import check_norm
     from minnorm.report import results_table
@@ -86,7 +85,6 @@ def evaluate(
     for radius in radii:
         if not radius >= 0:
             raise ValueError(f"--epsilon {radius:g}: expected a radius of at least 0.")
-    keep_freed_memory()
     with runtime.ranks():
         with progress_bars() as bars:
             task = bars.add_task("attacking", total=None)
@@ -163,9 +161,7 @@ def demo(
 ) -> None:
     """Attack the shipped MNIST network on the shipped images, beside the paper's figures."""
     from minnorm import paper
-    from minnorm.acceleration import keep_freed_memory
 
-    keep_freed_memory()
     results = []
     with progress_bars() as bars:
         tasks = {row: bars.add_task(row.attack, total=None) for row in paper.ROWS}

@@ -1,0 +1,425 @@
+"""How fast: side by side with the peers, over the floor, in time to quality, memory and ranks.
+
+    make bench            sets up benchmarks/.venv and runs this
+    python benchmarks/speed.py [--runs 3] [--only PART ...] [--json FILE]
+
+Parts: a network's name (DDN against the peers' and against its floor, and the time to quality),
+`memory`, `ranks`. What is in the file already is measured again only where `--only` names it.
+
+Ours and the peers' run in processes of their own, since `accelerate` changes how a process keeps
+its memory; they take turns, one works while the others sleep.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # who waits for his turn sleeps
+
+import torch
+from torch import Tensor
+
+from minnorm import accelerate, attacks, ddn, load_data, load_model, runtime
+from minnorm.attacks.search import COARSE_SHARE
+from minnorm.geometry import distances
+from networks import NETWORKS as WITH_IMAGES
+from output import write
+from peers import Found, of_adv_lib, of_foolbox
+
+
+@dataclass(frozen=True)
+class Case:
+    """DDN on one network with one batch.
+
+    Attributes:
+        model: The network's spec.
+        data: The spec of the images, without a slice.
+        batch: Images in the batch.
+        steps: Steps of the attacks.
+        least: How many times as fast as the fastest peer it is to be.
+    """
+
+    model: str
+    data: str
+    batch: int
+    steps: int
+    least: float
+
+
+CASES = {
+    "mnist-cnn": [
+        Case("zoo:mnist-cnn", "mnist", 128, 100, 3),
+        Case("zoo:mnist-cnn", "mnist", 1000, 50, 3),
+    ],
+    "cifar10-cnn": [
+        Case("zoo:cifar10-cnn", "cifar10", 128, 100, 3),
+        Case("zoo:cifar10-cnn", "cifar10", 1000, 20, 3),
+    ],
+    "cifar10-wrn-16-4": [
+        Case("zoo:cifar10-wrn-16-4", "cifar10", 128, 50, 2),
+        Case("zoo:cifar10-wrn-16-4", "cifar10", 1000, 20, 2),
+    ],
+    # There are 20 labelled photographs.
+    "efficientnet-lite0": [Case("networks:efficientnet_lite0", "networks:photos", 20, 50, 2)],
+}
+
+QUALITY = {"mnist-cnn": [100, 300, 1000], "cifar10-cnn": [100, 300, 1000]}
+"""Steps of the peers' attacks, by the network on which the time to quality is measured."""
+
+WITHIN = 1.01
+"""What a mean may be in units of the envelope's, to count as having got there."""
+
+Attack = Callable[[Any, Tensor, Tensor], Tensor]
+
+
+def ours(attack: Callable[..., attacks.AttackResult], **settings: Any) -> Attack:
+    """Gives the points of one of our attacks."""
+    return lambda model, inputs, labels: attack(model, inputs, labels, **settings).adversarials
+
+
+def seeded(attack: Found) -> Attack:
+    """Gives the points of an attack of the peers."""
+    return lambda model, inputs, labels: attack(model, inputs, labels, 0)
+
+
+def contestant(name: str, setting: int) -> Attack:
+    """Gives an attack by its name, with its steps, or its budget."""
+    adv_lib: dict[str, tuple[str, dict[str, Any]]] = {
+        "adv-lib ddn": ("ddn", {"steps": setting, "levels": None}),
+        "adv-lib fmn": ("fmn", {"norm": 2, "steps": setting}),
+        "adv-lib alma": ("alma", {"num_steps": setting}),
+        "adv-lib pdgd": ("pdgd", {"num_steps": setting}),
+        "adv-lib apgd": ("apgd_minimal", {"norm": 2, "n_iter": setting // 10}),
+    }
+    if name in adv_lib:
+        function, settings = adv_lib[name]
+        return seeded(of_adv_lib(function, **settings))
+    if name == "foolbox ddn":
+        return seeded(of_foolbox("DDNAttack", steps=setting))
+    if name == "foolbox fmn":
+        return seeded(of_foolbox("L2FMNAttack", steps=setting))
+    if name == "ddn":
+        return ours(ddn, steps=setting)
+    if name == "normal_pursuit":
+        return ours(attacks.normal_pursuit, budget=setting)
+    if name in ("coarse gradients", "exact gradients"):
+        return partial(bare_passes, coarse=name.startswith("coarse"), steps=setting)
+    raise ValueError(f"{name}: unknown.")
+
+
+def bare_passes(model: Any, inputs: Tensor, labels: Tensor, *, coarse: bool, steps: int) -> Tensor:
+    """Computes gradients with respect to the inputs alone, and gives the inputs."""
+    classifier = (model.coarse or model.exact) if coarse else model.exact
+    for _ in range(steps):
+        variables = inputs.detach().requires_grad_()
+        logits = classifier(variables)
+        torch.autograd.grad(logits.gather(1, labels[:, None]).sum(), variables)
+    return inputs
+
+
+class Process:
+    """A process that holds a network and images, and runs attacks when it is told to.
+
+    Args:
+        case: The network and the images.
+        use: How the network is accelerated; `off` for the peers.
+    """
+
+    def __init__(self, case: Case, use: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, case, use), daemon=True)
+        self._process.start()
+        self.used, self.notes = self._pipe.recv()
+
+    def run(self, name: str, setting: int) -> dict[str, float]:
+        """Runs an attack and gives its seconds, success and mean distance, judged there."""
+        self._pipe.send((name, setting))
+        found: dict[str, float] = self._pipe.recv()
+        return found
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(pipe: Connection, case: Case, use: str) -> None:
+    model = load_model(case.model)
+    data = load_data(case.data)
+    inputs, labels = data.batch(range(case.batch))
+    prepared = accelerate(model, inputs, use)
+    given = model if use == "off" else prepared
+    pipe.send((prepared.used, prepared.notes))
+    while True:
+        name, setting = pipe.recv()
+        passes = name.endswith("gradients")
+        attack = contestant(name, setting)
+        torch.manual_seed(0)
+        started = time.perf_counter()
+        points = attack(prepared if passes else given, inputs, labels)
+        seconds = time.perf_counter() - started
+        with torch.no_grad():
+            hit = model(points).argmax(1) != labels
+        far = distances(points, inputs)[hit]
+        pipe.send(
+            {"seconds": seconds, "success": float(hit.float().mean()), "mean": float(far.mean())}
+        )
+
+
+def in_turn(runs: int, calls: Mapping[str, Callable[[], dict[str, float]]]) -> dict[str, Any]:
+    """Runs all of them, one after the other, as often as told; each goes first in its turn."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in calls}
+    names = list(calls)
+    for run in range(runs):
+        shift = run % len(names)
+        for name in names[shift:] + names[:shift]:
+            found[name].append(calls[name]())
+    return {
+        name: {
+            "seconds": statistics.median(one["seconds"] for one in results),
+            "least": min(one["seconds"] for one in results),
+            "most": max(one["seconds"] for one in results),
+            "success": results[0]["success"],
+            "mean": results[0]["mean"],
+        }
+        for name, results in found.items()
+    }
+
+
+def compare(case: Case, runs: int) -> dict[str, Any]:
+    """Measures DDN, ours accelerated and as it is, the peers', and bare gradients."""
+    fast, plain, theirs = Process(case, "auto"), Process(case, "off"), Process(case, "off")
+    steps = case.steps
+    calls = {
+        "ours": lambda: fast.run("ddn", steps),
+        "adv-lib": lambda: theirs.run("adv-lib ddn", steps),
+        "foolbox": lambda: theirs.run("foolbox ddn", steps),
+        "ours, off": lambda: plain.run("ddn", steps),
+        "coarse gradients": lambda: fast.run("coarse gradients", steps),
+        "exact gradients": lambda: fast.run("exact gradients", steps),
+        "plain gradients": lambda: plain.run("exact gradients", steps),
+    }
+    for process in (fast, plain, theirs):  # what is done once only is not counted
+        process.run("ddn", 2)
+    rows = in_turn(runs, calls)
+    for process in (fast, plain, theirs):
+        process.close()
+    fastest = min(rows["adv-lib"]["seconds"], rows["foolbox"]["seconds"])
+    share = COARSE_SHARE
+    coarse, exact = rows["coarse gradients"]["seconds"], rows["exact gradients"]["seconds"]
+    return {
+        "case": f"{case.model}, batch {case.batch}, {case.steps} steps",
+        "used": fast.used,
+        "notes": fast.notes,
+        "rows": rows,
+        "speed": fastest / rows["ours"]["seconds"],
+        "least": case.least,
+        "norm": rows["ours"]["mean"] / rows["ours, off"]["mean"] - 1,
+        "over_floor": rows["ours"]["seconds"] / (share * coarse + (1 - share) * exact),
+        "over_plain_floor": rows["ours, off"]["seconds"] / rows["plain gradients"]["seconds"],
+    }
+
+
+def time_to_quality(name: str, runs: int) -> dict[str, Any]:
+    """Measures how long our best attack and the peers' take to be within 1 % of the envelope.
+
+    The envelope is the best mean of `benchmarks/results/anytime.json`, on the same images.
+    """
+    results = Path(__file__).parent / "results" / "anytime.json"
+    anytime = json.loads(results.read_text())["measured"][name]
+    model, images = WITH_IMAGES[name]
+    data, _, stop = images.partition("[:")
+    case = Case(model, data, int(stop.rstrip("]")), 0, 10)
+    fast, theirs = Process(case, "auto"), Process(case, "off")
+    for process in (fast, theirs):
+        process.run("ddn", 2)
+    limit = WITHIN * anytime["envelope"]
+    tried: list[dict[str, Any]] = []
+
+    def search(process: Process, attack: str, settings: list[int], most: float) -> None:
+        for setting in settings:
+            row = process.run(attack, setting)
+            there = row["success"] == 1 and row["mean"] <= limit
+            tried.append({"attack": attack, "setting": setting, "there": there, **row})
+            if there or row["seconds"] > most:
+                return
+
+    search(fast, "normal_pursuit", [30, 50, 70, 100, 150, 200, 300, 500, 1000], float("inf"))
+    for attack in ("ddn", "fmn", "alma", "pdgd", "apgd"):
+        search(theirs, f"adv-lib {attack}", QUALITY[name], float("inf"))
+    search(theirs, "foolbox fmn", QUALITY[name], float("inf"))
+    reached = [row for row in tried if row["there"]]
+    best = {
+        side: min(
+            (row for row in reached if (row["attack"] == "normal_pursuit") == (side == "ours")),
+            key=lambda row: float(row["seconds"]),
+            default=None,
+        )
+        for side in ("ours", "theirs")
+    }
+    calls = {
+        side: partial(fast.run if side == "ours" else theirs.run, row["attack"], row["setting"])
+        for side, row in best.items()
+        if row is not None
+    }
+    rows = in_turn(runs, calls) if calls else {}
+    for process in (fast, theirs):
+        process.close()
+    ratio = rows["theirs"]["seconds"] / rows["ours"]["seconds"] if len(rows) == 2 else None
+    return {
+        "envelope": anytime["envelope"],
+        "tried": tried,
+        "best": best,
+        "rows": rows,
+        "ratio": ratio,
+    }
+
+
+def memory(runs: int) -> dict[str, Any]:
+    """Measures the peak memory of an evaluation of 10,000 images over that of 1,000."""
+    code = (
+        "import resource, sys; from minnorm import evaluate; "
+        "evaluate('zoo:mnist-cnn', f'mnist[:{sys.argv[1]}]', 'ddn(steps=2)', batch_size=100, "
+        "accelerate='autocast', out=sys.argv[2]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks: dict[int, list[int]] = {1000: [], 10_000: []}
+    for _ in range(runs):
+        for images, found in peaks.items():
+            with tempfile.TemporaryDirectory() as folder:
+                done = subprocess.run(
+                    [sys.executable, "-c", code, str(images), f"{folder}/run"],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+            found.append(int(done.stdout.split()[-1]))
+    few, many = (statistics.median(found) / 1024 for found in peaks.values())
+    return {"mib_1000": few, "mib_10000": many, "ratio": many / few}
+
+
+def ranks(runs: int) -> dict[str, Any]:
+    """Measures one rank with one thread over two ranks with one thread each."""
+    folder = Path(__file__).parent
+    times: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(runs):
+        for count, found in times.items():
+            command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}"]
+            done = subprocess.run(
+                [*command, str(folder / "ranks.py")],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+            found.append(float(done.stdout.split()[-1]))
+    one, two = (statistics.median(found) for found in times.values())
+    return {"seconds_1": one, "seconds_2": two, "ratio": one / two}
+
+
+def tables(measured: dict[str, Any]) -> str:
+    """Writes the results as Markdown."""
+    lines = [
+        "# Speed",
+        "",
+        "DDN at equal steps. `speed`: seconds of the fastest peer over ours, medians of runs in",
+        "turn. `norm`: our mean over that of our own run without acceleration. `over floor`: our",
+        "seconds over those of as many bare gradients, of the coarse and the exact classifier in",
+        "the shares in which DDN asks them; in brackets without acceleration.",
+        "",
+        "| case | accelerated by | ours, s | adv-lib, s | foolbox, s | speed | target | norm "
+        "| over floor |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for part in CASES:
+        for row in measured.get(part, {}).get("found", []):
+            cells = [
+                row["case"],
+                row["used"],
+                *(
+                    f"{row['rows'][side]['seconds']:.2f} ({row['rows'][side]['least']:.2f} to "
+                    f"{row['rows'][side]['most']:.2f})"
+                    for side in ("ours", "adv-lib", "foolbox")
+                ),
+                f"{row['speed']:.2f}",
+                f"{row['least']:g}",
+                f"{100 * row['norm']:+.2f} %",
+                f"{row['over_floor']:.3f} ({row['over_plain_floor']:.3f})",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "## Time to a mean within 1 % of the envelope", ""]
+    lines += ["| network | ours | theirs | ratio |", "|---|---|---|---|"]
+    for part in QUALITY:
+        if f"quality:{part}" not in measured:
+            continue
+        found = measured[f"quality:{part}"]["found"]
+        cells = []
+        for side, row in found["best"].items():
+            seconds = f"{found['rows'][side]['seconds']:.1f} s" if row else ""
+            named = f"{row['attack']}, {row['setting']}: {seconds}" if row else "none got there"
+            cells.append(named)
+        ratio = f"{found['ratio']:.1f}" if found["ratio"] else "-"
+        lines.append(f"| {part} | {' | '.join(cells)} | {ratio} |")
+    if "memory" in measured:
+        found = measured["memory"]["found"]
+        lines += [
+            "",
+            f"Peak memory of an evaluation: {found['mib_1000']:.0f} MiB for 1,000 images, "
+            f"{found['mib_10000']:.0f} MiB for 10,000: {found['ratio']:.3f} times as much.",
+        ]
+    if "ranks" in measured:
+        found = measured["ranks"]["found"]
+        lines += [
+            "",
+            f"One rank with one thread: {found['seconds_1']:.1f} s; two: "
+            f"{found['seconds_2']:.1f} s: {found['ratio']:.2f} times as fast.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measures, prints, and writes the result with what it was measured on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    parts: list[str] = [*CASES, *(f"quality:{name}" for name in QUALITY), "memory", "ranks"]
+    parser.add_argument("--only", nargs="+", choices=parts, default=[])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    there = options.json is not None and options.json.exists()
+    measured: dict[str, Any] = json.loads(options.json.read_text())["measured"] if there else {}
+    provenance = runtime.provenance(torch.device("cpu"))
+    for part in options.only or parts:
+        if part in measured and part not in options.only:
+            continue
+        print(part, flush=True)
+        if part in CASES:
+            found: Any = [compare(case, options.runs) for case in CASES[part]]
+        elif part.startswith("quality:"):
+            found = time_to_quality(part.partition(":")[2], options.runs)
+        else:
+            found = memory(options.runs) if part == "memory" else ranks(options.runs)
+        measured[part] = {"found": found, **provenance}
+        result = {
+            "measured": measured,
+            "peers": {name: importlib.metadata.version(name) for name in ("adv-lib", "foolbox")},
+        }
+        write(options.json, result, tables(measured))
+    print(tables(measured))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,356 @@
+"""`accelerate`: the same classifier, faster; and attacks on it, that never claim what is not so."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attacks.cases import VARIANTS, attack_of
+from attacks.networks import problem
+from minnorm.acceleration import Accelerated, accelerate, prepare
+from minnorm.attacks import Attack, ddn, fmn, normal_pursuit, with_bisection, worst_case
+from minnorm.attacks.search import Search
+from minnorm.data import load_data
+from minnorm.evaluation.judge import counting, run_and_judge
+from minnorm.geometry import Norm, distances
+from minnorm.models import Normalized, load_model
+from minnorm.models.wide_resnet import WideResNet
+
+WORDS = ("folded", "narrow", "channels-last", "autocast", "bfloat16")
+
+
+class Residual(nn.Module):
+    """Convolutions with batch norms in front, behind, and where nothing can be folded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.before = nn.BatchNorm2d(8)
+        self.body = nn.Conv2d(8, 8, (3, 1), padding=(1, 0), groups=2, bias=False)
+        self.after = nn.BatchNorm2d(8)
+        self.head = nn.Linear(8, 5)
+        self.last = nn.BatchNorm1d(5)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = torch.relu(self.before(self.stem(inputs)))
+        hidden = hidden + torch.relu(self.after(self.body(hidden)))
+        result: Tensor = self.last(self.head(hidden.mean((2, 3))))
+        return result
+
+
+class Branching(Residual):
+    """What it does depends on values, so that it cannot be traced as a whole."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs if inputs.mean() > 0 else -inputs)
+
+
+def network(kind: Callable[[], nn.Module] = Residual, *, seed: int = 0) -> nn.Module:
+    """Gives a network whose batch norms have seen some images."""
+    torch.manual_seed(seed)
+    model = kind()
+    for _ in range(3):
+        model(torch.rand(16, 3, 10, 10))
+    return model.eval()
+
+
+def example(samples: int = 8, dtype: torch.dtype = torch.float32) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(samples, 3, 10, 10, generator=generator).to(dtype)
+
+
+def batch_norms(model: object) -> int:
+    assert isinstance(model, nn.Module)
+    return sum(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
+
+
+@pytest.mark.parametrize("use", ["plain", *WORDS[:3], "folded+narrow+channels-last"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_exact_classifier_computes_the_same(use: str, dtype: torch.dtype) -> None:
+    model = network().to(dtype)
+    fast = accelerate(model, example(dtype=dtype), use)
+    assert (fast.used, fast.coarse) == (use, None)
+    inputs = example(5, dtype)
+    tolerance = 100 * torch.finfo(dtype).eps
+    assert torch.allclose(fast(inputs), model(inputs), rtol=0, atol=tolerance)
+    expected, found = (prepare.gradients(one, inputs) for one in (model, fast))
+    assert torch.allclose(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("use", WORDS[3:])
+def test_the_coarse_classifier_computes_nearly_the_same(use: str) -> None:
+    model = network()
+    fast = accelerate(model, example(), use)
+    assert fast.coarse is not None
+    inputs = example(5)
+    logits = fast.coarse(inputs)
+    assert logits.dtype == torch.float32
+    assert not torch.equal(logits, model(inputs))
+    assert torch.allclose(logits, model(inputs), rtol=0, atol=0.05)
+    assert torch.equal(fast(inputs), model(inputs))
+
+
+SEEN: list[tuple[torch.dtype, torch.dtype]] = []
+
+
+class Seeing(nn.Conv2d):
+    """A convolution that notes in which precision it computes; a copy notes it too."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        result = super().forward(inputs)
+        SEEN.append((inputs.dtype, result.dtype))
+        return result
+
+
+@pytest.mark.parametrize("use", WORDS[3:])
+def test_the_first_layer_sees_the_inputs_as_they_are(use: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(Seeing(3, 4, 3), nn.ReLU(), Seeing(4, 4, 3), nn.Flatten())
+    model = Normalized(network, mean=[0.3, 0.4, 0.5], std=[0.2, 0.3, 0.4]).eval()
+    fast = accelerate(model, example(), use)
+    SEEN.clear()
+    assert fast.coarse is not None
+    logits = fast.coarse(example())
+    assert [given for given, _ in SEEN] == [torch.float32, torch.bfloat16]
+    assert [made for _, made in SEEN] == [torch.float32, torch.bfloat16]
+    # The mean and the standard deviation are those of the original too.
+    assert torch.allclose(logits, model(example()), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("stride", [1, 2, (2, 3)])
+@pytest.mark.parametrize("padding", [0, 1, (2, 1)])
+@pytest.mark.parametrize("kernel", [1, 3, (5, 2)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gradients_of_narrow_convolutions(
+    channels: int, kernel: int, padding: int, stride: int
+) -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(channels, 6, kernel, stride=stride, padding=padding)
+    model = nn.Sequential(convolution, nn.Flatten(), nn.ReLU())
+    inputs = torch.rand(4, channels, 9, 11)
+    fast = accelerate(model.eval(), inputs, "narrow")
+    assert fast.used == "narrow"
+    expected, found = (prepare.gradients(one, inputs) for one in (model, fast))
+    assert expected.any()
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "left"), [(Residual, 0), (Branching, 3)])
+def test_batch_norms_are_folded_where_that_can_be_seen(
+    kind: Callable[[], nn.Module], left: int
+) -> None:
+    model = network(kind)
+    fast = accelerate(model, example(), "folded" if left == 0 else "plain")
+    assert batch_norms(fast.exact) == left
+    assert batch_norms(model) == 3
+    if left:
+        with pytest.raises(ValueError, match="'folded' cannot be done with this model"):
+            accelerate(model, example(), "folded")
+
+
+def test_parts_that_can_be_traced_are_folded_in_what_cannot() -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = Residual()
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            result: Tensor = self.inside(inputs if inputs.mean() > 0 else -inputs)
+            return result
+
+    assert batch_norms(accelerate(network(Around), example(), "folded").exact) == 0
+
+
+def test_a_norm_in_front_of_a_convolution_stays() -> None:
+    torch.manual_seed(0)
+    model = WideResNet(10, 1, dropout=0.0).eval()
+    fast = accelerate(model, torch.rand(4, 3, 32, 32), "folded")
+    # The second norm of each of the three blocks follows a convolution; the first ones, and the
+    # last one of all, follow what goes elsewhere too.
+    assert (batch_norms(model), batch_norms(fast.exact)) == (7, 4)
+
+
+@pytest.mark.parametrize("use", ["auto", "plain", "folded+narrow+channels-last+bfloat16"])
+@pytest.mark.parametrize("training", [False, True])
+def test_the_model_stays_as_it_is(use: str, *, training: bool) -> None:
+    model = network().train(training)
+    state = copy.deepcopy(model.state_dict())
+    fast = accelerate(model, example(), use)
+    fast(example())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert model.training == training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    if use != "auto":  # which leaves one so small as it is
+        assert torch.allclose(fast(example()), network()(example()), atol=1e-4)
+
+
+def test_auto_leaves_alone_what_is_fast() -> None:
+    model, inputs, _ = problem((1, 4, 4))
+    fast = accelerate(model, inputs)
+    assert (fast.used, fast.exact, fast.coarse) == ("off", model, None)
+    assert "nothing to gain" in fast.notes[0]
+
+
+def test_auto_says_what_it_did_and_that_can_be_repeated() -> None:
+    model = load_model("zoo:mnist-cnn")
+    inputs, _ = load_data("mnist-sample[:64]").batch(range(64))
+    fast = accelerate(model, inputs)
+    assert fast.notes
+    again = accelerate(model, inputs, fast.used)
+    assert again.used == fast.used
+    assert torch.equal(again(inputs), fast(inputs))
+    if fast.coarse is not None:
+        assert again.coarse is not None
+        assert torch.equal(again.coarse(inputs), fast.coarse(inputs))
+
+
+def test_a_function_is_called_as_it_is() -> None:
+    def model(inputs: Tensor) -> Tensor:
+        return inputs.flatten(1)[:, :5]
+
+    fast = accelerate(model, example())
+    assert (fast.used, fast.exact, fast.coarse) == ("off", model, None)
+    assert "not a torch.nn.Module" in fast.notes[0]
+    with pytest.raises(ValueError, match=r"'folded' cannot be done with this model here \(not a"):
+        accelerate(model, example(), "folded")
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        ("fast", "expected 'auto', 'off'"),
+        ("auto+folded", "expected 'auto', 'off'"),
+        ("", "expected 'auto', 'off'"),
+        ("autocast+bfloat16", "choose one of"),
+        (None, "expected words"),
+    ],
+)
+def test_words_that_there_are_not(use: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        accelerate(network(), example(), use)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_attack_is_verified_by_the_model_as_it_is(name: str, *, targeted: bool) -> None:
+    attack = attack_of(name)
+    model, inputs, labels = problem((1, 4, 4), batch=16)
+    fast = accelerate(model, inputs, "bfloat16")
+    wanted = (labels + 1) % 5 if targeted else labels
+    found = attack(fast, inputs, wanted, targeted=targeted)
+    with torch.no_grad():
+        predicted = model(found.adversarials).argmax(1)
+    assert torch.equal(found.success, (predicted == wanted) == targeted)
+    norm: Norm = "linf" if name.endswith("linf") else "l2"
+    measured = distances(found.adversarials, inputs, norm)
+    assert torch.allclose(found.distances[found.success], measured[found.success], rtol=1e-6)
+    expected = attack(model, inputs, wanted, targeted=targeted)
+    assert found.success.sum() >= expected.success.sum() - 1
+
+
+@pytest.mark.parametrize("attack", [ddn, fmn, normal_pursuit, worst_case([ddn, fmn])])
+def test_mean_distances_are_those_of_the_exact_run(attack: Attack) -> None:
+    model = load_model("zoo:mnist-cnn")
+    inputs, labels = load_data("mnist-sample[:40]").batch(range(40))
+    fast = accelerate(model, inputs, "narrow+bfloat16")
+    means = []
+    for asked in (model, fast):
+        verdict = run_and_judge(
+            "it", attack, asked, inputs, labels, targeted=False, bounds=(0.0, 1.0), seed=0
+        )
+        assert verdict.success.all()
+        means.append(float(verdict.distances["l2"].mean()))
+    # On so few images one that goes another way makes a difference; benchmarks measure on more.
+    assert abs(means[1] / means[0] - 1) < 0.015
+
+
+def test_the_coarse_classifier_is_asked_most_and_first_and_last_the_exact_one() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    asked: list[str] = []
+
+    def watched(name: str) -> Callable[[Tensor], Tensor]:
+        def classify(given: Tensor) -> Tensor:
+            asked.append(name)
+            logits: Tensor = model(given)
+            return logits
+
+        return classify
+
+    fast = Accelerated(watched("original"), watched("exact"), watched("coarse"), "it", ())
+    ddn(fast, inputs, labels, steps=100)
+    assert asked[0] == "exact"
+    assert asked[-1] == "original"
+    assert asked[-21:-1] == ["exact"] * 20
+    assert asked.count("coarse") >= 70
+    assert asked.count("original") == 1
+
+
+def test_a_coarse_classifier_that_lies_is_found_out() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+
+    def lies(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        return logits.roll(1, 1)  # everything is adversarial at once
+
+    fast = Accelerated(model, model, lies, "it", ())
+    for attack in (ddn, fmn, normal_pursuit):
+        found = attack(fast, inputs, labels)
+        with torch.no_grad():
+            assert torch.equal(model(found.adversarials).argmax(1) != labels, found.success)
+    # It does not end before it has found something.
+    assert normal_pursuit(fast, inputs, labels).success.all()
+
+
+def test_what_the_original_does_not_confirm_is_moved_outwards() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+
+    def exact(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)  # adversarial a little before the original is
+        return logits - 1e-4 * nn.functional.one_hot(labels, 5)
+
+    fast = Accelerated(model, exact, None, "it", ())
+    attack = with_bisection(ddn, bisections=25)
+    claimed = attack(exact, inputs, labels)
+    with torch.no_grad():
+        assert not (model(claimed.adversarials).argmax(1) != labels).all()
+    found = attack(fast, inputs, labels)
+    with torch.no_grad():
+        assert (model(found.adversarials).argmax(1) != labels).all()
+    assert found.success.all()
+    assert (found.distances <= claimed.distances * 1.002).all()
+
+
+def test_all_parts_are_counted() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    fast = accelerate(model, inputs, "bfloat16")
+    counted, counts = counting(fast)
+    ddn(counted, inputs, labels, steps=100)
+    assert sum(part.backwards for part in counts) == 100 * len(inputs)
+    assert len(counts) == 3
+    assert all(part.forwards > 0 for part in counts)
+
+
+def test_an_attack_of_ones_own_gets_the_model_as_it_is() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    fast = accelerate(model, inputs, "bfloat16")
+    seen: list[object] = []
+
+    def own(model: Callable[[Tensor], Tensor], *given: Tensor, **named: object) -> object:
+        seen.append(model)
+        return ddn(model, *given, **named)  # type: ignore[arg-type]
+
+    settings = {"targeted": False, "bounds": (0.0, 1.0), "seed": 0}
+    for attack in (own, worst_case([own, fmn])):  # type: ignore[list-item]
+        run_and_judge("own", attack, fast, inputs, labels, **settings)  # type: ignore[arg-type]
+    assert len(seen) == 2
+    assert not any(isinstance(one, Accelerated) for one in seen)
+
+
+def test_progress_means_nothing_to_other_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    expected = ddn(model, inputs, labels)
+    monkeypatch.setattr(Search, "progress", lambda *_: None)
+    assert torch.equal(ddn(model, inputs, labels).adversarials, expected.adversarials)

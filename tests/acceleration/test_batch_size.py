@@ -1,0 +1,155 @@
+"""The batch size: as many as pay, as many as fit, and fewer where that was too many."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from attacks.networks import problem
+from evaluation.test_evaluate import same
+from minnorm import runtime
+from minnorm.acceleration import batch_size, choose_batch_size, is_out_of_memory
+from minnorm.evaluation import evaluate, load_run
+
+
+def sizes_tried(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> list[int]:
+    tried: list[int] = []
+
+    def measured(model: object, example: Tensor, size: int) -> float:  # noqa: ARG001
+        tried.append(size)
+        return seconds[size]
+
+    monkeypatch.setattr(batch_size, "_seconds", measured)
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "expected"),
+    [
+        ({32: 1e-3, 64: 1e-3, 128: 1e-3, 256: 2e-3}, 1000, 128),  # more bring nothing beyond 128
+        ({32: 1e-3, 64: 3e-3}, 1000, 32),
+        ({32: 1e-3, 64: 1e-3}, 100, 64),  # there are no more
+        ({32: 3.0}, 1000, 32),  # slow
+        ({7: 1e-3}, 7, 7),
+        ({32: 1e-3, 64: float("inf")}, 1000, 32),  # does not fit
+    ],
+)
+def test_it_grows_as_long_as_that_pays(
+    monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], most: int, expected: int
+) -> None:
+    model, inputs, _ = problem((1, 4, 4))
+    tried = sizes_tried(monkeypatch, seconds)
+    assert choose_batch_size(model, inputs, most=most, memory=1e9) == expected
+    assert tried == list(seconds)
+
+
+def test_it_keeps_within_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs, _ = problem((1, 4, 4))
+    sizes_tried(monkeypatch, dict.fromkeys((1, 10, 32, 64), 1e-3))
+    state = batch_size._STATE * 16 * 4
+    assert state < batch_size._bytes_per_sample(model, inputs[:1]) < 2 * state
+    one = batch_size._bytes_per_sample(model, inputs[:1])
+    for memory, expected in ((0, 1), (10.5 * one, 10), (70 * one, 64)):
+        assert choose_batch_size(model, inputs, most=1000, memory=memory) == expected
+
+
+def test_it_measures_real_gradients() -> None:
+    model, inputs, _ = problem((1, 4, 4))
+    assert 32 <= choose_batch_size(model, inputs, most=5000, memory=1e9) <= 5000
+
+
+def test_free_memory_is_known() -> None:
+    assert 2**26 < runtime.available_memory(torch.device("cpu")) < 2**46
+
+
+class Small:
+    """A classifier that has memory for a few samples only."""
+
+    def __init__(self, most: int, error: type[Exception] = torch.OutOfMemoryError) -> None:
+        self.model = problem((1, 4, 4))[0]
+        self.most = most
+        self.error = error
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        # A forward pass alone takes little.
+        if len(inputs) > self.most and inputs.requires_grad:
+            raise self.error("DefaultCPUAllocator: can't allocate memory")
+        logits: Tensor = self.model(inputs)
+        return logits
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+@pytest.mark.parametrize("attack", ["ddn(steps=8)", "normal_pursuit(budget=20)"])
+def test_a_batch_that_does_not_fit_is_halved(
+    attack: str, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, inputs, labels = problem((1, 4, 4), batch=23)
+    data = (inputs, labels)
+    expected = evaluate(Small(100), data, attack, batch_size=20).records
+    with caplog.at_level(logging.WARNING):
+        found = evaluate(Small(8, error), data, attack, batch_size=20).records
+    assert "5 samples at once from now on" in caplog.text
+    names = ("index", "attack", "success", "adversarial_prediction", "forwards", "backwards")
+    for name in names:
+        assert found.column(name).to_pylist() == pytest.approx(expected.column(name).to_pylist())
+    assert found.column("l2").to_pylist() == pytest.approx(expected.column("l2").to_pylist())
+
+
+def test_not_even_one_fits() -> None:
+    _, inputs, labels = problem((1, 4, 4))
+    model = Small(0)
+    with pytest.raises(ValueError, match="cannot be differentiated"):
+        evaluate(model, (inputs, labels), "ddn(steps=2)", batch_size=4)
+
+
+def test_other_errors_are_no_lack_of_memory() -> None:
+    assert not is_out_of_memory(RuntimeError("shapes do not fit"))
+    assert not is_out_of_memory(ValueError("can't allocate memory"))
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**56, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+def test_a_run_goes_on_with_what_it_began_with(
+    tmp_path: object,
+) -> None:
+    model, data, attack, out = (
+        "zoo:mnist-cnn",
+        "mnist-sample[:8]",
+        "ddn(steps=20)",
+        f"{tmp_path}/run",
+    )
+    first = evaluate(model, data, attack, out=out, batch_size=3, accelerate="narrow+bfloat16")
+    configuration = first.manifest["configuration"]
+    assert configuration["acceleration"] == "narrow+bfloat16"
+    assert configuration["batch_size"] == 3
+    assert any("narrow: yes" in note for note in first.manifest["sessions"][0]["acceleration"])
+    for path in sorted((first.directory / "records").iterdir())[:1]:  # type: ignore[operator]
+        path.unlink()
+    again = evaluate(model, data, attack, out=out)
+    assert again.manifest["configuration"] == configuration
+    assert same(again.records, first.records)
+    with pytest.raises(ValueError, match=r"acceleration: narrow\+bfloat16 there, off now"):
+        evaluate(model, data, attack, out=out, accelerate="off")
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: object) -> None:
+    code = (
+        "import resource, sys; from minnorm import evaluate; "
+        "evaluate('evaluation.tiny_models:linear', f'evaluation.tiny_models:many({sys.argv[1]})',"
+        "'ddn(steps=1)', batch_size=100, out=sys.argv[2]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for images in (2_000, 40_000):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(images), f"{tmp_path}/{images}"],
+            capture_output=True, text=True, check=True, cwd="tests",
+        )  # fmt: skip
+        peaks.append(int(done.stdout.split()[-1]))
+        assert len(load_run(f"{tmp_path}/{images}").records) == images
+    assert peaks[1] < 1.1 * peaks[0]
