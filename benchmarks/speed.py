@@ -4,7 +4,8 @@
     python benchmarks/speed.py [--runs 3] [--only PART ...] [--json FILE]
 
 Parts: a network and a batch size (DDN against the peers' and against its floor), `quality:` and a
-network (the time to near the envelope), `memory`, `ranks`. What is in the file already is measured again only where `--only` names it.
+network (the time to near the envelope), `memory`, `ranks`. What is in the file already is measured
+again only where `--only` names it.
 
 Ours and the peers' run in processes of their own, since `accelerate` changes how a process keeps
 its memory; they take turns, one works while the others sleep.

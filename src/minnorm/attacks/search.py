@@ -54,12 +54,12 @@ The host has to wait for the device then, so that it is done ever more seldom.
 COARSE_SHARE = 0.8
 """Up to which share of an attack's way a coarse classifier is asked."""
 
-_CONFIRM_EVERY = 10
+_CONFIRM_EVERY = 20
 """After how many coarse steps the exact classifier is asked about what was found: the closest of
 many adversarials by the coarse classifier's word is the one that is most likely none."""
 
-_RESCUES = (0.02, 0.1)
-"""By how much farther points may lie that are asked about before an attack's last steps."""
+_RESCUE = 0.05
+"""By how much farther those points lie that are asked about too before an attack's last steps."""
 
 _GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
 """By how much a perturbation that the original model does not confirm grows, until it does."""
@@ -155,8 +155,8 @@ class Search:
             return
         coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
         self.judge(coarse.points)
-        for growth in _RESCUES if rescue else ():
-            farther = self.origins + (1 + growth) * (coarse.points - self.origins)
+        if rescue:
+            farther = self.origins + (1 + _RESCUE) * (coarse.points - self.origins)
             self.judge(geometry.quantize(farther.clamp_(*self.bounds), self.levels, self.bounds))
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
