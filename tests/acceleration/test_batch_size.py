@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -114,7 +115,7 @@ def test_other_errors_are_no_lack_of_memory() -> None:
 
 
 def test_a_run_goes_on_with_what_it_began_with(
-    tmp_path: object,
+    tmp_path: Path,
 ) -> None:
     model, data, attack, out = (
         "zoo:mnist-cnn",
@@ -137,10 +138,11 @@ def test_a_run_goes_on_with_what_it_began_with(
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_number_of_images(tmp_path: object) -> None:
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from minnorm import evaluate; "
-        "evaluate('evaluation.tiny_models:linear', f'evaluation.tiny_models:many({sys.argv[1]})',"
+        "data = f'evaluation.tiny_models:many(images={sys.argv[1]})'; "
+        "evaluate('evaluation.tiny_models:linear', data,"
         "'ddn(steps=1)', batch_size=100, out=sys.argv[2]); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
@@ -148,7 +150,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: object) -> Non
     for images in (2_000, 40_000):
         done = subprocess.run(
             [sys.executable, "-c", code, str(images), f"{tmp_path}/{images}"],
-            capture_output=True, text=True, check=True, cwd="tests",
+            capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent,
         )  # fmt: skip
         peaks.append(int(done.stdout.split()[-1]))
         assert len(load_run(f"{tmp_path}/{images}").records) == images

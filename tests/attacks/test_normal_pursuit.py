@@ -127,7 +127,7 @@ def test_the_early_rounds_keep_a_share_and_the_loyal_ones_their_class(
             expected += [(0.8, number == 1)] * size * length
         size, length = tournament.rounds[-1]
         shares = cosine(0.7, 0.1, length)
-        expected += [(share, False) for _ in range(size) for share in shares]
+        expected += [(share, False) for share in shares for _ in range(size)]
     assert steps == expected
 
 

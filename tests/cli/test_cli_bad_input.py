@@ -277,7 +277,9 @@ OPTION_CASES = [
         ("batch_size=0: expected a whole number of at least 1",),
         options=("--batch-size", "0"),
     ),
-    Case("batch size x", ("--batch-size", "integer"), options=("--batch-size", "x")),
+    Case(
+        "batch size x", ("--batch-size", "a whole number, or auto"), options=("--batch-size", "x")
+    ),
     Case("device", ("cannot use the device 'banana'", "cpu"), options=("--device", "banana")),
     Case(
         "norm",
