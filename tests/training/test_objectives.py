@@ -10,13 +10,39 @@ from torch.nn.functional import cross_entropy
 from attacks.networks import Linear
 from minnorm.attacks import ddn as attack
 from minnorm.geometry import distances
-from minnorm.training import Objective, clean, ddn, load_objective, madry
+from minnorm.training import (
+    Objective,
+    clean,
+    closest,
+    ddn,
+    ensemble,
+    fgsm,
+    load_objective,
+    madry,
+    trades,
+)
+
+FIXED = f"{__name__}:another"
 
 DEFENSES: dict[str, Callable[[], Objective]] = {
     "madry": lambda: madry(epsilon=0.5),
     "madry linf": lambda: madry(epsilon=0.1, norm="linf"),
     "ddn": lambda: ddn(max_norm=0.5, steps=20),
+    "closest": lambda: closest(max_norm=0.5),
+    "closest linf": lambda: closest(max_norm=0.1, attack="fmn(norm='linf', steps=30)"),
 }
+
+MIXED: dict[str, Callable[[], Objective]] = {
+    "fgsm": lambda: fgsm(epsilon=0.1, weight=0.3),
+    "fgsm l2": lambda: fgsm(epsilon=0.5, norm="l2", weight=0.3),
+    "ensemble": lambda: ensemble(models=[FIXED], epsilon=0.1, weight=0.3),
+    "trades": lambda: trades(epsilon=0.1),
+    "trades l2": lambda: trades(epsilon=0.5, norm="l2"),
+}
+
+
+def another() -> nn.Module:
+    return Linear(20, 5, seed=7).eval()
 
 
 class Watched(nn.Module):
@@ -61,7 +87,7 @@ def test_a_defense_trains_on_perturbed_inputs_alone(name: str) -> None:
     torch.manual_seed(3)
     loss = DEFENSES[name]()(model, inputs, labels)
     (points,) = model.trained_on
-    norm, radius = ("linf", 0.1) if name == "madry linf" else ("l2", 0.5)
+    norm, radius = ("linf", 0.1) if name.endswith("linf") else ("l2", 0.5)
     moved = distances(points, inputs, norm)  # type: ignore[arg-type]
     assert (moved > 0).all()
     assert (moved <= radius * (1 + 1e-5)).all()
@@ -75,11 +101,11 @@ def test_a_defense_trains_on_perturbed_inputs_alone(name: str) -> None:
     assert model.network.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", DEFENSES)
+@pytest.mark.parametrize("name", [*DEFENSES, *MIXED])
 def test_the_attack_sees_the_frozen_model_in_evaluation_mode(name: str) -> None:
     model, inputs, labels = problem()
     model.network.bias.requires_grad_(False)
-    DEFENSES[name]()(model, inputs, labels)
+    {**DEFENSES, **MIXED}[name]()(model, inputs, labels)
     assert len(model.trained_on) == 1
     assert not model.attacked_with_gradients
     assert model.training
@@ -136,3 +162,105 @@ def test_ddn_trains_on_the_input_where_the_model_errs_already() -> None:
 def test_an_objective_has_no_slice() -> None:
     with pytest.raises(ValueError, match="an objective has no slice"):
         load_objective("clean[:3]")
+
+
+def without_dropout() -> tuple[Watched, Tensor, Tensor]:
+    model, inputs, labels = problem()
+    model.dropout.p = 0.0
+    return model, inputs, labels
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_some_defenses_train_on_the_inputs_too(name: str) -> None:
+    model, inputs, labels = problem()
+    MIXED[name]()(model, inputs, labels)
+    (seen,) = model.trained_on
+    assert torch.equal(seen[:12], inputs)
+    norm, radius = ("l2", 0.5) if name.endswith("l2") else ("linf", 0.1)
+    moved = distances(seen[12:], inputs, norm)  # type: ignore[arg-type]
+    assert (moved > 0).all()
+    assert (moved <= radius * (1 + 1e-5)).all()
+    assert seen.min() >= 0
+    assert seen.max() <= 1
+
+
+def test_fgsm_takes_one_step_along_the_sign_and_weighs_the_losses() -> None:
+    model, inputs, labels = without_dropout()
+    loss = fgsm(epsilon=0.1, weight=0.3)(model, inputs, labels)
+    variables = inputs.clone().requires_grad_()
+    (gradients,) = torch.autograd.grad(
+        cross_entropy(model.eval()(variables), labels, reduction="sum"), variables
+    )
+    points = (inputs + 0.1 * gradients.sign()).clamp(0, 1)
+    torch.testing.assert_close(model.trained_on[0][12:], points)
+    expected = 0.3 * cross_entropy(model(inputs), labels)
+    expected += 0.7 * cross_entropy(model(points), labels)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_an_ensemble_draws_its_source_for_each_batch() -> None:
+    objective = ensemble(models=[FIXED], epsilon=0.1)
+    expected = []
+    for source in (problem()[0].eval(), another()):
+        _, inputs, labels = problem()
+        variables = inputs.clone().requires_grad_()
+        (gradients,) = torch.autograd.grad(
+            cross_entropy(source(variables), labels, reduction="sum"), variables
+        )
+        expected.append((inputs + 0.1 * gradients.sign()).clamp(0, 1))
+    drawn = []
+    torch.manual_seed(0)
+    for _ in range(40):
+        model, inputs, labels = problem()
+        objective(model, inputs, labels)
+        points = model.trained_on[0][12:]
+        drawn.append([torch.allclose(points, one, atol=1e-6) for one in expected])
+    assert all(sum(hits) == 1 for hits in drawn)
+    assert 8 <= sum(hits[1] for hits in drawn) <= 32
+
+
+@pytest.mark.parametrize("models", [[], "zoo:mnist-cnn", ["zoo:no-such-network"]])
+def test_an_ensemble_needs_models(models: object) -> None:
+    with pytest.raises(ValueError, match=r"models=|no-such-network"):
+        ensemble(models=models, epsilon=0.1)  # type: ignore[arg-type]
+
+
+def test_trades_looks_for_another_answer_and_weighs_the_divergence() -> None:
+    model, inputs, labels = without_dropout()
+    loss = trades(epsilon=0.5, norm="l2", beta=3.0)(model, inputs, labels)
+    points = model.trained_on[0][12:]
+
+    def divergences(moved: Tensor) -> Tensor:
+        p, q = (model.eval()(one).softmax(1) for one in (inputs, moved))
+        result: Tensor = (p * (p / q).log()).sum(1)
+        return result
+
+    random = inputs + 0.5 * nn.functional.normalize(torch.randn_like(inputs))
+    assert divergences(points).mean() > 2 * divergences(random.clamp(0, 1)).mean()
+    expected = cross_entropy(model(inputs), labels) + 3 * divergences(points).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_trades_trains_both_answers() -> None:
+    model, inputs, labels = without_dropout()
+    trades(epsilon=0.1)(model, inputs, labels).backward()  # type: ignore[no-untyped-call]
+    assert model.network.weight.grad is not None
+    assert model.network.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("fgsm(epsilon=0)", "epsilon=0"),
+        ("fgsm(epsilon=0.1, weight=1.0)", "weight=1.0"),
+        ("fgsm(epsilon=0.1, norm='l0')", "l0"),
+        ("trades(epsilon=0.1, beta=0)", "beta=0"),
+        ("trades(epsilon=0.1, steps=0)", "steps=0"),
+        ("closest(max_norm=0)", "max_norm=0"),
+        ("closest(max_norm=1, attack='dnn')", "dnn"),
+        ("ddn(max_norm=1, gamma=2)", "gamma=2"),
+    ],
+)
+def test_what_is_not_as_described_is_refused(spec: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_objective(spec)

@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +99,7 @@ def test_the_folder_holds_what_the_zoo_is_made_of(
 ) -> None:
     folder, card = undisturbed
     assert sorted(file.name for file in folder.iterdir()) == [
+        "before.ckpt",
         "last.ckpt",
         "log.jsonl",
         "recipe.json",
@@ -233,14 +238,87 @@ def test_a_folder_with_another_recipe_is_refused_and_left_alone(
 
 
 @pytest.mark.parametrize("length", [0, 10, 5000, -1])
-def test_a_damaged_checkpoint_is_said(
-    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path, length: int
+def test_a_damaged_checkpoint_costs_one_epoch(
+    undisturbed: tuple[Path, Card],
+    digits: Path,
+    tmp_path: Path,
+    length: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    folder = shutil.copytree(undisturbed[0], tmp_path / "run")
+    folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     content = (folder / "last.ckpt").read_bytes()
     (folder / "last.ckpt").write_bytes(content[:length])
-    with pytest.raises(ValueError, match=r"the checkpoint .*last.ckpt is damaged .* Delete the"):
-        train(_recipe(digits), folder)
+    trained: list[int] = []
+    card = train(_recipe(digits), folder, on_epoch=lambda done, *_: trained.append(done))
+    assert "last.ckpt is damaged" in caplog.text
+    assert trained == [3]
+    _assert_same_run(folder, card, undisturbed)
+
+
+def test_two_damaged_checkpoints_begin_the_run_again(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
+    for name in ("last.ckpt", "before.ckpt"):
+        (folder / name).write_bytes(b"PK")
+    trained: list[int] = []
+    card = train(_recipe(digits), folder, on_epoch=lambda done, *_: trained.append(done))
+    assert trained == [1, 2, 3]
+    _assert_same_run(folder, card, undisturbed)
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
+    undisturbed: tuple[Path, Card],
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write, written = torch.save, 0
+
+    def full_at_the_second(*given: Any, **named: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 2:
+            raise OSError(28, "No space left on device")
+        write(*given, **named)
+
+    monkeypatch.setattr(torch, "save", full_at_the_second)
+    card = train(_recipe(digits), tmp_path)
+    assert "no checkpoint was written" in caplog.text
+    _assert_same_run(tmp_path, card, undisturbed)
+
+
+@pytest.mark.slow
+def test_ten_kills_change_nothing(digits: Path, tmp_path: Path) -> None:
+    recipe = _recipe(digits, epochs=200, ema=0.9, schedule={"name": "cosine", "warmup": 1.5})
+    expected = (tmp_path / "undisturbed", train(recipe, tmp_path / "undisturbed"))
+    code = (
+        "import sys; from pathlib import Path; from minnorm.training import Recipe, train; "
+        "train(Recipe.model_validate_json(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))"
+    )
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    folder = tmp_path / "run"
+    delays = np.random.default_rng(0)
+
+    def epochs() -> int:
+        return len(_log(folder)) if (folder / "log.jsonl").exists() else 0
+
+    for _ in range(10):
+        begun = epochs()
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "recipe.json"), str(folder)],
+            cwd=Path(__file__).parent.parent,
+        )
+        deadline = time.monotonic() + 60
+        while epochs() == begun and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(float(delays.uniform(0, 0.3)))  # anywhere in an epoch, or in what ends it
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert epochs() > begun
+    assert epochs() < 200
+    _assert_same_run(folder, train(recipe, folder), expected)
 
 
 def test_a_batch_that_is_larger_than_the_data_is_refused(digits: Path, tmp_path: Path) -> None:

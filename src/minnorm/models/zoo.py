@@ -20,6 +20,8 @@ class Card(BaseModel):
         data: The spec of the data it was trained on.
         recipe: The name of the recipe that trained it.
         accuracy: The share of correct predictions, 0 to 1, on each set by its data spec.
+        gradients_per_image: Gradients that attacks took for each training image, all epochs
+            together; `None` where it was not counted.
         sha256: Of the weight file.
         revision: Of the code that trained it.
         versions: Of the libraries that trained it.
@@ -33,6 +35,7 @@ class Card(BaseModel):
     data: str
     recipe: str
     accuracy: dict[str, float]
+    gradients_per_image: float | None = None
     sha256: str
     revision: str
     versions: dict[str, str]

@@ -1,15 +1,20 @@
 """Training: recipes, objectives, and the one loop."""
 
-from minnorm.training.loop import accuracy, train
+from minnorm.training.loop import train
 from minnorm.training.objectives import (
     OBJECTIVES,
     Objective,
     clean,
+    closest,
     ddn,
+    ensemble,
+    fgsm,
     load_objective,
     madry,
+    trades,
 )
 from minnorm.training.recipe import Recipe, load_recipe, shipped_recipes
+from minnorm.training.validation import accuracy, robust_accuracy
 
 __all__ = [
     "OBJECTIVES",
@@ -17,10 +22,15 @@ __all__ = [
     "Recipe",
     "accuracy",
     "clean",
+    "closest",
     "ddn",
+    "ensemble",
+    "fgsm",
     "load_objective",
     "load_recipe",
     "madry",
+    "robust_accuracy",
     "shipped_recipes",
+    "trades",
     "train",
 ]

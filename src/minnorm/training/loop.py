@@ -1,9 +1,8 @@
 """The one training loop: optimiser, schedule, precision, ranks, checkpoints, logging."""
 
-import json
+import importlib.util
 import logging
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from minnorm import runtime
 from minnorm.attacks.checks import check_labels, check_logits
 from minnorm.data import Data, load_data
 from minnorm.models import Card, build, load_model, load_weights, save_weights
 from minnorm.models.weights import file_sha256
+from minnorm.training import checkpoints
 from minnorm.training.augmentation import load_augmentation
 from minnorm.training.objectives import load_objective
+from minnorm.training.optimization import make_optimizer, make_schedule
 from minnorm.training.recipe import Recipe
+from minnorm.training.validation import accuracy, robust_accuracy
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -33,9 +36,10 @@ Progress = Callable[[int, int, dict[str, float]], None]
 def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Card:
     """Trains a network by its recipe; a run that was interrupted goes on from its last epoch.
 
-    In `out` it keeps `recipe.json`, `log.jsonl` (one line for each epoch), `last.ckpt` (to go on
-    from), the weights of the best epoch by validation accuracy, `<name>.safetensors`, and at the
-    end the card, `<name>.json`: the two files that the zoo is made of.
+    In `out` it keeps `recipe.json`, `log.jsonl` (one line for each epoch), `last.ckpt` and
+    `before.ckpt` (to go on from), the weights of the best epoch by validation,
+    `<name>.safetensors`, and at the end the card, `<name>.json`: the two files that the zoo is made
+    of. Where TensorBoard is installed, its log is in `tensorboard`.
 
     Args:
         recipe: What to do.
@@ -58,61 +62,142 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
     network = _network(recipe)
     for data in (training, validation, test):
         _check_fit(network, data)
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.optimizer.learning_rate,
-        momentum=recipe.optimizer.momentum,
-        nesterov=recipe.optimizer.nesterov,
-        weight_decay=recipe.optimizer.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.MultiStepLR(
-        optimizer, list(recipe.schedule.milestones), recipe.schedule.factor
-    )
-    module, wrapped = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
-    state = {"module": module, "optimizer": wrapped, "schedule": schedule, "epoch": 0, "best": -1.0}
-    weights = out / f"{recipe.name}.safetensors"
-    _restore(fabric, out / "last.ckpt", state)
-    for epoch in range(state["epoch"], recipe.epochs):
+    network.to(memory_format=torch.channels_last)
+    run = _Run(fabric, recipe, out, network=network, training=training, validation=validation)
+    checkpoints.restore(fabric, out, run.state)
+    for epoch in range(run.state["epoch"], recipe.epochs):
+        measured = run.epoch(epoch)
+        if on_epoch is not None:
+            on_epoch(epoch + 1, recipe.epochs, measured)
+    return _finish(fabric, recipe, out, revision, run.state, validation=validation, test=test)
+
+
+class _Run:
+    """A run under way: all that an epoch changes.
+
+    Attributes:
+        state: What a checkpoint holds.
+    """
+
+    def __init__(
+        self,
+        fabric: "Fabric",
+        recipe: Recipe,
+        out: Path,
+        *,
+        network: nn.Module,
+        training: Data,
+        validation: Data,
+    ) -> None:
+        self._fabric, self._recipe, self._out = fabric, recipe, out
+        self._network, self._training, self._validation = network, training, validation
+        self._objective = load_objective(recipe.objective)
+        optimizer = make_optimizer(recipe, network)
+        self._schedule = make_schedule(recipe, optimizer, len(training) // recipe.batch_size or 1)
+        self._average: AveragedModel | None = None
+        if recipe.ema is not None:  # before the hook, which is not to be copied
+            averaging = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+            self._average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        self._gradients = 0
+        network.register_forward_hook(self._count)
+        compiled: Any = torch.compile(network) if recipe.compile else network
+        self._module, self._optimizer = fabric.setup(compiled, optimizer)
+        self.state: dict[str, Any] = {
+            "module": self._module,
+            "optimizer": self._optimizer,
+            "schedule": self._schedule,
+            "epoch": 0,
+            "best": -1.0,
+            "log": [],
+        }
+        if self._average is not None:
+            self.state["average"] = self._average.to(fabric.device)
+
+    def _count(self, module: nn.Module, _: object, logits: Tensor) -> None:
+        """Counts the gradients that attacks take: of a network in evaluation mode."""
+        if logits.requires_grad and not module.training:
+            self._gradients += len(logits)
+
+    def epoch(self, epoch: int) -> dict[str, float]:
+        """Goes through the data once, validates, and keeps what is to be kept."""
+        fabric, recipe, state = self._fabric, self._recipe, self.state
         started = time.perf_counter()
         # Each epoch's randomness follows from its number: one that is repeated is the same again.
         fabric.seed_everything(
             recipe.seed + 1_000_003 * (epoch + 1) + fabric.global_rank, verbose=False
         )
-        loss = _epoch(fabric, module, wrapped, recipe, data=training, epoch=epoch)
+        learning_rate = float(self._schedule.get_last_lr()[0])
+        self._gradients = 0
+        loss = self._updates(epoch)
+        gradients = sum(runtime.gather(self._gradients))
+        candidate = self._network if self._average is None else self._average.module
         measured: dict[str, float] = {
             "epoch": epoch + 1,
-            "learning_rate": float(schedule.get_last_lr()[0]),
+            "learning_rate": learning_rate,
             "loss": loss,
-            "validation_accuracy": accuracy(module, validation),
-            "seconds": round(time.perf_counter() - started, 2),
+            "gradients_per_image": gradients / len(self._training),
+            "validation_accuracy": accuracy(candidate, self._validation),
         }
-        schedule.step()
-        if measured["validation_accuracy"] > state["best"] and fabric.is_global_zero:
-            save_weights(network, recipe.architecture, weights)
-        state["best"] = max(state["best"], measured["validation_accuracy"])
+        criterion = measured["validation_accuracy"]
+        if recipe.robust_validation is not None:
+            criterion = robust_accuracy(candidate, self._validation, recipe.robust_validation)
+            measured["robust_accuracy"] = criterion
+        measured["seconds"] = round(time.perf_counter() - started, 2)
+        if criterion > state["best"] and self._keep(candidate):
+            state["best"] = criterion
         state["epoch"] = epoch + 1
-        _save(fabric, out, state, measured)
-        if on_epoch is not None:
-            on_epoch(epoch + 1, recipe.epochs, measured)
-    return _finish(fabric, recipe, out, revision, validation=validation, test=test)
+        state["log"] = [*state["log"], measured]
+        checkpoints.save(fabric, self._out, state)
+        self._tell_tensorboard(measured)
+        return measured
 
+    def _keep(self, candidate: nn.Module) -> bool:
+        """Writes the weights, and tells if that was possible."""
+        kept = True
+        if self._fabric.is_global_zero:
+            weights = self._out / f"{self._recipe.name}.safetensors"
+            try:
+                save_weights(candidate, self._recipe.architecture, weights)
+            except OSError as error:
+                logger.warning("the best weights were not written (%s)", error)
+                kept = False
+        return bool(runtime.gather(kept)[0])
 
-@torch.no_grad()
-def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
-    """Gives the share of correct predictions, in evaluation mode; the mode is restored after."""
-    parameter = next(model.parameters(), torch.empty(0))
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    correct = 0
-    try:
-        for start in range(0, len(data), batch_size):
-            inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
-            logits: Tensor = model(inputs.to(parameter.device))
-            correct += int((logits.argmax(1).cpu() == labels).sum())
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    return correct / len(data)
+    def _updates(self, epoch: int) -> float:
+        """Updates the weights with each batch and gives the mean loss."""
+        fabric, module, optimizer = self._fabric, self._module, self._optimizer
+        module.train()
+        losses = []
+        for inputs, labels in _batches(self._training, self._recipe, epoch, fabric):
+            optimizer.zero_grad()
+            # An attack on the network inside the wrappers shall have the precision of the update.
+            with fabric.autocast():
+                loss = self._objective(module, inputs, labels)
+            fabric.backward(loss)
+            if self._recipe.largest_gradient is not None:
+                fabric.clip_gradients(module, optimizer, max_norm=self._recipe.largest_gradient)
+            optimizer.step()
+            self._schedule.step()
+            if self._average is not None:
+                self._average.update_parameters(self._network)
+            losses.append(loss.detach())
+        mean = torch.stack(losses).mean()
+        if not mean.isfinite():
+            raise ValueError(
+                f"the loss became {mean.item()} in epoch {epoch + 1}: lower the learning rate."
+            )
+        reduced: Any = fabric.all_reduce(mean, reduce_op="mean")
+        return float(reduced)
+
+    def _tell_tensorboard(self, measured: dict[str, float]) -> None:
+        if not self._fabric.is_global_zero or importlib.util.find_spec("tensorboard") is None:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        epoch = int(measured["epoch"])
+        with SummaryWriter(str(self._out / "tensorboard"), purge_step=epoch) as writer:
+            for name, value in measured.items():
+                writer.add_scalar(name, value, epoch)
 
 
 def _network(recipe: Recipe) -> nn.Module:
@@ -214,53 +299,15 @@ def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterat
         yield inputs.to(fabric.device), labels.to(fabric.device)
 
 
-def _epoch(
-    fabric: "Fabric", module: Any, optimizer: Any, recipe: Recipe, *, data: Data, epoch: int
-) -> float:
-    """Goes through the data once and gives the mean loss."""
-    objective = load_objective(recipe.objective)
-    module.train()
-    losses = []
-    for inputs, labels in _batches(data, recipe, epoch, fabric):
-        optimizer.zero_grad()
-        # An attack on the network inside the wrappers shall have the precision of the update.
-        with fabric.autocast():
-            loss = objective(module, inputs, labels)
-        fabric.backward(loss)
-        optimizer.step()
-        losses.append(loss.detach())
-    mean = torch.stack(losses).mean()
-    if not mean.isfinite():
-        raise ValueError(
-            f"the loss became {mean.item()} in epoch {epoch + 1}: lower the learning rate."
-        )
-    reduced: Any = fabric.all_reduce(mean, reduce_op="mean")
-    return float(reduced)
-
-
-def _restore(fabric: "Fabric", checkpoint: Path, state: dict[str, Any]) -> None:
-    if not checkpoint.exists():
-        return
-    try:
-        fabric.load(checkpoint, state, weights_only=True)
-    except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f"the checkpoint {checkpoint} is damaged ({' '.join(str(error).split())[:200]}). "
-            "Delete the folder of the run to begin again."
-        ) from error
-
-
-def _save(fabric: "Fabric", out: Path, state: dict[str, Any], measured: dict[str, float]) -> None:
-    fabric.save(out / "last.ckpt.new", state)
-    if fabric.is_global_zero:
-        (out / "last.ckpt.new").replace(out / "last.ckpt")
-        with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(measured) + "\n")
-    fabric.barrier()
-
-
 def _finish(
-    fabric: "Fabric", recipe: Recipe, out: Path, revision: str, *, validation: Data, test: Data
+    fabric: "Fabric",
+    recipe: Recipe,
+    out: Path,
+    revision: str,
+    state: dict[str, Any],
+    *,
+    validation: Data,
+    test: Data,
 ) -> Card:
     fabric.barrier()
     weights = out / f"{recipe.name}.safetensors"
@@ -274,6 +321,7 @@ def _finish(
             recipe.validation: accuracy(best, validation),
             recipe.test: accuracy(best, test),
         },
+        gradients_per_image=sum(line["gradients_per_image"] for line in state["log"]),
         sha256=file_sha256(weights),
         revision=revision,
         versions=runtime.versions(),

@@ -3,11 +3,19 @@
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from minnorm import specs
+from minnorm.attacks import load_attack
 from minnorm.training.augmentation import load_augmentation
 from minnorm.training.objectives import load_objective
 
@@ -16,21 +24,66 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Sgd(_Part):
-    """Stochastic gradient descent with momentum."""
+class Optimizer(_Part):
+    """Stochastic gradient descent with momentum (`sgd`), or `adamw`, which has none."""
 
-    name: Literal["sgd"] = "sgd"
+    name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
+    @model_validator(mode="after")
+    def _momentum_is_of_sgd(self) -> Self:
+        given = {"momentum", "nesterov"} & self.model_fields_set
+        if self.name == "adamw" and given and any(getattr(self, name) for name in given):
+            raise ValueError(f"adamw takes no {' and no '.join(sorted(given))}")
+        return self
+
 
 class Schedule(_Part):
-    """Multiplies the learning rate by `factor` after each of `milestones` epochs."""
+    """How the learning rate changes, update by update.
 
+    Attributes:
+        name: `milestones` multiplies it by `factor` after each of `milestones` epochs; `cosine` and
+            `linear` let it fall to 0.
+        milestones: Numbers of epochs, in their order.
+        factor: By what it is multiplied.
+        warmup: In how many epochs, which may be a part of one, it rises from 0 at first.
+    """
+
+    name: Literal["milestones", "cosine", "linear"] = "milestones"
     milestones: tuple[Annotated[int, Field(ge=1)], ...] = ()
     factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _milestones_are_in_order(self) -> Self:
+        if self.milestones and self.name != "milestones":
+            raise ValueError(f"{self.name} takes no milestones")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones {list(self.milestones)} are not in rising order")
+        return self
+
+
+class RobustValidation(_Part):
+    """What tells after each epoch how robust the network is.
+
+    Attributes:
+        attack: The attack's spec: a short one.
+        epsilon: The radius, in the attack's norm.
+        images: How many validation images are attacked, the first ones.
+    """
+
+    attack: str = "normal_pursuit(budget=30)"
+    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    images: Annotated[int, Field(ge=1)] = 500
+
+    @field_validator("attack")
+    @classmethod
+    def _known_attack(cls, spec: str) -> str:
+        load_attack(spec)
+        return spec
 
 
 class Recipe(_Part):
@@ -51,6 +104,11 @@ class Recipe(_Part):
         augmentation: What is done to the training images, see `load_augmentation`.
         optimizer: The optimiser.
         schedule: How the learning rate changes.
+        largest_gradient: Where set, the L2 norm to which longer gradients are clipped.
+        ema: Where set, the decay of an exponential moving average of the weights, update by update;
+            the average is what is validated and kept.
+        robust_validation: Where set, the best epoch is chosen by accuracy under this attack.
+        compile: Whether the network is compiled by `torch.compile`.
         precision: As Lightning Fabric names it; the weights stay in float32.
         seed: Decides the initial weights, the order of the data, the augmentation and the dropout.
     """
@@ -65,8 +123,12 @@ class Recipe(_Part):
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     augmentation: tuple[str, ...] = ()
-    optimizer: Sgd
+    optimizer: Optimizer
     schedule: Schedule = Schedule()
+    largest_gradient: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    robust_validation: RobustValidation | None = None
+    compile: bool = False
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0
 

@@ -1,9 +1,24 @@
 """Training objectives: `(model, inputs, labels) -> scalar loss`, one a file."""
 
 from minnorm.training.objectives._clean import clean
+from minnorm.training.objectives._closest import closest
 from minnorm.training.objectives._ddn import ddn
+from minnorm.training.objectives._ensemble import ensemble
+from minnorm.training.objectives._fgsm import fgsm
 from minnorm.training.objectives._madry import madry
+from minnorm.training.objectives._trades import trades
 from minnorm.training.objectives.contract import Objective
 from minnorm.training.objectives.registry import OBJECTIVES, load_objective
 
-__all__ = ["OBJECTIVES", "Objective", "clean", "ddn", "load_objective", "madry"]
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "clean",
+    "closest",
+    "ddn",
+    "ensemble",
+    "fgsm",
+    "load_objective",
+    "madry",
+    "trades",
+]

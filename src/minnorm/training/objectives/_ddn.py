@@ -1,12 +1,8 @@
-"""The paper's defense: train on the closest adversarials (section 5, eq. 9)."""
+"""The paper's defense: train on the closest adversarials that DDN finds (section 5, eq. 9)."""
 
-import torch
-from torch import Generator, Tensor, nn
-
-from minnorm import geometry
-from minnorm.attacks import checks
-from minnorm.attacks import ddn as attack
-from minnorm.training.objectives.contract import Objective, adversarial
+from minnorm import specs
+from minnorm.training.objectives._closest import closest
+from minnorm.training.objectives.contract import Objective
 
 
 def ddn(
@@ -19,12 +15,8 @@ def ddn(
 ) -> Objective:
     """Gives the loss at the adversarials that DDN finds, scaled down to a largest norm.
 
-    Scaled down, a sample need not be adversarial any more, nor on the grid of `levels`: that is
-    what the defense trains on. Where none is found, or the model errs to begin with, it is the
-    input itself.
-
     Args:
-        max_norm: The largest L2 norm of a perturbation.
+        max_norm: The largest L2 norm of a perturbation, see `closest`.
         steps: Gradients for each update.
         initial_norm: See `minnorm.attacks.ddn`; the next two too.
         gamma: The factor by which the norm changes.
@@ -33,24 +25,5 @@ def ddn(
     Raises:
         ValueError: If an argument is not as described.
     """
-    checks.check_number("max_norm", max_norm, 0)
-    checks.check_count("steps", steps)
-    checks.check_number("initial_norm", initial_norm, 0)
-    checks.check_number("gamma", gamma, 0, 1)
-    checks.check_levels(levels, (0.0, 1.0))
-
-    def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-        found = attack(
-            model,
-            inputs,
-            labels,
-            steps=steps,
-            initial_norm=initial_norm,
-            gamma=gamma,
-            levels=levels,
-            generator=generator,
-        )
-        radii = torch.full_like(found.distances, max_norm)
-        return inputs + geometry.into_ball(found.adversarials - inputs, radii, "l2")
-
-    return adversarial(perturb)
+    settings = {"steps": steps, "initial_norm": initial_norm, "gamma": gamma, "levels": levels}
+    return closest(max_norm=max_norm, attack=specs.describe("ddn", settings))

@@ -26,8 +26,44 @@ Perturb = Callable[
 """`(model, inputs, labels, generator) -> what the model is trained on instead of the inputs`."""
 
 
-def adversarial(perturb: Perturb) -> Objective:
-    """Gives the mean cross-entropy on adversarial samples alone, `J(x~, y, theta)` (eq. 7, 9).
+Loss = Callable[
+    [nn.Module, Float[Tensor, "b *d"], Float[Tensor, "b *d"], Int64[Tensor, "b"]],
+    Float[Tensor, ""],
+]
+"""`(model, inputs, points, labels) -> scalar loss`, once the points are made."""
+
+
+def on_points(
+    model: nn.Module,
+    inputs: Float[Tensor, "b *d"],  # noqa: ARG001 - as every loss
+    points: Float[Tensor, "b *d"],
+    labels: Int64[Tensor, "b"],
+) -> Float[Tensor, ""]:
+    """Gives the mean cross-entropy on the points alone, `J(x~, y, theta)` (eq. 7, 9)."""
+    return cross_entropy(model(points), labels)
+
+
+def mixed(weight: float) -> Loss:
+    """Gives `weight * J(x, y, theta) + (1 - weight) * J(x~, y, theta)` (eq. 6)."""
+
+    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        logits = in_one_pass(model, inputs, points)
+        clean, moved = (cross_entropy(part, labels) for part in logits)
+        return weight * clean + (1 - weight) * moved
+
+    return loss
+
+
+def in_one_pass(
+    model: nn.Module, inputs: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"]
+) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+    """Gives the logits of both, from one batch: batch norms see both, and ranks wait once."""
+    logits: Tensor = model(torch.cat([inputs, points]))
+    return logits[: len(inputs)], logits[len(inputs) :]
+
+
+def adversarial(perturb: Perturb, loss: Loss = on_points) -> Objective:
+    """Gives the objective that makes adversarial samples and trains on them.
 
     They are made for the model in evaluation mode with frozen parameters, since that is what is
     attacked in the end; the loss is that of the model in training mode. What is random in making
@@ -35,13 +71,14 @@ def adversarial(perturb: Perturb) -> Objective:
 
     Args:
         perturb: Makes the samples.
+        loss: What is trained, by default on these samples alone.
     """
 
     def objective(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         seed = int(torch.randint(2**62, ()))
         with under_attack(model) as target:
             points = perturb(target, inputs, labels, Generator(inputs.device).manual_seed(seed))
-        return cross_entropy(model(points), labels)
+        return loss(model, inputs, points, labels)
 
     return objective
 

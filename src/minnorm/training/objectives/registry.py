@@ -4,11 +4,23 @@ from collections.abc import Callable
 
 from minnorm import specs
 from minnorm.training.objectives._clean import clean
+from minnorm.training.objectives._closest import closest
 from minnorm.training.objectives._ddn import ddn
+from minnorm.training.objectives._ensemble import ensemble
+from minnorm.training.objectives._fgsm import fgsm
 from minnorm.training.objectives._madry import madry
+from minnorm.training.objectives._trades import trades
 from minnorm.training.objectives.contract import Objective
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {"clean": clean, "ddn": ddn, "madry": madry}
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "clean": clean,
+    "closest": closest,
+    "ddn": ddn,
+    "ensemble": ensemble,
+    "fgsm": fgsm,
+    "madry": madry,
+    "trades": trades,
+}
 """What makes the objectives, by name."""
 
 

@@ -1,0 +1,63 @@
+"""Checkpoints: whole or not at all, the last one and the one before."""
+
+import json
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+logger = logging.getLogger(__name__)
+
+LAST, BEFORE = "last.ckpt", "before.ckpt"
+
+
+def save(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
+    """Writes the state of a run, and its log, `log.jsonl`; called by all ranks.
+
+    What cannot be written, for example since the disk is full, is warned of, and the run goes on:
+    the checkpoint before it is still there.
+    """
+    scratch = out / f"{LAST}.new"
+    try:
+        fabric.save(scratch, state)
+        if fabric.is_global_zero:
+            with scratch.open("rb") as file:
+                os.fsync(file.fileno())
+            if (out / LAST).exists():
+                (out / LAST).replace(out / BEFORE)
+            scratch.replace(out / LAST)
+            write_log(out, state["log"])
+    except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
+        scratch.unlink(missing_ok=True)
+        logger.warning("no checkpoint was written (%s): the run goes on without", error)
+    fabric.barrier()
+
+
+def restore(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
+    """Puts into `state` what the last checkpoint holds that can be read, if there is one.
+
+    A damaged one is warned of; then the one before it counts, or else the run begins again.
+    """
+    for name in (LAST, BEFORE):
+        if not (out / name).exists():
+            continue
+        try:
+            fabric.load(out / name, state, weights_only=True)
+        except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            reason = " ".join(str(error).split())[:200]
+            logger.warning("the checkpoint %s is damaged (%s)", out / name, reason)
+            continue
+        if fabric.is_global_zero:
+            write_log(out, state["log"])
+        return
+
+
+def write_log(out: Path, lines: list[dict[str, float]]) -> None:
+    """Writes the log anew: it always tells of the same epochs as the checkpoint."""
+    scratch = out / "log.jsonl.new"
+    scratch.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    scratch.replace(out / "log.jsonl")

@@ -1,0 +1,38 @@
+"""Training on the closest adversarials that an attack finds (section 5, eq. 9)."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from minnorm import geometry
+from minnorm.attacks import checks, load_attack
+from minnorm.attacks.combinators import norm_of
+from minnorm.training.objectives.contract import Objective, adversarial
+
+
+def closest(
+    *, max_norm: float, attack: str = "normal_pursuit(budget=20, drop_finished=False)"
+) -> Objective:
+    """Gives the loss at the closest adversarials, scaled down to a largest norm.
+
+    Scaled down, a sample need not be adversarial any more, nor on the grid of an attack's `levels`:
+    that is what the defense trains on. Where none is found, or the model errs to begin with, it is
+    the input itself.
+
+    Args:
+        max_norm: The largest norm of a perturbation, in the attack's norm, L2 or Linf.
+        attack: The attack's spec.
+
+    Raises:
+        ValueError: If an argument is not as described.
+    """
+    checks.check_number("max_norm", max_norm, 0)
+    function = load_attack(attack)
+    norm = norm_of([function])
+    geometry.check_ball(norm)
+
+    def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
+        found = function(model, inputs, labels, generator=generator)
+        radii = torch.full_like(found.distances, max_norm)
+        return inputs + geometry.into_ball(found.adversarials - inputs, radii, norm)
+
+    return adversarial(perturb)

@@ -1,0 +1,58 @@
+"""How good a network is in training: on the images as they are, and under a short attack."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from minnorm import runtime
+from minnorm.attacks import load_attack
+from minnorm.attacks.combinators import norm_of
+from minnorm.attacks.gradients import own_autograd_mode
+from minnorm.data import Data
+from minnorm.geometry import distances
+from minnorm.losses import is_adversarial
+from minnorm.training.objectives.contract import under_attack
+from minnorm.training.recipe import RobustValidation
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
+    """Gives the share of correct predictions, in evaluation mode; the mode is restored after."""
+    parameter = next(model.parameters(), torch.empty(0))
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    correct = 0
+    try:
+        for start in range(0, len(data), batch_size):
+            inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
+            logits: Tensor = model(inputs.to(parameter.device))
+            correct += int((logits.argmax(1).cpu() == labels).sum())
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return correct / len(data)
+
+
+def robust_accuracy(
+    model: nn.Module, data: Data, validation: RobustValidation, batch_size: int = 100
+) -> float:
+    """Gives the share of samples without an adversarial within the radius; the ranks share it.
+
+    What the attack finds is asked of the model again.
+    """
+    attack = load_attack(validation.attack)
+    norm = norm_of([attack])
+    device = next(model.parameters(), torch.empty(0)).device
+    samples = min(validation.images, len(data))
+    starts = range(0, samples, batch_size)[runtime.rank() :: runtime.world_size()]
+    robust = 0
+    with own_autograd_mode(), under_attack(model) as target:
+        for start in starts:
+            inputs, labels = data.batch(range(start, min(start + batch_size, samples)))
+            inputs, labels = inputs.to(device), labels.to(device)
+            generator = Generator(device).manual_seed(0)
+            points = attack(target, inputs, labels, generator=generator).adversarials
+            wrong = is_adversarial(target(points), labels, targeted=False)
+            within = distances(points, inputs, norm) <= validation.epsilon
+            robust += int((~(wrong & within)).sum())
+    total: int = sum(runtime.gather(robust))
+    return total / samples
