@@ -308,7 +308,7 @@ def test_ten_kills_change_nothing(digits: Path, tmp_path: Path) -> None:
         begun = epochs()
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path / "recipe.json"), str(folder)],
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parent,
         )
         deadline = time.monotonic() + 60
         while epochs() == begun and time.monotonic() < deadline:

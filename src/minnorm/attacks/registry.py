@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
 
+import torch
+from torch import nn
+
 from minnorm import specs
 from minnorm.attacks._alma import alma
 from minnorm.attacks._apgd import apgd, apgd_min_norm
@@ -22,7 +25,7 @@ from minnorm.attacks._normal_pursuit import normal_pursuit
 from minnorm.attacks._pdgd import pdgd
 from minnorm.attacks._pgd import pgd
 from minnorm.attacks._superdeepfool import superdeepfool
-from minnorm.attacks.combinators import COMBINATORS
+from minnorm.attacks.combinators import COMBINATORS, norm_of
 from minnorm.attacks.contract import Attack, AttackResult
 
 
@@ -194,8 +197,8 @@ def load_attack(spec: str) -> Attack:
     `bounded(attack='ddn', epsilon=0.5)`.
 
     Raises:
-        ValueError: If there is no such attack, it has no such parameter, or lacks one that it
-            needs; the message lists what there is.
+        ValueError: If there is no such attack, it has no such parameter, lacks one that it needs,
+            or a value is not as it should be; the message lists what there is.
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
@@ -210,8 +213,21 @@ def load_attack(spec: str) -> Attack:
     specs.check_arguments(function, parsed.arguments, name, _GIVEN)
     specs.check_complete(function, spec, _GIVEN)
     if name in COMBINATORS:
-        return COMBINATORS[name](**_with_attacks(parsed.arguments))
-    return cast("Attack", partial(ATTACKS[name], **parsed.arguments))
+        attack = COMBINATORS[name](**_with_attacks(parsed.arguments))
+    else:
+        attack = cast("Attack", partial(ATTACKS[name], **parsed.arguments))
+    _check_values(attack)
+    return attack
+
+
+def _check_values(attack: Attack) -> None:
+    """Lets an attack check its hyper-parameters, on a batch of no samples.
+
+    Raises:
+        ValueError: If one is not as the attack describes.
+    """
+    norm_of([attack])
+    attack(nn.Identity().eval(), torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
 
 
 def check_presets(attack: Callable[..., Any]) -> None:
