@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from attacks.cases import VARIANTS, attack_of
 from attacks.networks import problem
-from minnorm.acceleration import Accelerated, accelerate, prepare
+from minnorm.acceleration import Accelerated, accelerate, timing
 from minnorm.attacks import Attack, ddn, fmn, normal_pursuit, with_bisection, worst_case
 from minnorm.attacks.search import Search
 from minnorm.data import load_data
@@ -75,7 +75,7 @@ def test_the_exact_classifier_computes_the_same(use: str, dtype: torch.dtype) ->
     inputs = example(5, dtype)
     tolerance = 100 * torch.finfo(dtype).eps
     assert torch.allclose(fast(inputs), model(inputs), rtol=0, atol=tolerance)
-    expected, found = (prepare.gradients(one, inputs) for one in (model, fast))
+    expected, found = (timing.gradients(one, inputs) for one in (model, fast))
     assert torch.allclose(found, expected, rtol=0, atol=tolerance)
 
 
@@ -132,7 +132,7 @@ def test_gradients_of_narrow_convolutions(
     inputs = torch.rand(4, channels, 9, 11)
     fast = accelerate(model.eval(), inputs, "narrow")
     assert fast.used == "narrow"
-    expected, found = (prepare.gradients(one, inputs) for one in (model, fast))
+    expected, found = (timing.gradients(one, inputs) for one in (model, fast))
     assert expected.any()
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
 

@@ -4,6 +4,7 @@ from minnorm.acceleration.accelerated import Accelerated, Classifier, original
 from minnorm.acceleration.batch_size import choose_batch_size
 from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
 from minnorm.acceleration.prepare import SAMPLES, accelerate, check_use
+from minnorm.acceleration.timing import repeated, seconds_now
 
 __all__ = [
     "SAMPLES",
@@ -15,4 +16,6 @@ __all__ = [
     "is_out_of_memory",
     "keep_freed_memory",
     "original",
+    "repeated",
+    "seconds_now",
 ]

@@ -1,8 +1,6 @@
 """How many samples to attack at once: as many as pay, and as fit."""
 
 import logging
-import statistics
-import time
 
 import torch
 from jaxtyping import Float
@@ -11,7 +9,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from minnorm.acceleration.accelerated import Classifier
 from minnorm.acceleration.memory import is_out_of_memory
-from minnorm.acceleration.prepare import gradients, seconds_now
+from minnorm.acceleration.timing import gradient_seconds, gradients, repeated
 
 logger = logging.getLogger(__name__)
 
@@ -65,22 +63,16 @@ def choose_batch_size(
 def _seconds(model: Classifier, example: Tensor, size: int) -> float:
     """Gives the time of a gradient of that many samples; infinite where they do not fit."""
     try:
-        batch = example.repeat(-(-size // len(example)), *(1,) * (example.ndim - 1))[:size]
-        times = []
-        for _ in range(4):
-            started = seconds_now(example.device)
-            gradients(model, batch)
-            times.append(seconds_now(example.device) - started)
+        return gradient_seconds(model, repeated(example, size))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return float("inf")
-    return max(statistics.median(times[1:]), time.get_clock_info("perf_counter").resolution)
 
 
 def _bytes_per_sample(model: Classifier, sample: Tensor) -> float:
     """Gives what a gradient of one more sample needs, and the state of an attack on it."""
-    one, two = (_bytes_saved(model, sample.repeat(n, *(1,) * (sample.ndim - 1))) for n in (1, 2))
+    one, two = (_bytes_saved(model, repeated(sample, samples)) for samples in (1, 2))
     # The gradients of what was saved are as large again.
     return 2 * max(two - one, 0) + _STATE * sample.numel() * sample.element_size()
 

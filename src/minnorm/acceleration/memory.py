@@ -1,4 +1,4 @@
-"""How the process treats memory that it has freed."""
+"""Memory: to keep what is freed, and to tell that there is not enough."""
 
 import ctypes
 import sys

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import time
 from collections.abc import Sequence
 
 import torch
@@ -13,11 +12,13 @@ from minnorm.acceleration import techniques
 from minnorm.acceleration.accelerated import Accelerated, Classifier
 from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
 from minnorm.acceleration.narrow import narrowed
+from minnorm.acceleration.timing import gradient_seconds, gradients
 
 logger = logging.getLogger(__name__)
 
-WORDS = ("folded", "narrow", "channels-last", "compiled", "autocast", "bfloat16")
-"""What can be done, in the order in which it is done: the last two are of the coarse classifier."""
+WORDS = ("folded", "narrow", "channels-last", "autocast", "bfloat16", "compiled")
+"""What can be done, in the order in which it is done; `autocast` and `bfloat16` are of the coarse
+classifier."""
 
 PLAIN = "plain"
 """What was done where nothing was: parameters are frozen all the same."""
@@ -78,11 +79,7 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
 def _measurable(model: Classifier, example: Tensor) -> tuple[Tensor, float]:
     """Gives as much of the example as fits and takes no longer than need be, and its seconds."""
     try:
-        seconds = float("inf")
-        for _ in range(3):
-            started = seconds_now(example.device)
-            gradients(model, example)
-            seconds = min(seconds, seconds_now(example.device) - started)
+        seconds = gradient_seconds(model, example)
     except Exception as error:
         if len(example) == 1 or not is_out_of_memory(error):
             raise
@@ -192,32 +189,10 @@ class _Choice:
 
     def seconds(self, classifier: Classifier) -> float:
         """Gives the least time of a gradient of the example; infinite for one that fails."""
-        least = float("inf")
         try:
-            for number in range(6):
-                started = seconds_now(self.example.device)
-                gradients(classifier, self.example)
-                elapsed = seconds_now(self.example.device) - started
-                least = least if number == 0 else min(least, elapsed)
+            return gradient_seconds(classifier, self.example, repeats=5)
         except Exception:  # whatever a user's module does in another precision or layout
             return float("inf")
-        return least
-
-
-def gradients(classifier: Classifier, inputs: Tensor) -> Tensor:
-    """Gives the gradients of the largest logits with respect to the inputs."""
-    with torch.enable_grad():
-        variables = inputs.detach().requires_grad_()
-        largest = classifier(variables).amax(1).sum()
-        (found,) = torch.autograd.grad(largest, variables, materialize_grads=True)
-    return found
-
-
-def seconds_now(device: torch.device) -> float:
-    """Gives the time, in seconds, at which all that was asked of the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def _training(module: nn.Module) -> bool:

@@ -129,22 +129,22 @@ def in_bfloat16(module: nn.Module, wrap: Wrap, example: Tensor) -> Classifier:
     The module is changed. See `autocast` for the arguments.
     """
     first, before = _first_layer(module, example)
-    kept = {part: copy.deepcopy(part) for part in before}
-    module.to(torch.bfloat16)
-    for part, exact in kept.items():
-        for values in (part._parameters, part._buffers):
-            found = exact._parameters if values is part._parameters else exact._buffers
-            values.update(found)  # type: ignore[arg-type]
+    for part in module.modules():
+        if part not in before:
+            part._apply(_to_bfloat16, recurse=False)  # type: ignore[no-untyped-call]
     if first is not None:
         module.set_submodule(first, _Exact(module.get_submodule(first), example.device.type))
     classifier = wrap(module)
 
     def classify(inputs: Tensor) -> Tensor:
-        return classifier(inputs if first is not None else inputs.to(torch.bfloat16)).to(
-            inputs.dtype
-        )
+        given = inputs if first is not None else inputs.to(torch.bfloat16)
+        return classifier(given).to(inputs.dtype)
 
     return classify
+
+
+def _to_bfloat16(values: Tensor) -> Tensor:
+    return values.to(torch.bfloat16) if values.is_floating_point() else values
 
 
 class _Exact(nn.Module):
@@ -165,7 +165,7 @@ class _Exact(nn.Module):
         return result.to(torch.bfloat16)
 
 
-def _first_layer(module: nn.Module, example: Tensor) -> tuple[str | None, list[nn.Module]]:
+def _first_layer(module: nn.Module, example: Tensor) -> tuple[str | None, set[nn.Module]]:
     """Finds the layer that sees the inputs first.
 
     Returns:
@@ -189,6 +189,6 @@ def _first_layer(module: nn.Module, example: Tensor) -> tuple[str | None, list[n
         for hook in hooks:
             hook.remove()
     if not first or not names[first[0]]:
-        return None, []
+        return None, set()
     # What is inside a layer that is replaced by a whole is part of it.
-    return names[first[0]], [*called, *first[0].modules()]
+    return names[first[0]], {*called, *first[0].modules()}

@@ -4,6 +4,8 @@ Madry, Makelov, Schmidt, Tsipras, Vladu: "Towards Deep Learning Models Resistant
 Attacks", ICLR 2018, https://arxiv.org/abs/1706.06083; eq. 2 of Rony et al. (2019).
 """
 
+from collections.abc import Callable
+
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
@@ -100,8 +102,9 @@ def ascend(
     steps: int,
     step_size: float,
     until_found: bool = False,
+    direction: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "k *d"]:
-    """Climbs the cross-entropy inside the balls, and gives the last points, adversarial or not.
+    """Climbs a loss inside the balls, and gives the last points, adversarial or not.
 
     The inner maximisation of adversarial training (eq. 7), for which the point of high loss counts
     and not the closest adversarial.
@@ -114,7 +117,10 @@ def ascend(
         step_size: Length of a step.
         until_found: Let samples leave the search once an adversarial has been found; the points
             are those of the samples that stay.
+        direction: Gives the gradient of the loss with respect to the logits `[b c]`, by default
+            that of the cross-entropy.
     """
+    uphill = direction or state.cross_entropy_direction
     for step in range(steps):
         if until_found and step in LOOKS:
             stay = state.keep_unfound()
@@ -123,7 +129,7 @@ def ascend(
             points, radii = points[stay], radii[stay]
         state.progress(step / steps)
         visit = state.visit(points)
-        gradients = visit.pull_back(state.cross_entropy_direction(visit.logits))
+        gradients = visit.pull_back(uphill(visit.logits))
         directions = geometry.steepest(gradients, state.noise(), state.norm)
         moved = state.perturbations(points).add_(directions, alpha=step_size)
         points = state.points(geometry.into_ball(moved, radii, state.norm))

@@ -3,15 +3,13 @@
 import torch
 from torch import Tensor
 
+from minnorm.acceleration import is_out_of_memory
 from minnorm.attacks import checks
 from minnorm.attacks.contract import Model
 from minnorm.attacks.gradients import differentiable
 
 FEW = 8
 """How many samples to look at."""
-
-OUT_OF_MEMORY = "there is not enough memory for a batch: give a smaller batch size"
-"""Said where a batch does not fit."""
 
 
 def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") -> Tensor:
@@ -29,9 +27,12 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") 
     try:
         with torch.no_grad():
             logits = model(inputs)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(f"{OUT_OF_MEMORY} than {len(inputs)}.") from error
     except Exception as error:  # whatever a user's model raises, it is the model that failed
+        if is_out_of_memory(error):
+            raise ValueError(
+                "there is not enough memory for a batch: give a smaller batch size than "
+                f"{len(inputs)}."
+            ) from error
         origin = f" from {where}" if where else ""
         raise ValueError(
             f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype})"

@@ -4,12 +4,13 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from minnorm import specs
 from minnorm.attacks._alma import alma
@@ -221,13 +222,22 @@ def load_attack(spec: str) -> Attack:
 
 
 def _check_values(attack: Attack) -> None:
-    """Lets an attack check its hyper-parameters, on a batch of no samples.
+    """Lets an attack check its hyper-parameters, which it does before it asks the model.
 
     Raises:
         ValueError: If one is not as the attack describes.
     """
     norm_of([attack])
-    attack(nn.Identity().eval(), torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
+    with suppress(_Asked):
+        attack(_ask, torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+
+
+class _Asked(Exception):  # noqa: N818 - no error: the attack is as far as it has to go
+    """The attack has asked the model."""
+
+
+def _ask(_: Tensor, /) -> Tensor:
+    raise _Asked
 
 
 def check_presets(attack: Callable[..., Any]) -> None:

@@ -156,8 +156,12 @@ class Search:
         coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
         self.judge(coarse.points)
         if rescue:
-            farther = self.origins + (1 + _RESCUE) * (coarse.points - self.origins)
-            self.judge(geometry.quantize(farther.clamp_(*self.bounds), self.levels, self.bounds))
+            self.judge(self._farther(coarse.points, self.origins, _RESCUE))
+
+    def _farther(self, points: Tensor, origins: Tensor, growth: float) -> Tensor:
+        """Moves points away from the origins, by a share of their distances, on the grid."""
+        moved = (origins + (1 + growth) * (points - origins)).clamp_(*self.bounds)
+        return geometry.quantize(moved, self.levels, self.bounds)
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
         """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""
@@ -384,12 +388,10 @@ class Search:
             return result
         origins, labels = self._whole
         verified = Incumbent(origins, self.norm, self.within)
-        moves = result.adversarials - origins
         for growth in _GROWTHS:
             points = result.adversarials
             if growth > 0:
-                points = (origins + (1 + growth) * moves).clamp_(*self.bounds)
-                points = geometry.quantize(points, self.levels, self.bounds)
+                points = self._farther(points, origins, growth)
             adversarial, sure = self._judged(model.original(points), labels)
             verified.offer(points, adversarial & result.success, sure)
             if (verified.distances.isfinite() | ~result.success).all():

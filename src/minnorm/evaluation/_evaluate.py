@@ -130,8 +130,8 @@ def evaluate(
         begun = {} if directory is None else directory.begun()
         prepared = prepare(
             classifier,
-            samples,
-            bounds,
+            intake.inputs,
+            len(samples),
             use=accelerate,
             batch_size=batch_size,
             begun=begun,

@@ -30,12 +30,14 @@ class Intake:
     """What a look at a model and its data told.
 
     Attributes:
+        inputs: The samples that were looked at, `[b *d]`, as the model takes them.
         classes: The number of classes.
         answers: The model's logits of the first samples and classes: what tells models apart whose
             code cannot be seen.
         warnings: What does not stop an evaluation, but makes its numbers doubtful.
     """
 
+    inputs: Tensor
     classes: int
     answers: list[float]
     warnings: tuple[str, ...]
@@ -61,7 +63,9 @@ def check_model(model: Model, data: Data, bounds: Bounds) -> Intake:
         _check_alone(model, inputs, logits)
     doubts = (doubt_of_gradients(model, inputs), doubt_of_logits(logits))
     answers = logits[:, :10].flatten().double().cpu().nan_to_num().tolist()
-    return Intake(logits.shape[1], answers, tuple(doubt for doubt in doubts if doubt is not None))
+    return Intake(
+        inputs, logits.shape[1], answers, tuple(doubt for doubt in doubts if doubt is not None)
+    )
 
 
 def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
 """The judge: believes no attack. It counts, predicts and measures by itself."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
-from minnorm.acceleration import Accelerated, original
+from minnorm.acceleration import Accelerated, original, seconds_now
 from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.attacks.registry import is_of_package
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, rows
@@ -108,7 +107,7 @@ def run_and_judge(
     counted, counts = counting(given if is_of_package(attack) else model, on_backward)
     generator = Generator(inputs.device).manual_seed(seed)
     state = _state(model)
-    started = _now(inputs.device)
+    started = seconds_now(inputs.device)
     # Copies, so that what an attack does to them has no part in how it is judged.
     result = attack(
         counted,
@@ -118,7 +117,7 @@ def run_and_judge(
         bounds=bounds,
         generator=generator,
     )
-    seconds = _now(inputs.device) - started
+    seconds = seconds_now(inputs.device) - started
     if not isinstance(result, AttackResult):
         raise ValueError(f"{name} gave a {type(result).__name__}; expected an AttackResult.")
     if _state(model) != state:
@@ -201,9 +200,3 @@ def _report_differences(name: str, result: AttackResult, success: Tensor, inside
             int((result.success & ~inside).sum()),
             missed,
         )
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()

@@ -8,12 +8,8 @@ import torch
 from torch import Tensor
 
 from minnorm import runtime
-from minnorm.acceleration import SAMPLES, Accelerated, accelerate, choose_batch_size
+from minnorm.acceleration import SAMPLES, Accelerated, accelerate, choose_batch_size, repeated
 from minnorm.attacks import Model
-from minnorm.attacks.look import FEW
-from minnorm.data import Data
-from minnorm.evaluation.intake import read_batch
-from minnorm.geometry import Bounds
 
 BatchSize: TypeAlias = int | Literal["auto"]
 """Samples attacked at once; by default as many as pay, and as fit."""
@@ -37,8 +33,8 @@ class Preparation:
 
 def prepare(
     model: Model,
-    data: Data,
-    bounds: Bounds,
+    few: Tensor,
+    samples: int,
     *,
     use: str,
     batch_size: BatchSize,
@@ -51,8 +47,8 @@ def prepare(
 
     Args:
         model: The classifier.
-        data: The data; measured is on its first samples.
-        bounds: The bounds of the inputs.
+        few: Some inputs, repeated to measure on.
+        samples: How many there are to be evaluated.
         use: What to do, see `minnorm.accelerate`.
         batch_size: The batch size, or `auto`.
         begun: The configuration of the run that goes on, if there is one.
@@ -64,21 +60,19 @@ def prepare(
         use = begun.get("acceleration", use)
     if batch_size == "auto":
         batch_size = begun.get("batch_size", batch_size)
-    # Few are read, and repeated: one that cannot be used is reported with its batch.
-    few, _ = read_batch(model, data, range(min(FEW, len(data))), bounds)
-    example = few.repeat(-(-SAMPLES // len(few)), *(1,) * (few.ndim - 1))
+    example = repeated(few, SAMPLES)
     prepared, size = None, 0
     with runtime.same_on_all_ranks():
         if runtime.rank() == 0:
             prepared = accelerate(model, example, use)
-            size = _batch_size(prepared, example, data) if batch_size == "auto" else batch_size
+            size = _batch_size(prepared, example, samples) if batch_size == "auto" else batch_size
     used, size = runtime.gather((prepared.used if prepared else use, size))[0]
     with runtime.same_on_all_ranks():
         return Preparation(prepared or accelerate(model, example, used), size)
 
 
-def _batch_size(prepared: Accelerated, example: Tensor, data: Data) -> int:
-    share = -(-len(data) // runtime.world_size())
+def _batch_size(prepared: Accelerated, example: Tensor, samples: int) -> int:
+    share = -(-samples // runtime.world_size())
     memory = _SHARE_OF_MEMORY * runtime.available_memory(example.device)
     with torch.no_grad():
         return choose_batch_size(

@@ -8,9 +8,8 @@ Each file appears whole or not at all, a unit's records last: where they are, th
 """
 
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,7 +104,7 @@ class RunDirectory:
             }
         )
         text = json.dumps(manifest, indent=2) + "\n"
-        _write_whole(self._manifest, lambda path: path.write_text(text))
+        runtime.write_whole(self._manifest, lambda path: path.write_text(text))
         for folder in ("records", "adversarials"):
             (self.path / folder).mkdir(exist_ok=True)
 
@@ -202,9 +201,11 @@ class RunDirectory:
         if adversarials is not None:
             tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
             target = self.path / "adversarials" / f"{unit.name}.safetensors"
-            _write_whole(target, lambda path: save_file(tensors, path))
+            runtime.write_whole(target, lambda path: save_file(tensors, path))
         target = self.path / "records" / f"{unit.name}.parquet"
-        _write_whole(target, lambda path: pq.write_table(records, path, write_page_checksum=True))
+        runtime.write_whole(
+            target, lambda path: pq.write_table(records, path, write_page_checksum=True)
+        )
 
     def records(self) -> Records:
         """Reads all records, attack by attack, in the order of the data.
@@ -289,12 +290,3 @@ def _attack(entry: Any) -> str:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 200 else f"{text[:200]} ..."
-
-
-def _write_whole(target: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file under another name and renames it, so that it is never seen half-made."""
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    write(scratch)
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.replace(target)

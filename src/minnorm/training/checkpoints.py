@@ -7,6 +7,8 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minnorm import runtime
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
@@ -23,7 +25,12 @@ def save(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
     """
     scratch = out / f"{LAST}.new"
     try:
-        fabric.save(scratch, state)
+        try:
+            fabric.save(scratch, state)
+        except (OSError, RuntimeError):
+            # It ends with a barrier, at which the other ranks wait for the one that writes.
+            fabric.barrier()
+            raise
         if fabric.is_global_zero:
             with scratch.open("rb") as file:
                 os.fsync(file.fileno())
@@ -58,6 +65,5 @@ def restore(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
 
 def write_log(out: Path, lines: list[dict[str, float]]) -> None:
     """Writes the log anew: it always tells of the same epochs as the checkpoint."""
-    scratch = out / "log.jsonl.new"
-    scratch.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    scratch.replace(out / "log.jsonl")
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    runtime.write_whole(out / "log.jsonl", lambda path: path.write_text(text))

@@ -252,9 +252,8 @@ def _claim(out: Path, recipe: Recipe) -> None:
             )
         return
     out.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(f".{os.getpid()}.new")
-    scratch.write_text(recipe.model_dump_json(indent=2) + "\n")
-    scratch.replace(file)
+    text = recipe.model_dump_json(indent=2) + "\n"
+    runtime.write_whole(file, lambda path: path.write_text(text))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from minnorm.attacks.gradients import own_autograd_mode
 from minnorm.data import Data
 from minnorm.geometry import distances
 from minnorm.losses import is_adversarial
-from minnorm.training.objectives.contract import under_attack
+from minnorm.training.objectives.contract import in_evaluation_mode, under_attack
 from minnorm.training.recipe import RobustValidation
 
 
@@ -18,17 +18,12 @@ from minnorm.training.recipe import RobustValidation
 def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
     """Gives the share of correct predictions, in evaluation mode; the mode is restored after."""
     parameter = next(model.parameters(), torch.empty(0))
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     correct = 0
-    try:
+    with in_evaluation_mode(model):
         for start in range(0, len(data), batch_size):
             inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
             logits: Tensor = model(inputs.to(parameter.device))
             correct += int((logits.argmax(1).cpu() == labels).sum())
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     return correct / len(data)
 
 

@@ -4,13 +4,12 @@ Goodfellow, Shlens, Szegedy: "Explaining and Harnessing Adversarial Examples",
 https://arxiv.org/abs/1412.6572; eq. 6 of Rony et al. (2019).
 """
 
-import torch
 from torch import Generator, Tensor, nn
 
 from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks._pgd import ascend
-from minnorm.attacks.search import search
+from minnorm.training.objectives.ball import in_ball
 from minnorm.training.objectives.contract import Objective, adversarial, mixed
 
 
@@ -54,14 +53,6 @@ def one_step(
     norm: geometry.Norm,
 ) -> Tensor:
     """Gives the points one FGSM step away from the inputs, adversarial or not."""
-    with search(
-        model,
-        inputs,
-        labels,
-        targeted=False,
-        bounds=(0.0, 1.0),
-        generator=generator,
-        norm=norm,
-    ) as state:
-        radii = torch.full_like(state.incumbent.distances, epsilon)
+    around = in_ball(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
+    with around as (state, radii):
         return ascend(state, state.origins, radii, steps=1, step_size=epsilon)

@@ -8,9 +8,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from minnorm import geometry
-from minnorm.attacks import checks
-from minnorm.attacks._pgd import ascend, default_step_size
-from minnorm.attacks.search import search
+from minnorm.attacks._pgd import ascend
+from minnorm.training.objectives.ball import check_ascent, in_ball
 from minnorm.training.objectives.contract import Objective, adversarial
 
 
@@ -34,24 +33,11 @@ def madry(
     Raises:
         ValueError: If an argument is not as described.
     """
-    checks.check_number("epsilon", epsilon, 0)
-    checks.check_count("steps", steps)
-    if step_size is not None:
-        checks.check_number("step_size", step_size, 0)
-    geometry.check_ball(norm)
-    rate = step_size or default_step_size(epsilon, steps)
+    rate = check_ascent(epsilon, norm, steps, step_size)
 
     def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-        with search(
-            model,
-            inputs,
-            labels,
-            targeted=False,
-            bounds=(0.0, 1.0),
-            generator=generator,
-            norm=norm,
-        ) as state:
-            radii = torch.full_like(state.incumbent.distances, epsilon)
+        around = in_ball(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
+        with around as (state, radii):
             # Unlike an attack's, each sample's start is its own: the more of them are seen.
             noise = torch.randn(inputs.shape, generator=generator, device=inputs.device)
             shares = torch.rand(len(inputs), generator=generator, device=inputs.device)

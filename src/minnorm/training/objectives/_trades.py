@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from minnorm import geometry
 from minnorm.attacks import checks
-from minnorm.attacks._pgd import default_step_size
-from minnorm.attacks.search import search
+from minnorm.attacks._pgd import ascend
+from minnorm.training.objectives.ball import check_ascent, in_ball
 from minnorm.training.objectives.contract import Loss, Objective, adversarial, in_one_pass
 
 _START = 1e-3
@@ -39,36 +39,24 @@ def trades(
     Raises:
         ValueError: If an argument is not as described.
     """
-    checks.check_number("epsilon", epsilon, 0)
     checks.check_number("beta", beta, 0)
-    checks.check_count("steps", steps)
-    if step_size is not None:
-        checks.check_number("step_size", step_size, 0)
-    geometry.check_ball(norm)
-    rate = step_size or default_step_size(epsilon, steps)
+    rate = check_ascent(epsilon, norm, steps, step_size)
 
     def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-        with search(
-            model,
-            inputs,
-            labels,
-            targeted=False,
-            bounds=(0.0, 1.0),
-            generator=generator,
-            norm=norm,
-        ) as state:
-            radii = torch.full_like(state.incumbent.distances, epsilon)
+        around = in_ball(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
+        with around as (state, radii):
             expected = state.logits_at(state.origins).softmax(1)
             noise = torch.randn(inputs.shape, generator=generator, device=generator.device)
             points = state.points(_START * noise.to(inputs))
-            for _ in range(steps):
-                visit = state.visit(points)
-                # The gradient of the divergence with respect to the second logits.
-                gradients = visit.pull_back(visit.logits.softmax(1) - expected)
-                directions = geometry.steepest(gradients, state.noise(), norm)
-                moved = state.perturbations(points).add_(directions, alpha=rate)
-                points = state.points(geometry.into_ball(moved, radii, norm))
-            return points
+            # The gradient of the divergence with respect to the second logits.
+            return ascend(
+                state,
+                points,
+                radii,
+                steps=steps,
+                step_size=rate,
+                direction=lambda logits: logits.softmax(1) - expected,
+            )
 
     return adversarial(perturb, _loss(beta))
 

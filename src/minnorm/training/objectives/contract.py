@@ -93,15 +93,24 @@ def under_attack(model: nn.Module) -> Iterator[nn.Module]:
     target = model
     while isinstance(inner := getattr(target, "module", None), nn.Module):
         target = inner
-    modes = {part: part.training for part in model.modules()}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with in_evaluation_mode(model):
+        try:
+            for parameter in trainable:
+                parameter.requires_grad_(False)
+            yield target
+        finally:
+            for parameter in trainable:
+                parameter.requires_grad_(True)
+
+
+@contextmanager
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Puts all parts of a model in evaluation mode; afterwards each is in the mode it was in."""
+    modes = {part: part.training for part in model.modules()}
     try:
         model.eval()
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        yield target
+        yield
     finally:
         for part, mode in modes.items():
             part.training = mode
-        for parameter in trainable:
-            parameter.requires_grad_(True)

@@ -1,0 +1,44 @@
+"""Gradients to the inputs, and how long they take."""
+
+import time
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from minnorm.acceleration.accelerated import Classifier
+
+
+def gradients(classifier: Classifier, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+    """Gives the gradients of the largest logits with respect to the inputs."""
+    with torch.enable_grad():
+        variables = inputs.detach().requires_grad_()
+        largest = classifier(variables).amax(1).sum()
+        (found,) = torch.autograd.grad(largest, variables, materialize_grads=True)
+    return found
+
+
+def gradient_seconds(
+    classifier: Classifier, inputs: Float[Tensor, "b *d"], *, repeats: int = 3
+) -> float:
+    """Gives the least time of a gradient, after a first one that does not count."""
+    gradients(classifier, inputs)
+    times = []
+    for _ in range(repeats):
+        started = seconds_now(inputs.device)
+        gradients(classifier, inputs)
+        times.append(seconds_now(inputs.device) - started)
+    return max(min(times), time.get_clock_info("perf_counter").resolution)
+
+
+def seconds_now(device: torch.device) -> float:
+    """Gives the time, in seconds, at which all that was asked of the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def repeated(inputs: Float[Tensor, "b *d"], samples: int) -> Float[Tensor, "n *d"]:
+    """Gives that many samples, the same ones again where there are fewer."""
+    times = -(-samples // len(inputs))
+    return inputs.repeat(times, *(1,) * (inputs.ndim - 1))[:samples]
