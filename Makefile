@@ -42,6 +42,8 @@ benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
 	@touch $@
 
 bench: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/minnorm data fetch mnist
+	benchmarks/.venv/bin/minnorm data fetch cifar10
 	benchmarks/.venv/bin/python benchmarks/speed.py --json benchmarks/results/speed.json
 
 peers: benchmarks/.venv/.ready

@@ -323,7 +323,7 @@ def memory(runs: int) -> dict[str, Any]:
             with tempfile.TemporaryDirectory() as folder:
                 done = subprocess.run(
                     [sys.executable, "-c", code, str(images), f"{folder}/run"],
-                    capture_output=True,
+                    stdout=subprocess.PIPE,
                     text=True,
                     check=True,
                 )
@@ -341,7 +341,7 @@ def ranks(runs: int) -> dict[str, Any]:
             command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}"]
             done = subprocess.run(
                 [*command, str(folder / "ranks.py")],
-                capture_output=True,
+                stdout=subprocess.PIPE,
                 text=True,
                 check=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
