@@ -11,6 +11,7 @@ from attacks.networks import Linear
 from minnorm.attacks import ddn as attack
 from minnorm.geometry import distances
 from minnorm.training import (
+    OBJECTIVES,
     Objective,
     clean,
     closest,
@@ -79,6 +80,62 @@ def test_the_clean_objective_is_the_mean_cross_entropy() -> None:
     logits, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
     expected = -logits.log_softmax(1)[range(5), labels].mean()
     torch.testing.assert_close(clean()(nn.Identity(), logits, labels), expected)
+
+
+SMOOTHED = {
+    "clean": "clean(label_smoothing={})",
+    "madry": "madry(epsilon=0.3, label_smoothing={})",
+    "ddn": "ddn(max_norm=0.5, steps=5, label_smoothing={})",
+    "closest": "closest(max_norm=0.5, attack='ddn(steps=5)', label_smoothing={})",
+    "fgsm": "fgsm(epsilon=0.1, label_smoothing={})",
+    "ensemble": f"ensemble(models=['{FIXED}'], epsilon=0.1, label_smoothing={{}})",
+    "trades": "trades(epsilon=0.1, label_smoothing={})",
+}
+
+
+def test_every_objective_can_smooth_labels() -> None:
+    assert SMOOTHED.keys() == OBJECTIVES.keys()
+
+
+@pytest.mark.parametrize("name", SMOOTHED)
+def test_smoothed_labels_add_the_mean_over_the_classes(name: str) -> None:
+    # (1 - s) J(y) + s mean_k J(k) is linear in s: what half of it adds is half of what it adds.
+    losses = []
+    for share in (0.0, 0.2, 0.4):
+        model, inputs, labels = problem()
+        model.dropout.p = 0
+        torch.manual_seed(3)
+        losses.append(load_objective(SMOOTHED[name].format(share))(model, inputs, labels).item())
+    assert abs(losses[1] - losses[0]) > 1e-3
+    assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, "no"])
+def test_a_share_that_is_none_is_refused(share: object) -> None:
+    for spec in SMOOTHED.values():
+        with pytest.raises(
+            ValueError, match=r"label_smoothing=.*: expected a number of at least 0"
+        ):
+            load_objective(spec.format(repr(share)))
+
+
+def of_a_user(*, weight: float) -> Objective:
+    return lambda model, inputs, labels: weight * cross_entropy(model(inputs), labels)
+
+
+def no_objective() -> str:
+    return "no"
+
+
+def test_an_objective_of_the_user_is_named_by_its_function() -> None:
+    model, inputs, labels = problem()
+    model.dropout.p = 0
+    half = load_objective(f"{__name__}:of_a_user(weight=0.5)")(model, inputs, labels)
+    torch.testing.assert_close(half, 0.5 * clean()(model, inputs, labels))
+    with pytest.raises(ValueError, match=r"no_objective' gave str, expected an objective"):
+        load_objective(f"{__name__}:no_objective")
+    with pytest.raises(ValueError, match="of_a_user"):
+        load_objective(f"{__name__}:of_a_user(width=0.5)")
 
 
 @pytest.mark.parametrize("name", DEFENSES)

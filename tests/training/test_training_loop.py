@@ -20,7 +20,8 @@ from minnorm import runtime
 from minnorm.data import from_arrays, load_data
 from minnorm.models import Card, Normalized, load_model
 from minnorm.models.weights import file_sha256
-from minnorm.training import OBJECTIVES, Recipe, accuracy, train
+from minnorm.training import OBJECTIVES, Objective, Recipe, accuracy, robust_accuracy, train
+from minnorm.training.recipe import RobustValidation
 
 
 def network(dropout: float = 0.2) -> nn.Module:
@@ -71,6 +72,10 @@ def _log(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card]:
     """Gives the folder and the card of a run of three epochs that nothing stopped."""
@@ -103,6 +108,7 @@ def test_the_folder_holds_what_the_zoo_is_made_of(
         "last.ckpt",
         "log.jsonl",
         "recipe.json",
+        "tensorboard",
         "tiny.json",
         "tiny.safetensors",
     ]
@@ -146,14 +152,16 @@ def test_the_same_recipe_gives_the_same_weights(
     undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
 ) -> None:
     torch.manual_seed(123)  # what the caller did before does not matter
-    seen: list[tuple[int, int, float]] = []
+    seen: list[tuple[float, int, float]] = []
 
-    def on_epoch(done: int, of: int, measured: dict[str, float]) -> None:
-        seen.append((done, of, measured["loss"]))
+    def on_progress(done: float, of: int, measured: dict[str, float]) -> None:
+        seen.append((done, of, measured.get("loss", 0.0)))
 
-    card = train(_recipe(digits), tmp_path, on_epoch=on_epoch)
+    card = train(_recipe(digits), tmp_path, on_progress=on_progress)
     _assert_same_run(tmp_path, card, undisturbed)
-    assert seen == [(i + 1, 3, line["loss"]) for i, line in enumerate(_log(tmp_path))]
+    losses = [0.0, *(line["loss"] for line in _log(tmp_path))]
+    assert [done for done, _, _ in seen] == pytest.approx([i / 12 for i in range(1, 37)])
+    assert [told[1:] for told in seen] == [(3, losses[i // 12]) for i in range(1, 37)]
 
 
 def test_another_seed_gives_other_weights(
@@ -167,19 +175,19 @@ def test_another_seed_gives_other_weights(
 def test_a_run_stopped_after_an_epoch_ends_as_if_it_had_not_been(
     undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path, stop: int
 ) -> None:
-    def on_epoch(done: int, of: int, measured: dict[str, float]) -> None:
+    def on_progress(done: float, of: int, measured: dict[str, float]) -> None:
         assert done <= of
-        assert measured
+        assert bool(measured) == (done >= 1)
         if done == stop:
             raise KeyboardInterrupt
 
     recipe = _recipe(digits)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path, on_epoch=on_epoch)
+        train(recipe, tmp_path, on_progress=on_progress)
     assert len(_log(tmp_path)) == stop
     assert not (tmp_path / "tiny.json").exists()
     torch.rand(7)  # the state of the global generator is another one now
-    _assert_same_run(tmp_path, train(recipe, tmp_path), undisturbed)
+    _assert_same_run(tmp_path, train(recipe, tmp_path, resume=True), undisturbed)
 
 
 def test_a_run_stopped_inside_an_epoch_ends_as_if_it_had_not_been(
@@ -200,7 +208,7 @@ def test_a_run_stopped_inside_an_epoch_ends_as_if_it_had_not_been(
         with pytest.raises(KeyboardInterrupt):
             train(recipe, tmp_path)
     assert len(_log(tmp_path)) == 1
-    _assert_same_run(tmp_path, train(recipe, tmp_path), undisturbed)
+    _assert_same_run(tmp_path, train(recipe, tmp_path, resume=True), undisturbed)
 
 
 def test_a_run_that_is_finished_is_not_trained_again(
@@ -208,10 +216,10 @@ def test_a_run_that_is_finished_is_not_trained_again(
 ) -> None:
     folder, card = undisturbed
 
-    def on_epoch(done: int, of: int, measured: dict[str, float]) -> None:
+    def on_progress(done: float, of: int, measured: dict[str, float]) -> None:
         pytest.fail(f"trained epoch {done} of {of}: {measured}")
 
-    assert train(_recipe(digits), folder, on_epoch=on_epoch) == card
+    assert train(_recipe(digits), folder, resume=True, on_progress=on_progress) == card
     assert len(_log(folder)) == 3
 
 
@@ -222,7 +230,7 @@ def test_a_recipe_written_before_a_setting_existed_is_the_same_recipe(
     content = json.loads((folder / "recipe.json").read_text())
     del content["augmentation"]
     (folder / "recipe.json").write_text(json.dumps(content))
-    assert train(_recipe(digits), folder).sha256 == undisturbed[1].sha256
+    assert train(_recipe(digits), folder, resume=True).sha256 == undisturbed[1].sha256
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"epochs": 4}, {"name": "other"}])
@@ -230,11 +238,21 @@ def test_a_folder_with_another_recipe_is_refused_and_left_alone(
     undisturbed: tuple[Path, Card], digits: Path, changes: dict[str, Any]
 ) -> None:
     folder, _ = undisturbed
-    before = {file: file.read_bytes() for file in folder.iterdir()}
+    before = _files(folder)
     (name,) = changes
     with pytest.raises(ValueError, match=f"run of another recipe:\n  {name}: .* there, .* now\n"):
-        train(_recipe(digits, **changes), folder)
-    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+        train(_recipe(digits, **changes), folder, resume=True)
+    assert _files(folder) == before
+
+
+def test_a_run_that_is_there_goes_on_only_when_told_to(
+    undisturbed: tuple[Path, Card], digits: Path
+) -> None:
+    folder, _ = undisturbed
+    before = _files(folder)
+    with pytest.raises(ValueError, match="holds a run of this recipe: go on with it by --resume"):
+        train(_recipe(digits), folder)
+    assert _files(folder) == before
 
 
 @pytest.mark.parametrize("length", [0, 10, 5000, -1])
@@ -248,10 +266,13 @@ def test_a_damaged_checkpoint_costs_one_epoch(
     folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     content = (folder / "last.ckpt").read_bytes()
     (folder / "last.ckpt").write_bytes(content[:length])
-    trained: list[int] = []
-    card = train(_recipe(digits), folder, on_epoch=lambda done, *_: trained.append(done))
+    trained: list[float] = []
+    card = train(
+        _recipe(digits), folder, resume=True, on_progress=lambda done, *_: trained.append(done)
+    )
     assert "last.ckpt is damaged" in caplog.text
-    assert trained == [3]
+    assert trained[0] == 2 + 1 / 12
+    assert trained[-1] == 3
     _assert_same_run(folder, card, undisturbed)
 
 
@@ -261,9 +282,12 @@ def test_two_damaged_checkpoints_begin_the_run_again(
     folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     for name in ("last.ckpt", "before.ckpt"):
         (folder / name).write_bytes(b"PK")
-    trained: list[int] = []
-    card = train(_recipe(digits), folder, on_epoch=lambda done, *_: trained.append(done))
-    assert trained == [1, 2, 3]
+    trained: list[float] = []
+    card = train(
+        _recipe(digits), folder, resume=True, on_progress=lambda done, *_: trained.append(done)
+    )
+    assert trained[0] == 1 / 12
+    assert trained[-1] == 3
     _assert_same_run(folder, card, undisturbed)
 
 
@@ -295,7 +319,8 @@ def test_ten_kills_change_nothing(digits: Path, tmp_path: Path) -> None:
     expected = (tmp_path / "undisturbed", train(recipe, tmp_path / "undisturbed"))
     code = (
         "import sys; from pathlib import Path; from minnorm.training import Recipe, train; "
-        "train(Recipe.model_validate_json(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))"
+        "recipe = Recipe.model_validate_json(Path(sys.argv[1]).read_text()); "
+        "train(recipe, Path(sys.argv[2]), resume=True)"
     )
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
     folder = tmp_path / "run"
@@ -318,7 +343,7 @@ def test_ten_kills_change_nothing(digits: Path, tmp_path: Path) -> None:
         assert process.wait() == -signal.SIGKILL
         assert epochs() > begun
     assert epochs() < 200
-    _assert_same_run(folder, train(recipe, folder), expected)
+    _assert_same_run(folder, train(recipe, folder, resume=True), expected)
 
 
 def test_a_batch_that_is_larger_than_the_data_is_refused(digits: Path, tmp_path: Path) -> None:
@@ -333,6 +358,90 @@ def test_a_loss_that_is_not_finite_stops_the_run(digits: Path, tmp_path: Path) -
     ):
         train(recipe, tmp_path)
     assert not (tmp_path / "tiny.safetensors").exists()
+
+
+def test_an_objective_holds_from_its_epoch_on(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+
+    def numbered(*, number: int) -> Objective:
+        def objective(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+            used.append(number)
+            return cross_entropy(model(inputs), labels)
+
+        return objective
+
+    monkeypatch.setitem(OBJECTIVES, "numbered", numbered)
+    objectives = {1: "numbered(number=1)", 3: "numbered(number=3)", 4: "numbered(number=4)"}
+    gentle = {"learning_rate": 1e-9, "momentum": 0.0}
+    recipe = _recipe(digits, objective=objectives, epochs=5, optimizer=gentle, schedule={})
+    train(recipe, tmp_path)
+    assert used == [1] * 24 + [3] * 12 + [4] * 24
+
+
+def test_the_best_epoch_is_one_of_the_last_objective(digits: Path, tmp_path: Path) -> None:
+    # What is learned first is forgotten: by accuracy, the first epochs are the best.
+    worse = "trades(epsilon=0.9, beta=1000.0, steps=1)"
+    recipe = _recipe(digits, objective={1: "clean", 4: worse}, epochs=5)
+    card = train(recipe, tmp_path)
+    reached = [line["validation_accuracy"] for line in _log(tmp_path)]
+    assert card.accuracy[recipe.validation] == max(reached[3:]) < max(reached[:3])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}},
+        {"largest_gradient": 0.5},
+        {"compile": True},
+        {"ema": 0.9},
+        {"objective": "clean(label_smoothing=0.1)"},
+        {"schedule": {"name": "linear", "warmup": 0.5}},
+    ],
+)
+def test_it_learns_with_each_of_the_settings_and_otherwise_than_without(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    recipe = _recipe(digits, **changes)
+    card = train(recipe, tmp_path)
+    assert min(card.accuracy.values()) > 0.5
+    load_model(str(tmp_path / "tiny.safetensors"), trust=True)
+    losses = [line["loss"] for line in _log(tmp_path)]
+    assert losses[-1] < losses[0]
+    if "compile" not in changes and "ema" not in changes:
+        assert losses != [line["loss"] for line in _log(undisturbed[0])]
+
+
+def test_clipping_bounds_the_step(digits: Path, tmp_path: Path) -> None:
+    plain = {"learning_rate": 0.05, "momentum": 0.0}
+    recipe = _recipe(digits, largest_gradient=1e-6, optimizer=plain, epochs=1)
+    train(recipe, tmp_path)
+    torch.manual_seed(recipe.seed)
+    before = dict(network().named_parameters())
+    after = load_model(str(tmp_path / "tiny.safetensors"), trust=True).named_parameters()
+    moved = torch.cat([(value - before[name]).flatten() for name, value in after])
+    assert 0 < moved.norm() <= 12 * 0.05 * 1e-6 * (1 + 1e-3)
+
+
+def test_robust_validation_chooses_the_best_epoch(digits: Path, tmp_path: Path) -> None:
+    validation = {"attack": "ddn(steps=20)", "epsilon": 0.5, "images": 64}
+    train(_recipe(digits, robust_validation=validation), tmp_path)
+    lines = _log(tmp_path)
+    model = load_model(str(tmp_path / "tiny.safetensors"), trust=True)
+    data = load_data(f"{digits}[384:448]")
+    best = robust_accuracy(model, data, RobustValidation.model_validate(validation))
+    assert best == max(line["robust_accuracy"] for line in lines)
+    assert all(line["robust_accuracy"] < line["validation_accuracy"] for line in lines)
+
+
+def test_tensorboard_shows_what_the_log_says(digits: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(_recipe(digits), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    shown = [event.value for event in events.Scalars("loss")]
+    assert shown == pytest.approx([line["loss"] for line in _log(tmp_path)])
 
 
 def test_a_network_that_gets_nothing_right_is_still_a_result(tmp_path: Path) -> None:

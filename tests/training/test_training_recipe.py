@@ -175,3 +175,35 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ValueError, match=r"there is no recipe 'mnist-cmn'\. Did you mean 'mnist-cnn'"
     ):
         load_recipe("mnist-cmn")
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (
+            {2: "clean"},
+            r"objective: from the epochs \[2\]; expected 1 and others, at most epochs=3",
+        ),
+        ({1: "clean", 4: "clean"}, r"from the epochs \[1, 4\]; .* at most epochs=3"),
+        ({}, r"from the epochs \[\]"),
+        ({1: "clan"}, "Did you mean 'clean'"),
+        ({"one": "clean"}, "objective"),
+    ],
+)
+def test_objectives_by_epoch_begin_with_the_first(
+    tmp_path: Path, objective: dict[int, str], message: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**CONTENT, "objective": objective}, sort_keys=False))
+    with pytest.raises(ValueError, match=message):
+        load_recipe(path)
+
+
+def test_objectives_by_epoch_are_the_same_when_read_again(tmp_path: Path) -> None:
+    objectives = {1: "madry(epsilon=0.1)", 3: "madry(epsilon=0.3)"}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**CONTENT, "objective": objectives}))
+    recipe = load_recipe(path)
+    assert recipe.objectives == objectives
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert load_recipe(path, ["objective.2=clean"]).objectives[2] == "clean"

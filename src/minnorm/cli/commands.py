@@ -125,10 +125,11 @@ def _batch_size(text: str) -> "BatchSize":
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the run; an interrupted one goes on. Default: runs/NAME."),
-    ] = None,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/NAME.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder, if there is one.")
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change the recipe: key=value, with dots; may be repeated."),
@@ -144,12 +145,22 @@ def train(
     with progress_bars() as bars:
         task = bars.add_task(loaded.name, total=loaded.epochs)
 
-        def show(done: int, total: int, measured: dict[str, float]) -> None:
-            accuracy, loss = measured["validation_accuracy"], measured["loss"]
-            text = f"{loaded.name}: loss {loss:.4f}, validation {100 * accuracy:.2f} %"
+        begun = False
+
+        def show(done: float, total: int, measured: dict[str, float]) -> None:
+            nonlocal begun
+            if not begun:  # what a resumed run did before says nothing about the time left
+                bars.reset(task, completed=int(done))
+                begun = True
+            text = loaded.name
+            if measured:
+                text += f": loss {measured['loss']:.4f}"
+                text += f", accuracy {100 * measured['validation_accuracy']:.2f} %"
+            if "robust_accuracy" in measured:
+                text += f", under attack {100 * measured['robust_accuracy']:.1f} %"
             bars.update(task, completed=done, total=total, description=text)
 
-        card = training.train(loaded, folder, on_epoch=show)
+        card = training.train(loaded, folder, resume=resume, on_progress=show)
     for name, accuracy in card.accuracy.items():
         output.print(f"accuracy on {name}: {100 * accuracy:.2f} %", markup=False)
     output.print(f"network: {folder / f'{card.name}.safetensors'}", markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from minnorm.training.loop import train
 from minnorm.training.objectives import (
     OBJECTIVES,
     Objective,
+    adversarial,
     clean,
     closest,
     ddn,
@@ -21,6 +22,7 @@ __all__ = [
     "Objective",
     "Recipe",
     "accuracy",
+    "adversarial",
     "clean",
     "closest",
     "ddn",

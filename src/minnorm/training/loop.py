@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called after each epoch with the epochs done, the epochs in all, and what was measured."""
+Progress = Callable[[float, int, dict[str, float]], None]
+"""Called after each update and each epoch with the epochs done, with the part of the one under way;
+the epochs in all; and what was measured after the last whole one, nothing before there is one."""
 
 
-def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Card:
-    """Trains a network by its recipe; a run that was interrupted goes on from its last epoch.
+def train(
+    recipe: Recipe, out: Path, *, resume: bool = False, on_progress: Progress | None = None
+) -> Card:
+    """Trains a network by its recipe.
 
     In `out` it keeps `recipe.json`, `log.jsonl` (one line for each epoch), `last.ckpt` and
     `before.ckpt` (to go on from), the weights of the best epoch by validation,
@@ -44,18 +47,23 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
     Args:
         recipe: What to do.
         out: The folder of the run; made if it is not there.
-        on_epoch: Called after each epoch.
+        resume: Whether a run that is in `out` goes on from its last whole epoch, as if it had never
+            been interrupted; a new one begins where there is none.
+        on_progress: Called as the run goes on.
 
     Returns:
         The card of the trained network.
 
     Raises:
-        ValueError: If `out` holds the run of another recipe, or the data does not fit.
+        ValueError: If `out` holds the run of another recipe, or any run without `resume`; if the
+            data does not fit.
         ImportError: If Lightning Fabric is not installed.
     """
     fabric = _fabric(recipe)
     revision = runtime.revision()
-    _claim(out, recipe)
+    with runtime.same_on_all_ranks():
+        if fabric.is_global_zero:
+            _claim(out, recipe, resume=resume)
     training, validation = load_data(recipe.data), load_data(recipe.validation)
     test = load_data(recipe.test)
     fabric.seed_everything(recipe.seed, verbose=False)
@@ -66,9 +74,7 @@ def train(recipe: Recipe, out: Path, *, on_epoch: Progress | None = None) -> Car
     run = _Run(fabric, recipe, out, network=network, training=training, validation=validation)
     checkpoints.restore(fabric, out, run.state)
     for epoch in range(run.state["epoch"], recipe.epochs):
-        measured = run.epoch(epoch)
-        if on_epoch is not None:
-            on_epoch(epoch + 1, recipe.epochs, measured)
+        run.epoch(epoch, on_progress or (lambda *_: None))
     return _finish(fabric, recipe, out, revision, run.state, validation=validation, test=test)
 
 
@@ -91,7 +97,9 @@ class _Run:
     ) -> None:
         self._fabric, self._recipe, self._out = fabric, recipe, out
         self._network, self._training, self._validation = network, training, validation
-        self._objective = load_objective(recipe.objective)
+        self._objectives = {
+            first: load_objective(spec) for first, spec in recipe.objectives.items()
+        }
         optimizer = make_optimizer(recipe, network)
         self._schedule = make_schedule(recipe, optimizer, len(training) // recipe.batch_size or 1)
         self._average: AveragedModel | None = None
@@ -118,7 +126,7 @@ class _Run:
         if logits.requires_grad and not module.training:
             self._gradients += len(logits)
 
-    def epoch(self, epoch: int) -> dict[str, float]:
+    def epoch(self, epoch: int, on_progress: Progress) -> None:
         """Goes through the data once, validates, and keeps what is to be kept."""
         fabric, recipe, state = self._fabric, self._recipe, self.state
         started = time.perf_counter()
@@ -128,7 +136,7 @@ class _Run:
         )
         learning_rate = float(self._schedule.get_last_lr()[0])
         self._gradients = 0
-        loss = self._updates(epoch)
+        loss = self._updates(epoch, on_progress)
         gradients = sum(runtime.gather(self._gradients))
         candidate = self._network if self._average is None else self._average.module
         measured: dict[str, float] = {
@@ -143,13 +151,14 @@ class _Run:
             criterion = robust_accuracy(candidate, self._validation, recipe.robust_validation)
             measured["robust_accuracy"] = criterion
         measured["seconds"] = round(time.perf_counter() - started, 2)
-        if criterion > state["best"] and self._keep(candidate):
+        of_last_objective = epoch + 1 >= max(self._objectives)
+        if of_last_objective and criterion > state["best"] and self._keep(candidate):
             state["best"] = criterion
         state["epoch"] = epoch + 1
         state["log"] = [*state["log"], measured]
         checkpoints.save(fabric, self._out, state)
         self._tell_tensorboard(measured)
-        return measured
+        on_progress(epoch + 1, recipe.epochs, measured)
 
     def _keep(self, candidate: nn.Module) -> bool:
         """Writes the weights, and tells if that was possible."""
@@ -163,16 +172,19 @@ class _Run:
                 kept = False
         return bool(runtime.gather(kept)[0])
 
-    def _updates(self, epoch: int) -> float:
+    def _updates(self, epoch: int, on_progress: Progress) -> float:
         """Updates the weights with each batch and gives the mean loss."""
         fabric, module, optimizer = self._fabric, self._module, self._optimizer
         module.train()
+        objective = self._objectives[max(first for first in self._objectives if first <= epoch + 1)]
         losses = []
+        last = self.state["log"][-1] if self.state["log"] else {}
+        in_all = len(self._training) // self._recipe.batch_size
         for inputs, labels in _batches(self._training, self._recipe, epoch, fabric):
             optimizer.zero_grad()
             # An attack on the network inside the wrappers shall have the precision of the update.
             with fabric.autocast():
-                loss = self._objective(module, inputs, labels)
+                loss = objective(module, inputs, labels)
             fabric.backward(loss)
             if self._recipe.largest_gradient is not None:
                 fabric.clip_gradients(module, optimizer, max_norm=self._recipe.largest_gradient)
@@ -181,6 +193,8 @@ class _Run:
             if self._average is not None:
                 self._average.update_parameters(self._network)
             losses.append(loss.detach())
+            if len(losses) < in_all:  # the whole epoch is told of with what it gave
+                on_progress(epoch + len(losses) / in_all, self._recipe.epochs, last)
         mean = torch.stack(losses).mean()
         if not mean.isfinite():
             raise ValueError(
@@ -234,7 +248,7 @@ def _fabric(recipe: Recipe) -> "Fabric":
     return fabric
 
 
-def _claim(out: Path, recipe: Recipe) -> None:
+def _claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
     """Writes the recipe into the folder of the run, or checks that it is the one there."""
     file = out / "recipe.json"
     if file.exists():
@@ -249,6 +263,11 @@ def _claim(out: Path, recipe: Recipe) -> None:
             raise ValueError(
                 f"{out} holds a run of another recipe:\n  {differences}\nName another folder with "
                 "--out, or delete it."
+            )
+        if not resume:
+            raise ValueError(
+                f"{out} holds a run of this recipe: go on with it by --resume, name another folder "
+                "with --out, or delete it."
             )
         return
     out.mkdir(parents=True, exist_ok=True)
@@ -326,6 +345,8 @@ def _finish(
         versions=runtime.versions(),
     )
     if fabric.is_global_zero:
-        (out / f"{recipe.name}.json").write_text(card.model_dump_json(indent=2) + "\n")
+        checkpoints.write_log(out, state["log"])  # it may be ahead of the last checkpoint
+        text = card.model_dump_json(indent=2) + "\n"
+        runtime.write_whole(out / f"{recipe.name}.json", lambda path: path.write_text(text))
     fabric.barrier()
     return card

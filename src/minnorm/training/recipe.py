@@ -97,7 +97,9 @@ class Recipe(_Part):
         test: The spec of the data on which the result is reported; used once, at the end.
         initial: The spec of a trained network of this architecture to begin with; by default the
             weights are random.
-        objective: The spec of the loss, see `minnorm.training.load_objective`.
+        objective: The spec of the loss, see `minnorm.training.load_objective`; or several, each
+            by the epoch, counted from 1, from which it holds, as where a radius or a budget grows.
+            Then the best epoch is one of the last objective's.
         epochs: How often to go through the data.
         batch_size: Samples in a batch, over all ranks together. The last batch of an epoch is left
             out when it is not full; the order changes with each epoch.
@@ -119,7 +121,7 @@ class Recipe(_Part):
     validation: str
     test: str
     initial: str | None = None
-    objective: str = "clean"
+    objective: str | dict[int, str] = "clean"
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     augmentation: tuple[str, ...] = ()
@@ -134,9 +136,26 @@ class Recipe(_Part):
 
     @field_validator("objective")
     @classmethod
-    def _known_objective(cls, name: str) -> str:
-        load_objective(name)
-        return name
+    def _known_objectives(cls, given: str | dict[int, str]) -> str | dict[int, str]:
+        for spec in [given] if isinstance(given, str) else given.values():
+            load_objective(spec)
+        return given
+
+    @model_validator(mode="after")
+    def _objectives_from_the_first_epoch(self) -> Self:
+        starts = list(self.objectives)
+        if not starts or starts[0] != 1 or starts[-1] > self.epochs:
+            raise ValueError(
+                f"objective: from the epochs {starts}; expected 1 and others, at most "
+                f"epochs={self.epochs}"
+            )
+        return self
+
+    @property
+    def objectives(self) -> dict[int, str]:
+        """The specs of the losses, by the epoch, counted from 1, from which each holds."""
+        given = {1: self.objective} if isinstance(self.objective, str) else self.objective
+        return dict(sorted(given.items()))
 
     @field_validator("augmentation")
     @classmethod
@@ -193,6 +212,8 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
 
 
 def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
+    if not place:  # of the recipe as a whole
+        return message
     *path, last = [str(part) for part in place]
     if kind == "extra_forbidden":
         part: Any = Recipe

@@ -6,11 +6,14 @@ from torch import Generator, Tensor, nn
 from minnorm import geometry
 from minnorm.attacks import checks, load_attack
 from minnorm.attacks.combinators import norm_of
-from minnorm.training.objectives.contract import Objective, adversarial
+from minnorm.training.objectives.contract import Objective, adversarial, on_points
 
 
 def closest(
-    *, max_norm: float, attack: str = "normal_pursuit(budget=20, drop_finished=False)"
+    *,
+    max_norm: float,
+    attack: str = "normal_pursuit(budget=20, drop_finished=False)",
+    label_smoothing: float = 0.0,
 ) -> Objective:
     """Gives the loss at the closest adversarials, scaled down to a largest norm.
 
@@ -21,6 +24,7 @@ def closest(
     Args:
         max_norm: The largest norm of a perturbation, in the attack's norm, L2 or Linf.
         attack: The attack's spec.
+        label_smoothing: See `clean`.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -35,4 +39,4 @@ def closest(
         radii = torch.full_like(found.distances, max_norm)
         return inputs + geometry.into_ball(found.adversarials - inputs, radii, norm)
 
-    return adversarial(perturb)
+    return adversarial(perturb, on_points(label_smoothing))

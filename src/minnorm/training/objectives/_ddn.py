@@ -12,6 +12,7 @@ def ddn(
     initial_norm: float = 1.0,
     gamma: float = 0.05,
     levels: int | None = None,
+    label_smoothing: float = 0.0,
 ) -> Objective:
     """Gives the loss at the adversarials that DDN finds, scaled down to a largest norm.
 
@@ -21,9 +22,11 @@ def ddn(
         initial_norm: See `minnorm.attacks.ddn`; the next two too.
         gamma: The factor by which the norm changes.
         levels: Rounding at each step.
+        label_smoothing: See `clean`.
 
     Raises:
         ValueError: If an argument is not as described.
     """
     settings = {"steps": steps, "initial_norm": initial_norm, "gamma": gamma, "levels": levels}
-    return closest(max_norm=max_norm, attack=specs.describe("ddn", settings))
+    attack = specs.describe("ddn", settings)
+    return closest(max_norm=max_norm, attack=attack, label_smoothing=label_smoothing)

@@ -21,6 +21,7 @@ def ensemble(
     epsilon: float,
     norm: geometry.Norm = "linf",
     weight: float = 0.5,
+    label_smoothing: float = 0.0,
 ) -> Objective:
     """Gives the loss on the inputs and on FGSM samples, of fixed models or of the one in training.
 
@@ -31,6 +32,7 @@ def ensemble(
         epsilon: The length of the step.
         norm: `l2` or `linf`.
         weight: The share of the loss on the inputs, `alpha` of eq. 6, from 0 to below 1.
+        label_smoothing: See `clean`.
 
     Raises:
         ValueError: If an argument is not as described, or a model cannot be loaded.
@@ -47,4 +49,4 @@ def ensemble(
         source = fixed[drawn].to(inputs.device) if drawn < len(fixed) else model
         return one_step(source, inputs, labels, generator, epsilon=epsilon, norm=norm)
 
-    return adversarial(perturb, mixed(weight))
+    return adversarial(perturb, mixed(weight, label_smoothing))

@@ -13,13 +13,20 @@ from minnorm.training.objectives.ball import in_ball
 from minnorm.training.objectives.contract import Objective, adversarial, mixed
 
 
-def fgsm(*, epsilon: float, norm: geometry.Norm = "linf", weight: float = 0.5) -> Objective:
+def fgsm(
+    *,
+    epsilon: float,
+    norm: geometry.Norm = "linf",
+    weight: float = 0.5,
+    label_smoothing: float = 0.0,
+) -> Objective:
     """Gives the loss on the inputs and on the points one FGSM step away, `alpha` and the rest.
 
     Args:
         epsilon: The length of the step.
         norm: `l2` or `linf`.
         weight: The share of the loss on the inputs, `alpha` of eq. 6, from 0 to below 1.
+        label_smoothing: See `clean`.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -29,7 +36,7 @@ def fgsm(*, epsilon: float, norm: geometry.Norm = "linf", weight: float = 0.5) -
     def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
         return one_step(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
 
-    return adversarial(perturb, mixed(weight))
+    return adversarial(perturb, mixed(weight, label_smoothing))
 
 
 def check_step(epsilon: float, norm: geometry.Norm, weight: float) -> None:

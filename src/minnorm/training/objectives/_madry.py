@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from minnorm import geometry
 from minnorm.attacks._pgd import ascend
 from minnorm.training.objectives.ball import check_ascent, in_ball
-from minnorm.training.objectives.contract import Objective, adversarial
+from minnorm.training.objectives.contract import Objective, adversarial, noise, on_points
 
 
 def madry(
@@ -19,6 +19,7 @@ def madry(
     norm: geometry.Norm = "l2",
     steps: int = 10,
     step_size: float | None = None,
+    label_smoothing: float = 0.0,
 ) -> Objective:
     """Gives the loss at the points that PGD reaches from random points of the ball.
 
@@ -29,6 +30,7 @@ def madry(
         norm: `l2` or `linf`.
         steps: Gradients for each update.
         step_size: Length of a step; by default `2.5 * epsilon / steps`.
+        label_smoothing: See `clean`.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -39,11 +41,10 @@ def madry(
         around = in_ball(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
         with around as (state, radii):
             # Unlike an attack's, each sample's start is its own: the more of them are seen.
-            noise = torch.randn(inputs.shape, generator=generator, device=inputs.device)
-            shares = torch.rand(len(inputs), generator=generator, device=inputs.device)
-            starts = epsilon * geometry.in_unit_ball(noise, shares, norm)
-            return ascend(
-                state, state.points(starts.to(inputs.dtype)), radii, steps=steps, step_size=rate
-            )
+            directions = noise(inputs, generator)
+            # The distribution function of a normal variable makes it uniform.
+            shares = torch.special.ndtr(noise(inputs.new_empty(len(inputs)), generator))
+            starts = epsilon * geometry.in_unit_ball(directions, shares, norm)
+            return ascend(state, state.points(starts), radii, steps=steps, step_size=rate)
 
-    return adversarial(perturb)
+    return adversarial(perturb, on_points(label_smoothing))

@@ -4,15 +4,21 @@ Zhang, Yu, Jiao, Xing, El Ghaoui, Jordan: "Theoretically Principled Trade-off be
 Accuracy", ICML 2019, https://arxiv.org/abs/1901.08573, algorithm 1.
 """
 
-import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div
+from torch.nn.functional import kl_div
 
 from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks._pgd import ascend
 from minnorm.training.objectives.ball import check_ascent, in_ball
-from minnorm.training.objectives.contract import Loss, Objective, adversarial, in_one_pass
+from minnorm.training.objectives.contract import (
+    Loss,
+    Objective,
+    adversarial,
+    in_one_pass,
+    noise,
+    smoothed,
+)
 
 _START = 1e-3
 """The standard deviation of the noise from which the ascent starts: at the inputs themselves the
@@ -26,6 +32,7 @@ def trades(
     norm: geometry.Norm = "linf",
     steps: int = 10,
     step_size: float | None = None,
+    label_smoothing: float = 0.0,
 ) -> Objective:
     """Gives `J(x, y) + beta * KL(f(x) || f(x~))`, x~ being where f answers most otherwise.
 
@@ -35,6 +42,7 @@ def trades(
         norm: `l2` or `linf`.
         steps: Gradients for each update.
         step_size: Length of a step; by default `2.5 * epsilon / steps`.
+        label_smoothing: See `clean`; of the labels, not of the model's answers to the inputs.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -46,8 +54,7 @@ def trades(
         around = in_ball(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
         with around as (state, radii):
             expected = state.logits_at(state.origins).softmax(1)
-            noise = torch.randn(inputs.shape, generator=generator, device=generator.device)
-            points = state.points(_START * noise.to(inputs))
+            points = state.points(_START * noise(inputs, generator))
             # The gradient of the divergence with respect to the second logits.
             return ascend(
                 state,
@@ -58,15 +65,17 @@ def trades(
                 direction=lambda logits: logits.softmax(1) - expected,
             )
 
-    return adversarial(perturb, _loss(beta))
+    return adversarial(perturb, _loss(beta, label_smoothing))
 
 
-def _loss(beta: float) -> Loss:
+def _loss(beta: float, label_smoothing: float) -> Loss:
+    criterion = smoothed(label_smoothing)
+
     def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
         clean, moved = in_one_pass(model, inputs, points)
         divergence = kl_div(
             moved.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
         )
-        return cross_entropy(clean, labels) + beta * divergence
+        return criterion(clean, labels) + beta * divergence
 
     return loss

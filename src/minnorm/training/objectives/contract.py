@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from minnorm import runtime
+from minnorm.attacks import checks
 
 
 class Objective(Protocol):
@@ -33,22 +37,39 @@ Loss = Callable[
 """`(model, inputs, points, labels) -> scalar loss`, once the points are made."""
 
 
-def on_points(
-    model: nn.Module,
-    inputs: Float[Tensor, "b *d"],  # noqa: ARG001 - as every loss
-    points: Float[Tensor, "b *d"],
-    labels: Int64[Tensor, "b"],
-) -> Float[Tensor, ""]:
+Criterion = Callable[[Float[Tensor, "b c"], Int64[Tensor, "b"]], Float[Tensor, ""]]
+"""`(logits, labels) -> scalar loss`, the `J` of the paper."""
+
+
+def smoothed(label_smoothing: float) -> Criterion:
+    """Gives the mean cross-entropy against labels a share of which is spread over all classes.
+
+    Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: "Rethinking the Inception Architecture for Computer
+    Vision", CVPR 2016, https://arxiv.org/abs/1512.00567, section 7.
+
+    Args:
+        label_smoothing: The share, from 0 to below 1.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    checks.check_number("label_smoothing", label_smoothing, 0, 1, inclusive=True)
+    return partial(cross_entropy, label_smoothing=label_smoothing)
+
+
+def on_points(label_smoothing: float) -> Loss:
     """Gives the mean cross-entropy on the points alone, `J(x~, y, theta)` (eq. 7, 9)."""
-    return cross_entropy(model(points), labels)
+    criterion = smoothed(label_smoothing)
+    return lambda model, inputs, points, labels: criterion(model(points), labels)  # noqa: ARG005 - as every loss
 
 
-def mixed(weight: float) -> Loss:
+def mixed(weight: float, label_smoothing: float) -> Loss:
     """Gives `weight * J(x, y, theta) + (1 - weight) * J(x~, y, theta)` (eq. 6)."""
+    criterion = smoothed(label_smoothing)
 
     def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
         logits = in_one_pass(model, inputs, points)
-        clean, moved = (cross_entropy(part, labels) for part in logits)
+        clean, moved = (criterion(part, labels) for part in logits)
         return weight * clean + (1 - weight) * moved
 
     return loss
@@ -62,25 +83,36 @@ def in_one_pass(
     return logits[: len(inputs)], logits[len(inputs) :]
 
 
-def adversarial(perturb: Perturb, loss: Loss = on_points) -> Objective:
+def adversarial(perturb: Perturb, loss: Loss) -> Objective:
     """Gives the objective that makes adversarial samples and trains on them.
 
     They are made for the model in evaluation mode with frozen parameters, since that is what is
     attacked in the end; the loss is that of the model in training mode. What is random in making
-    them follows from the global generator, as dropout does.
+    them follows from the global generator, as dropout does; of several ranks, from the first one's.
 
     Args:
         perturb: Makes the samples.
-        loss: What is trained, by default on these samples alone.
+        loss: What is trained.
     """
 
     def objective(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        seed = int(torch.randint(2**62, ()))
+        seed = runtime.gather(int(torch.randint(2**62, ())))[0]
         with under_attack(model) as target:
             points = perturb(target, inputs, labels, Generator(inputs.device).manual_seed(seed))
         return loss(model, inputs, points, labels)
 
     return objective
+
+
+def noise(inputs: Float[Tensor, "b *d"], generator: Generator) -> Float[Tensor, "b *d"]:
+    """Gives standard normal noise for this rank's part of a batch, in the inputs' shape and dtype.
+
+    A sample's is the same on any number of ranks, each of which has every so many-th sample.
+    """
+    ranks = runtime.world_size()
+    shape = (ranks * len(inputs), *inputs.shape[1:])
+    drawn = torch.randn(shape, generator=generator, device=generator.device)
+    return drawn[runtime.rank() :: ranks].to(inputs)
 
 
 @contextmanager

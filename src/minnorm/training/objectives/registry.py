@@ -27,6 +27,8 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 def load_objective(spec: str) -> Objective:
     """Gives the objective of a spec, for example `clean` or `madry(epsilon=0.3, norm='linf')`.
 
+    `package.module:function(weight=0.5)` is an objective of the user: the function gives it.
+
     Raises:
         ValueError: If there is no such objective, it has no such parameter, lacks one that it
             needs, or a value is not as it should be.
@@ -34,6 +36,14 @@ def load_objective(spec: str) -> Objective:
     parsed = specs.parse(spec)
     if parsed.part is not None:
         raise ValueError(f"{spec!r}: an objective has no slice.")
+    if ":" in parsed.head:
+        made: Objective = specs.call_factory(parsed, "objective")
+        if not callable(made):
+            raise ValueError(
+                f"{parsed.head!r} gave {type(made).__name__}, expected an objective, a function "
+                "(model, inputs, labels) -> loss."
+            )
+        return made
     make = OBJECTIVES[specs.choose(parsed.head, OBJECTIVES, "objective")]
     specs.check_arguments(make, parsed.arguments, parsed.head)
     specs.check_complete(make, spec)

@@ -1,0 +1,142 @@
+"""Two processes train as one does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import nn
+
+from minnorm.data import load_data
+from minnorm.training import load_recipe, train
+
+TESTS = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.slow
+
+
+def network() -> nn.Module:
+    """Gives a network without what differs by design: batch statistics and dropout."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def network_on_a_full_disk() -> nn.Module:
+    """Gives the network, and lets the second checkpoint of this process fail."""
+    write, written = torch.save, 0
+
+    def save(*given: Any, **named: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 2:
+            raise OSError(28, "No space left on device")
+        write(*given, **named)
+
+    torch.save = save
+    return network()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    inputs, labels = load_data("mnist-sample[:256]").batch(range(256))
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    np.savez(path, images=(inputs.numpy() * 255).round().astype(np.uint8), labels=labels.numpy())
+    return path
+
+
+def recipe(digits: Path, folder: Path, **changes: Any) -> Path:
+    content = {
+        "name": "tiny",
+        "architecture": "training.test_training_ranks:network",
+        "data": f"{digits}[:192]",
+        "validation": f"{digits}[192:224]",
+        "test": f"{digits}[224:]",
+        "epochs": 2,
+        "batch_size": 48,
+        "optimizer": {"learning_rate": 0.05},
+        **changes,
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def two_ranks(path: Path, out: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = ["--nproc-per-node", "2", "-m", "minnorm", "train", str(path), "--out", str(out)]
+    # A hang is a failure: the time limit ends it.
+    return subprocess.run(
+        [*launcher, *command, *options],
+        cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def log(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def assert_same_training(one: Path, two: Path) -> None:
+    for line, other in zip(log(one), log(two), strict=True):
+        for name in set(line) - {"seconds"}:
+            assert other[name] == pytest.approx(line[name], rel=1e-4), name
+    weights, others = (load_file(out / "tiny.safetensors") for out in (one, two))
+    for name, weight in weights.items():
+        torch.testing.assert_close(others[name], weight, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": "madry(epsilon=0.5, steps=3)"},
+        {"objective": "ddn(max_norm=0.5, steps=5)", "largest_gradient": 0.5},
+        {"objective": "trades(epsilon=0.1, steps=2)"},
+        {
+            "objective": "ensemble(models=['zoo:mnist-cnn'], epsilon=0.1)",
+            "ema": 0.9,
+            "robust_validation": {"attack": "ddn(steps=5)", "epsilon": 0.3},
+        },
+    ],
+    ids=["madry", "ddn", "trades", "ensemble"],
+)
+def test_two_ranks_have_the_losses_of_one(
+    digits: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    path = recipe(digits, tmp_path, **changes)
+    train(load_recipe(path), tmp_path / "one")
+    done = two_ranks(path, tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("network:") == 1  # the first rank alone prints
+    assert_same_training(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_checkpoint_that_is_not_written_stops_no_rank(digits: Path, tmp_path: Path) -> None:
+    path = recipe(digits, tmp_path)
+    train(load_recipe(path), tmp_path / "one")
+    architecture = "training.test_training_ranks:network_on_a_full_disk"
+    path = recipe(digits, tmp_path, architecture=architecture)
+    done = two_ranks(path, tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert "no checkpoint was written" in done.stderr
+    assert_same_training(tmp_path / "one", tmp_path / "two")
+
+
+def test_two_ranks_go_on_when_told_to(digits: Path, tmp_path: Path) -> None:
+    path = recipe(digits, tmp_path)
+    undisturbed = two_ranks(path, tmp_path / "undisturbed")
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert two_ranks(path, tmp_path / "run").returncode == 0
+    (tmp_path / "run" / "last.ckpt").unlink()  # the one before it is of the first epoch
+    refused = two_ranks(path, tmp_path / "run")
+    assert refused.returncode != 0
+    assert "go on with it by --resume" in refused.stderr
+    done = two_ranks(path, tmp_path / "run", "--resume")
+    assert done.returncode == 0, done.stderr
+    name = "tiny.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+    losses = [[line["loss"] for line in log(tmp_path / run)] for run in ("run", "undisturbed")]
+    assert losses[0] == losses[1]
