@@ -426,13 +426,18 @@ def test_clipping_bounds_the_step(digits: Path, tmp_path: Path) -> None:
 
 def test_robust_validation_chooses_the_best_epoch(digits: Path, tmp_path: Path) -> None:
     validation = {"attack": "ddn(steps=20)", "epsilon": 0.5, "images": 64}
-    train(_recipe(digits, robust_validation=validation), tmp_path)
+    card = train(_recipe(digits, robust_validation=validation), tmp_path)
     lines = _log(tmp_path)
     model = load_model(str(tmp_path / "tiny.safetensors"), trust=True)
     data = load_data(f"{digits}[384:448]")
     best = robust_accuracy(model, data, RobustValidation.model_validate(validation))
     assert best == max(line["robust_accuracy"] for line in lines)
     assert all(line["robust_accuracy"] < line["validation_accuracy"] for line in lines)
+    test = robust_accuracy(
+        model, load_data(f"{digits}[448:]"), RobustValidation.model_validate(validation)
+    )
+    name = f"{digits}[448:], first 64: ddn(steps=20) within 0.5"
+    assert card.robust_accuracy == {name: test}
 
 
 def test_tensorboard_shows_what_the_log_says(digits: Path, tmp_path: Path) -> None:

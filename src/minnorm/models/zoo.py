@@ -20,6 +20,8 @@ class Card(BaseModel):
         data: The spec of the data it was trained on.
         recipe: The name of the recipe that trained it.
         accuracy: The share of correct predictions, 0 to 1, on each set by its data spec.
+        robust_accuracy: The share of correct predictions under attack, 0 to 1, by a sentence that
+            names the data, the attack and the radius; an upper bound, as with any attack.
         gradients_per_image: Gradients that attacks took for each training image, all epochs
             together; `None` where it was not counted.
         sha256: Of the weight file.
@@ -35,6 +37,7 @@ class Card(BaseModel):
     data: str
     recipe: str
     accuracy: dict[str, float]
+    robust_accuracy: dict[str, float] = {}
     gradients_per_image: float | None = None
     sha256: str
     revision: str

@@ -339,6 +339,7 @@ def _finish(
             recipe.validation: accuracy(best, validation),
             recipe.test: accuracy(best, test),
         },
+        robust_accuracy=_robust_accuracy(recipe, best, test),
         gradients_per_image=sum(line["gradients_per_image"] for line in state["log"]),
         sha256=file_sha256(weights),
         revision=revision,
@@ -350,3 +351,12 @@ def _finish(
         runtime.write_whole(out / f"{recipe.name}.json", lambda path: path.write_text(text))
     fabric.barrier()
     return card
+
+
+def _robust_accuracy(recipe: Recipe, network: nn.Module, test: Data) -> dict[str, float]:
+    attacked = recipe.robust_validation
+    if attacked is None:
+        return {}
+    images = min(attacked.images, len(test))
+    name = f"{recipe.test}, first {images}: {attacked.attack} within {attacked.epsilon:g}"
+    return {name: robust_accuracy(network, test, attacked)}
