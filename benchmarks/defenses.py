@@ -122,9 +122,7 @@ def worst_of(records: Records, worst: Records) -> Records:
 
 
 @torch.no_grad()
-def transferred(
-    model: Any, inputs: Tensor, labels: Tensor, points: Tensor, reached: Tensor
-) -> int:
+def transferred(model: Any, inputs: Tensor, labels: Tensor, points: Tensor, reached: Tensor) -> int:
     """Counts the images that err in another network's direction, nearer than was reached."""
     directions = points - inputs
     norms = distances(points, inputs).clamp_min(1e-12)
@@ -166,8 +164,8 @@ def tables(data: str, images: int, measured: dict[str, Any]) -> str:
     lines = [
         f"# Defenses, {data}, the first {images:,} test images",
         "",
-        "Accuracy on all test images; gradients that training took for each image; success, mean and",
-        "median L2 norm (failures infinite) and accuracy at radii.",
+        "Accuracy on all test images; gradients that training took for each image; success, mean",
+        "and median L2 norm (failures infinite) and accuracy at radii.",
         "",
         f"| network | attack | success % | mean | median | {' | '.join(radii)} |",
         "|---|---|---|---|---|" + "---|" * len(radii),

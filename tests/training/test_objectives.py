@@ -110,6 +110,12 @@ def test_smoothed_labels_add_the_mean_over_the_classes(name: str) -> None:
     assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-3)
 
 
+def test_a_warm_start_needs_an_attack_that_takes_starts() -> None:
+    closest(max_norm=0.5, attack="normal_pursuit(budget=20)", warm_start=True)
+    with pytest.raises(ValueError, match="'superdeepfool' takes no starts"):
+        closest(max_norm=0.5, attack="superdeepfool", warm_start=True)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.0, "no"])
 def test_a_share_that_is_none_is_refused(share: object) -> None:
     for spec in SMOOTHED.values():

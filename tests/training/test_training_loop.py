@@ -13,14 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from minnorm import runtime
 from minnorm.data import from_arrays, load_data
 from minnorm.models import Card, Normalized, load_model
 from minnorm.models.weights import file_sha256
-from minnorm.training import OBJECTIVES, Objective, Recipe, accuracy, robust_accuracy, train
+from minnorm.training import (
+    OBJECTIVES,
+    Adversarial,
+    Objective,
+    Recipe,
+    accuracy,
+    robust_accuracy,
+    train,
+)
 from minnorm.training.recipe import RobustValidation
 
 
@@ -378,6 +386,53 @@ def test_an_objective_holds_from_its_epoch_on(
     recipe = _recipe(digits, objective=objectives, epochs=5, optimizer=gentle, schedule={})
     train(recipe, tmp_path)
     assert used == [1] * 24 + [3] * 12 + [4] * 24
+
+
+def test_a_warm_start_begins_where_the_sample_was_the_last_time(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: dict[bytes, list[float]] = {}
+
+    def perturb(
+        model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator, starts: Tensor
+    ) -> Tensor:
+        assert not model.training
+        assert len(labels) == len(inputs)
+        assert generator.device == inputs.device
+        for image, start in zip(inputs, starts, strict=True):
+            begun.setdefault(image.numpy().tobytes(), []).append(
+                float(start[0, 0, 0] - image[0, 0, 0])
+            )
+        moved = starts.clone()
+        moved[:, 0, 0, 0] += 0.25
+        return moved
+
+    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        assert points.shape == inputs.shape
+        return cross_entropy(model(points), labels)
+
+    makes = lambda: Adversarial(perturb, loss, warm_start=True)  # noqa: E731
+    monkeypatch.setitem(OBJECTIVES, "clean", makes)
+    train(_recipe(digits, epochs=3), tmp_path)
+    assert len(begun) == 384
+    assert all(moves == [0, 0.25, 0.5] for moves in begun.values())
+
+
+def test_a_warm_start_is_the_same_in_a_run_that_was_stopped(digits: Path, tmp_path: Path) -> None:
+    objective = "ddn(max_norm=1.0, steps=2, gamma=0.3, warm_start=True)"
+    recipe = _recipe(digits, objective=objective)
+    undisturbed = (tmp_path / "undisturbed", train(recipe, tmp_path / "undisturbed"))
+
+    def on_progress(done: float, *_: object) -> None:
+        if done > 1.5:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder, on_progress=on_progress)
+    _assert_same_run(folder, train(recipe, folder, resume=True), undisturbed)
+    cold = train(_recipe(digits, objective=objective.replace("True", "False")), tmp_path / "cold")
+    assert cold.sha256 != undisturbed[1].sha256
 
 
 def test_the_best_epoch_is_one_of_the_last_objective(digits: Path, tmp_path: Path) -> None:

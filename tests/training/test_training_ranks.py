@@ -94,6 +94,7 @@ def assert_same_training(one: Path, two: Path) -> None:
     [
         {"objective": "madry(epsilon=0.5, steps=3)"},
         {"objective": "ddn(max_norm=0.5, steps=5)", "largest_gradient": 0.5},
+        {"objective": "ddn(max_norm=0.5, steps=2, warm_start=True)", "epochs": 4},
         {"objective": "trades(epsilon=0.1, steps=2)"},
         {
             "objective": "ensemble(models=['zoo:mnist-cnn'], epsilon=0.1)",
@@ -101,7 +102,7 @@ def assert_same_training(one: Path, two: Path) -> None:
             "robust_validation": {"attack": "ddn(steps=5)", "epsilon": 0.3},
         },
     ],
-    ids=["madry", "ddn", "trades", "ensemble"],
+    ids=["madry", "ddn", "warm", "trades", "ensemble"],
 )
 def test_two_ranks_have_the_losses_of_one(
     digits: Path, tmp_path: Path, changes: dict[str, Any]

@@ -3,8 +3,8 @@
 from minnorm.training.loop import train
 from minnorm.training.objectives import (
     OBJECTIVES,
+    Adversarial,
     Objective,
-    adversarial,
     clean,
     closest,
     ddn,
@@ -19,10 +19,10 @@ from minnorm.training.validation import accuracy, robust_accuracy
 
 __all__ = [
     "OBJECTIVES",
+    "Adversarial",
     "Objective",
     "Recipe",
     "accuracy",
-    "adversarial",
     "clean",
     "closest",
     "ddn",

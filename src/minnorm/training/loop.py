@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ from minnorm.models import Card, build, load_model, load_weights, save_weights
 from minnorm.models.weights import file_sha256
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import load_augmentation
-from minnorm.training.objectives import load_objective
+from minnorm.training.objectives import Adversarial, load_objective
+from minnorm.training.objectives.memory import Memory
 from minnorm.training.optimization import make_optimizer, make_schedule
 from minnorm.training.recipe import Recipe
 from minnorm.training.validation import accuracy, robust_accuracy
@@ -100,6 +102,11 @@ class _Run:
         self._objectives = {
             first: load_objective(spec) for first, spec in recipe.objectives.items()
         }
+        warm = [one for one in self._objectives.values() if isinstance(one, Adversarial)]
+        warm = [one for one in warm if one.warm_start]
+        self._memory = Memory(len(training))
+        for objective in warm:  # one that takes over goes on from the points of the one before
+            objective.memory = self._memory
         optimizer = make_optimizer(recipe, network)
         self._schedule = make_schedule(recipe, optimizer, len(training) // recipe.batch_size or 1)
         self._average: AveragedModel | None = None
@@ -120,6 +127,8 @@ class _Run:
         }
         if self._average is not None:
             self.state["average"] = self._average.to(fabric.device)
+        if warm:
+            self.state["memory"] = self._memory
 
     def _count(self, module: nn.Module, _: object, logits: Tensor) -> None:
         """Counts the gradients that attacks take: of a network in evaluation mode."""
@@ -180,7 +189,8 @@ class _Run:
         losses = []
         last = self.state["log"][-1] if self.state["log"] else {}
         in_all = len(self._training) // self._recipe.batch_size
-        for inputs, labels in _batches(self._training, self._recipe, epoch, fabric):
+        for batch, inputs, labels in _batches(self._training, self._recipe, epoch, fabric):
+            self._memory.turn_to(batch)
             optimizer.zero_grad()
             # An attack on the network inside the wrappers shall have the precision of the update.
             with fabric.autocast():
@@ -195,6 +205,7 @@ class _Run:
             losses.append(loss.detach())
             if len(losses) < in_all:  # the whole epoch is told of with what it gave
                 on_progress(epoch + len(losses) / in_all, self._recipe.epochs, last)
+        self._memory.share(partial(fabric.all_reduce, reduce_op="sum"))
         mean = torch.stack(losses).mean()
         if not mean.isfinite():
             raise ValueError(
@@ -314,7 +325,7 @@ def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterat
         batch = order[start : start + recipe.batch_size][fabric.global_rank :: fabric.world_size]
         inputs, labels = data.batch(batch.tolist())
         inputs = augment(inputs, seeds[batch].tolist())
-        yield inputs.to(fabric.device), labels.to(fabric.device)
+        yield batch, inputs.to(fabric.device), labels.to(fabric.device)
 
 
 def _finish(

@@ -7,13 +7,13 @@ from minnorm.training.objectives._ensemble import ensemble
 from minnorm.training.objectives._fgsm import fgsm
 from minnorm.training.objectives._madry import madry
 from minnorm.training.objectives._trades import trades
-from minnorm.training.objectives.contract import Objective, adversarial
+from minnorm.training.objectives.contract import Adversarial, Objective
 from minnorm.training.objectives.registry import OBJECTIVES, load_objective
 
 __all__ = [
     "OBJECTIVES",
+    "Adversarial",
     "Objective",
-    "adversarial",
     "clean",
     "closest",
     "ddn",

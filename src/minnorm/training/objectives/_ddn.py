@@ -12,6 +12,7 @@ def ddn(
     initial_norm: float = 1.0,
     gamma: float = 0.05,
     levels: int | None = None,
+    warm_start: bool = False,
     label_smoothing: float = 0.0,
 ) -> Objective:
     """Gives the loss at the adversarials that DDN finds, scaled down to a largest norm.
@@ -22,6 +23,7 @@ def ddn(
         initial_norm: See `minnorm.attacks.ddn`; the next two too.
         gamma: The factor by which the norm changes.
         levels: Rounding at each step.
+        warm_start: See `closest`; the first radius is then that of the last epoch.
         label_smoothing: See `clean`.
 
     Raises:
@@ -29,4 +31,6 @@ def ddn(
     """
     settings = {"steps": steps, "initial_norm": initial_norm, "gamma": gamma, "levels": levels}
     attack = specs.describe("ddn", settings)
-    return closest(max_norm=max_norm, attack=attack, label_smoothing=label_smoothing)
+    return closest(
+        max_norm=max_norm, attack=attack, warm_start=warm_start, label_smoothing=label_smoothing
+    )

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from minnorm import geometry
 from minnorm.models import load_model
 from minnorm.training.objectives._fgsm import check_step, one_step
-from minnorm.training.objectives.contract import Objective, adversarial, mixed
+from minnorm.training.objectives.contract import Adversarial, Objective, mixed
 
 
 def ensemble(
@@ -49,4 +49,4 @@ def ensemble(
         source = fixed[drawn].to(inputs.device) if drawn < len(fixed) else model
         return one_step(source, inputs, labels, generator, epsilon=epsilon, norm=norm)
 
-    return adversarial(perturb, mixed(weight, label_smoothing))
+    return Adversarial(perturb, mixed(weight, label_smoothing))

@@ -10,7 +10,7 @@ from minnorm import geometry
 from minnorm.attacks import checks
 from minnorm.attacks._pgd import ascend
 from minnorm.training.objectives.ball import in_ball
-from minnorm.training.objectives.contract import Objective, adversarial, mixed
+from minnorm.training.objectives.contract import Adversarial, Objective, mixed
 
 
 def fgsm(
@@ -36,7 +36,7 @@ def fgsm(
     def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
         return one_step(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
 
-    return adversarial(perturb, mixed(weight, label_smoothing))
+    return Adversarial(perturb, mixed(weight, label_smoothing))
 
 
 def check_step(epsilon: float, norm: geometry.Norm, weight: float) -> None:

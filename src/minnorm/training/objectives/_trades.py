@@ -12,9 +12,9 @@ from minnorm.attacks import checks
 from minnorm.attacks._pgd import ascend
 from minnorm.training.objectives.ball import check_ascent, in_ball
 from minnorm.training.objectives.contract import (
+    Adversarial,
     Loss,
     Objective,
-    adversarial,
     in_one_pass,
     noise,
     smoothed,
@@ -65,7 +65,7 @@ def trades(
                 direction=lambda logits: logits.softmax(1) - expected,
             )
 
-    return adversarial(perturb, _loss(beta, label_smoothing))
+    return Adversarial(perturb, _loss(beta, label_smoothing))
 
 
 def _loss(beta: float, label_smoothing: float) -> Loss:

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from minnorm import runtime
 from minnorm.attacks import checks
+from minnorm.training.objectives.memory import Memory
 
 
 class Objective(Protocol):
@@ -24,10 +25,9 @@ class Objective(Protocol):
         ...
 
 
-Perturb = Callable[
-    [nn.Module, Float[Tensor, "b *d"], Int64[Tensor, "b"], Generator], Float[Tensor, "b *d"]
-]
-"""`(model, inputs, labels, generator) -> what the model is trained on instead of the inputs`."""
+Perturb = Callable[..., Float[Tensor, "b *d"]]
+"""`(model, inputs, labels, generator) -> what the model is trained on instead of the inputs`; with
+a warm start also `starts=`, where that was the last time."""
 
 
 Loss = Callable[
@@ -83,8 +83,8 @@ def in_one_pass(
     return logits[: len(inputs)], logits[len(inputs) :]
 
 
-def adversarial(perturb: Perturb, loss: Loss) -> Objective:
-    """Gives the objective that makes adversarial samples and trains on them.
+class Adversarial:
+    """The objective that makes adversarial samples and trains on them.
 
     They are made for the model in evaluation mode with frozen parameters, since that is what is
     attacked in the end; the loss is that of the model in training mode. What is random in making
@@ -93,15 +93,30 @@ def adversarial(perturb: Perturb, loss: Loss) -> Objective:
     Args:
         perturb: Makes the samples.
         loss: What is trained.
+        warm_start: Whether `perturb` is given the points of the last epoch as `starts`. The
+            training loop gives the `memory` that has them; without one there are none.
+
+    Attributes:
+        warm_start: As given.
+        memory: What is remembered from one epoch to the next; none to begin with.
     """
 
-    def objective(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        seed = runtime.gather(int(torch.randint(2**62, ())))[0]
-        with under_attack(model) as target:
-            points = perturb(target, inputs, labels, Generator(inputs.device).manual_seed(seed))
-        return loss(model, inputs, points, labels)
+    def __init__(self, perturb: Perturb, loss: Loss, *, warm_start: bool = False) -> None:
+        self._perturb, self._loss, self.warm_start = perturb, loss, warm_start
+        self.memory: Memory | None = None
 
-    return objective
+    def __call__(
+        self, model: nn.Module, inputs: Float[Tensor, "b *d"], labels: Int64[Tensor, "b"], /
+    ) -> Float[Tensor, ""]:
+        """Gives the mean loss of a batch."""
+        seed = runtime.gather(int(torch.randint(2**62, ())))[0]
+        generator = Generator(inputs.device).manual_seed(seed)
+        with under_attack(model) as target:
+            warm = {} if self.memory is None else {"starts": self.memory.starts(inputs)}
+            points = self._perturb(target, inputs, labels, generator, **warm)
+        if self.memory is not None:
+            self.memory.keep(inputs, points)
+        return self._loss(model, inputs, points, labels)
 
 
 def noise(inputs: Float[Tensor, "b *d"], generator: Generator) -> Float[Tensor, "b *d"]:

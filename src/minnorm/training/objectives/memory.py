@@ -1,0 +1,72 @@
+"""How the training samples were perturbed the last time, to start from there: warm starts.
+
+Shafahi et al.: "Adversarial Training for Free!", NeurIPS 2019, https://arxiv.org/abs/1904.12843,
+and Zheng, Zhang, Gu, Guo, Prakash: "Efficient Adversarial Training with Transferable Adversarial
+Examples", CVPR 2020, https://arxiv.org/abs/1912.11969, found that perturbations keep their worth
+from one epoch to the next.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+class Memory:
+    """The perturbation of each sample, in float16 on the CPU; none at first.
+
+    Of several ranks each knows those of its own samples, until `share`.
+
+    Args:
+        samples: How many there are.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self._samples = samples
+        self._perturbations: Tensor | None = None
+        self._new = torch.zeros(samples, dtype=torch.bool)
+        self._batch = torch.empty(0, dtype=torch.int64)
+
+    def turn_to(self, batch: Int64[Tensor, "b"]) -> None:
+        """Is told which samples are asked about next."""
+        self._batch = batch
+
+    def starts(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Gives the points at which the samples of the batch were the last time, in 0..1."""
+        if self._perturbations is None:
+            return inputs
+        return (inputs + self._perturbations[self._batch].to(inputs)).clamp(0, 1)
+
+    def keep(self, inputs: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"]) -> None:
+        """Remembers where the samples of the batch are now."""
+        if self._perturbations is None:
+            shape = (self._samples, *inputs.shape[1:])
+            self._perturbations = torch.zeros(shape, dtype=torch.float16)
+        self._perturbations[self._batch] = (points - inputs).detach().to("cpu", torch.float16)
+        self._new[self._batch] = True
+
+    def share(self, all_reduce: Callable[[Tensor], Any]) -> None:
+        """Tells the other ranks what is new, and is told.
+
+        Args:
+            all_reduce: Gives the sum over all ranks.
+        """
+        if self._perturbations is None:
+            return
+        rows = self._new.view(-1, *[1] * (self._perturbations.dim() - 1))
+        # Each sample is new on at most one rank, so that the sum is what that rank has.
+        told = all_reduce(self._perturbations.where(rows, 0).float()).to("cpu", torch.float16)
+        new = all_reduce(rows.float()).cpu() > 0
+        self._perturbations = told.where(new, self._perturbations)
+        self._new.zero_()
+
+    def state_dict(self) -> dict[str, Tensor | None]:
+        """Gives what a checkpoint holds of it."""
+        return {"perturbations": self._perturbations}
+
+    def load_state_dict(self, state: dict[str, Tensor | None]) -> None:
+        """Takes what a checkpoint holds of it."""
+        self._perturbations = state["perturbations"]
+        self._new.zero_()
