@@ -150,22 +150,41 @@ def hardware(device: torch.device) -> dict[str, Any]:
 def available_memory(device: torch.device) -> int:
     """Gives the bytes of memory of the device that this process may still use.
 
-    On a CPU what the system and the control group of the process leave, shared by the ranks of
-    this machine.
+    On a CPU what the system and the control groups (version 2) of the process leave, shared by the
+    ranks of this machine; on a GPU with what PyTorch holds and does not use.
     """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     free = []
     meminfo = _lines(Path("/proc/meminfo"))
     free += [int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable")]
-    group = Path("/sys/fs/cgroup")
-    limits = [_lines(group / name) for name in ("memory.max", "memory.current")]
-    if all(limits) and limits[0][0].isdigit():
-        free.append(int(limits[0][0]) - int(limits[1][0]))
+    free += [left for group in _control_groups() if (left := _left_in_group(group)) is not None]
     if not free and hasattr(os, "sysconf"):
         free.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(min(free, default=2**32), 0) // ranks_here
+
+
+def _control_groups() -> list[Path]:
+    """Gives the folders of the control group of this process, and of those that it is in."""
+    root = Path("/sys/fs/cgroup")
+    own = [
+        line.removeprefix("0::/") for line in _lines(Path("/proc/self/cgroup")) if "0::/" in line
+    ]
+    folder = root / own[0] if own else root
+    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
+
+
+def _left_in_group(group: Path) -> int | None:
+    """Gives the bytes that a control group may still take; `None` where it has no limit."""
+    limit, current = (_lines(group / name) for name in ("memory.max", "memory.current"))
+    if not limit or not current or not limit[0].isdigit():
+        return None
+    # What was read from files is given back when it is needed.
+    words = [line.split() for line in _lines(group / "memory.stat")]
+    cached = sum(int(value) for name, value in words if name == "inactive_file")
+    return int(limit[0]) - int(current[0]) + cached
 
 
 def _lines(path: Path) -> list[str]:

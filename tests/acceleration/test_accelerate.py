@@ -353,3 +353,215 @@ def test_progress_means_nothing_to_other_models(monkeypatch: pytest.MonkeyPatch)
     expected = ddn(model, inputs, labels)
     monkeypatch.setattr(Search, "progress", lambda *_: None)
     assert torch.equal(ddn(model, inputs, labels).adversarials, expected.adversarials)
+
+
+class StraightThrough(Residual):
+    """Rounds its inputs, and gives the gradient as if it did not."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            moved = (inputs * 7).round() / 7 - inputs
+        return super().forward(inputs + moved)
+
+
+def test_what_would_lose_its_gradients_is_not_folded() -> None:
+    model = network(StraightThrough)
+    expected = timing.gradients(model, example())
+    assert expected.any()
+    fast = accelerate(model, example())
+    assert torch.allclose(timing.gradients(fast, example()), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="'folded' cannot be done with this model here"):
+        accelerate(model, example(), "folded")
+
+
+class Twice(Residual):
+    """Uses one convolution twice, each time with another batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = nn.BatchNorm2d(8)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = torch.relu(self.before(self.stem(inputs)))
+        hidden = torch.relu(self.after(self.body(hidden)))
+        hidden = torch.relu(self.again(self.body(hidden)))
+        result: Tensor = self.last(self.head(hidden.mean((2, 3))))
+        return result
+
+
+class ActingNorm(nn.BatchNorm2d):
+    """A batch norm that does something else too."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's name
+        return torch.relu(super().forward(input))
+
+
+class Acting(Residual):
+    def __init__(self) -> None:
+        super().__init__()
+        self.after = ActingNorm(8)
+
+
+class Plain(Residual):
+    """Its last batch norm has no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.BatchNorm1d(5, affine=False)
+
+
+class Unmeasured(Residual):
+    """Its last batch norm keeps no statistics, and none is needed of the first one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = nn.BatchNorm2d(8, track_running_stats=False)
+
+
+@pytest.mark.parametrize(("kind", "left"), [(Twice, 2), (Acting, 1), (Plain, 1), (Unmeasured, 1)])
+def test_a_layer_that_is_not_known_is_left_alone_and_others_are_folded(
+    kind: Callable[[], nn.Module], left: int
+) -> None:
+    model = network(kind)
+    fast = accelerate(model, example(), "folded")
+    assert batch_norms(fast.exact) == left
+    assert torch.allclose(fast(example()), model(example()), atol=1e-5)
+
+
+def test_hooks_of_layers_are_kept() -> None:
+    model = network()
+    for layer in (model.get_submodule("stem"), model.get_submodule("body")):
+        layer.register_forward_hook(lambda _, __, result: result.clamp(-0.1, 0.1))
+    fast = accelerate(model, example(), "folded+narrow")
+    assert batch_norms(fast.exact) == 2
+    assert torch.allclose(fast(example()), model(example()), atol=1e-5)
+
+
+def test_what_another_part_reads_of_a_narrow_convolution_is_there() -> None:
+    class Reads(Residual):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs) + self.stem.weight.sum() + self.stem.stride[0]
+
+    model = network(Reads)
+    fast = accelerate(model, example(), "narrow")
+    assert torch.equal(fast(example()), model(example()))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_what_is_in_half_precision_stays_as_it_is(dtype: torch.dtype) -> None:
+    model = network().to(dtype)
+    fast = accelerate(model, example(dtype=dtype))
+    assert (fast.used, fast.exact) == ("off", model)
+    assert "on the boundary no copy would agree" in fast.notes[0]
+
+
+def test_an_accelerated_model_is_not_accelerated_twice() -> None:
+    model = network()
+    once = accelerate(model, example(), "folded+bfloat16")
+    twice = accelerate(once, example(), "narrow")
+    assert twice.original is model
+    assert twice.used == "narrow"
+
+
+class Learns(Residual):
+    """Takes gradients with respect to its own weights, which a frozen copy does not have."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        with torch.enable_grad():
+            torch.autograd.grad(self.stem(inputs.detach()).sum(), self.stem.weight)
+        return super().forward(inputs)
+
+
+def test_what_fails_as_a_copy_is_left_alone_unless_asked_for() -> None:
+    model = network(Learns)
+    fast = accelerate(model, example())
+    assert (fast.used, fast.exact, fast.original) == ("off", model, model)
+    assert "its copy fails: RuntimeError" in fast.notes[0]
+    with pytest.raises(ValueError, match=r"'folded' cannot be done with this model here \(Runtime"):
+        accelerate(model, example(), "folded")
+
+
+@pytest.mark.slow
+def test_it_can_be_compiled() -> None:
+    model = network()
+    fast = accelerate(model, example(), "folded+compiled")
+    assert fast.used == "folded+compiled"
+    for samples in (8, 3):
+        inputs = example(samples)
+        assert torch.allclose(fast(inputs), model(inputs), atol=1e-5)
+    expected = ddn(model, example(), model(example()).argmax(1), steps=10)
+    found = ddn(fast, example(), model(example()).argmax(1), steps=10)
+    torch.testing.assert_close(found.distances, expected.distances, rtol=1e-3, atol=1e-5)
+
+
+def test_what_cannot_be_compiled_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object, **__: object) -> Callable[[Tensor], Tensor]:
+        def classify(_: Tensor) -> Tensor:
+            raise RuntimeError("no compiler")
+
+        return classify
+
+    monkeypatch.setattr(torch, "compile", fails)
+    with pytest.raises(ValueError, match=r"'compiled' cannot be done .* no compiler"):
+        accelerate(network(), example(), "compiled")
+
+
+def test_an_input_on_the_boundary_is_no_failure() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    with torch.no_grad():
+        logits = model(inputs)
+    ties = labels.clone()
+    others = logits.scatter(1, ties[:, None], -torch.inf).amax(1)
+    gaps = logits.gather(1, ties[:, None]).squeeze(1) - others
+
+    def tied(given: Tensor) -> Tensor:  # the original: right by very little
+        lowered: Tensor = (gaps - 1e-5)[:, None] * nn.functional.one_hot(ties, 5)
+        logits: Tensor = model(given)
+        return logits - lowered
+
+    def rounded(given: Tensor) -> Tensor:  # the copy: wrong by as little
+        lowered: Tensor = (gaps + 1e-5)[:, None] * nn.functional.one_hot(ties, 5)
+        logits: Tensor = model(given)
+        return logits - lowered
+
+    fast = Accelerated(tied, rounded, None, "it", ())
+    found = ddn(fast, inputs, labels)
+    assert found.success.all()
+    assert (found.distances < 0.01).all()
+    with torch.no_grad():
+        assert (tied(found.adversarials).argmax(1) != labels).all()
+
+
+def test_on_a_grid_what_is_not_confirmed_moves_by_a_level() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    inputs = (inputs * 255).round() / 255
+
+    def exact(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        return logits - 0.003 * nn.functional.one_hot(labels, 5)
+
+    fast = Accelerated(model, exact, None, "it", ())
+    found = ddn(fast, inputs, labels, levels=256)
+    claimed = ddn(exact, inputs, labels, levels=256)
+    with torch.no_grad():
+        assert (model(claimed.adversarials).argmax(1) == labels).any()
+        assert (model(found.adversarials).argmax(1) != labels).all()
+    assert found.success.all()
+    assert torch.allclose(found.adversarials * 255, (found.adversarials * 255).round(), atol=1e-4)
+
+
+def test_measuring_begins_with_one_sample_and_stops_where_memory_ends() -> None:
+    asked: list[int] = []
+
+    class Large(Residual):
+        def forward(self, inputs: Tensor) -> Tensor:
+            asked.append(len(inputs))
+            if len(inputs) > 16:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().forward(inputs)
+
+    torch.manual_seed(0)
+    fast = accelerate(Large().eval(), example(64), "channels-last")
+    assert fast.used == "channels-last"
+    assert asked[0] == 1
+    assert set(asked) == {1, 4, 16, 64}

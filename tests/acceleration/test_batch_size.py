@@ -12,7 +12,7 @@ from torch import Tensor
 from attacks.networks import problem
 from evaluation.test_evaluate import same
 from minnorm import runtime
-from minnorm.acceleration import batch_size, choose_batch_size, is_out_of_memory
+from minnorm.acceleration import Accelerated, batch_size, choose_batch_size, is_out_of_memory
 from minnorm.evaluation import evaluate, load_run
 
 
@@ -36,6 +36,9 @@ def sizes_tried(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> l
         ({32: 3.0}, 1000, 32),  # slow
         ({7: 1e-3}, 7, 7),
         ({32: 1e-3, 64: float("inf")}, 1000, 32),  # does not fit
+        ({32: float("inf"), 16: float("inf"), 8: 1e-3}, 1000, 8),
+        ({32: float("inf"), 16: 1e-3}, 1000, 16),  # 32 is known not to fit
+        ({2: float("inf"), 1: float("inf")}, 2, 1),
     ],
 )
 def test_it_grows_as_long_as_that_pays(
@@ -59,11 +62,57 @@ def test_it_keeps_within_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_measures_real_gradients() -> None:
     model, inputs, _ = problem((1, 4, 4))
-    assert 32 <= choose_batch_size(model, inputs, most=5000, memory=1e9) <= 5000
+    backwards = []
+
+    def counted(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        if logits.requires_grad:
+            backwards.append(len(given))
+        return logits
+
+    chosen = choose_batch_size(counted, inputs, most=5000, memory=1e9)
+    assert {1, 2, 32} <= set(backwards)
+    assert chosen in backwards
 
 
-def test_free_memory_is_known() -> None:
-    assert 2**26 < runtime.available_memory(torch.device("cpu")) < 2**46
+def test_the_exact_part_has_to_fit_and_the_coarse_one_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, inputs, _ = problem((1, 4, 4))
+
+    def greedy(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        return logits + 0 * given.repeat(1, 100, 1, 1).square().mean((1, 2, 3))[:, None]
+
+    measured: list[object] = []
+
+    def seconds(model: object, example: Tensor, size: int) -> float:  # noqa: ARG001
+        measured.append(model)
+        return 1e-3
+
+    monkeypatch.setattr(batch_size, "_seconds", seconds)
+    fast = Accelerated(greedy, greedy, model, "it", ())
+    memory = 50 * batch_size._bytes_per_sample(greedy, inputs[:1])
+    assert choose_batch_size(fast, inputs, most=1000, memory=memory) == 32
+    assert set(measured) == {model}
+    assert choose_batch_size(model, inputs, most=1000, memory=memory) > 50
+
+
+def test_the_memory_of_a_control_group_is_what_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = torch.device("cpu")
+    free = runtime.available_memory(device)
+    assert free > 2**26
+    monkeypatch.setattr(runtime, "_control_groups", lambda: [tmp_path])
+    (tmp_path / "memory.max").write_text(f"{2**26}\n")
+    (tmp_path / "memory.current").write_text(f"{2**26 - 1000}\n")
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 300\nactive_file 7\n")
+    assert runtime.available_memory(device) == 1300
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert runtime.available_memory(device) == 650
+    (tmp_path / "memory.max").write_text("max\n")
+    assert runtime.available_memory(device) > 2**25
 
 
 class Small:
@@ -99,10 +148,35 @@ def test_a_batch_that_does_not_fit_is_halved(
     assert found.column("l2").to_pylist() == pytest.approx(expected.column("l2").to_pylist())
 
 
+def test_the_first_forward_pass_is_halved_too() -> None:
+    _, inputs, labels = problem((1, 4, 4), batch=23)
+    small = Small(8)
+    largest = []
+
+    def model(given: Tensor) -> Tensor:
+        if len(given) > 8:
+            raise torch.OutOfMemoryError("out of memory")
+        largest.append(len(given))
+        return small(given)
+
+    found = evaluate(model, (inputs, labels), "ddn(steps=8)", batch_size=20).records
+    expected = evaluate(small.model, (inputs, labels), "ddn(steps=8)", batch_size=20).records
+    assert max(largest) <= 8
+    assert found.column("l2").to_pylist() == pytest.approx(expected.column("l2").to_pylist())
+
+
 def test_not_even_one_fits() -> None:
     _, inputs, labels = problem((1, 4, 4))
-    model = Small(0)
-    with pytest.raises(ValueError, match="cannot be differentiated"):
+    small = Small(100)
+    looked = 0
+
+    def model(given: Tensor) -> Tensor:
+        nonlocal looked
+        looked += given.requires_grad
+        small.most = 100 if looked <= 2 else 0  # after the first look at it
+        return small(given)
+
+    with pytest.raises(ValueError, match=r"ddn.*: there is not enough memory for a single sample"):
         evaluate(model, (inputs, labels), "ddn(steps=2)", batch_size=4)
 
 
@@ -135,6 +209,23 @@ def test_a_run_goes_on_with_what_it_began_with(
     assert same(again.records, first.records)
     with pytest.raises(ValueError, match=r"acceleration: narrow\+bfloat16 there, off now"):
         evaluate(model, data, attack, out=out, accelerate="off")
+    with pytest.raises(ValueError, match=r"another configuration.*\n  model: zoo:mnist-cnn there"):
+        evaluate("zoo:mnist-cnn-ddn", data, attack, out=out)  # of which it is not known yet
+
+
+def test_an_accelerated_model_is_judged_by_its_original() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+
+    def wrong(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        return logits.roll(1, 1)
+
+    fast = Accelerated(model, wrong, None, "it", ())
+    found, expected = (
+        evaluate(one, (inputs, labels), "ddn(steps=8)", batch_size=20, accelerate="off").records
+        for one in (fast, model)
+    )
+    assert same(found, expected)
 
 
 @pytest.mark.slow

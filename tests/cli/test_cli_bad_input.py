@@ -280,6 +280,16 @@ OPTION_CASES = [
     Case(
         "batch size x", ("--batch-size", "a whole number, or auto"), options=("--batch-size", "x")
     ),
+    Case(
+        "accelerate",
+        ("accelerate='fast': expected 'auto', 'off', 'plain', or some of folded",),
+        options=("--accelerate", "fast"),
+    ),
+    Case(
+        "accelerate twice",
+        ("choose one of 'autocast' and 'bfloat16'",),
+        options=("--accelerate", "autocast+bfloat16"),
+    ),
     Case("device", ("cannot use the device 'banana'", "cpu"), options=("--device", "banana")),
     Case(
         "norm",

@@ -20,7 +20,8 @@ class Accelerated:
     go on with `exact`, and have what they found confirmed by `original`.
 
     Attributes:
-        original: The model that was given, unchanged; it has the last word.
+        original: The model that was given, unchanged, which has the last word; of one in training
+            mode a copy in evaluation mode.
         exact: Computes the same in the same precision, up to the order of additions.
         coarse: Computes the same in lower precision, faster; `None` where nothing is gained.
         used: What was done, in words that `accelerate` takes: to repeat a run exactly.

@@ -1,13 +1,14 @@
 """How many samples to attack at once: as many as pay, and as fit."""
 
 import logging
+import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from minnorm.acceleration.accelerated import Classifier
+from minnorm.acceleration.accelerated import Accelerated, Classifier
 from minnorm.acceleration.memory import is_out_of_memory
 from minnorm.acceleration.timing import gradient_seconds, gradients, repeated
 
@@ -34,7 +35,8 @@ def choose_batch_size(
     It is doubled as long as gradients for more samples per second come of it, and as it fits.
 
     Args:
-        model: The classifier.
+        model: The classifier; of an accelerated one the fastest part is measured, and the exact one
+            has to fit.
         example: Inputs, one or more, on the model's device; repeated as needed.
         most: How many samples there are, at least 1.
         memory: How many bytes may be used. On a GPU, which says by itself what does not fit, this
@@ -46,16 +48,17 @@ def choose_batch_size(
     with torch.inference_mode(False):
         fitting = int(memory / _bytes_per_sample(model, example[:1]))
         limit = max(min(most, fitting), 1)
-        chosen = size = min(_LEAST, limit)
-        fastest = 0.0
-        while True:
-            seconds = _seconds(model, example, size)
+        size = min(_LEAST, limit)
+        fast = model.coarse or model.exact if isinstance(model, Accelerated) else model
+        while (seconds := _seconds(fast, example, size)) == math.inf and size > 1:
+            size = limit = size // 2
+        chosen, fastest = size, size / seconds
+        while 2 * size <= limit and seconds <= _SECONDS / 2:
+            size *= 2
+            seconds = _seconds(fast, example, size)
             if size / seconds < _GAIN * fastest:
                 break
-            chosen, fastest = size, max(fastest, size / seconds)
-            if 2 * size > limit or seconds > _SECONDS / 2:
-                break
-            size *= 2
+            chosen, fastest = size, size / seconds
     logger.info("%d samples at once; at most %d fit and are there", chosen, limit)
     return chosen
 
@@ -67,7 +70,7 @@ def _seconds(model: Classifier, example: Tensor, size: int) -> float:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        return float("inf")
+        return math.inf
 
 
 def _bytes_per_sample(model: Classifier, sample: Tensor) -> float:

@@ -15,14 +15,12 @@ _MOST_CHANNELS = 4
 
 
 def narrowed(module: nn.Module) -> bool:
-    """Replaces the convolutions of few input channels in a module, and tells if there were any."""
-    found = False
-    for part in list(module.modules()):
-        for name, layer in list(part.named_children()):
-            if type(layer) is nn.Conv2d and _fits(layer):
-                setattr(part, name, NarrowConvolution(layer))
-                found = True
-    return found
+    """Changes the convolutions of few input channels in a module, and tells if there were any."""
+    fitting = [part for part in module.modules() if type(part) is nn.Conv2d and _fits(part)]
+    for layer in fitting:
+        # The same layer of another class: what hooks it has, and who reads its weights, stays.
+        layer.__class__ = NarrowConvolution
+    return bool(fitting)
 
 
 def _fits(layer: nn.Conv2d) -> bool:
@@ -35,21 +33,11 @@ def _fits(layer: nn.Conv2d) -> bool:
     )
 
 
-class NarrowConvolution(nn.Module):
-    """A convolution of few input channels; its weights are frozen.
+class NarrowConvolution(nn.Conv2d):
+    """A convolution of few input channels; its weights are frozen."""
 
-    Args:
-        layer: What it computes the same as.
-    """
-
-    def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Computes the convolution."""
-        layer = self.layer
-        given = (inputs, layer.weight, layer.bias, layer.stride, layer.padding)
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - PyTorch's name
+        given = (input, weight, bias, self.stride, self.padding)
         return cast("Tensor", _Convolution.apply(*given))
 
 

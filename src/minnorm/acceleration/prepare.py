@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from minnorm.acceleration import techniques
-from minnorm.acceleration.accelerated import Accelerated, Classifier
+from minnorm.acceleration.accelerated import Accelerated, Classifier, original
 from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
 from minnorm.acceleration.narrow import narrowed
 from minnorm.acceleration.timing import gradient_seconds, gradients
+from minnorm.geometry import rows
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,9 @@ PLAIN = "plain"
 
 SAMPLES = 64
 """Samples of the example on which is measured: enough to tell, and few enough to cost little."""
+
+_FEWEST = 4
+"""Samples that are measured on even where their gradient takes longer."""
 
 _LONGEST, _SHORTEST = 0.1, 0.002
 """Seconds that a gradient that is measured may take, and below which there is nothing to gain."""
@@ -43,15 +47,21 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     batch norms are folded into the convolutions before them; then it is measured on the example
     what is faster here: other gradients for convolutions of few channels, images with channels
     last, and, for a coarse classifier, bfloat16 behind the first layer. What is not a
-    `torch.nn.Module` cannot be copied, and is called as it is. On a CPU the process keeps memory
-    that it frees from now on, see `keep_freed_memory`.
+    `torch.nn.Module` cannot be copied, and is called as it is; so is, by `auto`, what has neither
+    float32 nor float64 logits, or whose copy fails or gives other logits or gradients.
+
+    The copy does not follow the model: after a change of its weights prepare it again. Attacks ask
+    a few times more than their documentation says, to confirm what the coarse classifier finds:
+    once for each twenty steps and up to seven times at the end, forwards only. On a CPU the whole
+    process keeps memory that it frees from now on, see `keep_freed_memory`.
 
     Measurements differ from run to run, and so may what they choose. Given as `use`, what was
     `used` in one run makes another the same.
 
     Args:
-        model: The classifier; what it says of a sample must not depend on the others.
-        example: A batch of inputs, on the model's device.
+        model: The classifier; what it says of a sample must not depend on the others. Of an
+            accelerated one its original is prepared anew.
+        example: A batch of inputs, on the model's device; at most 64 of them are used.
         use: `auto`; `off`, which leaves the model as it is; or words joined by `+`: `folded`,
             `narrow`, `channels-last`, `compiled`, and for the coarse classifier `autocast` or
             `bfloat16` (the weights too); `plain` for none of them. `compiled` is
@@ -65,27 +75,70 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     """
     check_use(use)
     words = _words(use)
+    model = original(model)
     if words == ["off"]:
         return Accelerated(model, model, None, "off", ())
+    if example.device.type == "cpu":
+        keep_freed_memory()  # first: what is measured shall hold for what comes after it
     with torch.inference_mode(False), torch.no_grad():
-        prepared = _prepare(model, example[:SAMPLES].clone(), None if words == ["auto"] else words)
+        given = example[:SAMPLES].clone()
+        prepared = _automatic(model, given) if words == ["auto"] else _asked(model, given, words)
     for note in prepared.notes:
         logger.info("%s", note)
-    if prepared.used != "off" and example.device.type == "cpu":
-        keep_freed_memory()
     return prepared
+
+
+def _automatic(model: Classifier, example: Tensor) -> Accelerated:
+    """Finds out what pays; what fails or is another classifier afterwards is left as it is."""
+    try:
+        prepared = _prepare(model, example, None)
+    except Exception as error:  # whatever a user's module does as a copy, frozen, in parts
+        why = f"its copy fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return Accelerated(model, model, None, "off", (why,))
+    return prepared
+
+
+def _asked(model: Classifier, example: Tensor, words: Sequence[str]) -> Accelerated:
+    """Does what is asked for, or raises ValueError."""
+    try:
+        return _prepare(model, example, words)
+    except ValueError:
+        raise
+    except Exception as error:  # the same
+        raise ValueError(
+            f"accelerate: {'+'.join(words)!r} cannot be done with this model here "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]})."
+        ) from error
 
 
 def _measurable(model: Classifier, example: Tensor) -> tuple[Tensor, float]:
     """Gives as much of the example as fits and takes no longer than need be, and its seconds."""
-    try:
-        seconds = gradient_seconds(model, example)
-    except Exception as error:
-        if len(example) == 1 or not is_out_of_memory(error):
-            raise
-        return _measurable(model, example[: len(example) // 2])
-    samples = max(int(_LONGEST / seconds * len(example)), 2)
+    samples = 1
+    seconds = _seconds_or_none(model, example[:samples])
+    if seconds is None:
+        raise ValueError("there is not enough memory for a gradient of a single sample")
+    while samples < len(example) and (samples < _FEWEST or seconds < _LONGEST / 2):
+        more = min(4 * samples, len(example))
+        longer = _seconds_or_none(model, example[:more])
+        if longer is None:
+            break
+        samples, seconds = more, longer
+    if seconds < _LONGEST:  # once more: a single measurement of what is short is mostly noise
+        seconds = gradient_seconds(model, example[:samples])
     return example[:samples], seconds
+
+
+def _seconds_or_none(model: Classifier, example: Tensor) -> float | None:
+    """Gives the time of a gradient; `None` where memory does not suffice.
+
+    A function of its own, so that what was held is freed when it returns.
+    """
+    try:
+        return gradient_seconds(model, example, repeats=1)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 def check_use(use: object) -> None:
@@ -117,15 +170,19 @@ def _prepare(model: Classifier, example: Tensor, words: Sequence[str] | None) ->
     module, why = _frozen_copy(model)
     if module is None and words is None:
         return Accelerated(model, model, None, "off", (why,))
-    original = model
+    kept = model
     if isinstance(model, nn.Module) and module is not None and _training(model):
-        original = copy.deepcopy(module)  # in evaluation mode, and otherwise untouched
-    if words is None and module is not None:
+        kept = copy.deepcopy(module)  # in evaluation mode, and otherwise untouched
+    if module is not None:
         example, seconds = _measurable(module, example)
-        if seconds < _SHORTEST:
-            why = f"a gradient of {len(example)} samples takes {1e3 * seconds:.2g} ms: "
-            notes = (f"{why}nothing to gain",)
-            return Accelerated(original, original, None, "off", notes)
+        dtype = module(example[:1]).dtype
+        if dtype not in (torch.float32, torch.float64):
+            why = f"its logits are {dtype}: on the boundary no copy would agree with it"
+        elif seconds < _SHORTEST:
+            milliseconds = f"{1e3 * seconds:.2g} ms"
+            why = f"a gradient of {len(example)} samples takes {milliseconds}: nothing to gain"
+        if why and words is None:
+            return Accelerated(kept, kept, None, "off", (why,))
     choice = _Choice(example, words)
     exact, coarse = model, None
     if module is not None:
@@ -133,16 +190,25 @@ def _prepare(model: Classifier, example: Tensor, words: Sequence[str] | None) ->
         exact, layout = _exact(module, choice)
         coarse = _coarse(module, exact, layout, choice)
     if choice.asked("compiled"):
-        exact = torch.compile(exact, dynamic=True)
-        coarse = torch.compile(coarse, dynamic=True) if coarse is not None else None
-        choice.tell("compiled", True, "torch.compile")
+        exact, coarse = _compiled(exact, example), coarse and _compiled(coarse, example)
+        choice.tell("compiled", True, "asked for")
     for word in words or ():
         if word != PLAIN and word not in choice.used:
+            reasons = [note for note in choice.notes if note.startswith(f"{word}: ")] or [why]
             raise ValueError(
-                f"accelerate: {word!r} cannot be done with this model here"
-                f"{f' ({why})' if why else ''}."
+                f"accelerate: {word!r} cannot be done with this model here ({reasons[0]})."
             )
-    return Accelerated(original, exact, coarse, "+".join(choice.used) or PLAIN, tuple(choice.notes))
+    if module is not None and not techniques.agree(exact, kept, example):
+        raise ValueError("the prepared model gives other logits or gradients than the original.")
+    used = "+".join(choice.used) or PLAIN
+    return Accelerated(kept, exact, coarse, used, tuple(choice.notes))
+
+
+def _compiled(classifier: Classifier, example: Tensor) -> Classifier:
+    """Compiles a classifier and runs it once: what cannot be compiled fails here."""
+    compiled: Classifier = torch.compile(classifier, dynamic=True)
+    gradients(compiled, example)
+    return compiled
 
 
 def _folded(module: nn.Module, choice: "_Choice") -> nn.Module:
@@ -241,6 +307,9 @@ def _coarse(
     """Gives the coarse classifier, if one is worth it."""
     example = choice.example
     if example.dtype != torch.float32:
+        for word in ("autocast", "bfloat16"):
+            if choice.wants(word):
+                choice.tell(word, False, f"the inputs are {example.dtype}")
         return None
     wrap = techniques.channels_last if layout else (lambda low: low)
     ways = {"autocast": techniques.autocast, "bfloat16": techniques.in_bfloat16}
@@ -257,10 +326,12 @@ def _coarse(
         return None
     best = min(usable, key=lambda word: times[word])
     ratio = choice.seconds(exact) / times[best] if choice.free else float("inf")
-    expected = gradients(exact, example).flatten(1)
-    found = gradients(candidates[best], example).flatten(1)
+    expected, found = (rows(gradients(one, example)) for one in (exact, candidates[best]))
     cosine = float(torch.cosine_similarity(expected, found).median())
     fast, true = ratio >= _COARSE_GAIN, cosine >= _COSINE
     why = f"{ratio:.2f} times as fast, " if choice.free else ""
+    for word in candidates:
+        if word != best:
+            choice.tell(word, False, f"{times[word] / times[best]:.2f} times the time of {best}")
     choice.tell(best, fast and true, f"{why}its gradients have a cosine of {cosine:.3f}")
     return candidates[best] if fast and true else None

@@ -33,8 +33,8 @@ def gradient_seconds(
 
 def seconds_now(device: torch.device) -> float:
     """Gives the time, in seconds, at which all that was asked of the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
     return time.perf_counter()
 
 

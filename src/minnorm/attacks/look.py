@@ -13,7 +13,7 @@ FEW = 8
 
 
 def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") -> Tensor:
-    """Gives the model's answer to a batch.
+    """Gives the model's answer to a batch; in parts, where memory does not suffice for all of it.
 
     Args:
         model: The classifier.
@@ -24,25 +24,33 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") 
     Raises:
         ValueError: If the model fails on it, or its answer does not fit the labels.
     """
-    try:
-        with torch.no_grad():
-            logits = model(inputs)
-    except Exception as error:  # whatever a user's model raises, it is the model that failed
-        if is_out_of_memory(error):
-            raise ValueError(
-                "there is not enough memory for a batch: give a smaller batch size than "
-                f"{len(inputs)}."
-            ) from error
-        origin = f" from {where}" if where else ""
-        raise ValueError(
-            f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype})"
-            f"{origin}: {in_short(error)}"
-        ) from error
+    logits = _answer(model, inputs, where)
+    if logits is None:
+        if len(inputs) == 1:
+            raise ValueError("there is not enough memory for a single sample.")
+        half = len(inputs) // 2
+        parts = (slice(0, half), slice(half, None))
+        return torch.cat([clean_logits(model, inputs[part], labels[part], where) for part in parts])
     try:
         checks.check_logits(logits, labels)
     except ValueError as error:
         raise ValueError(f"{where}: {error}" if where else str(error)) from error
     return logits
+
+
+def _answer(model: Model, inputs: Tensor, where: str) -> Tensor | None:
+    """Gives the logits; `None` where memory does not suffice."""
+    try:
+        with torch.no_grad():
+            return model(inputs)
+    except Exception as error:  # whatever a user's model raises, it is the model that failed
+        if is_out_of_memory(error):
+            return None
+        origin = f" from {where}" if where else ""
+        raise ValueError(
+            f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype})"
+            f"{origin}: {in_short(error)}"
+        ) from error
 
 
 def doubt_of_logits(logits: Tensor) -> str | None:

@@ -32,7 +32,7 @@ from minnorm.attacks.gradients import (
     ordinary,
     own_autograd_mode,
 )
-from minnorm.geometry import Bounds, Norm, per_sample
+from minnorm.geometry import Bounds, Norm, per_sample, span
 from minnorm.losses import (
     cross_entropy_direction,
     is_adversarial,
@@ -60,6 +60,9 @@ many adversarials by the coarse classifier's word is the one that is most likely
 
 _RESCUE = 0.05
 """By how much farther those points lie that are asked about too before an attack's last steps."""
+
+_ASIDE = 1e-4
+"""How far beside itself, in units, a point is looked for where an input is on the boundary."""
 
 _GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
 """By how much a perturbation that the original model does not confirm grows, until it does."""
@@ -159,9 +162,19 @@ class Search:
             self.judge(self._farther(coarse.points, self.origins, _RESCUE))
 
     def _farther(self, points: Tensor, origins: Tensor, growth: float) -> Tensor:
-        """Moves points away from the origins, by a share of their distances, on the grid."""
+        """Moves points away from the origins, by a share of their distances, on the grid.
+
+        On a grid by at least one level, where rounding would undo the move.
+        """
         moved = (origins + (1 + growth) * (points - origins)).clamp_(*self.bounds)
-        return geometry.quantize(moved, self.levels, self.bounds)
+        if self.levels is None:
+            return moved
+        level = span(self.bounds) / (self.levels - 1)
+        farther = points + level * (points - origins).sign()
+        moved = geometry.quantize(moved, self.levels, self.bounds)
+        return geometry.quantize(
+            torch.where(moved == points, farther, moved), self.levels, self.bounds
+        )
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
         """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""
@@ -379,7 +392,8 @@ class Search:
     def _verified(self, result: AttackResult) -> AttackResult:
         """Lets the original of an accelerated model confirm what was found.
 
-        On the boundary itself the two may differ, by rounding: such a point is moved outwards.
+        On the boundary itself the two may differ, by rounding: such a point is moved outwards. An
+        input that is itself on it goes along the gradient.
         """
         model = self.model
         if self._whole is None or not isinstance(model, Accelerated):
@@ -388,14 +402,22 @@ class Search:
             return result
         origins, labels = self._whole
         verified = Incumbent(origins, self.norm, self.within)
+        found = result.adversarials
         for growth in _GROWTHS:
-            points = result.adversarials
-            if growth > 0:
-                points = self._farther(points, origins, growth)
+            points = found if growth == 0 else self._farther(found, origins, growth)
             adversarial, sure = self._judged(model.original(points), labels)
             verified.offer(points, adversarial & result.success, sure)
-            if (verified.distances.isfinite() | ~result.success).all():
+            missing = result.success & ~verified.distances.isfinite()
+            if not missing.any():
                 break
+            if growth == 0 and (on_it := missing & (result.distances == 0)).any():
+                logits, pull_back = differentiable(model.exact, origins)
+                direction = margin_direction(logits, labels)
+                gradients = pull_back(direction if self.targeted else -direction)
+                steps = geometry.unit(gradients, fallback=noise_of_sample(origins, self.generator))
+                aside = (origins + _ASIDE * self.unit * steps).clamp_(*self.bounds)
+                aside = geometry.quantize(aside, self.levels, self.bounds)
+                found = torch.where(per_sample(on_it, found), aside, found)
         return verified.result()
 
 

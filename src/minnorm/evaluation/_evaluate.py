@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from minnorm import runtime
-from minnorm.acceleration import Accelerated, check_use, is_out_of_memory
+from minnorm.acceleration import Accelerated, check_use, is_out_of_memory, original
 from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name, load_attack
 from minnorm.attacks.checks import check_attack, check_count
 from minnorm.attacks.combinators import norm_of
@@ -76,11 +76,12 @@ def evaluate(
     """Measures how far the closest adversarials are, and writes down all that was seen.
 
     Started by `torchrun`, the ranks share the batches: rank r takes every batch whose number is r
-    modulo the number of ranks, so that each batch, and with it every record, is the same however
-    many there are. All ranks get all records.
+    modulo the number of ranks, so that at a given batch size and acceleration each batch, and with
+    it every record, is the same however many there are. All ranks get all records.
 
     Args:
-        model: A model spec (see `minnorm.load_model`), or a classifier in evaluation mode.
+        model: A model spec (see `minnorm.load_model`), or a classifier in evaluation mode; of an
+            accelerated one the original, since `accelerate` says how it is asked.
         data: A data spec (see `minnorm.load_data`), a pair (inputs, labels), or a data set.
         attacks: Attack specs such as `ddn(steps=300)`, or functions; several in a list, or in a
             mapping that names them. By default the best of the package, see `minnorm.attack`.
@@ -127,17 +128,8 @@ def evaluate(
         _check_enough_classes(targets, intake.classes)
     directory = None if out is None else RunDirectory(Path(out))
     with runtime.ranks():
-        begun = {} if directory is None else directory.begun()
-        prepared = prepare(
-            classifier,
-            intake.inputs,
-            len(samples),
-            use=accelerate,
-            batch_size=batch_size,
-            begun=begun,
-        )
-        configuration = {
-            "model": model if isinstance(model, str) else type(model).__qualname__,
+        configuration: dict[str, Any] = {
+            "model": model if isinstance(model, str) else type(classifier).__qualname__,
             "model_fingerprint": fingerprint(classifier),
             "model_answers": intake.answers,
             "data": samples.name,
@@ -154,13 +146,23 @@ def evaluate(
                 for name, one in named.items()
             ],
             "targets": targets,
-            "batch_size": prepared.batch_size,
-            "acceleration": prepared.model.used,
             "seed": seed,
             "bounds": list(bounds),
             "dtype": str(model_dtype_and_device(classifier)[0]),
             "device": model_dtype_and_device(classifier)[1].type,
             "save_adversarials": save_adversarials,
+        }
+        prepared = prepare(
+            classifier,
+            intake.inputs,
+            len(samples),
+            use=accelerate,
+            batch_size=batch_size,
+            begun={} if directory is None else directory.begun(configuration),
+        )
+        configuration |= {
+            "batch_size": prepared.batch_size,
+            "acceleration": prepared.model.used,
         }
         run = _Run(
             prepared.model,
@@ -407,6 +409,7 @@ def _loaded(attack: Any) -> Attack:
 
 
 def _classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:
+    model = original(model)
     if isinstance(model, str):
         place = runtime.default_device() if device is None else runtime.parse_device(str(device))
         return load_model(model, trust=trust).to(place)

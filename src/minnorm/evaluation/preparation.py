@@ -60,7 +60,8 @@ def prepare(
         use = begun.get("acceleration", use)
     if batch_size == "auto":
         batch_size = begun.get("batch_size", batch_size)
-    example = repeated(few, SAMPLES)
+    # A batch of the given size is what memory has to suffice for.
+    example = repeated(few, SAMPLES if batch_size == "auto" else min(SAMPLES, batch_size))
     prepared, size = None, 0
     with runtime.same_on_all_ranks():
         if runtime.rank() == 0:
@@ -75,6 +76,4 @@ def _batch_size(prepared: Accelerated, example: Tensor, samples: int) -> int:
     share = -(-samples // runtime.world_size())
     memory = _SHARE_OF_MEMORY * runtime.available_memory(example.device)
     with torch.no_grad():
-        return choose_batch_size(
-            prepared.coarse or prepared.exact, example, most=share, memory=memory
-        )
+        return choose_batch_size(prepared, example, most=share, memory=memory)

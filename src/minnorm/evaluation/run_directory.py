@@ -108,15 +108,22 @@ class RunDirectory:
         for folder in ("records", "adversarials"):
             (self.path / folder).mkdir(exist_ok=True)
 
-    def begun(self) -> dict[str, Any]:
+    def begun(self, known: dict[str, Any] | None = None) -> dict[str, Any]:
         """Gives the configuration of the run that was begun here; empty where there is none.
 
+        Args:
+            known: What is known of the configuration of the run that shall go on.
+
         Raises:
-            ValueError: If its manifest is damaged or of another version.
+            ValueError: If its manifest is damaged or of another version, or it differs in what is
+                known.
         """
         if not self._manifest.exists() or not any((self.path / "records").glob("*.parquet")):
             return {}
         configuration: dict[str, Any] = self.manifest()["configuration"]
+        if known is not None:
+            there = {name: configuration.get(name) for name in known}
+            _refuse_differences(self.path, there, known)
         return configuration
 
     def release(self) -> None:

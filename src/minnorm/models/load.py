@@ -54,7 +54,8 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
     try:
         # Convolutions on the CPU run faster so, up to twice, and no slower anywhere.
         return model.eval().to(memory_format=torch.channels_last)
-    except NotImplementedError:  # exported programs keep the mode they were exported in
+    except (NotImplementedError, RuntimeError):
+        # Exported programs keep the mode they were exported in; videos have another such layout.
         return model
 
 
