@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from attacks.cases import VARIANTS, attack_of
 from attacks.networks import problem
+from attacks.test_contract import Synchronisations
 from minnorm.acceleration import Accelerated, accelerate, timing
 from minnorm.attacks import Attack, ddn, fmn, normal_pursuit, with_bisection, worst_case
 from minnorm.attacks.search import Search
@@ -252,19 +253,20 @@ def test_every_attack_is_verified_by_the_model_as_it_is(name: str, *, targeted: 
 
 
 @pytest.mark.parametrize("attack", [ddn, fmn, normal_pursuit, worst_case([ddn, fmn])])
-def test_mean_distances_are_those_of_the_exact_run(attack: Attack) -> None:
+def test_distances_are_those_of_the_exact_run(attack: Attack) -> None:
     model = load_model("zoo:mnist-cnn")
-    inputs, labels = load_data("mnist-sample[:40]").batch(range(40))
+    inputs, labels = load_data("mnist-sample[:20]").batch(range(20))
     fast = accelerate(model, inputs, "narrow+bfloat16")
-    means = []
+    found = []
     for asked in (model, fast):
         verdict = run_and_judge(
             "it", attack, asked, inputs, labels, targeted=False, bounds=(0.0, 1.0), seed=0
         )
         assert verdict.success.all()
-        means.append(float(verdict.distances["l2"].mean()))
-    # On so few images one that goes another way makes a difference; benchmarks measure on more.
-    assert abs(means[1] / means[0] - 1) < 0.015
+        found.append(verdict.distances["l2"])
+    # A few images go another way, nearer or farther.
+    assert abs(float((found[1] / found[0]).median()) - 1) < 0.002
+    assert abs(float(found[1].mean() / found[0].mean()) - 1) < 0.02
 
 
 def test_the_coarse_classifier_is_asked_most_and_first_and_last_the_exact_one() -> None:
@@ -565,3 +567,15 @@ def test_measuring_begins_with_one_sample_and_stops_where_memory_ends() -> None:
     assert fast.used == "channels-last"
     assert asked[0] == 1
     assert set(asked) == {1, 4, 16, 64}
+
+
+@pytest.mark.parametrize("attack", [ddn, fmn])
+def test_attacks_on_it_seldom_wait_for_the_device(attack: Callable[..., object]) -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    fast = Accelerated(nn.Sequential(model), nn.Sequential(model), model, "it", ())
+    counts = []
+    for steps in (10, 200):
+        with Synchronisations() as seen:
+            attack(fast, inputs, labels, steps=steps)
+        counts.append(seen.count)
+    assert counts[1] <= counts[0]

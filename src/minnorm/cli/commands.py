@@ -47,7 +47,7 @@ def evaluate(
         typer.Option(
             metavar="auto|off|WORD+...",
             help="What makes the attacks faster: auto measures; or folded, narrow, channels-last, "
-            "autocast, bfloat16, compiled. Results are verified by the model as it is.",
+            "autocast, bfloat16, compiled; or plain. Results are verified by the model as it is.",
         ),
     ] = "auto",
     device: Device = None,
@@ -137,9 +137,7 @@ def train(
 ) -> None:
     """Train a network by a recipe."""
     from minnorm import training
-    from minnorm.acceleration import keep_freed_memory
 
-    keep_freed_memory()
     loaded = training.load_recipe(recipe, settings or ())
     folder = out or Path("runs") / loaded.name
     with progress_bars() as bars:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from minnorm import runtime
+from minnorm.acceleration import keep_freed_memory
 from minnorm.attacks.checks import check_labels, check_logits
 from minnorm.data import Data, load_data
 from minnorm.models import Card, build, load_model, load_weights, save_weights
@@ -61,6 +62,7 @@ def train(
             data does not fit.
         ImportError: If Lightning Fabric is not installed.
     """
+    keep_freed_memory()
     fabric = _fabric(recipe)
     revision = runtime.revision()
     with runtime.same_on_all_ranks():
