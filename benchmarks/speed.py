@@ -371,9 +371,9 @@ def tables(measured: dict[str, Any]) -> str:
         "",
         "DDN at equal steps. `speed`: seconds of the fastest peer over ours, medians of runs in",
         "turn, in processes of their own, of one network with frozen parameters. `preparation`:",
-        "what `accelerate` took before, once for a model. `over floor`: our seconds over those of as",
-        "many bare gradients of the accelerated model, of its coarse and its exact classifier in",
-        "the shares in which DDN asks them. Ours keeps the memory that it frees; without",
+        "what `accelerate` took before, once for a model. `over floor`: our seconds over those of",
+        "as many bare gradients of the accelerated model, of its coarse and its exact classifier",
+        "in the shares in which DDN asks them. Ours keeps the memory that it frees; without",
         "acceleration it does not, nor do the peers.",
         "",
         "| case | accelerated by | preparation, s | ours, s | adv-lib, s | foolbox, s | speed "

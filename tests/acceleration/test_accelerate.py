@@ -264,9 +264,9 @@ def test_distances_are_those_of_the_exact_run(attack: Attack) -> None:
         )
         assert verdict.success.all()
         found.append(verdict.distances["l2"])
-    # A few images go another way, nearer or farther.
-    assert abs(float((found[1] / found[0]).median()) - 1) < 0.002
-    assert abs(float(found[1].mean() / found[0].mean()) - 1) < 0.02
+    # A few images go another way, nearer or farther; one is misclassified to begin with.
+    assert abs(float((found[1] / found[0]).nanmedian()) - 1) < 0.002
+    assert abs(float(found[1].mean() / found[0].mean()) - 1) < 0.03
 
 
 def test_the_coarse_classifier_is_asked_most_and_first_and_last_the_exact_one() -> None:
@@ -572,7 +572,8 @@ def test_measuring_begins_with_one_sample_and_stops_where_memory_ends() -> None:
 @pytest.mark.parametrize("attack", [ddn, fmn])
 def test_attacks_on_it_seldom_wait_for_the_device(attack: Callable[..., object]) -> None:
     model, inputs, labels = problem((1, 4, 4))
-    fast = Accelerated(nn.Sequential(model), nn.Sequential(model), model, "it", ())
+    other = nn.Sequential(model).eval()
+    fast = Accelerated(nn.Sequential(model).eval(), other, model, "it", ())
     counts = []
     for steps in (10, 200):
         with Synchronisations() as seen:
