@@ -152,13 +152,16 @@ def evaluate(
             "device": model_dtype_and_device(classifier)[1].type,
             "save_adversarials": save_adversarials,
         }
+        known = (
+            configuration if batch_size == "auto" else {**configuration, "batch_size": batch_size}
+        )
         prepared = prepare(
             classifier,
             intake.inputs,
             len(samples),
             use=accelerate,
             batch_size=batch_size,
-            begun={} if directory is None else directory.begun(configuration),
+            begun={} if directory is None else directory.begun(known),
         )
         configuration |= {
             "batch_size": prepared.batch_size,
