@@ -30,6 +30,7 @@ from minnorm.training import (
     train,
 )
 from minnorm.training.recipe import RobustValidation
+from training.small_runs import digits_file, full_at_the_second
 
 
 def network(dropout: float = 0.2) -> nn.Module:
@@ -55,10 +56,7 @@ def _same_generator_afterwards() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Gives a file of 512 images of digits."""
-    inputs, labels = load_data("mnist-sample[:512]").batch(range(512))
-    path = tmp_path_factory.mktemp("digits") / "digits.npz"
-    np.savez(path, images=(inputs.numpy() * 255).round().astype(np.uint8), labels=labels.numpy())
-    return path
+    return digits_file(tmp_path_factory.mktemp("digits"), 512)
 
 
 def _recipe(digits: Path, **changes: Any) -> Recipe:
@@ -306,16 +304,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    write, written = torch.save, 0
-
-    def full_at_the_second(*given: Any, **named: Any) -> None:
-        nonlocal written
-        written += 1
-        if written == 2:
-            raise OSError(28, "No space left on device")
-        write(*given, **named)
-
-    monkeypatch.setattr(torch, "save", full_at_the_second)
+    monkeypatch.setattr(torch, "save", full_at_the_second(torch.save))
     card = train(_recipe(digits), tmp_path)
     assert "no checkpoint was written" in caplog.text
     _assert_same_run(tmp_path, card, undisturbed)
@@ -356,7 +345,8 @@ def test_ten_kills_change_nothing(digits: Path, tmp_path: Path) -> None:
 
 def test_a_batch_that_is_larger_than_the_data_is_refused(digits: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"batch_size=385 does not fit 384 samples of digits.npz"):
-        train(_recipe(digits, batch_size=385), tmp_path)
+        train(_recipe(digits, batch_size=385), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(digits: Path, tmp_path: Path) -> None:

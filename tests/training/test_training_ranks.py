@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 from torch import nn
 
-from minnorm.data import load_data
 from minnorm.training import load_recipe, train
+from training.small_runs import digits_file, full_at_the_second
 
 TESTS = Path(__file__).parent.parent
 
@@ -28,25 +27,13 @@ def network() -> nn.Module:
 
 def network_on_a_full_disk() -> nn.Module:
     """Gives the network, and lets the second checkpoint of this process fail."""
-    write, written = torch.save, 0
-
-    def save(*given: Any, **named: Any) -> None:
-        nonlocal written
-        written += 1
-        if written == 2:
-            raise OSError(28, "No space left on device")
-        write(*given, **named)
-
-    torch.save = save
+    torch.save = full_at_the_second(torch.save)
     return network()
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    inputs, labels = load_data("mnist-sample[:256]").batch(range(256))
-    path = tmp_path_factory.mktemp("digits") / "digits.npz"
-    np.savez(path, images=(inputs.numpy() * 255).round().astype(np.uint8), labels=labels.numpy())
-    return path
+    return digits_file(tmp_path_factory.mktemp("digits"), 256)
 
 
 def recipe(digits: Path, folder: Path, **changes: Any) -> Path:

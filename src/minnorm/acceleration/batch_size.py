@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from minnorm.acceleration.accelerated import Accelerated, Classifier
-from minnorm.acceleration.memory import is_out_of_memory
-from minnorm.acceleration.timing import gradient_seconds, gradients, repeated
+from minnorm.acceleration.timing import fitting_seconds, gradients, repeated
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +64,7 @@ def choose_batch_size(
 
 def _seconds(model: Classifier, example: Tensor, size: int) -> float:
     """Gives the time of a gradient of that many samples; infinite where they do not fit."""
-    try:
-        return gradient_seconds(model, repeated(example, size))
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        return math.inf
+    return fitting_seconds(model, repeated(example, size))
 
 
 def _bytes_per_sample(model: Classifier, sample: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 
 from minnorm.acceleration import techniques
 from minnorm.acceleration.accelerated import Accelerated, Classifier, original
-from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
+from minnorm.acceleration.memory import keep_freed_memory
 from minnorm.acceleration.narrow import narrowed
-from minnorm.acceleration.timing import gradient_seconds, gradients
+from minnorm.acceleration.timing import fitting_seconds, gradient_seconds, gradients
 from minnorm.geometry import rows
 
 logger = logging.getLogger(__name__)
@@ -91,11 +92,10 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
 def _automatic(model: Classifier, example: Tensor) -> Accelerated:
     """Finds out what pays; what fails or is another classifier afterwards is left as it is."""
     try:
-        prepared = _prepare(model, example, None)
+        return _prepare(model, example, None)
     except Exception as error:  # whatever a user's module does as a copy, frozen, in parts
         why = f"its copy fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return Accelerated(model, model, None, "off", (why,))
-    return prepared
 
 
 def _asked(model: Classifier, example: Tensor, words: Sequence[str]) -> Accelerated:
@@ -114,31 +114,18 @@ def _asked(model: Classifier, example: Tensor, words: Sequence[str]) -> Accelera
 def _measurable(model: Classifier, example: Tensor) -> tuple[Tensor, float]:
     """Gives as much of the example as fits and takes no longer than need be, and its seconds."""
     samples = 1
-    seconds = _seconds_or_none(model, example[:samples])
-    if seconds is None:
+    seconds = fitting_seconds(model, example[:samples], repeats=1)
+    if seconds == math.inf:
         raise ValueError("there is not enough memory for a gradient of a single sample")
     while samples < len(example) and (samples < _FEWEST or seconds < _LONGEST / 2):
         more = min(4 * samples, len(example))
-        longer = _seconds_or_none(model, example[:more])
-        if longer is None:
+        longer = fitting_seconds(model, example[:more], repeats=1)
+        if longer == math.inf:
             break
         samples, seconds = more, longer
     if seconds < _LONGEST:  # once more: a single measurement of what is short is mostly noise
         seconds = gradient_seconds(model, example[:samples])
     return example[:samples], seconds
-
-
-def _seconds_or_none(model: Classifier, example: Tensor) -> float | None:
-    """Gives the time of a gradient; `None` where memory does not suffice.
-
-    A function of its own, so that what was held is freed when it returns.
-    """
-    try:
-        return gradient_seconds(model, example, repeats=1)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        return None
 
 
 def check_use(use: object) -> None:
@@ -215,8 +202,8 @@ def _folded(module: nn.Module, choice: "_Choice") -> nn.Module:
     if not choice.wants("folded"):
         return module
     fused = techniques.folded(module, choice.example)
-    found = "are folded" if fused is not None else "cannot be folded, or there are none,"
-    choice.tell("folded", fused is not None, f"batch norms {found} into convolutions")
+    why = "there are no batch norms that can be" if fused is None else "into the layers before them"
+    choice.tell("folded", fused is not None, why)
     return module if fused is None else fused
 
 

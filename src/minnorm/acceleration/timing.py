@@ -1,5 +1,6 @@
 """Gradients to the inputs, and how long they take."""
 
+import math
 import time
 
 import torch
@@ -7,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minnorm.acceleration.accelerated import Classifier
+from minnorm.acceleration.memory import is_out_of_memory
 
 
 def gradients(classifier: Classifier, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
@@ -29,6 +31,21 @@ def gradient_seconds(
         gradients(classifier, inputs)
         times.append(seconds_now(inputs.device) - started)
     return max(min(times), time.get_clock_info("perf_counter").resolution)
+
+
+def fitting_seconds(
+    classifier: Classifier, inputs: Float[Tensor, "b *d"], *, repeats: int = 3
+) -> float:
+    """Gives the same; infinite where memory does not suffice.
+
+    A function of its own, so that what was held is freed when it returns.
+    """
+    try:
+        return gradient_seconds(classifier, inputs, repeats=repeats)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return math.inf
 
 
 def seconds_now(device: torch.device) -> float:

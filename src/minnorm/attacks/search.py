@@ -410,15 +410,20 @@ class Search:
             missing = result.success & ~verified.distances.isfinite()
             if not missing.any():
                 break
-            if growth == 0 and (on_it := missing & (result.distances == 0)).any():
-                logits, pull_back = differentiable(model.exact, origins)
-                direction = margin_direction(logits, labels)
-                gradients = pull_back(direction if self.targeted else -direction)
-                steps = geometry.unit(gradients, fallback=noise_of_sample(origins, self.generator))
-                aside = (origins + _ASIDE * self.unit * steps).clamp_(*self.bounds)
-                aside = geometry.quantize(aside, self.levels, self.bounds)
+            on_it = missing & (result.distances == 0)
+            if growth == 0 and on_it.any():
+                aside = self._aside(model.exact, origins, labels)
                 found = torch.where(per_sample(on_it, found), aside, found)
         return verified.result()
+
+    def _aside(self, model: Model, origins: Tensor, labels: Tensor) -> Tensor:
+        """Gives points a little beside inputs on the boundary, towards the goal."""
+        logits, pull_back = differentiable(model, origins)
+        direction = margin_direction(logits, labels)
+        gradients = pull_back(direction if self.targeted else -direction)
+        steps = geometry.unit(gradients, fallback=noise_of_sample(origins, self.generator))
+        aside = (origins + _ASIDE * self.unit * steps).clamp_(*self.bounds)
+        return geometry.quantize(aside, self.levels, self.bounds)
 
 
 @contextmanager

@@ -68,5 +68,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as error:
         if error.code == INTERRUPTED:
-            errors.print("interrupted: the same command goes on from what is finished.")
+            errors.print(
+                "interrupted: the same command goes on from what is finished, train with --resume."
+            )
         raise

@@ -65,15 +65,17 @@ def train(
     keep_freed_memory()
     fabric = _fabric(recipe)
     revision = runtime.revision()
-    with runtime.same_on_all_ranks():
-        if fabric.is_global_zero:
-            _claim(out, recipe, resume=resume)
     training, validation = load_data(recipe.data), load_data(recipe.validation)
     test = load_data(recipe.test)
+    _check_batch_size(recipe, training, fabric)
     fabric.seed_everything(recipe.seed, verbose=False)
     network = _network(recipe)
     for data in (training, validation, test):
         _check_fit(network, data)
+    # What is refused before leaves no folder behind.
+    with runtime.same_on_all_ranks():
+        if fabric.is_global_zero:
+            _claim(out, recipe, resume=resume)
     network.to(memory_format=torch.channels_last)
     run = _Run(fabric, recipe, out, network=network, training=training, validation=validation)
     checkpoints.restore(fabric, out, run.state)
@@ -104,13 +106,14 @@ class _Run:
         self._objectives = {
             first: load_objective(spec) for first, spec in recipe.objectives.items()
         }
-        warm = [one for one in self._objectives.values() if isinstance(one, Adversarial)]
-        warm = [one for one in warm if one.warm_start]
+        adversarial = [one for one in self._objectives.values() if isinstance(one, Adversarial)]
+        warm = [one for one in adversarial if one.warm_start]
         self._memory = Memory(len(training))
         for objective in warm:  # one that takes over goes on from the points of the one before
             objective.memory = self._memory
         optimizer = make_optimizer(recipe, network)
-        self._schedule = make_schedule(recipe, optimizer, len(training) // recipe.batch_size or 1)
+        self._updates_in_epoch = len(training) // recipe.batch_size
+        self._schedule = make_schedule(recipe, optimizer, self._updates_in_epoch)
         self._average: AveragedModel | None = None
         if recipe.ema is not None:  # before the hook, which is not to be copied
             averaging = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
@@ -190,7 +193,6 @@ class _Run:
         objective = self._objectives[max(first for first in self._objectives if first <= epoch + 1)]
         losses = []
         last = self.state["log"][-1] if self.state["log"] else {}
-        in_all = len(self._training) // self._recipe.batch_size
         for batch, inputs, labels in _batches(self._training, self._recipe, epoch, fabric):
             self._memory.turn_to(batch)
             optimizer.zero_grad()
@@ -205,8 +207,9 @@ class _Run:
             if self._average is not None:
                 self._average.update_parameters(self._network)
             losses.append(loss.detach())
-            if len(losses) < in_all:  # the whole epoch is told of with what it gave
-                on_progress(epoch + len(losses) / in_all, self._recipe.epochs, last)
+            if len(losses) < self._updates_in_epoch:  # a whole one is told of with what it gave
+                done = epoch + len(losses) / self._updates_in_epoch
+                on_progress(done, self._recipe.epochs, last)
         self._memory.share(partial(fabric.all_reduce, reduce_op="sum"))
         mean = torch.stack(losses).mean()
         if not mean.isfinite():
@@ -313,12 +316,15 @@ def _check_fit(network: nn.Module, data: Data) -> None:
         raise ValueError(f"{data.name}: {error}") from error
 
 
-def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
+def _check_batch_size(recipe: Recipe, data: Data, fabric: "Fabric") -> None:
     if recipe.batch_size > len(data) or recipe.batch_size % fabric.world_size:
         raise ValueError(
             f"batch_size={recipe.batch_size} does not fit {len(data)} samples of {data.name} on "
             f"{fabric.world_size} ranks: expected a multiple of the ranks, at most the samples."
         )
+
+
+def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
     generator = torch.Generator().manual_seed(recipe.seed + 7_919 * (epoch + 1))
     order = torch.randperm(len(data), generator=generator)
     seeds = torch.randint(2**62, (len(data),), generator=generator)
