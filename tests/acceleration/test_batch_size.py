@@ -75,6 +75,13 @@ def test_it_measures_real_gradients() -> None:
     assert chosen in backwards
 
 
+def test_a_model_without_gradients_is_evaluated_with_a_warning() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    found = evaluate(lambda given: model(given).detach(), (inputs, labels), "ddn(steps=5)")
+    assert any("gradient" in warning for warning in found.warnings)
+    assert len(found.records) == len(inputs)
+
+
 def test_the_exact_part_has_to_fit_and_the_coarse_one_is_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

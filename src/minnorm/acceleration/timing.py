@@ -12,10 +12,12 @@ from minnorm.acceleration.memory import is_out_of_memory
 
 
 def gradients(classifier: Classifier, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
-    """Gives the gradients of the largest logits with respect to the inputs."""
+    """Gives the gradients of the largest logits with respect to the inputs; zero without any."""
     with torch.enable_grad():
         variables = inputs.detach().requires_grad_()
         largest = classifier(variables).amax(1).sum()
+        if not largest.requires_grad:
+            return torch.zeros_like(inputs)
         (found,) = torch.autograd.grad(largest, variables, materialize_grads=True)
     return found
 
