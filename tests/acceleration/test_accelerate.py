@@ -16,6 +16,7 @@ from minnorm.attacks.search import Search
 from minnorm.data import load_data
 from minnorm.evaluation.judge import counting, run_and_judge
 from minnorm.geometry import Norm, distances
+from minnorm.losses import margins
 from minnorm.models import Normalized, load_model
 from minnorm.models.wide_resnet import WideResNet
 
@@ -234,6 +235,50 @@ def test_words_that_there_are_not(use: str, message: str) -> None:
         accelerate(network(), example(), use)
 
 
+@pytest.mark.parametrize("use", ["auto", "off", "folded"])
+@pytest.mark.parametrize(
+    ("model", "inputs", "message"),
+    [
+        ("zoo:mnist-cnn", example(), "the model is a str"),
+        (network(), example().numpy(), "the example is a ndarray"),
+        (network(), example()[:0], r"has shape \[0, 3, 10, 10\]"),
+        (network(), example().long(), "dtype torch.int64"),
+        (network(), example() * torch.nan, "NaN or infinite"),
+        (network(), example()[:, :1], "cannot take an example of shape"),
+        (network(), example().double(), "cannot take an example of shape"),
+        (lambda given: (given,), example(), "the model gave tuple"),
+        (lambda given: given.sum((1, 2, 3)), example(), r"the model gave an output of shape \[1\]"),
+    ],
+)
+def test_what_cannot_be_accelerated_is_told(
+    use: str, model: nn.Module, inputs: Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        accelerate(model, inputs, use)
+
+
+@pytest.mark.parametrize("use", ["off", "plain"])
+def test_a_model_in_training_mode_is_asked_in_evaluation_mode(use: str) -> None:
+    model = network().train()
+    fast = accelerate(model, example(), use)
+    assert model.training
+    assert torch.allclose(fast(example()), network()(example()), atol=1e-5)
+    assert ddn(fast, example(), torch.zeros(8, dtype=torch.int64), steps=5).success.any()
+
+
+def test_channels_last_is_of_images() -> None:
+    model, inputs, _ = problem((12,))
+    with pytest.raises(ValueError, match=r"samples of shape \[12\] are no images"):
+        accelerate(model, inputs, "channels-last")
+
+
+def test_one_slow_measurement_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([1.0, 1.0, 9.0, 1.0] + [1.0] * 20)
+    monkeypatch.setattr(timing, "_seconds", lambda *_: next(taken))
+    model = network()
+    assert timing.compared_seconds((model, model), example()) == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_attack_is_verified_by_the_model_as_it_is(name: str, *, targeted: bool) -> None:
@@ -303,6 +348,22 @@ def test_a_coarse_classifier_that_lies_is_found_out() -> None:
         with torch.no_grad():
             assert torch.equal(model(found.adversarials).argmax(1) != labels, found.success)
         assert found.distances[found.success].isfinite().all()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_coarse_classifier_that_is_wrong_near_the_boundary_loses_nothing(name: str) -> None:
+    model, inputs, labels = problem((1, 4, 4), batch=32)
+    with torch.no_grad():
+        early = 0.3 * margins(model(inputs), labels).median()
+
+    def coarse(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        return logits - early * nn.functional.one_hot(logits.argmax(1), 5)
+
+    attack = attack_of(name)
+    expected = attack(model, inputs, labels)
+    found = attack(Accelerated(model, model, coarse, "it", ()), inputs, labels)
+    assert found.success.sum() >= expected.success.sum()
 
 
 def test_what_the_original_does_not_confirm_is_moved_outwards() -> None:

@@ -20,7 +20,7 @@ def deepfool_of_one_sample(
             if k == y:
                 continue
             w = gradient(lambda v, k=k: logits_of(model, v)[k] - logits_of(model, v)[y], points[-1])  # type: ignore[misc]
-            f = float(logits[y] - logits[k])
+            f = float((logits[y] - logits[k]).detach())
             distance = f / float(w.norm() if norm == "l2" else w.abs().sum())
             if distance < best_distance:
                 best_distance = distance

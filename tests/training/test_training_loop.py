@@ -1,6 +1,7 @@
 """The training loop: it learns, writes what it says, and goes on where it was stopped."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -331,6 +332,7 @@ def test_ten_kills_change_nothing(digits: Path, tmp_path: Path) -> None:
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path / "recipe.json"), str(folder)],
             cwd=Path(__file__).parent,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         )
         deadline = time.monotonic() + 60
         while epochs() == begun and time.monotonic() < deadline:

@@ -11,10 +11,17 @@ from torch import Tensor, nn
 
 from minnorm.acceleration import techniques
 from minnorm.acceleration.accelerated import Accelerated, Classifier, original
-from minnorm.acceleration.memory import keep_freed_memory
+from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
 from minnorm.acceleration.narrow import narrowed
-from minnorm.acceleration.timing import fitting_seconds, gradient_seconds, gradients
+from minnorm.acceleration.timing import (
+    compared_seconds,
+    fitting_seconds,
+    gradient_seconds,
+    gradients,
+)
+from minnorm.errors import in_short
 from minnorm.geometry import rows
+from minnorm.losses import check_logits
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +47,9 @@ _GAIN, _COARSE_GAIN = 1.08, 1.2
 _COSINE = 0.9
 """How near the gradients of a coarse classifier have to be to the exact ones, as a median."""
 
+_GIVEN = "as given"
+"""Why something is done that was not found out here: by the user's word, or by an earlier run's."""
+
 
 def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "auto") -> Accelerated:
     """Prepares a classifier for many gradients with respect to its inputs.
@@ -48,8 +58,9 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     batch norms are folded into the convolutions before them; then it is measured on the example
     what is faster here: other gradients for convolutions of few channels, images with channels
     last, and, for a coarse classifier, bfloat16 behind the first layer. What is not a
-    `torch.nn.Module` cannot be copied, and is called as it is; so is, by `auto`, what has neither
-    float32 nor float64 logits, or whose copy fails or gives other logits or gradients.
+    `torch.nn.Module`, such as a function, cannot be copied, and is called as it is; so is, by
+    `auto`, what has neither float32 nor float64 logits, or whose copy fails or gives other logits
+    or gradients.
 
     The copy does not follow the model: after a change of its weights prepare it again. Attacks ask
     a few times more than their documentation says, to confirm what the coarse classifier finds:
@@ -62,31 +73,88 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     Args:
         model: The classifier; what it says of a sample must not depend on the others. Of an
             accelerated one its original is prepared anew.
-        example: A batch of inputs, on the model's device; at most 64 of them are used.
+        example: A batch of inputs, on the model's device and in its dtype; at most 64 of them are
+            used.
         use: `auto`; `off`, which leaves the model as it is; or words joined by `+`: `folded`,
             `narrow`, `channels-last`, `compiled`, and for the coarse classifier `autocast` or
-            `bfloat16` (the weights too); `plain` for none of them. `compiled` is
-            `torch.compile`, which takes a minute or more at first, and is never chosen by itself.
+            `bfloat16` (the weights too); `plain` for none of them, a copy with frozen parameters.
+            `compiled` is `torch.compile`, which takes a minute or more at first, and is never
+            chosen by itself. The same words as those of `evaluate(..., accelerate=...)`.
 
     Returns:
-        A classifier to be attacked in the model's place.
+        A classifier to be attacked in the model's place. It is no `torch.nn.Module` and cannot be
+        pickled: what is to be kept is the model, and the words.
 
     Raises:
-        ValueError: If a word is unknown, or what was asked for cannot be done.
+        ValueError: If the model is no function or fails on the example, the example is no batch of
+            finite floating point values, a word is unknown, or what was asked for cannot be done.
     """
-    check_use(use)
-    words = _words(use)
+    check_use(use, "use")
+    words = _words(use, "use")
     model = original(model)
-    if words == ["off"]:
-        return Accelerated(model, model, None, "off", ())
-    if example.device.type == "cpu":
+    _check_given(model, example)
+    if example.device.type == "cpu" and words != ["off"]:
         keep_freed_memory()  # first: what is measured shall hold for what comes after it
     with torch.inference_mode(False), torch.no_grad():
         given = example[:SAMPLES].clone()
-        prepared = _automatic(model, given) if words == ["auto"] else _asked(model, given, words)
+        model = _in_evaluation_mode(model)
+        _check_answer(model, given[:1])
+        if words == ["off"]:
+            prepared = Accelerated(model, model, None, "off", ("left as it is, as given",))
+        elif words == ["auto"]:
+            prepared = _automatic(model, given)
+        else:
+            prepared = _asked(model, given, words)
     for note in prepared.notes:
         logger.info("%s", note)
     return prepared
+
+
+def _check_given(model: object, example: object) -> None:
+    if not callable(model):
+        raise ValueError(
+            f"the model is a {type(model).__name__}; expected a function of inputs that gives "
+            "logits, such as a PyTorch module or what minnorm.load_model gives."
+        )
+    if not isinstance(example, Tensor):
+        raise ValueError(
+            f"the example is a {type(example).__name__}; expected a torch tensor, a batch of "
+            "inputs, for example torch.as_tensor(example)."
+        )
+    if example.ndim < 1 or not example.is_floating_point() or example.numel() == 0:
+        raise ValueError(
+            f"the example has shape {list(example.shape)} and dtype {example.dtype}; expected "
+            "floating point values [b, ...], one sample or more."
+        )
+    if not example.isfinite().all():
+        raise ValueError("the example holds NaN or infinite values: remove or mend them.")
+
+
+def _in_evaluation_mode(model: Classifier) -> Classifier:
+    """Gives the model, or its copy in evaluation mode where a part of it is in training mode."""
+    if not isinstance(model, nn.Module) or not any(part.training for part in model.modules()):
+        return model
+    try:
+        return copy.deepcopy(model).eval()
+    except Exception as error:  # whatever a user's module holds
+        raise ValueError(
+            "the model is in training mode, and cannot be copied to change that "
+            f"({in_short(error)}): call model.eval() first."
+        ) from error
+
+
+def _check_answer(model: Classifier, sample: Tensor) -> None:
+    """Checks that a model takes a sample, and gives logits of it."""
+    try:
+        logits: object = model(sample)
+    except Exception as error:  # whatever a user's model raises, it is the model that failed
+        if is_out_of_memory(error):
+            return  # told where it is measured what fits
+        raise ValueError(
+            f"the model cannot take an example of shape {list(sample.shape)} ({sample.dtype}): "
+            f"{in_short(error)}"
+        ) from error
+    check_logits(logits, torch.zeros(len(sample), dtype=torch.int64))
 
 
 def _automatic(model: Classifier, example: Tensor) -> Accelerated:
@@ -94,7 +162,7 @@ def _automatic(model: Classifier, example: Tensor) -> Accelerated:
     try:
         return _prepare(model, example, None)
     except Exception as error:  # whatever a user's module does as a copy, frozen, in parts
-        why = f"its copy fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        why = f"its copy fails: {in_short(error)}"
         return Accelerated(model, model, None, "off", (why,))
 
 
@@ -107,7 +175,7 @@ def _asked(model: Classifier, example: Tensor, words: Sequence[str]) -> Accelera
     except Exception as error:  # the same
         raise ValueError(
             f"accelerate: {'+'.join(words)!r} cannot be done with this model here "
-            f"({type(error).__name__}: {' '.join(str(error).split())[:200]})."
+            f"({in_short(error)})."
         ) from error
 
 
@@ -128,28 +196,32 @@ def _measurable(model: Classifier, example: Tensor) -> tuple[Tensor, float]:
     return example[:samples], seconds
 
 
-def check_use(use: object) -> None:
+def check_use(use: object, argument: str) -> None:
     """Checks what `accelerate` is asked to do, before a model is there.
+
+    Args:
+        use: What is asked.
+        argument: What the user knows it by.
 
     Raises:
         ValueError: If a word is unknown, or two of them exclude each other.
     """
     if not isinstance(use, str):
-        raise ValueError(f"accelerate={use!r}: expected words, for example 'auto' or 'off'.")
-    _words(use)
+        raise ValueError(f"{argument}={use!r}: expected words, for example 'auto' or 'off'.")
+    _words(use, argument)
 
 
-def _words(use: str) -> list[str]:
+def _words(use: str, argument: str) -> list[str]:
     words = [word.strip() for word in use.split("+")]
     single = {"auto", "off", PLAIN}
     unknown = [word for word in words if word not in WORDS and word not in single]
     if unknown or (len(words) > 1 and single & set(words)):
         raise ValueError(
-            f"accelerate={use!r}: expected 'auto', 'off', '{PLAIN}', or some of "
+            f"{argument}={use!r}: expected 'auto', 'off', '{PLAIN}', or some of "
             f"{', '.join(WORDS)} joined by '+'."
         )
     if {"autocast", "bfloat16"} <= set(words):
-        raise ValueError(f"accelerate={use!r}: choose one of 'autocast' and 'bfloat16'.")
+        raise ValueError(f"{argument}={use!r}: choose one of 'autocast' and 'bfloat16'.")
     return words
 
 
@@ -157,9 +229,6 @@ def _prepare(model: Classifier, example: Tensor, words: Sequence[str] | None) ->
     module, why = _frozen_copy(model)
     if module is None and words is None:
         return Accelerated(model, model, None, "off", (why,))
-    kept = model
-    if isinstance(model, nn.Module) and module is not None and _training(model):
-        kept = copy.deepcopy(module)  # in evaluation mode, and otherwise untouched
     if module is not None:
         example, seconds = _measurable(module, example)
         dtype = module(example[:1]).dtype
@@ -169,7 +238,7 @@ def _prepare(model: Classifier, example: Tensor, words: Sequence[str] | None) ->
             milliseconds = f"{1e3 * seconds:.2g} ms"
             why = f"a gradient of {len(example)} samples takes {milliseconds}: nothing to gain"
         if why and words is None:
-            return Accelerated(kept, kept, None, "off", (why,))
+            return Accelerated(model, model, None, "off", (why,))
     choice = _Choice(example, words)
     exact, coarse = model, None
     if module is not None:
@@ -178,17 +247,18 @@ def _prepare(model: Classifier, example: Tensor, words: Sequence[str] | None) ->
         coarse = _coarse(module, exact, layout, choice)
     if choice.asked("compiled"):
         exact, coarse = _compiled(exact, example), coarse and _compiled(coarse, example)
-        choice.tell("compiled", True, "asked for")
+        choice.tell("compiled", True, _GIVEN)
     for word in words or ():
         if word != PLAIN and word not in choice.used:
             reasons = [note for note in choice.notes if note.startswith(f"{word}: ")] or [why]
             raise ValueError(
                 f"accelerate: {word!r} cannot be done with this model here ({reasons[0]})."
             )
-    if module is not None and not techniques.agree(exact, kept, example):
+    if module is not None and not techniques.agree(exact, model, example):
         raise ValueError("the prepared model gives other logits or gradients than the original.")
     used = "+".join(choice.used) or PLAIN
-    return Accelerated(kept, exact, coarse, used, tuple(choice.notes))
+    notes = choice.notes or ["a copy with frozen parameters, as given"]
+    return Accelerated(model, exact, coarse, used, tuple(notes))
 
 
 def _compiled(classifier: Classifier, example: Tensor) -> Classifier:
@@ -240,16 +310,13 @@ class _Choice:
             self.used.append(word)
         self.notes.append(f"{word}: {'yes' if done else 'no'} ({why})")
 
-    def seconds(self, classifier: Classifier) -> float:
-        """Gives the least time of a gradient of the example; infinite for one that fails."""
-        try:
-            return gradient_seconds(classifier, self.example, repeats=5)
-        except Exception:  # whatever a user's module does in another precision or layout
-            return float("inf")
-
-
-def _training(module: nn.Module) -> bool:
-    return any(part.training for part in module.modules())
+    def speed(self, fast: Classifier, slow: Classifier) -> tuple[float, str]:
+        """Tells how many times as fast one classifier is, and in words; infinite where given."""
+        if not self.free:
+            return math.inf, _GIVEN
+        first, second = compared_seconds((fast, slow), self.example)
+        ratio = second / first if first < math.inf else 0.0
+        return ratio, f"{ratio:.2f} times as fast" if ratio > 0 else "it fails"
 
 
 def _frozen_copy(model: Classifier) -> tuple[nn.Module | None, str]:
@@ -270,22 +337,23 @@ def _narrowed(module: nn.Module, choice: _Choice) -> nn.Module:
     if not narrowed(fast):
         choice.tell("narrow", False, "no convolution of few channels")
         return module
-    ratio = choice.seconds(module) / choice.seconds(fast) if choice.free else float("inf")
-    use = ratio >= _GAIN
-    choice.tell("narrow", use, f"{ratio:.2f} times as fast" if choice.free else "asked for")
-    return fast if use else module
+    ratio, why = choice.speed(fast, module)
+    choice.tell("narrow", ratio >= _GAIN, why)
+    return fast if ratio >= _GAIN else module
 
 
 def _exact(model: nn.Module, choice: _Choice) -> tuple[Classifier, str]:
     """Gives the exact classifier, and the layout of its images: `channels-last` or the usual."""
-    if choice.example.ndim != 4 or not choice.wants("channels-last"):
+    if not choice.wants("channels-last"):
         return model, ""
-    plain = choice.seconds(model) if choice.free else float("inf")
+    if choice.example.ndim != 4:
+        shape = list(choice.example.shape[1:])
+        choice.tell("channels-last", False, f"samples of shape {shape} are no images")
+        return model, ""
     laid_out = techniques.channels_last(copy.deepcopy(model))
-    ratio = plain / choice.seconds(laid_out)
-    use = ratio >= _GAIN
-    choice.tell("channels-last", use, f"{ratio:.2f} times as fast" if choice.free else "asked for")
-    return (laid_out, "channels-last") if use else (model, "")
+    ratio, why = choice.speed(laid_out, model)
+    choice.tell("channels-last", ratio >= _GAIN, why)
+    return (laid_out, "channels-last") if ratio >= _GAIN else (model, "")
 
 
 def _coarse(
@@ -305,14 +373,16 @@ def _coarse(
         for word, way in ways.items()
         if choice.wants(word)
     }
-    times = {word: choice.seconds(candidate) for word, candidate in candidates.items()}
-    usable = [word for word in times if times[word] < float("inf")]
-    if not usable:
+    if not candidates:
+        return None
+    reference, *measured = compared_seconds((exact, *candidates.values()), example)
+    times = dict(zip(candidates, measured, strict=True))
+    best = min(times, key=lambda word: times[word])
+    if times[best] == math.inf:
         for word in candidates:
             choice.tell(word, False, "it fails")
         return None
-    best = min(usable, key=lambda word: times[word])
-    ratio = choice.seconds(exact) / times[best] if choice.free else float("inf")
+    ratio = reference / times[best] if choice.free else math.inf
     expected, found = (rows(gradients(one, example)) for one in (exact, candidates[best]))
     cosine = float(torch.cosine_similarity(expected, found).median())
     fast, true = ratio >= _COARSE_GAIN, cosine >= _COSINE

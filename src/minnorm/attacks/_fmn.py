@@ -77,7 +77,8 @@ def fmn(
         rates = schedules.cosine(step_size, 0.01 * step_size, steps)
         changes = schedules.cosine(gamma, 0.02 * gamma, steps)
         for step, (rate, change) in enumerate(zip(rates, changes, strict=True)):
-            state.progress(step / steps)
+            if state.progress(step / steps):
+                found.zero_()
             visit = state.visit(points)
             gradients = visit.pull_back(state.margin_direction(visit.logits))
             found |= visit.adversarial
@@ -87,7 +88,7 @@ def fmn(
             boundary = boundary.nan_to_num(nan=torch.inf) * (1 + change)
             # Where clipping takes much away the estimate would stall before the boundary.
             # And where two classes tie it would be 0, for ever.
-            least = torch.where(radii.isfinite(), radii * (1 + change), first)
+            least = torch.where(radii.isfinite(), radii * (1 + gamma), first)
             boundary = torch.maximum(boundary, least)
             grown = torch.where(found, radii * (1 + change), boundary)  # lines 7 and 8
             closest = state.incumbent.distances / state.unit

@@ -117,37 +117,6 @@ def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> 
         _check_inside("starts", starts, bounds)
 
 
-def check_logits(logits: object, labels: Tensor) -> None:
-    """Checks a model's first answer against the labels.
-
-    Raises:
-        ValueError: If it is not a floating point tensor `[b c]` of 2 classes or more, or a label is
-            not in `[0, c)`.
-    """
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        kind = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"the model gave {kind}; expected a tensor of logits, floating point.")
-    if logits.ndim != 2 or len(logits) != len(labels) or logits.shape[1] < 2:
-        raise ValueError(
-            f"the model gave an output of shape {list(logits.shape)} for {len(labels)} inputs; "
-            f"expected logits [{len(labels)}, classes] of at least 2 classes."
-        )
-    check_labels(labels, logits.shape[1])
-
-
-def check_labels(labels: Tensor, classes: int) -> None:
-    """Checks that a model has a class for each label.
-
-    Raises:
-        ValueError: If a label is not in `[0, classes)`.
-    """
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise ValueError(
-            f"labels go from {int(labels.min())} to {int(labels.max())}, but the model has "
-            f"{classes} classes: expected labels from 0 to {classes - 1}."
-        )
-
-
 def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
     """Checks a whole number.
 

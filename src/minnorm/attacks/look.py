@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from minnorm.acceleration import is_out_of_memory
-from minnorm.attacks import checks
 from minnorm.attacks.contract import Model
 from minnorm.attacks.gradients import differentiable
+from minnorm.errors import in_short
+from minnorm.losses import check_logits
 
 FEW = 8
 """How many samples to look at."""
@@ -32,7 +33,7 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") 
         parts = (slice(0, half), slice(half, None))
         return torch.cat([clean_logits(model, inputs[part], labels[part], where) for part in parts])
     try:
-        checks.check_logits(logits, labels)
+        check_logits(logits, labels)
     except ValueError as error:
         raise ValueError(f"{where}: {error}" if where else str(error)) from error
     return logits
@@ -95,8 +96,3 @@ def doubt_of_gradients(model: Model, inputs: Tensor) -> str | None:
         "rounding, argmax). Attacks that use gradients find little, which says nothing of its "
         "robustness."
     )
-
-
-def in_short(error: Exception) -> str:
-    """Gives an error of a user's model in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"

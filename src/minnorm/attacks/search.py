@@ -34,6 +34,7 @@ from minnorm.attacks.gradients import (
 )
 from minnorm.geometry import Bounds, Norm, per_sample, span
 from minnorm.losses import (
+    check_logits,
     cross_entropy_direction,
     is_adversarial,
     logits_ratio,
@@ -58,8 +59,9 @@ _CONFIRM_EVERY = 20
 """After how many coarse steps the exact classifier is asked about what was found: the closest of
 many adversarials by the coarse classifier's word is the one that is most likely none."""
 
-_RESCUE = 0.05
-"""By how much farther those points lie that are asked about too before an attack's last steps."""
+_RESCUES = (0.05, 0.25, 1.0)
+"""By how much farther those points lie that are asked about too before an attack's last steps: the
+first always, the others as long as the exact classifier denies all that was claimed of a sample."""
 
 _ASIDE = 1e-4
 """How far beside itself, in units, a point is looked for where an input is on the boundary."""
@@ -128,19 +130,25 @@ class Search:
         self.classes = 0
         self.generator = torch.Generator(self.origins.device).manual_seed(self.seed)
 
-    def progress(self, share: float) -> None:
+    def progress(self, share: float) -> bool:
         """Is told which share of its way the attack has gone, before each step.
 
         What comes first is always asked of the exact classifier, and so is what comes last.
+
+        Returns:
+            Whether the exact classifier takes over from here: what the attack learned of the
+            boundary until now was the coarse one's word.
         """
         if not isinstance(self.model, Accelerated) or self.model.coarse is None:
-            return
+            return False
         early = 0 < share < COARSE_SHARE
+        coarse = self._confirmed is not None
         self._coarse_steps += 1
         if not early or self._coarse_steps % _CONFIRM_EVERY == 0:
             self._confirm(rescue=not early)
         if early and self._confirmed is None:
             self._confirmed = copy(self.incumbent)
+        return coarse and not early
 
     @property
     def _classifier(self) -> Model:
@@ -158,8 +166,11 @@ class Search:
             return
         coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
         self.judge(coarse.points)
-        if rescue:
-            self.judge(self._farther(coarse.points, self.origins, _RESCUE))
+        for growth in _RESCUES if rescue else ():
+            self.judge(self._farther(coarse.points, self.origins, growth))
+            denied = coarse.distances.isfinite() & self.incumbent.distances.isinf()
+            if not denied.any():  # waits for the device, once or a few times in an attack
+                break
 
     def _farther(self, points: Tensor, origins: Tensor, growth: float) -> Tensor:
         """Moves points away from the origins, by a share of their distances, on the grid.
@@ -210,7 +221,7 @@ class Search:
 
     def _take(self, points: Tensor, logits: Tensor) -> Tensor:
         if not self._checked:  # once: it waits for the device
-            checks.check_logits(logits, self.labels)
+            check_logits(logits, self.labels)
             self._checked, self.classes = True, logits.shape[1]
         adversarial, sure = self._judged(logits, self.labels)
         self.incumbent.offer(points, adversarial, sure)

@@ -111,7 +111,7 @@ def evaluate(
         FileNotFoundError: If a file that a spec names is not there.
     """
     check_targets(targets)
-    check_use(accelerate)
+    check_use(accelerate, "accelerate")
     if batch_size != "auto":
         check_count("batch_size", batch_size)
     check_count("seed", seed, least=0, most=2**63 - 1)

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from minnorm.attacks import Model
 from minnorm.attacks.checks import check_mode, check_samples
-from minnorm.attacks.look import FEW, clean_logits, doubt_of_gradients, doubt_of_logits, in_short
+from minnorm.attacks.look import FEW, clean_logits, doubt_of_gradients, doubt_of_logits
 from minnorm.data import Data
+from minnorm.errors import in_short
 from minnorm.geometry import Bounds
 
 

@@ -15,8 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from minnorm import runtime
 from minnorm.acceleration import keep_freed_memory
-from minnorm.attacks.checks import check_labels, check_logits
 from minnorm.data import Data, load_data
+from minnorm.errors import in_short
+from minnorm.losses import check_labels, check_logits
 from minnorm.models import Card, build, load_model, load_weights, save_weights
 from minnorm.models.weights import file_sha256
 from minnorm.training import checkpoints
@@ -305,7 +306,7 @@ def _check_fit(network: nn.Module, data: Data) -> None:
     except Exception as error:  # whatever a network raises, it does not fit the data
         raise ValueError(
             f"the network cannot take inputs of shape {list(inputs[:2].shape)} from {data.name}: "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            f"{in_short(error)}"
         ) from error
     finally:
         network.train(training)
