@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -104,15 +104,6 @@ def same_on_all_ranks() -> Iterator[None]:
     for found in gather(problem):
         if found is not None:
             raise found
-
-
-def write_whole(target: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file under another name and renames it, so that it is never seen half-made."""
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    write(scratch)
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.replace(target)
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

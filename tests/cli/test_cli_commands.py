@@ -10,6 +10,7 @@ import pytest
 from cli.command_line import Shell
 from minnorm.attacks import ATTACKS
 from minnorm.attacks.default import DEFAULT
+from minnorm.cli import console
 from minnorm.data import CATALOGUE
 from minnorm.evaluation import load_run
 from minnorm.models import zoo_cards
@@ -52,6 +53,16 @@ def test_an_evaluation_prints_a_table_and_where_the_records_are(
     assert outcome.output.splitlines()[-1] == f"records: {out}"
     assert outcome.message == ""
     assert len(load_run(out).records) == 2 * 8
+
+
+def test_without_a_terminal_a_line_tells_now_and_then_how_far_it_is(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.0)
+    words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=3)", "--batch-size", "4"]
+    message = shell(*words, "--out", str(tmp_path / "run")).message
+    assert "attacking, 3 gradients of a batch: 1 of 2" in message
+    assert "attacking, 6 gradients of a batch: 2 of 2" in message
 
 
 def test_without_an_attack_the_package_chooses(shell: Shell, tmp_path: Path) -> None:

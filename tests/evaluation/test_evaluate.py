@@ -49,7 +49,9 @@ def test_specs_give_a_row_for_each_sample() -> None:
     assert records.column("label").to_pylist() == labels.tolist()
     assert records.column("target").to_pylist() == [None] * 12
     assert set(records.column("attack").to_pylist()) == {ATTACK}
-    assert (evaluation.manifest, evaluation.directory) == ({}, None)
+    assert evaluation.directory is None
+    assert evaluation.manifest["configuration"]["acceleration"] == "off"
+    assert evaluation.manifest["sessions"][0]["versions"]
 
 
 def test_a_row_says_what_one_sees_by_hand() -> None:
@@ -391,3 +393,20 @@ def test_samples_that_cannot_be_used_are_named_by_batch() -> None:
     images[9, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="data, samples 8 to 11: inputs hold NaN"):
         evaluate(MODEL, (images, labels), ATTACK, batch_size=4)
+
+
+def test_what_a_model_raises_late_is_told() -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    asked = 0
+
+    def failing(given: Tensor) -> Tensor:
+        nonlocal asked
+        asked += 1
+        if asked > 20:
+            raise KeyError("lost")
+        logits: Tensor = model(given)
+        return logits
+
+    message = r"^ddn.*: the attack, or the model that it asked, raised KeyError: 'lost'"
+    with pytest.raises(ValueError, match=message):
+        evaluate(failing, (inputs, labels), "ddn(steps=50)")

@@ -460,7 +460,9 @@ def test_a_run_that_was_killed_while_it_wrote_can_go_on(
         patch.setattr(os, "fsync", killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path)
-    assert list(tmp_path.rglob(".*.tmp"))
+    assert not list(tmp_path.rglob(".*.tmp"))
+    # Who is killed at once has no time to clean up.
+    (tmp_path / "records" / f".{SHARDS[2]}.parquet.123.tmp").write_bytes(b"PAR1")
     assert same(run(tmp_path).records, load_run(finished).records)
     assert sorted(files(tmp_path)) == sorted(files(finished))
 

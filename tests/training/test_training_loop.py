@@ -70,7 +70,7 @@ def _recipe(digits: Path, **changes: Any) -> Recipe:
         "epochs": 3,
         "batch_size": 32,
         "optimizer": {"learning_rate": 0.05},
-        "schedule": {"milestones": [2]},
+        "schedule": {"name": "milestones", "milestones": [2]},
     }
     return Recipe.model_validate({**content, **changes})
 
@@ -124,6 +124,7 @@ def test_the_folder_holds_what_the_zoo_is_made_of(
     assert Card.model_validate_json((folder / "tiny.json").read_text()) == card
     assert (card.name, card.recipe, card.data) == ("tiny", "tiny", recipe.data)
     assert card.sha256 == file_sha256(folder / "tiny.safetensors")
+    assert (folder / "tiny.safetensors").stat().st_mode == (folder / "recipe.json").stat().st_mode
     assert card.revision == runtime.revision()
     assert card.versions == runtime.versions()
 
@@ -278,6 +279,7 @@ def test_a_damaged_checkpoint_costs_one_epoch(
         _recipe(digits), folder, resume=True, on_progress=lambda done, *_: trained.append(done)
     )
     assert "last.ckpt is damaged" in caplog.text
+    assert "before.ckpt, after epoch 2" in caplog.text
     assert trained[0] == 2 + 1 / 12
     assert trained[-1] == 3
     _assert_same_run(folder, card, undisturbed)
@@ -358,6 +360,53 @@ def test_a_loss_that_is_not_finite_stops_the_run(digits: Path, tmp_path: Path) -
     ):
         train(recipe, tmp_path)
     assert not (tmp_path / "tiny.safetensors").exists()
+
+
+def in_words(model: nn.Module, inputs: Tensor, labels: Tensor) -> object:
+    return f"{len(inputs)} inputs, {len(labels)} labels of {model}"
+
+
+def of_each_sample(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(model(inputs), labels, reduction="none")
+
+
+def detached(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(model(inputs), labels).detach()
+
+
+def failing(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    raise KeyError(f"no weight for {len(labels)} of {model(inputs).shape}")
+
+
+def objective_that_is(name: str) -> object:
+    return globals()[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("in_words", "the objective gave a str; expected a scalar tensor"),
+        ("of_each_sample", r"the objective gave torch.float32 of shape \[32\]; expected a scalar"),
+        ("detached", "without a gradient"),
+        ("failing", "the objective raised KeyError: 'no weight for 32"),
+    ],
+)
+def test_what_an_objective_of_ones_own_does_wrong_is_told(
+    digits: Path, tmp_path: Path, name: str, message: str
+) -> None:
+    objective = f"test_training_loop:objective_that_is(name={name!r})"
+    with pytest.raises(ValueError, match=message):
+        train(_recipe(digits, objective=objective), tmp_path)
+
+
+def test_a_folder_that_cannot_be_the_runs_is_named(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"file is a file: --out names the folder of the run"):
+        train(_recipe(digits), tmp_path / "file")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.json").write_text("{")
+    with pytest.raises(ValueError, match=r"recipe.json is damaged, or no recipe of this version"):
+        train(_recipe(digits), tmp_path / "run")
 
 
 def test_an_objective_holds_from_its_epoch_on(

@@ -73,6 +73,7 @@ def test_settings_change_a_recipe(file: Path) -> None:
         "epochs=7",
         " optimizer.nesterov = true",
         "optimizer.learning_rate=1e-3",
+        "schedule.name=milestones",
         "schedule.milestones=[2, 4]",
         "data=mnist/train[:100]",
     ]
@@ -92,6 +93,12 @@ def test_a_setting_may_hold_an_equals_sign(file: Path) -> None:
 
 def test_the_last_of_two_settings_counts(file: Path) -> None:
     assert load_recipe(file, ["epochs=7", "epochs=8"]).epochs == 8
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(b"\x80\xff\x00")
+    with pytest.raises(ValueError, match=r"recipe.yaml is not a recipe: it is no text"):
+        load_recipe(tmp_path / "recipe.yaml")
 
 
 @pytest.mark.parametrize("setting", ["epochs", "=3", "", "epochs:3"])
@@ -124,6 +131,11 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("optimizer.learning_rate=.inf", "optimizer.learning_rate: Input should be"),
         ("optimizer.momentum=1", "optimizer.momentum: Input should be less than 1"),
         ("schedule.milestones=[0]", "schedule.milestones.0: Input should be greater than or equal"),
+        (
+            "schedule.milestones=[2]",
+            "schedule: Value error, constant takes no milestones, but name",
+        ),
+        ("schedule.name=milestones", "schedule: Value error, which milestones? for example"),
         ("schedule.factor=2", "schedule.factor: Input should be less than or equal to 1"),
         ("precision=8", "precision: Input should be '32-true', 'bf16-mixed' or '16-mixed'"),
         ("objective=cleam", "there is no objective 'cleam'. Did you mean 'clean'? There is:"),

@@ -19,11 +19,12 @@ from minnorm.attacks.default import DEFAULT
 from minnorm.attacks.look import clean_logits
 from minnorm.attacks.registry import check_presets
 from minnorm.data import Data, as_data
+from minnorm.errors import in_short
 from minnorm.evaluation.intake import check_model, model_dtype_and_device, read_batch
 from minnorm.evaluation.judge import Verdict, join_verdicts, run_and_judge
 from minnorm.evaluation.preparation import BatchSize, prepare
 from minnorm.evaluation.records import Records, join_records, make_records
-from minnorm.evaluation.run_directory import RunDirectory, Unit
+from minnorm.evaluation.run_directory import RunDirectory, Unit, make_manifest
 from minnorm.evaluation.targets import Targets, check_targets, choose_targets
 from minnorm.geometry import Bounds, distances, span
 from minnorm.losses import predictions
@@ -45,7 +46,7 @@ class Evaluation:
 
     Attributes:
         records: One row for each (sample, attack, target), see `minnorm.evaluation.records`.
-        manifest: Configuration, versions, hardware and revision; empty when nothing was written.
+        manifest: Configuration, versions, hardware and revision.
         directory: Where it was written, if it was.
         warnings: What makes the numbers doubtful, for example that the model gives no gradients.
     """
@@ -177,11 +178,12 @@ def evaluate(
             bounds,
             save_adversarials and directory is not None,
         )
+        place = model_dtype_and_device(classifier)[1]
+        notes = prepared.model.notes
         if directory is None:
-            return Evaluation(run.gathered(on_progress), {}, None, intake.warnings)
+            manifest = make_manifest(configuration, intake.warnings, place, notes)
+            return Evaluation(run.gathered(on_progress), manifest, None, intake.warnings)
         try:
-            place = model_dtype_and_device(classifier)[1]
-            notes = prepared.model.notes
             finished = _open(directory, configuration, intake.warnings, place, notes)
             with runtime.same_on_all_ranks():
                 for unit, (records, adversarials) in run.units(finished, on_progress):
@@ -353,10 +355,14 @@ class _Run:
                 seed=self.seed,
                 **given,
             )
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            return None
+        except ValueError:
+            raise
+        except Exception as error:  # whatever a user's model or attack raises, late in a run
+            if is_out_of_memory(error):
+                return None
+            raise ValueError(
+                f"{name}: the attack, or the model that it asked, raised {in_short(error)}"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from minnorm import runtime
 from minnorm.evaluation.records import SCHEMA, Records, join_records
+from minnorm.files import write_whole
 
 _LOCK = ".lock"
 
@@ -40,6 +41,36 @@ class Unit(NamedTuple):
     def name(self) -> str:
         """The stem of its files."""
         return f"{self.batch:06d}-{self.attack:02d}"
+
+
+def make_manifest(
+    configuration: dict[str, Any],
+    warnings: Sequence[str],
+    device: torch.device,
+    acceleration: Sequence[str],
+    sessions: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Gives what is said of a run beside its records; JSON values.
+
+    Args:
+        configuration: What decides the records.
+        warnings: What whoever reads the records should know.
+        device: The device that is used, for the description of the hardware.
+        acceleration: Why the model was accelerated as it was.
+        sessions: What worked on the run before; this process is another one.
+    """
+    session = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ranks": runtime.world_size(),
+        "acceleration": list(acceleration),
+        **runtime.provenance(device),
+    }
+    return {
+        "format": FORMAT,
+        "configuration": configuration,
+        "warnings": list(warnings),
+        "sessions": [*sessions, session],
+    }
 
 
 class RunDirectory:
@@ -89,22 +120,9 @@ class RunDirectory:
                 adversarials.unlink()
         same = begun is not None and not _differences(begun["configuration"], configuration)
         sessions = begun["sessions"] if begun is not None and same else []
-        manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "configuration": configuration,
-            "warnings": list(warnings),
-            "sessions": sessions,
-        }
-        manifest["sessions"].append(
-            {
-                "started": datetime.now(UTC).isoformat(timespec="seconds"),
-                "ranks": runtime.world_size(),
-                "acceleration": list(acceleration),
-                **runtime.provenance(device),
-            }
-        )
+        manifest = make_manifest(configuration, warnings, device, acceleration, sessions)
         text = json.dumps(manifest, indent=2) + "\n"
-        runtime.write_whole(self._manifest, lambda path: path.write_text(text))
+        write_whole(self._manifest, lambda path: path.write_text(text))
         for folder in ("records", "adversarials"):
             (self.path / folder).mkdir(exist_ok=True)
 
@@ -208,11 +226,9 @@ class RunDirectory:
         if adversarials is not None:
             tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
             target = self.path / "adversarials" / f"{unit.name}.safetensors"
-            runtime.write_whole(target, lambda path: save_file(tensors, path))
+            write_whole(target, lambda path: save_file(tensors, path))
         target = self.path / "records" / f"{unit.name}.parquet"
-        runtime.write_whole(
-            target, lambda path: pq.write_table(records, path, write_page_checksum=True)
-        )
+        write_whole(target, lambda path: pq.write_table(records, path, write_page_checksum=True))
 
     def records(self) -> Records:
         """Reads all records, attack by attack, in the order of the data.

@@ -1,7 +1,6 @@
 """Weights on disk: safetensors with the architecture's spec in the header, written whole or not."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from minnorm.files import write_whole
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
 from minnorm.specs import parse, search_current_folder
 
@@ -26,12 +26,9 @@ def save_weights(model: nn.Module, architecture: str, path: Path) -> None:
         path: Where to; the folder must be there.
     """
     state = {name: value.contiguous() for name, value in network_of(model).state_dict().items()}
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(state, scratch, metadata={"architecture": architecture})
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_whole(
+        path, lambda scratch: save_file(state, scratch, metadata={"architecture": architecture})
+    )
 
 
 def load_weights(path: Path, architecture: str | None = None, *, trust: bool = False) -> nn.Module:

@@ -7,7 +7,8 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minnorm import runtime
+from minnorm.errors import in_short
+from minnorm.files import write_whole
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -55,15 +56,18 @@ def restore(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
         try:
             fabric.load(out / name, state, weights_only=True)
         except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            reason = " ".join(str(error).split())[:200]
-            logger.warning("the checkpoint %s is damaged (%s)", out / name, reason)
+            logger.warning("the checkpoint %s is damaged (%s)", out / name, in_short(error))
             continue
+        if name == BEFORE:
+            logger.warning("going on from %s, after epoch %d", out / name, state["epoch"])
         if fabric.is_global_zero:
             write_log(out, state["log"])
         return
+    if (out / LAST).exists():
+        logger.warning("no checkpoint in %s can be read: training begins again", out)
 
 
 def write_log(out: Path, lines: list[dict[str, float]]) -> None:
     """Writes the log anew: it always tells of the same epochs as the checkpoint."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    runtime.write_whole(out / "log.jsonl", lambda path: path.write_text(text))
+    write_whole(out / "log.jsonl", lambda path: path.write_text(text))

@@ -17,12 +17,13 @@ from minnorm import runtime
 from minnorm.acceleration import keep_freed_memory
 from minnorm.data import Data, load_data
 from minnorm.errors import in_short
-from minnorm.losses import check_labels, check_logits
-from minnorm.models import Card, build, load_model, load_weights, save_weights
+from minnorm.files import write_whole
+from minnorm.models import Card, load_weights, save_weights
 from minnorm.models.weights import file_sha256
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import load_augmentation
-from minnorm.training.objectives import Adversarial, load_objective
+from minnorm.training.intake import check_batch_size, check_fit, claim, make_network
+from minnorm.training.objectives import Adversarial, Objective, load_objective
 from minnorm.training.objectives.memory import Memory
 from minnorm.training.optimization import make_optimizer, make_schedule
 from minnorm.training.recipe import Recipe
@@ -39,7 +40,7 @@ the epochs in all; and what was measured after the last whole one, nothing befor
 
 
 def train(
-    recipe: Recipe, out: Path, *, resume: bool = False, on_progress: Progress | None = None
+    recipe: Recipe, out: str | Path, *, resume: bool = False, on_progress: Progress | None = None
 ) -> Card:
     """Trains a network by its recipe.
 
@@ -63,20 +64,21 @@ def train(
             data does not fit.
         ImportError: If Lightning Fabric is not installed.
     """
+    out = Path(out)
     keep_freed_memory()
     fabric = _fabric(recipe)
     revision = runtime.revision()
     training, validation = load_data(recipe.data), load_data(recipe.validation)
     test = load_data(recipe.test)
-    _check_batch_size(recipe, training, fabric)
+    check_batch_size(recipe, training, fabric.world_size)
     fabric.seed_everything(recipe.seed, verbose=False)
-    network = _network(recipe)
+    network = make_network(recipe)
     for data in (training, validation, test):
-        _check_fit(network, data)
+        check_fit(network, data)
     # What is refused before leaves no folder behind.
     with runtime.same_on_all_ranks():
         if fabric.is_global_zero:
-            _claim(out, recipe, resume=resume)
+            claim(out, recipe, resume=resume)
     network.to(memory_format=torch.channels_last)
     run = _Run(fabric, recipe, out, network=network, training=training, validation=validation)
     checkpoints.restore(fabric, out, run.state)
@@ -199,7 +201,7 @@ class _Run:
             optimizer.zero_grad()
             # An attack on the network inside the wrappers shall have the precision of the update.
             with fabric.autocast():
-                loss = objective(module, inputs, labels)
+                loss = _loss(objective, module, inputs, labels)
             fabric.backward(loss)
             if self._recipe.largest_gradient is not None:
                 fabric.clip_gradients(module, optimizer, max_norm=self._recipe.largest_gradient)
@@ -231,18 +233,23 @@ class _Run:
                 writer.add_scalar(name, value, epoch)
 
 
-def _network(recipe: Recipe) -> nn.Module:
-    network = build(recipe.architecture)
-    if recipe.initial is None:
-        return network
+def _loss(objective: Objective, module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    """Gives the loss, or says what an objective of the user did instead."""
     try:
-        network.load_state_dict(load_model(recipe.initial).state_dict())
-    except RuntimeError as error:
+        loss: object = objective(module, inputs, labels)
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a user's objective raises
+        raise ValueError(f"the objective raised {in_short(error)}") from error
+    if not isinstance(loss, Tensor):
+        raise ValueError(f"the objective gave a {type(loss).__name__}; expected a scalar tensor.")
+    if loss.ndim > 0 or not loss.is_floating_point() or not loss.requires_grad:
+        without = "" if loss.requires_grad else " without a gradient"
         raise ValueError(
-            f"initial: {recipe.initial!r} is no network of the architecture "
-            f"{recipe.architecture!r}: {' '.join(str(error).split())[:300]}"
-        ) from error
-    return network
+            f"the objective gave {loss.dtype} of shape {list(loss.shape)}{without}; expected a "
+            "scalar floating point loss that depends on the weights."
+        )
+    return loss
 
 
 def _fabric(recipe: Recipe) -> "Fabric":
@@ -263,66 +270,6 @@ def _fabric(recipe: Recipe) -> "Fabric":
     )
     fabric.launch()
     return fabric
-
-
-def _claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Writes the recipe into the folder of the run, or checks that it is the one there."""
-    file = out / "recipe.json"
-    if file.exists():
-        # Read as a recipe, so that one written before a setting existed has its default.
-        there = Recipe.model_validate_json(file.read_text()).model_dump()
-        now = recipe.model_dump()
-        names = [name for name in now if there[name] != now[name]]
-        if names:
-            differences = "\n  ".join(
-                f"{name}: {there[name]} there, {now[name]} now" for name in names
-            )
-            raise ValueError(
-                f"{out} holds a run of another recipe:\n  {differences}\nName another folder with "
-                "--out, or delete it."
-            )
-        if not resume:
-            raise ValueError(
-                f"{out} holds a run of this recipe: go on with it by --resume, name another folder "
-                "with --out, or delete it."
-            )
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    text = recipe.model_dump_json(indent=2) + "\n"
-    runtime.write_whole(file, lambda path: path.write_text(text))
-
-
-@torch.no_grad()
-def _check_fit(network: nn.Module, data: Data) -> None:
-    """Checks that the network takes the samples, and has a class for each label of the first ones.
-
-    Raises:
-        ValueError: If not; the message says what does not fit.
-    """
-    inputs, labels = data.batch(range(min(256, len(data))))
-    training = network.training
-    try:
-        logits = network.eval()(inputs[:2])
-    except Exception as error:  # whatever a network raises, it does not fit the data
-        raise ValueError(
-            f"the network cannot take inputs of shape {list(inputs[:2].shape)} from {data.name}: "
-            f"{in_short(error)}"
-        ) from error
-    finally:
-        network.train(training)
-    try:
-        check_logits(logits, labels[:2])
-        check_labels(labels, logits.shape[1])
-    except ValueError as error:
-        raise ValueError(f"{data.name}: {error}") from error
-
-
-def _check_batch_size(recipe: Recipe, data: Data, fabric: "Fabric") -> None:
-    if recipe.batch_size > len(data) or recipe.batch_size % fabric.world_size:
-        raise ValueError(
-            f"batch_size={recipe.batch_size} does not fit {len(data)} samples of {data.name} on "
-            f"{fabric.world_size} ranks: expected a multiple of the ranks, at most the samples."
-        )
 
 
 def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
@@ -368,7 +315,7 @@ def _finish(
     if fabric.is_global_zero:
         checkpoints.write_log(out, state["log"])  # it may be ahead of the last checkpoint
         text = card.model_dump_json(indent=2) + "\n"
-        runtime.write_whole(out / f"{recipe.name}.json", lambda path: path.write_text(text))
+        write_whole(out / f"{recipe.name}.json", lambda path: path.write_text(text))
     fabric.barrier()
     return card
 

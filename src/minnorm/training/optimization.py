@@ -53,6 +53,8 @@ def share_of_rate(schedule: Schedule, epoch: float, epochs: int) -> float:
     if epoch < schedule.warmup:
         # The first update is not lost: its rate is above 0.
         return max(epoch / schedule.warmup, 1e-3)
+    if schedule.name == "constant":
+        return 1.0
     if schedule.name == "milestones":
         return schedule.factor ** bisect_right(schedule.milestones, math.floor(epoch + 1e-9))
     gone = min((epoch - schedule.warmup) / max(epochs - schedule.warmup, 1e-9), 1.0)

@@ -45,14 +45,14 @@ class Schedule(_Part):
     """How the learning rate changes, update by update.
 
     Attributes:
-        name: `milestones` multiplies it by `factor` after each of `milestones` epochs; `cosine` and
-            `linear` let it fall to 0.
+        name: `constant` leaves it as it is; `milestones` multiplies it by `factor` after each of
+            `milestones` epochs; `cosine` and `linear` let it fall to 0.
         milestones: Numbers of epochs, in their order.
         factor: By what it is multiplied.
         warmup: In how many epochs, which may be a part of one, it rises from 0 at first.
     """
 
-    name: Literal["milestones", "cosine", "linear"] = "milestones"
+    name: Literal["constant", "milestones", "cosine", "linear"] = "constant"
     milestones: tuple[Annotated[int, Field(ge=1)], ...] = ()
     factor: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -60,7 +60,9 @@ class Schedule(_Part):
     @model_validator(mode="after")
     def _milestones_are_in_order(self) -> Self:
         if self.milestones and self.name != "milestones":
-            raise ValueError(f"{self.name} takes no milestones")
+            raise ValueError(f"{self.name} takes no milestones, but name: milestones does")
+        if self.name == "milestones" and not self.milestones:
+            raise ValueError("which milestones? for example milestones: [30, 40]")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones {list(self.milestones)} are not in rising order")
         return self
@@ -190,9 +192,13 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {path}.")
     try:
-        content = yaml.safe_load(path.read_text())
+        text = path.read_text()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a recipe: it is no text ({error}).") from error
+    try:
+        content = yaml.safe_load(text)
         changes = [(setting, *setting.partition("=")[::2]) for setting in settings]
-        values = [(setting, key.strip(), yaml.safe_load(text)) for setting, key, text in changes]
+        values = [(setting, key.strip(), yaml.safe_load(value)) for setting, key, value in changes]
     except yaml.YAMLError as error:
         raise ValueError(f"{path} or a setting is not YAML: {error}") from error
     if not isinstance(content, dict):
