@@ -24,6 +24,7 @@ from torch import Generator, Tensor
 from minnorm import geometry
 from minnorm.acceleration.accelerated import Accelerated
 from minnorm.attacks import checks
+from minnorm.attacks.confirmation import farther, verified
 from minnorm.attacks.contract import AttackResult, Incumbent, Model
 from minnorm.attacks.gradients import (
     differentiable,
@@ -32,7 +33,7 @@ from minnorm.attacks.gradients import (
     ordinary,
     own_autograd_mode,
 )
-from minnorm.geometry import Bounds, Norm, per_sample, span
+from minnorm.geometry import Bounds, Norm, per_sample
 from minnorm.losses import (
     check_logits,
     cross_entropy_direction,
@@ -62,12 +63,6 @@ many adversarials by the coarse classifier's word is the one that is most likely
 _RESCUES = (0.05, 0.25, 1.0)
 """By how much farther those points lie that are asked about too before an attack's last steps: the
 first always, the others as long as the exact classifier denies all that was claimed of a sample."""
-
-_ASIDE = 1e-4
-"""How far beside itself, in units, a point is looked for where an input is on the boundary."""
-
-_GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
-"""By how much a perturbation that the original model does not confirm grows, until it does."""
 
 
 class Visit(NamedTuple):
@@ -167,25 +162,10 @@ class Search:
         coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
         self.judge(coarse.points)
         for growth in _RESCUES if rescue else ():
-            self.judge(self._farther(coarse.points, self.origins, growth))
+            self.judge(farther(self, coarse.points, self.origins, growth))
             denied = coarse.distances.isfinite() & self.incumbent.distances.isinf()
             if not denied.any():  # waits for the device, once or a few times in an attack
                 break
-
-    def _farther(self, points: Tensor, origins: Tensor, growth: float) -> Tensor:
-        """Moves points away from the origins, by a share of their distances, on the grid.
-
-        On a grid by at least one level, where rounding would undo the move.
-        """
-        moved = (origins + (1 + growth) * (points - origins)).clamp_(*self.bounds)
-        if self.levels is None:
-            return moved
-        level = span(self.bounds) / (self.levels - 1)
-        farther = points + level * (points - origins).sign()
-        moved = geometry.quantize(moved, self.levels, self.bounds)
-        return geometry.quantize(
-            torch.where(moved == points, farther, moved), self.levels, self.bounds
-        )
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
         """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""
@@ -223,11 +203,13 @@ class Search:
         if not self._checked:  # once: it waits for the device
             check_logits(logits, self.labels)
             self._checked, self.classes = True, logits.shape[1]
-        adversarial, sure = self._judged(logits, self.labels)
+        adversarial, sure = self.judged(logits, self.labels)
         self.incumbent.offer(points, adversarial, sure)
         return adversarial
 
-    def _judged(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def judged(
+        self, logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]
+    ) -> tuple[Bool[Tensor, "b"], Bool[Tensor, "b"] | None]:
         """Gives which logits are adversarial, and which of them surely: not by rounding alone."""
         adversarial = is_adversarial(logits, labels, self.targeted)
         beyond = -self._signed_margins(logits, labels) - self.confidence
@@ -398,43 +380,11 @@ class Search:
                 torch.cat([part.distances for _, part in parts])[order],
                 torch.cat([part.success for _, part in parts])[order],
             )
-        return self._verified(result)
-
-    def _verified(self, result: AttackResult) -> AttackResult:
-        """Lets the original of an accelerated model confirm what was found.
-
-        On the boundary itself the two may differ, by rounding: such a point is moved outwards. An
-        input that is itself on it goes along the gradient.
-        """
-        model = self.model
-        if self._whole is None or not isinstance(model, Accelerated):
+        if self._whole is None or not isinstance(self.model, Accelerated):
             return result
-        if model.exact is model.original:
+        if self.model.exact is self.model.original:
             return result
-        origins, labels = self._whole
-        verified = Incumbent(origins, self.norm, self.within)
-        found = result.adversarials
-        for growth in _GROWTHS:
-            points = found if growth == 0 else self._farther(found, origins, growth)
-            adversarial, sure = self._judged(model.original(points), labels)
-            verified.offer(points, adversarial & result.success, sure)
-            missing = result.success & ~verified.distances.isfinite()
-            if not missing.any():
-                break
-            on_it = missing & (result.distances == 0)
-            if growth == 0 and on_it.any():
-                aside = self._aside(model.exact, origins, labels)
-                found = torch.where(per_sample(on_it, found), aside, found)
-        return verified.result()
-
-    def _aside(self, model: Model, origins: Tensor, labels: Tensor) -> Tensor:
-        """Gives points a little beside inputs on the boundary, towards the goal."""
-        logits, pull_back = differentiable(model, origins)
-        direction = margin_direction(logits, labels)
-        gradients = pull_back(direction if self.targeted else -direction)
-        steps = geometry.unit(gradients, fallback=noise_of_sample(origins, self.generator))
-        aside = (origins + _ASIDE * self.unit * steps).clamp_(*self.bounds)
-        return geometry.quantize(aside, self.levels, self.bounds)
+        return verified(self, self.model, result, *self._whole)
 
 
 @contextmanager
