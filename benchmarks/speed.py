@@ -36,10 +36,10 @@ CASES = {
     "mnist-cnn-1000": Case("zoo:mnist-cnn", "mnist", 1000, 50, 3),
     "cifar10-cnn-128": Case("zoo:cifar10-cnn", "cifar10", 128, 100, 3),
     "cifar10-cnn-1000": Case("zoo:cifar10-cnn", "cifar10", 1000, 20, 3),
-    "cifar10-wrn-16-4-128": Case("zoo:cifar10-wrn-16-4", "cifar10", 128, 50, 2),
+    "cifar10-wrn-16-4-128": Case("zoo:cifar10-wrn-16-4", "cifar10", 128, 20, 2),
     # There are 20 labelled photographs.
     "efficientnet-lite0-20": Case("networks:efficientnet_lite0", "networks:photos", 20, 50, 2),
-    "cifar10-wrn-16-4-1000": Case("zoo:cifar10-wrn-16-4", "cifar10", 1000, 10, 2),
+    "cifar10-wrn-16-4-1000": Case("zoo:cifar10-wrn-16-4", "cifar10", 1000, 5, 2),
 }
 
 QUALITY = ("mnist-cnn", "cifar10-cnn")

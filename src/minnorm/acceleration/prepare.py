@@ -41,8 +41,9 @@ _FEWEST = 4
 _LONGEST, _SHORTEST = 0.1, 0.002
 """Seconds that a gradient that is measured may take, and below which there is nothing to gain."""
 
-_GAIN, _COARSE_GAIN = 1.08, 1.2
-"""How many times faster something has to be to be kept, exact and coarse."""
+_GAIN, _COARSE_GAIN = 1.02, 1.2
+"""How many times faster something has to be to be kept: what computes the same, where it gains at
+all, since in low precision it gains more; a coarse classifier, which costs confirmations, much."""
 
 _COSINE = 0.9
 """How near the gradients of a coarse classifier have to be to the exact ones, as a median."""
