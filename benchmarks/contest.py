@@ -59,7 +59,10 @@ def contestant(name: str, setting: int) -> Attack:
         "adv-lib fmn": ("fmn", {"norm": 2, "steps": setting}),
         "adv-lib alma": ("alma", {"num_steps": setting}),
         "adv-lib pdgd": ("pdgd", {"num_steps": setting}),
-        "adv-lib apgd": ("apgd_minimal", {"norm": 2, "n_iter": setting // 10}),
+        "adv-lib apgd": (
+            "minimal_apgd",
+            {"norm": 2, "max_eps": 8, "binary_search_steps": 13, "n_iter": setting // 13},
+        ),
     }
     if name in adv_lib:
         function, settings = adv_lib[name]
