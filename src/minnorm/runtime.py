@@ -127,6 +127,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
     found: dict[str, Any] = {
         "system": platform.platform(),
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
     }

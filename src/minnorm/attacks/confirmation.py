@@ -53,14 +53,17 @@ def verified(
         labels: Their labels, or the wanted ones.
     """
     incumbent = Incumbent(origins, search.norm, search.within)
-    found = result.adversarials
+    found, missing = result.adversarials, result.success
     for growth in _GROWTHS:
-        points = found if growth == 0 else farther(search, found, origins, growth)
-        adversarial, sure = search.judged(model.original(points), labels)
-        incumbent.offer(points, adversarial & result.success, sure)
-        missing = result.success & ~incumbent.distances.isfinite()
-        if not missing.any():
+        rows = missing.nonzero().squeeze(1)
+        if len(rows) == 0:
             break
+        points = found[rows]
+        if growth > 0:
+            points = farther(search, points, origins[rows], growth)
+        adversarial, sure = search.judged(model.original(points), labels[rows])
+        incumbent.offer(points, adversarial, sure, rows)
+        missing = result.success & ~incumbent.distances.isfinite()
         on_it = missing & (result.distances == 0)
         if growth == 0 and on_it.any():
             aside = _aside(search, model.exact, origins, labels)

@@ -101,9 +101,10 @@ class Incumbent:
 
     def offer(
         self,
-        points: Float[Tensor, "b *d"],
-        adversarial: Bool[Tensor, "b"],
-        sure: Bool[Tensor, "b"] | None = None,
+        points: Float[Tensor, "k *d"],
+        adversarial: Bool[Tensor, "k"],
+        sure: Bool[Tensor, "k"] | None = None,
+        rows: Int64[Tensor, "k"] | None = None,
     ) -> None:
         """Takes each point that is adversarial and closer than the one it has.
 
@@ -112,7 +113,13 @@ class Incumbent:
             adversarial: Which of them the model calls so.
             sure: Of which it would in a batch of another size too, where sums are rounded
                 otherwise; by default of all. What is not counts as half as far again.
+            rows: Of which samples they are; by default one of each.
         """
+        if rows is not None:
+            none = torch.zeros(len(self.origins), dtype=torch.bool, device=rows.device)
+            points = self.origins.index_copy(0, rows, points)
+            adversarial = none.index_copy(0, rows, adversarial)
+            sure = None if sure is None else none.index_copy(0, rows, sure)
         offered = distances(points, self.origins, self._norm)
         # The inputs themselves, at distance 0, are what they are.
         counted = offered if sure is None else torch.where(sure, offered, _UNSURE * offered)

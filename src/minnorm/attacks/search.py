@@ -61,8 +61,8 @@ _CONFIRM_EVERY = 20
 many adversarials by the coarse classifier's word is the one that is most likely none."""
 
 _RESCUES = (0.05, 0.25, 1.0)
-"""By how much farther those points lie that are asked about too before an attack's last steps: the
-first always, the others as long as the exact classifier denies all that was claimed of a sample."""
+"""By how much farther those points lie that are asked about before an attack's last steps, where
+the exact classifier denies what was claimed of a sample."""
 
 
 class Visit(NamedTuple):
@@ -162,10 +162,13 @@ class Search:
         coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
         self.judge(coarse.points)
         for growth in _RESCUES if rescue else ():
-            self.judge(farther(self, coarse.points, self.origins, growth))
-            denied = coarse.distances.isfinite() & self.incumbent.distances.isinf()
-            if not denied.any():  # waits for the device, once or a few times in an attack
-                break
+            closer = (1 + growth) * coarse.distances < self.incumbent.distances
+            rows = closer.nonzero().squeeze(1)  # waits for the device, a few times in an attack
+            if len(rows) == 0:
+                continue
+            points = farther(self, coarse.points[rows], self.origins[rows], growth)
+            adversarial, sure = self.judged(self._classifier(points), self.labels[rows])
+            self.incumbent.offer(points, adversarial, sure, rows)
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
         """Evaluates the model at the points, ready for gradients, and takes what is adversarial."""
@@ -361,11 +364,7 @@ class Search:
 
     def absorb(self, found: AttackResult, rows: Int64[Tensor, "k"] | None = None) -> None:
         """Takes what a search on some of the samples, or all, has found."""
-        points, success = found.adversarials, found.success
-        if rows is not None:
-            points = self.origins.index_copy(0, rows, points)
-            success = torch.zeros_like(self.labels, dtype=torch.bool).index_copy(0, rows, success)
-        self.incumbent.offer(points, success)
+        self.incumbent.offer(found.adversarials, found.success, rows=rows)
         self._checked = True
 
     def result(self) -> AttackResult:
