@@ -295,11 +295,12 @@ def tables(measured: dict[str, Any]) -> str:
         if f"quality:{part}" not in measured:
             continue
         found = measured[f"quality:{part}"]["found"]
+        most = max(row["setting"] for row in found["tried"] if row["attack"] != "normal_pursuit")
         cells = []
         for side, row in found["best"].items():
             seconds = f"{found['rows'][side]['seconds']:.1f} s" if row else ""
             named = f"{row['attack']}, {row['setting']}: {seconds}" if row else "none gets there"
-            cells.append(named)
+            cells.append(named if row or side == "ours" else f"{named} in {most:,} steps")
         ratio = f"{found['ratio']:.1f}" if found["ratio"] else "-"
         if found["best"]["theirs"] is None and found["best"]["ours"] is not None:
             ours = found["rows"]["ours"]["seconds"] + found["preparation"]
@@ -319,7 +320,23 @@ def tables(measured: dict[str, Any]) -> str:
             f"One rank with one thread: {found['seconds_1']:.1f} s; two: "
             f"{found['seconds_2']:.1f} s: {found['ratio']:.2f} times as fast.",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *measured_on(measured)]) + "\n"
+
+
+def measured_on(measured: dict[str, Any]) -> list[str]:
+    """Writes which parts were measured on what, and of which code."""
+    together: dict[str, list[str]] = {}
+    for part, one in measured.items():
+        machine, versions = one["hardware"], one["versions"]
+        instructions = f" ({machine['instructions']})" if "instructions" in machine else ""
+        on = (
+            f"{machine['processor']}{instructions}, {machine['cores']} cores, "
+            f"{machine['threads']} threads, {machine['memory_gib']} GiB, Python "
+            f"{versions['python']}, torch {versions['torch']}, code {one['revision'][:12]}"
+        )
+        together.setdefault(on, []).append(part)
+    lines = [f"- {on}: {', '.join(parts)}" for on, parts in together.items()]
+    return ["", "## Measured on", "", *lines]
 
 
 def main() -> None:
