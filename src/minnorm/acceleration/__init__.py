@@ -1,6 +1,7 @@
 """Acceleration: models made fast for gradients to their inputs."""
 
 from minnorm.acceleration.accelerated import Accelerated, Classifier, original
+from minnorm.acceleration.answer import answer
 from minnorm.acceleration.batch_size import choose_batch_size
 from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
 from minnorm.acceleration.prepare import SAMPLES, accelerate, check_use
@@ -11,6 +12,7 @@ __all__ = [
     "Accelerated",
     "Classifier",
     "accelerate",
+    "answer",
     "check_use",
     "choose_batch_size",
     "is_out_of_memory",

@@ -12,6 +12,19 @@ Classifier: TypeAlias = Callable[[Tensor], Tensor]
 AnyModel = TypeVar("AnyModel")
 
 
+def check_callable(model: object) -> None:
+    """Checks that something can be asked as a classifier is.
+
+    Raises:
+        ValueError: If it is no function.
+    """
+    if not callable(model):
+        raise ValueError(
+            f"the model is a {type(model).__name__}; expected a function of inputs that gives "
+            "logits, such as a PyTorch module or what minnorm.load_model gives."
+        )
+
+
 @dataclass(frozen=True)
 class Accelerated:
     """A classifier prepared for attacks; itself a classifier, that answers as `exact` does.

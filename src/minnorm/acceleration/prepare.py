@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from minnorm.acceleration import techniques
-from minnorm.acceleration.accelerated import Accelerated, Classifier, original
-from minnorm.acceleration.memory import is_out_of_memory, keep_freed_memory
+from minnorm.acceleration.accelerated import Accelerated, Classifier, check_callable, original
+from minnorm.acceleration.answer import answer
+from minnorm.acceleration.memory import keep_freed_memory
 from minnorm.acceleration.narrow import narrowed
 from minnorm.acceleration.timing import (
     compared_seconds,
@@ -90,8 +91,7 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
         ValueError: If the model is no function or fails on the example, the example is no batch of
             finite floating point values, a word is unknown, or what was asked for cannot be done.
     """
-    check_use(use, "use")
-    words = _words(use, "use")
+    words = check_use(use, "use")
     model = original(model)
     _check_given(model, example)
     if example.device.type == "cpu" and words != ["off"]:
@@ -99,7 +99,9 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
     with torch.inference_mode(False), torch.no_grad():
         given = example[:SAMPLES].clone()
         model = _in_evaluation_mode(model)
-        _check_answer(model, given[:1])
+        logits = answer(model, given[:1], what="an example")
+        if logits is not None:  # what fits into memory is measured later
+            check_logits(logits, torch.zeros(1, dtype=torch.int64))
         if words == ["off"]:
             prepared = Accelerated(model, model, None, "off", ("left as it is, as given",))
         elif words == ["auto"]:
@@ -112,11 +114,7 @@ def accelerate(model: Classifier, example: Float[Tensor, "b *d"], use: str = "au
 
 
 def _check_given(model: object, example: object) -> None:
-    if not callable(model):
-        raise ValueError(
-            f"the model is a {type(model).__name__}; expected a function of inputs that gives "
-            "logits, such as a PyTorch module or what minnorm.load_model gives."
-        )
+    check_callable(model)
     if not isinstance(example, Tensor):
         raise ValueError(
             f"the example is a {type(example).__name__}; expected a torch tensor, a batch of "
@@ -142,20 +140,6 @@ def _in_evaluation_mode(model: Classifier) -> Classifier:
             "the model is in training mode, and cannot be copied to change that "
             f"({in_short(error)}): call model.eval() first."
         ) from error
-
-
-def _check_answer(model: Classifier, sample: Tensor) -> None:
-    """Checks that a model takes a sample, and gives logits of it."""
-    try:
-        logits: object = model(sample)
-    except Exception as error:  # whatever a user's model raises, it is the model that failed
-        if is_out_of_memory(error):
-            return  # told where it is measured what fits
-        raise ValueError(
-            f"the model cannot take an example of shape {list(sample.shape)} ({sample.dtype}): "
-            f"{in_short(error)}"
-        ) from error
-    check_logits(logits, torch.zeros(len(sample), dtype=torch.int64))
 
 
 def _automatic(model: Classifier, example: Tensor) -> Accelerated:
@@ -197,8 +181,8 @@ def _measurable(model: Classifier, example: Tensor) -> tuple[Tensor, float]:
     return example[:samples], seconds
 
 
-def check_use(use: object, argument: str) -> None:
-    """Checks what `accelerate` is asked to do, before a model is there.
+def check_use(use: object, argument: str) -> list[str]:
+    """Checks what `accelerate` is asked to do, before a model is there, and gives its words.
 
     Args:
         use: What is asked.
@@ -209,10 +193,6 @@ def check_use(use: object, argument: str) -> None:
     """
     if not isinstance(use, str):
         raise ValueError(f"{argument}={use!r}: expected words, for example 'auto' or 'off'.")
-    _words(use, argument)
-
-
-def _words(use: str, argument: str) -> list[str]:
     words = [word.strip() for word in use.split("+")]
     single = {"auto", "off", PLAIN}
     unknown = [word for word in words if word not in WORDS and word not in single]
@@ -321,11 +301,11 @@ class _Choice:
 
 
 def _frozen_copy(model: Classifier) -> tuple[nn.Module | None, str]:
-    """Gives a copy in evaluation mode with frozen parameters, or why there is none."""
+    """Gives a copy with frozen parameters, or why there is none."""
     if not isinstance(model, nn.Module):
         return None, "not a torch.nn.Module: it is called as it is"
     try:
-        return copy.deepcopy(model).eval().requires_grad_(False), ""
+        return copy.deepcopy(model).requires_grad_(False), ""
     except Exception as error:  # whatever a user's module holds
         return None, f"cannot be copied ({type(error).__name__}): it is called as it is"
 

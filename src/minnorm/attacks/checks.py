@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minnorm.acceleration.accelerated import original
+from minnorm.acceleration.accelerated import check_callable, original
 from minnorm.geometry import Bounds
 
 
@@ -67,11 +67,7 @@ def check_problem(
     Raises:
         ValueError: If the model is no function; see `check_mode` and `check_samples`.
     """
-    if not callable(model):
-        raise ValueError(
-            f"the model is a {type(model).__name__}; expected a function of inputs that gives "
-            "logits, such as a PyTorch module or what minnorm.load_model gives."
-        )
+    check_callable(model)
     check_mode(model)
     check_samples(inputs, labels, bounds, starts)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from minnorm.acceleration import is_out_of_memory
+from minnorm.acceleration import answer
 from minnorm.attacks.contract import Model
 from minnorm.attacks.gradients import differentiable
 from minnorm.errors import in_short
@@ -25,7 +25,7 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") 
     Raises:
         ValueError: If the model fails on it, or its answer does not fit the labels.
     """
-    logits = _answer(model, inputs, where)
+    logits = answer(model, inputs, where=where)
     if logits is None:
         if len(inputs) == 1:
             raise ValueError("there is not enough memory for a single sample.")
@@ -37,21 +37,6 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, where: str = "") 
     except ValueError as error:
         raise ValueError(f"{where}: {error}" if where else str(error)) from error
     return logits
-
-
-def _answer(model: Model, inputs: Tensor, where: str) -> Tensor | None:
-    """Gives the logits; `None` where memory does not suffice."""
-    try:
-        with torch.no_grad():
-            return model(inputs)
-    except Exception as error:  # whatever a user's model raises, it is the model that failed
-        if is_out_of_memory(error):
-            return None
-        origin = f" from {where}" if where else ""
-        raise ValueError(
-            f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype})"
-            f"{origin}: {in_short(error)}"
-        ) from error
 
 
 def doubt_of_logits(logits: Tensor) -> str | None:
