@@ -5,12 +5,13 @@
 #   make test    all checks and all tests: what CI runs
 #   make bench   speed: beside other libraries, over bare gradients, memory, ranks
 #   make peers   the attacks side by side with those of other libraries
+#   make defenses  how robust the trained networks are, and what training costs
 #   make docs    the pages that are written from the code
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test bench peers anytime docs static
+.PHONY: demo check test bench peers anytime defenses docs static
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -37,7 +38,7 @@ test: static
 # adv-lib asks for visdom, which is not needed here: an empty module stands in for it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv
-	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[lbfgs]' torchvision -r benchmarks/requirements.txt
+	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[lbfgs,training]' -r benchmarks/requirements.txt
 	benchmarks/.venv/bin/python -m pip install --quiet --no-deps adv-lib==0.2.8
 	@touch $@
 
@@ -58,6 +59,16 @@ anytime: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/anytime.py --json benchmarks/results/anytime.json
 	benchmarks/.venv/bin/python benchmarks/ablation.py --json benchmarks/results/ablation.json \
 		--networks mnist-cnn mnist-cnn-ddn cifar10-cnn cifar10-cnn-madry-l2
+
+# Records that are in benchmarks/results/defenses are not computed again; without them it takes days.
+defenses: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/minnorm data fetch mnist
+	benchmarks/.venv/bin/minnorm data fetch cifar10
+	benchmarks/.venv/bin/python benchmarks/defenses.py --json benchmarks/results/defenses-mnist.json
+	benchmarks/.venv/bin/python benchmarks/defenses.py --data cifar10 \
+		--json benchmarks/results/defenses-cifar10.json
+	benchmarks/.venv/bin/python benchmarks/cheaper_training.py \
+		--json benchmarks/results/cheaper-training.json
 
 docs: .venv/.ready
 	$(BIN)/python docs/generate.py

@@ -1,0 +1,159 @@
+"""How robust a network becomes for which number of gradients: what makes training cheaper.
+
+    python benchmarks/cheaper_training.py [--ways "2 steps, warm" ...] [--json FILE]
+
+Each way trains the MNIST network by the recipe `mnist-cnn-ddn` on 10,000 images, for two numbers of
+epochs. A pass is a gradient of the attack, or an update of the weights, of each image. The runs are
+kept in runs/cheaper_training, and what is there is not computed again. A table and a figure go
+beside the JSON file.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib import pyplot as plt
+
+from minnorm import load_data, load_model, runtime
+from minnorm.training import accuracy, load_recipe, robust_accuracy, train
+from minnorm.training.recipe import RobustValidation
+from output import write
+
+IMAGES = 10_000
+"""How many training images there are."""
+
+EPSILON = 2.0
+"""The L2 radius of the accuracy under attack."""
+
+VALIDATION = RobustValidation(attack="normal_pursuit(budget=100)", epsilon=EPSILON, images=1000)
+"""What the networks are measured with: on validation images, since ways are chosen by it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to train.
+
+    Attributes:
+        objective: The loss, a YAML value; `{half}` is the epoch after half of them.
+        steps: Gradients of its attack for each image and epoch, on the mean.
+    """
+
+    objective: str
+    steps: int
+
+    def epochs(self, passes: int) -> int:
+        """Gives how many epochs cost about so many passes."""
+        return max(1, round(passes / (self.steps + 1)))
+
+
+_DDN = "ddn(max_norm=2.4, initial_norm=3.0, gamma=0.15, steps={steps}, warm_start={warm})"
+
+
+def _ddn(steps: int, *, warm: bool) -> str:
+    return _DDN.format(steps=steps, warm=warm)
+
+
+WAYS = {
+    "ddn, 8 steps": Way(_ddn(8, warm=False), 8),
+    "ddn, 4 steps": Way(_ddn(4, warm=False), 4),
+    "ddn, 4 steps, warm": Way(_ddn(4, warm=True), 4),
+    "ddn, 2 steps, warm": Way(_ddn(2, warm=True), 2),
+    "ddn, 2 steps, then 4, warm": Way(
+        f"{{{{1: '{_ddn(2, warm=True)}', {{half}}: '{_ddn(4, warm=True)}'}}}}", 3
+    ),
+    "normal pursuit, 8 gradients": Way(
+        "closest(max_norm=2.4, attack='normal_pursuit(budget=8, drop_finished=False)')", 8
+    ),
+    "madry, 4 steps, warm": Way("madry(epsilon=2.0, steps=4, warm_start=True)", 4),
+}
+"""The ways, by their names in the table."""
+
+PASSES = (18, 54)
+"""How many passes they have."""
+
+
+def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
+    """Trains a network in one way and measures it."""
+    epochs = way.epochs(passes)
+    recipe = load_recipe(
+        "mnist-cnn-ddn",
+        [
+            f"data=mnist/train[:{IMAGES}]",
+            f"epochs={epochs}",
+            "objective=" + way.objective.format(half=epochs // 2 + 1),
+        ],
+    ).model_copy(update={"robust_validation": None})
+    out = Path("runs/cheaper_training") / f"{name}, {epochs} epochs"
+    file = out / "measured.json"
+    if not file.exists():
+        print(f"{name}: {epochs} epochs", flush=True)
+        card = train(recipe, out, resume=True)
+        network = load_model(str(out / f"{recipe.name}.safetensors"))
+        data = load_data(recipe.validation)
+        measured = {
+            "epochs": epochs,
+            "gradients_per_image": card.gradients_per_image,
+            "accuracy": accuracy(network, data),
+            "robust_accuracy": robust_accuracy(network, data, VALIDATION),
+            "revision": card.revision,
+        }
+        file.write_text(json.dumps(measured))
+    found: dict[str, Any] = json.loads(file.read_text())
+    return {"way": name, **found, "passes": found["gradients_per_image"] + epochs}
+
+
+def tables(rows: list[dict[str, Any]]) -> str:
+    """Writes the results as Markdown."""
+    lines = [
+        "# Robustness against gradients spent in training",
+        "",
+        f"The MNIST network, from the one without a defense, on {IMAGES:,} images, by the recipe",
+        "`mnist-cnn-ddn` apart from the objective and the epochs. Gradients of the attack for each",
+        "image, and passes: these and the updates. Measured on the 5,000 validation images, under",
+        f"attack within L2 {EPSILON:g} on the first {VALIDATION.images:,} of them.",
+        "",
+        "| way | epochs | gradients | passes | accuracy % | under attack % |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['way']} | {row['epochs']} | {row['gradients_per_image']:.0f} | "
+        f"{row['passes']:.0f} | {100 * row['accuracy']:.2f} | {100 * row['robust_accuracy']:.1f} |"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def figure(rows: list[dict[str, Any]], file: Path) -> None:
+    """Draws the accuracy under attack over what was spent."""
+    drawing, panel = plt.subplots(figsize=(5, 3.6))
+    for way in dict.fromkeys(row["way"] for row in rows):
+        points = [row for row in rows if row["way"] == way]
+        spent = [row["passes"] for row in points]
+        panel.plot(spent, [row["robust_accuracy"] for row in points], marker="o", label=way)
+    panel.set(xlabel="gradients and updates for each image", ylabel=f"accuracy within {EPSILON:g}")
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=7)
+    drawing.tight_layout()
+    drawing.savefig(file)
+
+
+def main() -> None:
+    """Trains, measures, prints, and writes the result with what it was measured on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    provenance = runtime.provenance(torch.device("cpu"))
+    rows = [trained(name, WAYS[name], passes) for name in options.ways for passes in PASSES]
+    text = tables(rows)
+    print(text)
+    write(options.json, {"rows": rows, **provenance}, text)
+    if options.json is not None:
+        figure(rows, options.json.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()
