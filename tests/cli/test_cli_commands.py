@@ -105,6 +105,7 @@ def test_model_list_shows_the_zoo_and_the_forms(shell: Shell) -> None:
     outcome = shell("model", "list")
     assert outcome.code == 0
     assert all(f"zoo:{name}" in outcome.output for name in zoo_cards())
+    assert "normal_pursuit(budget=30) within" in " ".join(outcome.output.split())
     assert "FILE.safetensors [+ ARCHITECTURE]" in outcome.output
 
 

@@ -44,10 +44,13 @@ def list_models() -> None:
     """List the networks that are shipped, and the forms of model specs."""
     from minnorm.models import FORMS, zoo_cards
 
-    table = Table("spec", "architecture", "trained on", "accuracy")
+    caption = "gradients: what attacks took in training, for each image"
+    table = Table("spec", "architecture", "trained on", "gradients", "accuracy", caption=caption)
     for name, card in zoo_cards().items():
-        accuracies = [f"{spec}: {100 * value:.2f} %" for spec, value in card.accuracy.items()]
-        table.add_row(f"zoo:{name}", card.architecture, card.data, "\n".join(accuracies))
+        accuracies = {**card.accuracy, **card.robust_accuracy}
+        lines = [f"{what}: {100 * value:.2f} %" for what, value in accuracies.items()]
+        spent = "" if card.gradients_per_image is None else f"{card.gradients_per_image:.0f}"
+        table.add_row(f"zoo:{name}", card.architecture, card.data, spent, "\n".join(lines))
     output.print(table)
     output.print(f"Model specs: {FORMS}", markup=False, highlight=False)
 

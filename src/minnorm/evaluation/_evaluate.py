@@ -2,42 +2,38 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
 
 from minnorm import runtime
-from minnorm.acceleration import Accelerated, check_use, is_out_of_memory, original
-from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name, load_attack
-from minnorm.attacks.checks import check_attack, check_count
+from minnorm.acceleration import check_use
+from minnorm.attacks import Attack, Model, attack_fingerprint, attack_name
+from minnorm.attacks.checks import check_count
 from minnorm.attacks.combinators import norm_of
 from minnorm.attacks.default import DEFAULT
-from minnorm.attacks.look import clean_logits
-from minnorm.attacks.registry import check_presets
-from minnorm.data import Data, as_data
-from minnorm.errors import in_short
-from minnorm.evaluation.intake import check_model, model_dtype_and_device, read_batch
-from minnorm.evaluation.judge import Verdict, join_verdicts, run_and_judge
+from minnorm.data import as_data
+from minnorm.evaluation.intake import (
+    check_model,
+    model_dtype_and_device,
+    named_attacks,
+    take_model,
+)
 from minnorm.evaluation.preparation import BatchSize, prepare
-from minnorm.evaluation.records import Records, join_records, make_records
+from minnorm.evaluation.records import Records
 from minnorm.evaluation.run_directory import RunDirectory, Unit, make_manifest
 from minnorm.evaluation.targets import Targets, check_targets, choose_targets
-from minnorm.geometry import Bounds, distances, span
-from minnorm.losses import predictions
-from minnorm.models import fingerprint, load_model
+from minnorm.evaluation.units import Progress, Run
+from minnorm.geometry import Bounds
+from minnorm.models import fingerprint
 
 logger = logging.getLogger(__name__)
 
 Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
 """Attacks as users give them: specs or functions, one or many, named or not."""
-
-Progress: TypeAlias = Callable[[int, int, int], None]
-"""Called with the number of finished units and of all units of this rank (a unit is one attack on
-one batch), and the number of gradients taken so far, a batch's counted as one."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +112,11 @@ def evaluate(
     if batch_size != "auto":
         check_count("batch_size", batch_size)
     check_count("seed", seed, least=0, most=2**63 - 1)
-    named = _named(attacks)
+    named = named_attacks(attacks)
     bounds = (float(bounds[0]), float(bounds[1]))
     if not math.isfinite(bounds[1] - bounds[0]):
         raise ValueError(f"bounds={bounds}: an evaluation needs finite bounds.")
-    classifier = _classifier(model, device, trust=trust)
+    classifier = take_model(model, device, trust=trust)
     samples = as_data(data)
     intake = check_model(classifier, samples, bounds)
     for warning in intake.warnings:
@@ -168,7 +164,7 @@ def evaluate(
             "batch_size": prepared.batch_size,
             "acceleration": prepared.model.used,
         }
-        run = _Run(
+        run = Run(
             prepared.model,
             samples,
             named,
@@ -205,177 +201,6 @@ def load_run(path: str | Path) -> Evaluation:
     return Evaluation(directory.records(), manifest, directory.path, warnings)
 
 
-@dataclass
-class _Run:
-    """What the units of a run have in common."""
-
-    model: Accelerated
-    data: Data
-    attacks: Mapping[str, Attack]
-    targets: Targets
-    batch_size: int
-    seed: int
-    bounds: Bounds
-    save_adversarials: bool
-    _fitting: int | None = None  # less than a batch, where that did not fit into memory
-
-    def gathered(self, on_progress: Progress | None) -> Records:
-        """Does all units, together with the other ranks, and gives the records of all of them."""
-        own = {}
-        with runtime.same_on_all_ranks():
-            for unit, (records, _) in self.units(set(), on_progress):
-                own[unit] = records
-        merged = {unit: records for part in runtime.gather(own) for unit, records in part.items()}
-        order = sorted(merged, key=lambda unit: (unit.attack, unit.batch))
-        return join_records([merged[unit] for unit in order])
-
-    def units(
-        self, finished: set[Unit], on_progress: Progress | None
-    ) -> Iterator[tuple[Unit, tuple[Records, dict[str, Tensor] | None]]]:
-        """Does the units of this rank that are not finished, one after the other."""
-        batches = range(-(-len(self.data) // self.batch_size))
-        own = batches[runtime.rank() :: runtime.world_size()]
-        todo = {
-            batch: [n for n in range(len(self.attacks)) if Unit(batch, n) not in finished]
-            for batch in own
-        }
-        total = len(own) * len(self.attacks)
-        done = total - sum(len(numbers) for numbers in todo.values())
-        gradients = 0
-
-        def show(new_gradients: int = 0) -> None:
-            nonlocal gradients
-            gradients += new_gradients
-            if on_progress is not None:
-                on_progress(done, total, gradients)
-
-        show()
-        for batch, numbers in todo.items():
-            if not numbers:
-                continue
-            prepared = self._prepare(batch)
-            for number in numbers:
-                name, attack = list(self.attacks.items())[number]
-                records, adversarials = self._unit(name, attack, prepared, lambda: show(1))
-                yield Unit(batch, number), (records, adversarials)
-                done += 1
-                show()
-                logger.info("%s on batch %d: %d of %d done", name, batch, done, total)
-
-    def _prepare(self, batch: int) -> "_Batch":
-        start = batch * self.batch_size
-        positions = range(start, min(start + self.batch_size, len(self.data)))
-        inputs, labels = read_batch(self.model.original, self.data, positions, self.bounds)
-        indices = [self.data.indices[position] for position in positions]
-        logits = clean_logits(self.model.original, inputs, labels, self.data.name)
-        return _Batch(
-            indices,
-            inputs,
-            labels,
-            predictions(logits),
-            choose_targets(self.targets, logits, labels, indices, self.seed),
-        )
-
-    def _unit(
-        self, name: str, attack: Attack, batch: "_Batch", on_backward: Callable[[], None]
-    ) -> tuple[Records, dict[str, Tensor] | None]:
-        gray = torch.full_like(batch.inputs, self.bounds[0] + span(self.bounds) / 2)
-        gray_distances = distances(gray, batch.inputs)
-        records, adversarials = [], []
-        for targets in batch.targets:
-            verdict = self._verdict(
-                name,
-                attack,
-                batch.inputs,
-                batch.labels if targets is None else targets,
-                targeted=targets is not None,
-                on_backward=on_backward,
-            )
-            records.append(
-                make_records(
-                    name,
-                    norm_of([attack]),
-                    batch.indices,
-                    batch.labels,
-                    targets,
-                    predictions=(batch.predictions, verdict.predictions),
-                    success=verdict.success,
-                    distances=verdict.distances,
-                    gray=gray_distances,
-                    spent=verdict.spent,
-                )
-            )
-            if self.save_adversarials:  # on the host at once: of many targets there are many
-                adversarials.append(verdict.adversarials.cpu())
-        if not self.save_adversarials:
-            return join_records(records), None
-        tensors = {"index": torch.tensor(batch.indices), "adversarials": torch.stack(adversarials)}
-        if self.targets is not None:
-            aims = [part.cpu() for part in batch.targets if part is not None]
-            tensors["targets"] = torch.stack(aims)
-        return join_records(records), tensors
-
-    def _verdict(
-        self, name: str, attack: Attack, inputs: Tensor, labels: Tensor, **given: Any
-    ) -> Verdict:
-        """Judges an attack on a batch, in parts where the whole does not fit into memory.
-
-        Samples are independent, and each part has the same randomness: the verdict is the same.
-        """
-        verdicts = []
-        start, size = 0, self._fitting or len(inputs)
-        while start < len(inputs):
-            part = slice(start, start + size)
-            verdict = self._judged(name, attack, inputs[part], labels[part], **given)
-            if verdict is not None:
-                verdicts.append(verdict)
-                start += size
-                continue
-            if size == 1:
-                raise ValueError(f"{name}: there is not enough memory for a single sample.")
-            self._fitting = size = -(-size // 2)
-            logger.warning("%s: not enough memory, %d samples at once from now on", name, size)
-        return join_verdicts(verdicts)
-
-    def _judged(
-        self, name: str, attack: Attack, inputs: Tensor, labels: Tensor, **given: Any
-    ) -> Verdict | None:
-        """Judges an attack on a part of a batch; `None` where memory does not suffice.
-
-        A function of its own, so that what the attack held is freed when it returns.
-        """
-        try:
-            return run_and_judge(
-                name,
-                attack,
-                self.model,
-                inputs,
-                labels,
-                bounds=self.bounds,
-                seed=self.seed,
-                **given,
-            )
-        except ValueError:
-            raise
-        except Exception as error:  # whatever a user's model or attack raises, late in a run
-            if is_out_of_memory(error):
-                return None
-            raise ValueError(
-                f"{name}: the attack, or the model that it asked, raised {in_short(error)}"
-            ) from error
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """A batch, ready to be attacked."""
-
-    indices: list[int]
-    inputs: Tensor
-    labels: Tensor
-    predictions: Tensor
-    targets: list[Tensor | None]
-
-
 def _open(
     directory: RunDirectory,
     configuration: dict[str, Any],
@@ -390,51 +215,6 @@ def _open(
             directory.claim(configuration, warnings, device, acceleration)
             finished = directory.finished()
     return set(runtime.gather(finished)[0])
-
-
-def _named(attacks: Any) -> dict[str, Attack]:  # not `Attacks`: here it is checked
-    if isinstance(attacks, Mapping):
-        named = {name: _loaded(attack) for name, attack in attacks.items()}
-    else:
-        several = isinstance(attacks, Sequence) and not isinstance(attacks, str)
-        listed = [_loaded(attack) for attack in (attacks if several else [attacks])]
-        named = {attack_name(attack): attack for attack in listed}
-        if len(named) < len(listed):
-            raise ValueError(
-                "two of the attacks are the same: give them different parameters or names."
-            )
-    if not named:
-        raise ValueError("no attack was given: name at least one, for example 'ddn'.")
-    return named
-
-
-def _loaded(attack: Any) -> Attack:
-    """Gives the attack of a spec, or a function that can be used as one."""
-    loaded = load_attack(attack) if isinstance(attack, str) else attack
-    check_attack(loaded)
-    check_presets(loaded)
-    norm_of([loaded])  # raises for one that there is not, before anything runs
-    return loaded
-
-
-def _classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:
-    model = original(model)
-    if isinstance(model, str):
-        place = runtime.default_device() if device is None else runtime.parse_device(str(device))
-        return load_model(model, trust=trust).to(place)
-    if not callable(model):
-        raise ValueError(
-            f"cannot use {type(model).__name__} as a model: give a spec or a callable."
-        )
-    actual = model_dtype_and_device(model)[1]
-    asked = actual if device is None else runtime.parse_device(str(device))
-    same = asked.type == actual.type and (asked.index or 0) == (actual.index or 0)
-    if isinstance(model, nn.Module) and not same:
-        raise ValueError(
-            f"the model is on {actual}, device={str(device)!r} was asked for: move it there with "
-            f"model.to({str(device)!r})."
-        )
-    return model
 
 
 def _check_enough_classes(targets: str, classes: int) -> None:

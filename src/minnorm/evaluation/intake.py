@@ -1,17 +1,23 @@
 """What an evaluation asks of a model and its data before it believes their numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from minnorm.attacks import Model
-from minnorm.attacks.checks import check_mode, check_samples
+from minnorm import runtime
+from minnorm.acceleration import original
+from minnorm.attacks import Attack, Model, attack_name, load_attack
+from minnorm.attacks.checks import check_attack, check_mode, check_samples
+from minnorm.attacks.combinators import norm_of
 from minnorm.attacks.look import FEW, clean_logits, doubt_of_gradients, doubt_of_logits
+from minnorm.attacks.registry import check_presets
 from minnorm.data import Data
 from minnorm.errors import in_short
 from minnorm.geometry import Bounds
+from minnorm.models import load_model
 
 
 def model_dtype_and_device(model: Model) -> tuple[torch.dtype, torch.device]:
@@ -119,3 +125,66 @@ def _check_alone(model: Model, inputs: Tensor, logits: Tensor) -> None:
             "the model answers a sample differently when others are in its batch: it is in "
             "training mode (batch norm). Export or load it in evaluation mode."
         )
+
+
+def named_attacks(attacks: Any) -> dict[str, Attack]:  # not `Attacks`: here it is checked
+    """Gives the attacks of a run by their names.
+
+    Args:
+        attacks: What a user gave, see `minnorm.evaluate`.
+
+    Raises:
+        ValueError: If one of them cannot be used, two are the same, or there is none.
+    """
+    if isinstance(attacks, Mapping):
+        named = {name: _loaded(attack) for name, attack in attacks.items()}
+    else:
+        several = isinstance(attacks, Sequence) and not isinstance(attacks, str)
+        listed = [_loaded(attack) for attack in (attacks if several else [attacks])]
+        named = {attack_name(attack): attack for attack in listed}
+        if len(named) < len(listed):
+            raise ValueError(
+                "two of the attacks are the same: give them different parameters or names."
+            )
+    if not named:
+        raise ValueError("no attack was given: name at least one, for example 'ddn'.")
+    return named
+
+
+def _loaded(attack: Any) -> Attack:
+    """Gives the attack of a spec, or a function that can be used as one."""
+    loaded = load_attack(attack) if isinstance(attack, str) else attack
+    check_attack(loaded)
+    check_presets(loaded)
+    norm_of([loaded])  # raises for one that there is not, before anything runs
+    return loaded
+
+
+def take_model(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:
+    """Gives the classifier that is evaluated: a spec's, or the original of an accelerated one.
+
+    Args:
+        model: What a user gave, see `minnorm.evaluate`.
+        device: Where it shall run; `None` for where it is, or a GPU if there is one.
+        trust: Let a file run the code that it holds.
+
+    Raises:
+        ValueError: If it cannot be called, or is on another device.
+    """
+    model = original(model)
+    if isinstance(model, str):
+        place = runtime.default_device() if device is None else runtime.parse_device(str(device))
+        return load_model(model, trust=trust).to(place)
+    if not callable(model):
+        raise ValueError(
+            f"cannot use {type(model).__name__} as a model: give a spec or a callable."
+        )
+    actual = model_dtype_and_device(model)[1]
+    asked = actual if device is None else runtime.parse_device(str(device))
+    same = asked.type == actual.type and (asked.index or 0) == (actual.index or 0)
+    if isinstance(model, nn.Module) and not same:
+        raise ValueError(
+            f"the model is on {actual}, device={str(device)!r} was asked for: move it there with "
+            f"model.to({str(device)!r})."
+        )
+    return model
