@@ -15,9 +15,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # who waits for his turn sl
 import torch
 from torch import Tensor
 
+from libraries import Found, of_adv_lib, of_foolbox
 from minnorm import accelerate, attacks, ddn, load_data, load_model
 from minnorm.geometry import distances
-from peers import Found, of_adv_lib, of_foolbox
 
 
 @dataclass(frozen=True)
