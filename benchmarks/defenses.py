@@ -5,7 +5,8 @@
 Each network is attacked by several attacks; `all` is the worst case over them. A second table looks
 for what these missed: more steps, restarts, and the directions in which another network errs. The
 records of each attack on each network are kept in results/defenses, and are not computed again for
-the same weights; what is under way is in runs/defenses. A table and a figure go beside the JSON
+the same weights: after a change of an attack delete its records. Each row names the revision that
+it was made with. What is under way is in runs/defenses. A table and a figure go beside the JSON
 file.
 """
 
@@ -36,7 +37,6 @@ from minnorm.evaluation.records import join_records
 from minnorm.files import write_whole
 from minnorm.geometry import distances
 from minnorm.models.zoo import zoo_cards
-from minnorm.training import load_recipe
 from output import write
 
 KEPT = Path(__file__).parent / "results" / "defenses"
@@ -117,17 +117,26 @@ def attacked(network: str, data: str, spec: str) -> Records:
         kept = pq.read_table(file)
         about = {name.decode(): value.decode() for name, value in kept.schema.metadata.items()}
         if about["weights"] == weights:
-            return kept.replace_schema_metadata()
+            return kept
     print(f"{network}, {data}: {spec}", flush=True)
     out = Path("runs/defenses") / f"{stem}-{weights[:8]}"
     run = evaluate(f"zoo:{network}", data, spec, out=out, save_adversarials=False)
     about = {"weights": weights, "manifest": json.dumps(run.manifest)}
+    records = run.records.replace_schema_metadata(about)
     KEPT.mkdir(exist_ok=True)
-    write_whole(file, partial(pq.write_table, run.records.replace_schema_metadata(about)))
-    return run.records
+    write_whole(file, partial(pq.write_table, records))
+    return records
 
 
-def row(records: Records, name: str, epsilons: tuple[float, ...]) -> dict[str, Any]:
+def ran_with(records: Records) -> str:
+    """Gives the revisions of the code that a run was made with."""
+    sessions = json.loads(records.schema.metadata[b"manifest"])["sessions"]
+    return ", ".join(dict.fromkeys(session["revision"] for session in sessions))
+
+
+def row(
+    records: Records, name: str, epsilons: tuple[float, ...], revision: str | None = None
+) -> dict[str, Any]:
     """Gives a line of the table: what one attack, or all of them, found."""
     found = summarize(records, name)
     return {
@@ -137,6 +146,7 @@ def row(records: Records, name: str, epsilons: tuple[float, ...]) -> dict[str, A
         "median": found.median.value,
         "accuracy_at": {str(epsilon): accuracy_at(records, epsilon).value for epsilon in epsilons},
         "gradients": found.backwards,
+        "revision": revision,
     }
 
 
@@ -171,10 +181,13 @@ def missed(network: str, others: list[str], data: str, worst: Records) -> dict[s
 def transferred(model: Any, inputs: Tensor, labels: Tensor, points: Tensor, reached: Tensor) -> int:
     """Counts the images that err in another network's direction, nearer than was reached."""
     directions = points - inputs
+    # Where nothing was found, it is looked as far as a corner of the box.
+    corners = torch.maximum(inputs, 1 - inputs).flatten(1).norm(dim=1)
+    reached = torch.minimum(reached, corners)
     lengths = distances(points, inputs).clamp_min(1e-12)
     wrong = torch.zeros(len(inputs), dtype=torch.bool)
     for share in SHARES:
-        factors = (share * reached.nan_to_num(posinf=0.0) / lengths).view(-1, 1, 1, 1)
+        factors = (share * reached / lengths).view(-1, 1, 1, 1)
         moved = (inputs + factors * directions).clamp(0, 1)
         wrong |= model(moved).argmax(1) != labels
     return int((wrong & (reached > 0)).sum())
@@ -195,11 +208,15 @@ def measure(data: str, networks: list[str]) -> dict[str, Any]:
         measured[name] = {
             "clean": clean_accuracy(worst).value,
             "clean_all": card.accuracy[data],
-            "objective": load_recipe(card.recipe).objective,
-            "epochs": load_recipe(card.recipe).epochs,
+            "objective": card.recipe["objective"],
+            "initial": card.recipe["initial"],
+            "epochs": card.recipe["epochs"],
             "gradients_per_image": card.gradients_per_image,
             "rows": [
-                *(row(found, attack, experiment.epsilons) for attack, found in by_attack.items()),
+                *(
+                    row(found, attack, experiment.epsilons, ran_with(found))
+                    for attack, found in by_attack.items()
+                ),
                 row(worst, "all", experiment.epsilons),
             ],
             "curve": {"radii": radii.tolist(), "accuracy": accuracy.tolist()},
@@ -216,7 +233,8 @@ def tables(data: str, measured: dict[str, Any]) -> str:
         f"# Defenses, {data}, the first {experiment.images:,} test images",
         "",
         "Accuracy on all test images; epochs of training, and gradients that its attacks took for",
-        "each image; success, mean and median L2 norm (failures infinite) and accuracy at radii.",
+        "each image; success, mean L2 norm of the successes, median with failures infinite, and",
+        "accuracy at radii.",
         "",
         f"| network | attack | success % | mean | median | {' | '.join(radii)} |",
         "|---|---|---|---|---|" + "---|" * len(radii),
@@ -224,6 +242,7 @@ def tables(data: str, measured: dict[str, Any]) -> str:
     for name, network in measured.items():
         spent = network["gradients_per_image"]
         about = f"{name}: {100 * network['clean_all']:.2f} %, {network['epochs']} epochs"
+        about += "" if network["initial"] is None else f" from {network['initial']}"
         about += "" if spent is None else f", {spent:.0f} gradients"
         for line in network["rows"]:
             at = [f"{100 * value:.1f}" for value in line["accuracy_at"].values()]
@@ -237,8 +256,9 @@ def tables(data: str, measured: dict[str, Any]) -> str:
         f"## What the evaluation missed, the first {experiment.checked} images",
         "",
         "Images for which something else finds an adversarial that is nearer by more than 1 %, and",
-        "what the mean over all attacks becomes with it. `from`: along the directions in which",
-        "another network errs, at a quarter to 99 % of the distance that the evaluation found.",
+        "what the mean over all attacks (failures infinite) becomes with it. `from`: along the",
+        "directions in which another network errs, at a quarter to 99 % of the distance that the",
+        "evaluation found.",
         "",
         "| network | with | images | mean before | mean after |",
         "|---|---|---|---|---|",

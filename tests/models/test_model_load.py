@@ -222,7 +222,7 @@ def small_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         name="little",
         architecture="mnist_cnn",
         data="mnist/train",
-        recipe="none",
+        recipe={},
         accuracy={"mnist": 0.1},
         sha256=file_sha256(weights),
         revision="0",

@@ -22,6 +22,7 @@ from minnorm.training import (
     madry,
     trades,
 )
+from minnorm.training.objectives.contract import under_attack
 
 FIXED = f"{__name__}:another"
 
@@ -327,3 +328,23 @@ def test_trades_trains_both_answers() -> None:
 def test_what_is_not_as_described_is_refused(spec: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_objective(spec)
+
+
+class WithAHead(nn.Module):
+    """A network of a user's, whose part is called as the wrappers call what they wrap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.module(inputs))
+        return logits
+
+
+def test_a_network_whose_part_is_called_module_is_attacked_as_a_whole() -> None:
+    network = WithAHead()
+    with under_attack(network) as target:
+        assert target is network
+        assert not network.training

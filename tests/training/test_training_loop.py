@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -27,6 +31,7 @@ from minnorm.training import (
     Objective,
     Recipe,
     accuracy,
+    checkpoints,
     robust_accuracy,
     train,
 )
@@ -120,9 +125,10 @@ def test_the_folder_holds_what_the_zoo_is_made_of(
         "tiny.safetensors",
     ]
     recipe = _recipe(digits)
-    assert Recipe.model_validate_json((folder / "recipe.json").read_text()) == recipe
+    assert load_recipe(folder / "recipe.json") == recipe
     assert Card.model_validate_json((folder / "tiny.json").read_text()) == card
-    assert (card.name, card.recipe, card.data) == ("tiny", "tiny", recipe.data)
+    assert (card.name, card.data) == ("tiny", recipe.data)
+    assert Recipe.model_validate(card.recipe) == recipe
     assert card.sha256 == file_sha256(folder / "tiny.safetensors")
     assert (folder / "tiny.safetensors").stat().st_mode == (folder / "recipe.json").stat().st_mode
     assert card.revision == runtime.revision()
@@ -263,17 +269,37 @@ def test_a_run_that_is_there_goes_on_only_when_told_to(
     assert _files(folder) == before
 
 
-@pytest.mark.parametrize("length", [0, 10, 5000, -1])
+def _cut(content: bytes, length: int) -> bytes:
+    return content[:length]
+
+
+def _overwritten(content: bytes, share: float) -> bytes:
+    place = int(share * len(content))
+    return (
+        content[:place]
+        + bytes(byte ^ 255 for byte in content[place : place + 64])
+        + (content[place + 64 :])
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(partial(_cut, length=length) for length in (0, 10, 5000, -1)),
+        *(partial(_overwritten, share=share) for share in (0.01, 0.25, 0.5, 0.75, 0.99)),
+    ],
+    ids=["empty", "10 bytes", "5000 bytes", "a byte less", "1 %", "25 %", "50 %", "75 %", "99 %"],
+)
 def test_a_damaged_checkpoint_costs_one_epoch(
     undisturbed: tuple[Path, Card],
     digits: Path,
     tmp_path: Path,
-    length: int,
+    damage: Callable[[bytes], bytes],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     content = (folder / "last.ckpt").read_bytes()
-    (folder / "last.ckpt").write_bytes(content[:length])
+    (folder / "last.ckpt").write_bytes(damage(content))
     trained: list[float] = []
     card = train(
         _recipe(digits), folder, resume=True, on_progress=lambda done, *_: trained.append(done)
@@ -311,6 +337,75 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
     card = train(_recipe(digits), tmp_path)
     assert "no checkpoint was written" in caplog.text
     _assert_same_run(tmp_path, card, undisturbed)
+
+
+@pytest.mark.parametrize("fails", [{1}, {2}, {1, 2}, set(range(1, 10))])
+def test_weights_that_could_not_be_written_are_there_in_the_end(
+    undisturbed: tuple[Path, Card],
+    digits: Path,
+    tmp_path: Path,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fails: set[int],
+) -> None:
+    calls = 0
+
+    def full(*given: Any, **named: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls in fails:
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        save_file(*given, **named)
+
+    monkeypatch.setattr("minnorm.models.weights.save_file", full)
+    if len(fails) > 2:  # to the end
+        with pytest.raises(OSError, match=r"tiny.safetensors cannot be written: .*No space left"):
+            train(_recipe(digits), tmp_path)
+        monkeypatch.undo()
+        card = train(_recipe(digits), tmp_path, resume=True)
+    else:
+        card = train(_recipe(digits), tmp_path)
+    assert caplog.text.count("the best weights were not written") >= 1
+    _assert_same_run(tmp_path, card, undisturbed)
+
+
+def test_a_log_that_cannot_be_written_costs_nothing_else(
+    undisturbed: tuple[Path, Card],
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", full)
+    write, written = checkpoints.write_log, 0
+
+    def full_at_first(out: Path, lines: list[dict[str, float]]) -> None:
+        nonlocal written
+        written += 1
+        if written == 1:
+            raise OSError(28, "No space left on device")
+        write(out, lines)
+
+    monkeypatch.setattr(checkpoints, "write_log", full_at_first)
+    card = train(_recipe(digits), tmp_path)
+    assert "TensorBoard's log was not written" in caplog.text
+    assert "the log was not written" in caplog.text
+    assert "no checkpoint was written" not in caplog.text
+    _assert_same_run(tmp_path, card, undisturbed)
+
+
+def test_checkpoints_without_their_recipe_are_refused_and_left_alone(
+    undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
+    (folder / "recipe.json").unlink()
+    before = _files(folder)
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=r"checkpoints of a run whose recipe.json is gone"):
+            train(_recipe(digits, seed=1), folder, resume=resume)
+    assert _files(folder) == before
 
 
 @pytest.mark.slow
@@ -360,6 +455,106 @@ def test_a_loss_that_is_not_finite_stops_the_run(digits: Path, tmp_path: Path) -
     ):
         train(recipe, tmp_path)
     assert not (tmp_path / "tiny.safetensors").exists()
+
+
+def test_gradients_that_are_not_finite_are_told_by_the_loss(digits: Path, tmp_path: Path) -> None:
+    recipe = _recipe(
+        digits, optimizer={"learning_rate": 1e20}, epochs=1, largest_gradient=1.0, schedule={}
+    )
+    with pytest.raises(ValueError, match=r"the loss became (nan|inf) in epoch 1"):
+        train(recipe, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"augmentation": ["ToPILImage"]}, r"augmentation: ToPILImage (raised|gives)"),
+        ({"augmentation": ["CutMix(num_classes=10)"]}, r"augmentation: CutMix.* raised"),
+        ({"augmentation": ["RandomCrop(size=40)"]}, r"augmentation: RandomCrop.* raised"),
+        ({"augmentation": ["Resize(size=14)"]}, r"cannot take inputs of shape \[2, 1, 14, 14\]"),
+        ({"precision": "16-mixed"}, "16-mixed needs a GPU"),
+    ],
+)
+def test_what_cannot_be_trained_with_leaves_no_folder(
+    digits: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(_recipe(digits, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_largest_seed_is_as_good_as_any(digits: Path, tmp_path: Path) -> None:
+    train(_recipe(digits, epochs=1, seed=2**32 - 1), tmp_path)
+    assert len(_log(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("objective", "forwards", "gradients"),
+    [
+        ("clean", 0, 0),
+        ("madry(epsilon=0.5, steps=3)", 3, 3),
+        ("ddn(max_norm=0.5, steps=5)", 6, 5),  # the last point is looked at too
+        ("ensemble(models=['zoo:mnist-cnn'], epsilon=0.1)", 1, 1),
+        ("trades(epsilon=0.1, steps=2)", 3, 2),
+    ],
+)
+def test_what_attacks_ask_is_counted(
+    digits: Path, tmp_path: Path, objective: str, forwards: float, gradients: float
+) -> None:
+    card = train(_recipe(digits, objective=objective, epochs=1), tmp_path)
+    assert card.forwards_per_image == forwards
+    assert card.gradients_per_image == gradients
+
+
+def test_gradients_are_backward_passes(digits: Path, tmp_path: Path) -> None:
+    attack = "closest(max_norm=1, attack='deepfool(steps=2)')"
+    card = train(_recipe(digits, objective=attack, epochs=1), tmp_path)
+    assert card.forwards_per_image is not None
+    assert card.gradients_per_image is not None
+    assert card.gradients_per_image > 2 * card.forwards_per_image  # one for each candidate
+
+
+def test_the_average_is_the_one_of_its_formula(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[Tensor]] = []
+    step = torch.optim.SGD.step
+
+    def watched(optimizer: torch.optim.SGD, *given: Any, **named: Any) -> Any:
+        done = step(optimizer, *given, **named)
+        (group,) = optimizer.param_groups
+        seen.append([weight.detach().clone() for weight in group["params"]])
+        return done
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    train(_recipe(digits, epochs=1, ema=0.75), tmp_path)
+    expected = seen[0]  # the first update sets it
+    for weights in seen[1:]:
+        expected = [0.75 * old + 0.25 * new for old, new in zip(expected, weights, strict=True)]
+    network = load_model(str(tmp_path / "tiny.safetensors"), trust=True)
+    for weight, average in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(weight.detach(), average)
+
+
+def test_what_is_compiled_is_what_the_attack_asks_too(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        network: nn.Module = forward.__self__  # type: ignore[attr-defined]
+
+        def run(inputs: Tensor) -> Tensor:
+            asked.append(network.training)
+            return forward(inputs)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    recipe = _recipe(digits, objective="madry(epsilon=0.5, steps=2)", epochs=1, compile=True)
+    train(recipe, tmp_path)
+    batches = 12
+    assert asked[: 3 * batches] == [False, False, True] * batches
 
 
 def in_words(model: nn.Module, inputs: Tensor, labels: Tensor) -> object:

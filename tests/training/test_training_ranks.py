@@ -25,6 +25,11 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
 
 
+def network_with_batch_norms() -> nn.Module:
+    """Gives a network whose statistics differ from rank to rank."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.BatchNorm1d(32), nn.Linear(32, 10))
+
+
 def network_on_a_full_disk() -> nn.Module:
     """Gives the network, and lets the second checkpoint of this process fail."""
     torch.save = full_at_the_second(torch.save)
@@ -111,6 +116,19 @@ def test_a_checkpoint_that_is_not_written_stops_no_rank(digits: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert "no checkpoint was written" in done.stderr
     assert_same_training(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}], ids=["last", "average"])
+def test_ranks_agree_on_the_best_epoch_of_a_network_with_batch_norms(
+    digits: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    architecture = "training.test_training_ranks:network_with_batch_norms"
+    path = recipe(digits, tmp_path, architecture=architecture, epochs=30, **changes)
+    done = two_ranks(path, tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    card = json.loads((tmp_path / "two" / "tiny.json").read_text())
+    best = max(line["validation_accuracy"] for line in log(tmp_path / "two"))
+    assert card["accuracy"][card["recipe"]["validation"]] == best
 
 
 def test_two_ranks_go_on_when_told_to(digits: Path, tmp_path: Path) -> None:

@@ -142,10 +142,23 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("objective=madry", "'madry' lacks epsilon: write madry(epsilon=...)."),
         ("objective=madry(eps=1)", "there is no parameter of madry 'eps'."),
         ("objective=ddn(max_norm=0)", "max_norm=0: expected a number above 0."),
+        ("objective=ddn(max_norm=1, warm_start='no')", "warm_start='no': expected True or False"),
+        ("objective=closest(max_norm=1, attack=5)", "attack=5: expected the spec of an attack"),
+        ("objective=ensemble(models=[1], epsilon=0.1)", "models=[1]: expected a list"),
+        ("epochs=yes", "epochs: Value error, a truth value was given; expected a number"),
+        ("optimizer.learning_rate=true", "optimizer.learning_rate: Value error, a truth value"),
+        ("optimizer={learning_rate: 1, momentum: 0, nesterov: true}", "nesterov needs a momentum"),
+        ("seed=-1", "seed: Input should be greater than or equal to 0"),
+        ("seed=4294967296", "seed: Input should be less than 4294967296"),
+        ("schedule.warmup=100", "schedule.warmup=100: expected less than epochs="),
+        ("augmentation=['RandomCrop(size=20)[:5]']", "a transform has no slice"),
+        ("robust_validation.eps=0.3", "there is no setting robust_validation 'eps'"),
+        ("robust_validation={epsilon: 1, attack: [ddn]}", "robust_validation.attack: Input should"),
+        ("name=recipe", "name: Value error, its card would take the place of recipe.json"),
     ],
 )
 def test_a_wrong_field_is_named(file: Path, setting: str, problem: str) -> None:
-    message = rf"mine.yaml with .* is not a valid recipe\.\n  .*{re.escape(problem)}"
+    message = rf"(?s)mine.yaml with .* is not a valid recipe\.\n  .*{re.escape(problem)}"
     with pytest.raises(ValueError, match=message):
         load_recipe(file, [setting])
 

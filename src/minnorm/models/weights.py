@@ -24,11 +24,17 @@ def save_weights(model: nn.Module, architecture: str, path: Path) -> None:
         model: The model; of a `Normalized` the network inside is written.
         architecture: The spec that `build` makes the model from.
         path: Where to; the folder must be there.
+
+    Raises:
+        OSError: If it cannot be written.
     """
     state = {name: value.contiguous() for name, value in network_of(model).state_dict().items()}
-    write_whole(
-        path, lambda scratch: save_file(state, scratch, metadata={"architecture": architecture})
-    )
+    try:
+        write_whole(
+            path, lambda scratch: save_file(state, scratch, metadata={"architecture": architecture})
+        )
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def load_weights(path: Path, architecture: str | None = None, *, trust: bool = False) -> nn.Module:

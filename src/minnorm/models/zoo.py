@@ -3,6 +3,7 @@
 import importlib.resources
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from torch import nn
@@ -18,12 +19,13 @@ class Card(BaseModel):
         name: The name after `zoo:`.
         architecture: The spec that builds it.
         data: The spec of the data it was trained on.
-        recipe: The name of the recipe that trained it.
+        recipe: The whole recipe that trained it, see `minnorm.training.Recipe`.
         accuracy: The share of correct predictions, 0 to 1, on each set by its data spec.
         robust_accuracy: The share of correct predictions under attack, 0 to 1, by a sentence that
             names the data, the attack and the radius; an upper bound, as with any attack.
-        gradients_per_image: Gradients that attacks took for each training image, all epochs
-            together; `None` where it was not counted.
+        forwards_per_image: Forward passes that attacks took for each training image, all epochs
+            together, without those of the updates; `None` where they were not counted.
+        gradients_per_image: The same of their gradients.
         sha256: Of the weight file.
         revision: Of the code that trained it.
         versions: Of the libraries that trained it.
@@ -35,9 +37,10 @@ class Card(BaseModel):
     name: str
     architecture: str
     data: str
-    recipe: str
+    recipe: dict[str, Any]
     accuracy: dict[str, float]
     robust_accuracy: dict[str, float] = {}
+    forwards_per_image: float | None = None
     gradients_per_image: float | None = None
     sha256: str
     revision: str

@@ -58,6 +58,8 @@ def _transform(name: str) -> Callable[[Tensor], Tensor]:
         if isinstance(value, type) and issubclass(value, v2.Transform) and value is not v2.Transform
     }
     parsed = specs.parse(name)
+    if parsed.part is not None:
+        raise ValueError(f"{name!r}: a transform has no slice.")
     chosen: Any = known[specs.choose(parsed.head, known, "transform")]
     specs.check_arguments(chosen, parsed.arguments, parsed.head)
     try:

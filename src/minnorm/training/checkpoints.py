@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-import pickle
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LAST, BEFORE = "last.ckpt", "before.ckpt"
+
+
+def are_in(out: Path) -> bool:
+    """Tells if a run's checkpoints are in a folder."""
+    return any((out / name).exists() for name in (LAST, BEFORE))
 
 
 def save(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
@@ -38,7 +43,7 @@ def save(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
             if (out / LAST).exists():
                 (out / LAST).replace(out / BEFORE)
             scratch.replace(out / LAST)
-            write_log(out, state["log"])
+            _try_log(out, state["log"])
     except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
         scratch.unlink(missing_ok=True)
         logger.warning("no checkpoint was written (%s): the run goes on without", error)
@@ -54,17 +59,34 @@ def restore(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
         if not (out / name).exists():
             continue
         try:
+            _check_sums(out / name)
             fabric.load(out / name, state, weights_only=True)
-        except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except Exception as error:  # damaged files make torch.load raise errors of many kinds
             logger.warning("the checkpoint %s is damaged (%s)", out / name, in_short(error))
             continue
         if name == BEFORE:
             logger.warning("going on from %s, after epoch %d", out / name, state["epoch"])
         if fabric.is_global_zero:
-            write_log(out, state["log"])
+            _try_log(out, state["log"])
         return
     if (out / LAST).exists():
         logger.warning("no checkpoint in %s can be read: training begins again", out)
+
+
+def _check_sums(path: Path) -> None:
+    """Raises for a checkpoint that is not what was written: PyTorch itself does not look."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the sum of {damaged} is another one")
+
+
+def _try_log(out: Path, lines: list[dict[str, float]]) -> None:
+    """Writes the log, or warns that it could not: it is written again with the next checkpoint."""
+    try:
+        write_log(out, lines)
+    except OSError as error:
+        logger.warning("the log was not written (%s)", error)
 
 
 def write_log(out: Path, lines: list[dict[str, float]]) -> None:

@@ -18,11 +18,17 @@ from minnorm.acceleration import keep_freed_memory
 from minnorm.data import Data, load_data
 from minnorm.errors import in_short
 from minnorm.files import write_whole
-from minnorm.models import Card, load_weights, save_weights
+from minnorm.models import Card, build, save_weights
 from minnorm.models.weights import file_sha256
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import load_augmentation
-from minnorm.training.intake import check_batch_size, check_fit, claim, make_network
+from minnorm.training.intake import (
+    check_augmentation,
+    check_batch_size,
+    check_fit,
+    claim,
+    make_network,
+)
 from minnorm.training.objectives import Adversarial, Objective, load_objective
 from minnorm.training.objectives.memory import Memory
 from minnorm.training.optimization import make_optimizer, make_schedule
@@ -40,7 +46,12 @@ the epochs in all; and what was measured after the last whole one, nothing befor
 
 
 def train(
-    recipe: Recipe, out: str | Path, *, resume: bool = False, on_progress: Progress | None = None
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    trust: bool = False,
+    on_progress: Progress | None = None,
 ) -> Card:
     """Trains a network by its recipe.
 
@@ -54,6 +65,7 @@ def train(
         out: The folder of the run; made if it is not there.
         resume: Whether a run that is in `out` goes on from its last whole epoch, as if it had never
             been interrupted; a new one begins where there is none.
+        trust: Let the file of the initial network run the code that it holds.
         on_progress: Called as the run goes on.
 
     Returns:
@@ -72,16 +84,18 @@ def train(
     test = load_data(recipe.test)
     check_batch_size(recipe, training, fabric.world_size)
     fabric.seed_everything(recipe.seed, verbose=False)
-    network = make_network(recipe)
+    network = make_network(recipe, trust=trust)
     for data in (training, validation, test):
         check_fit(network, data)
+    check_augmentation(recipe, network, training)
     # What is refused before leaves no folder behind.
     with runtime.same_on_all_ranks():
         if fabric.is_global_zero:
             claim(out, recipe, resume=resume)
     network.to(memory_format=torch.channels_last)
     run = _Run(fabric, recipe, out, network=network, training=training, validation=validation)
-    checkpoints.restore(fabric, out, run.state)
+    if resume:
+        checkpoints.restore(fabric, out, run.state)
     for epoch in range(run.state["epoch"], recipe.epochs):
         run.epoch(epoch, on_progress or (lambda *_: None))
     return _finish(fabric, recipe, out, revision, run.state, validation=validation, test=test)
@@ -121,16 +135,19 @@ class _Run:
         if recipe.ema is not None:  # before the hook, which is not to be copied
             averaging = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
             self._average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
-        self._gradients = 0
-        network.register_forward_hook(self._count)
-        compiled: Any = torch.compile(network) if recipe.compile else network
-        self._module, self._optimizer = fabric.setup(compiled, optimizer)
+        self._forwards = self._gradients = 0
+        for asked in (network, *(other for one in adversarial for other in one.others)):
+            asked.register_forward_hook(self._count)
+        if recipe.compile:  # inside the network: the attack, which asks that alone, is faster too
+            setattr(network, "forward", torch.compile(network.forward))  # noqa: B010 - for the types
+        self._module, self._optimizer = fabric.setup(network, optimizer)
         self.state: dict[str, Any] = {
             "module": self._module,
             "optimizer": self._optimizer,
             "schedule": self._schedule,
             "epoch": 0,
             "best": -1.0,
+            "kept": {},
             "log": [],
         }
         if self._average is not None:
@@ -139,27 +156,35 @@ class _Run:
             self.state["memory"] = self._memory
 
     def _count(self, module: nn.Module, _: object, logits: Tensor) -> None:
-        """Counts the gradients that attacks take: of a network in evaluation mode."""
-        if logits.requires_grad and not module.training:
-            self._gradients += len(logits)
+        """Counts what attacks ask: of networks in evaluation mode."""
+        if module.training:
+            return
+        self._forwards += len(logits)
+        if logits.requires_grad:
+            logits.register_hook(self._count_gradients)  # type: ignore[no-untyped-call]
+
+    def _count_gradients(self, gradients: Tensor) -> None:
+        self._gradients += len(gradients)
 
     def epoch(self, epoch: int, on_progress: Progress) -> None:
         """Goes through the data once, validates, and keeps what is to be kept."""
         fabric, recipe, state = self._fabric, self._recipe, self.state
         started = time.perf_counter()
         # Each epoch's randomness follows from its number: one that is repeated is the same again.
-        fabric.seed_everything(
-            recipe.seed + 1_000_003 * (epoch + 1) + fabric.global_rank, verbose=False
-        )
+        seed = recipe.seed + 1_000_003 * (epoch + 1) + fabric.global_rank
+        fabric.seed_everything(seed % 2**32, verbose=False)
         learning_rate = float(self._schedule.get_last_lr()[0])
-        self._gradients = 0
+        self._forwards = self._gradients = 0
         loss = self._updates(epoch, on_progress)
-        gradients = sum(runtime.gather(self._gradients))
-        candidate = self._network if self._average is None else self._average.module
+        forwards, gradients = map(
+            sum, zip(*runtime.gather((self._forwards, self._gradients)), strict=True)
+        )
+        candidate = self._candidate()
         measured: dict[str, float] = {
             "epoch": epoch + 1,
             "learning_rate": learning_rate,
             "loss": loss,
+            "forwards_per_image": forwards / len(self._training),
             "gradients_per_image": gradients / len(self._training),
             "validation_accuracy": accuracy(candidate, self._validation),
         }
@@ -169,25 +194,30 @@ class _Run:
             measured["robust_accuracy"] = criterion
         measured["seconds"] = round(time.perf_counter() - started, 2)
         of_last_objective = epoch + 1 >= max(self._objectives)
-        if of_last_objective and criterion > state["best"] and self._keep(candidate):
+        if of_last_objective and runtime.gather(criterion)[0] > state["best"]:
             state["best"] = criterion
+            weights = candidate.state_dict()
+            state["kept"] = {name: value.to("cpu", copy=True) for name, value in weights.items()}
+            if fabric.is_global_zero:
+                try:
+                    save_weights(candidate, recipe.architecture, _weights_file(self._out, recipe))
+                except OSError as error:
+                    logger.warning("the best weights were not written (%s)", error)
         state["epoch"] = epoch + 1
         state["log"] = [*state["log"], measured]
         checkpoints.save(fabric, self._out, state)
         self._tell_tensorboard(measured)
         on_progress(epoch + 1, recipe.epochs, measured)
 
-    def _keep(self, candidate: nn.Module) -> bool:
-        """Writes the weights, and tells if that was possible."""
-        kept = True
-        if self._fabric.is_global_zero:
-            weights = self._out / f"{self._recipe.name}.safetensors"
-            try:
-                save_weights(candidate, self._recipe.architecture, weights)
-            except OSError as error:
-                logger.warning("the best weights were not written (%s)", error)
-                kept = False
-        return bool(runtime.gather(kept)[0])
+    def _candidate(self) -> nn.Module:
+        """Gives the network that is validated, the same on all ranks.
+
+        Statistics of batch norms are those of the first rank, as in the wrapper's forward passes.
+        """
+        networks = [self._network, *([] if self._average is None else [self._average])]
+        for buffer in (buffer for network in networks for buffer in network.buffers()):
+            buffer.copy_(self._fabric.broadcast(buffer))
+        return self._network if self._average is None else self._average.module
 
     def _updates(self, epoch: int, on_progress: Progress) -> float:
         """Updates the weights with each batch and gives the mean loss."""
@@ -204,7 +234,12 @@ class _Run:
                 loss = _loss(objective, module, inputs, labels)
             fabric.backward(loss)
             if self._recipe.largest_gradient is not None:
-                fabric.clip_gradients(module, optimizer, max_norm=self._recipe.largest_gradient)
+                fabric.clip_gradients(
+                    module,
+                    optimizer,
+                    max_norm=self._recipe.largest_gradient,
+                    error_if_nonfinite=False,  # which the loss tells, or the scaler mends
+                )
             optimizer.step()
             self._schedule.step()
             if self._average is not None:
@@ -228,9 +263,12 @@ class _Run:
         from torch.utils.tensorboard import SummaryWriter
 
         epoch = int(measured["epoch"])
-        with SummaryWriter(str(self._out / "tensorboard"), purge_step=epoch) as writer:
-            for name, value in measured.items():
-                writer.add_scalar(name, value, epoch)
+        try:
+            with SummaryWriter(str(self._out / "tensorboard"), purge_step=epoch) as writer:
+                for name, value in measured.items():
+                    writer.add_scalar(name, value, epoch)
+        except OSError as error:
+            logger.warning("TensorBoard's log was not written (%s)", error)
 
 
 def _loss(objective: Objective, module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -269,6 +307,8 @@ def _fabric(recipe: Recipe) -> "Fabric":
         precision=recipe.precision,
     )
     fabric.launch()
+    if recipe.precision == "16-mixed" and fabric.device.type == "cpu":
+        raise ValueError("precision: 16-mixed needs a GPU; on the CPU there is bf16-mixed.")
     return fabric
 
 
@@ -294,19 +334,24 @@ def _finish(
     validation: Data,
     test: Data,
 ) -> Card:
-    fabric.barrier()
-    weights = out / f"{recipe.name}.safetensors"
-    best = load_weights(weights, recipe.architecture).to(fabric.device)
+    best = build(recipe.architecture)
+    best.load_state_dict(state["kept"])
+    weights = _weights_file(out, recipe)
+    with runtime.same_on_all_ranks():
+        if fabric.is_global_zero:
+            save_weights(best, recipe.architecture, weights)
+    best.to(fabric.device)
     card = Card(
         name=recipe.name,
         architecture=recipe.architecture,
         data=recipe.data,
-        recipe=recipe.name,
+        recipe=recipe.model_dump(mode="json"),
         accuracy={
             recipe.validation: accuracy(best, validation),
             recipe.test: accuracy(best, test),
         },
         robust_accuracy=_robust_accuracy(recipe, best, test),
+        forwards_per_image=sum(line["forwards_per_image"] for line in state["log"]),
         gradients_per_image=sum(line["gradients_per_image"] for line in state["log"]),
         sha256=file_sha256(weights),
         revision=revision,
@@ -318,6 +363,10 @@ def _finish(
         write_whole(out / f"{recipe.name}.json", lambda path: path.write_text(text))
     fabric.barrier()
     return card
+
+
+def _weights_file(out: Path, recipe: Recipe) -> Path:
+    return out / f"{recipe.name}.safetensors"
 
 
 def _robust_accuracy(recipe: Recipe, network: nn.Module, test: Data) -> dict[str, float]:

@@ -3,12 +3,15 @@
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     ValidationError,
     field_validator,
     model_validator,
@@ -20,6 +23,18 @@ from minnorm.training.augmentation import load_augmentation
 from minnorm.training.objectives import load_objective
 
 
+def _no_truth_value(value: object) -> object:
+    """Refuses `yes` and `true`, which Python takes for 1."""
+    if isinstance(value, bool):
+        raise ValueError("a truth value was given; expected a number")
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+_Count = Annotated[_Whole, Field(ge=1)]
+_Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,16 +43,18 @@ class Optimizer(_Part):
     """Stochastic gradient descent with momentum (`sgd`), or `adamw`, which has none."""
 
     name: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    learning_rate: Annotated[_Number, Field(gt=0)]
+    momentum: Annotated[_Number, Field(ge=0, lt=1)] = 0.9
+    nesterov: StrictBool = False
+    weight_decay: Annotated[_Number, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _momentum_is_of_sgd(self) -> Self:
         given = {"momentum", "nesterov"} & self.model_fields_set
         if self.name == "adamw" and given and any(getattr(self, name) for name in given):
             raise ValueError(f"adamw takes no {' and no '.join(sorted(given))}")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
         return self
 
 
@@ -53,9 +70,9 @@ class Schedule(_Part):
     """
 
     name: Literal["constant", "milestones", "cosine", "linear"] = "constant"
-    milestones: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    warmup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    milestones: tuple[_Count, ...] = ()
+    factor: Annotated[_Number, Field(gt=0, le=1)] = 0.1
+    warmup: Annotated[_Number, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _milestones_are_in_order(self) -> Self:
@@ -78,8 +95,8 @@ class RobustValidation(_Part):
     """
 
     attack: str = "normal_pursuit(budget=30)"
-    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    images: Annotated[int, Field(ge=1)] = 500
+    epsilon: Annotated[_Number, Field(gt=0)]
+    images: _Count = 500
 
     @field_validator("attack")
     @classmethod
@@ -124,17 +141,24 @@ class Recipe(_Part):
     test: str
     initial: str | None = None
     objective: str | dict[int, str] = "clean"
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
+    epochs: _Count
+    batch_size: _Count
     augmentation: tuple[str, ...] = ()
     optimizer: Optimizer
     schedule: Schedule = Schedule()
-    largest_gradient: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    largest_gradient: Annotated[_Number, Field(gt=0)] | None = None
+    ema: Annotated[_Number, Field(gt=0, lt=1)] | None = None
     robust_validation: RobustValidation | None = None
-    compile: bool = False
+    compile: StrictBool = False
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    seed: int = 0
+    seed: Annotated[_Whole, Field(ge=0, lt=2**32)] = 0
+
+    @field_validator("name")
+    @classmethod
+    def _no_file_of_the_run(cls, name: str) -> str:
+        if name == "recipe":
+            raise ValueError("its card would take the place of recipe.json: choose another name")
+        return name
 
     @field_validator("objective")
     @classmethod
@@ -144,12 +168,16 @@ class Recipe(_Part):
         return given
 
     @model_validator(mode="after")
-    def _objectives_from_the_first_epoch(self) -> Self:
+    def _parts_fit_the_epochs(self) -> Self:
         starts = list(self.objectives)
         if not starts or starts[0] != 1 or starts[-1] > self.epochs:
             raise ValueError(
                 f"objective: from the epochs {starts}; expected 1 and others, at most "
                 f"epochs={self.epochs}"
+            )
+        if self.schedule.warmup >= self.epochs:
+            raise ValueError(
+                f"schedule.warmup={self.schedule.warmup:g}: expected less than epochs={self.epochs}"
             )
         return self
 
@@ -176,7 +204,7 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        source: A YAML file, or the name of a shipped recipe.
+        source: A YAML file, the `recipe.json` of a run, or the name of a shipped recipe.
         settings: Changes to it, each `key=value` with dots into its parts, for example
             `optimizer.learning_rate=0.05`; values are read as YAML.
 
@@ -187,7 +215,7 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
     import yaml
 
     path = Path(source)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in (".yaml", ".yml", ".json"):
         path = shipped_recipes()[specs.choose(str(source), shipped_recipes(), "recipe")]
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {path}.")
@@ -223,8 +251,9 @@ def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
     *path, last = [str(part) for part in place]
     if kind == "extra_forbidden":
         part: Any = Recipe
-        for name in path:
-            part = part.model_fields[name].annotation
+        for name in path:  # a part that may be missing is a union with None
+            declared = part.model_fields[name].annotation
+            part = next((one for one in get_args(declared) if one is not NoneType), declared)
         try:
             specs.choose(last, part.model_fields, "setting" + "".join(f" {name}" for name in path))
         except ValueError as error:

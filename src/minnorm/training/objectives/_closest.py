@@ -35,6 +35,8 @@ def closest(
         ValueError: If an argument is not as described.
     """
     checks.check_number("max_norm", max_norm, 0)
+    if not isinstance(attack, str):
+        raise ValueError(f"attack={attack!r}: expected the spec of an attack, as 'ddn(steps=10)'.")
     function = load_attack(attack)
     norm = norm_of([function])
     if warm_start and "starts" not in signature(function).parameters:

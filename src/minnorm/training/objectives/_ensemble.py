@@ -39,7 +39,7 @@ def ensemble(
         FileNotFoundError: If a file of a model is not there.
     """
     check_step(epsilon, norm, weight)
-    if isinstance(models, str) or not models:
+    if isinstance(models, str) or not models or not all(isinstance(one, str) for one in models):
         raise ValueError(f"models={models!r}: expected a list of at least one model spec.")
     fixed = [load_model(spec).requires_grad_(False) for spec in models]
 
@@ -49,4 +49,4 @@ def ensemble(
         source = fixed[drawn].to(inputs.device) if drawn < len(fixed) else model
         return one_step(source, inputs, labels, generator, epsilon=epsilon, norm=norm)
 
-    return Adversarial(perturb, mixed(weight, label_smoothing))
+    return Adversarial(perturb, mixed(weight, label_smoothing), others=fixed)

@@ -1,14 +1,15 @@
 """What an objective is, and what those that attack the model in training have in common."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 
 from minnorm import runtime
 from minnorm.attacks import checks
@@ -95,14 +96,26 @@ class Adversarial:
         loss: What is trained.
         warm_start: Whether `perturb` is given the points of the last epoch as `starts`. The
             training loop gives the `memory` that has them; without one there are none.
+        others: Other networks that `perturb` asks, whose gradients count as the model's do.
 
     Attributes:
         warm_start: As given.
+        others: As given.
         memory: What is remembered from one epoch to the next; none to begin with.
     """
 
-    def __init__(self, perturb: Perturb, loss: Loss, *, warm_start: bool = False) -> None:
-        self._perturb, self._loss, self.warm_start = perturb, loss, warm_start
+    def __init__(
+        self,
+        perturb: Perturb,
+        loss: Loss,
+        *,
+        warm_start: bool = False,
+        others: Sequence[nn.Module] = (),
+    ) -> None:
+        if not isinstance(warm_start, bool):
+            raise ValueError(f"warm_start={warm_start!r}: expected True or False.")
+        self._perturb, self._loss = perturb, loss
+        self.warm_start, self.others = warm_start, tuple(others)
         self.memory: Memory | None = None
 
     def __call__(
@@ -137,9 +150,9 @@ def under_attack(model: nn.Module) -> Iterator[nn.Module]:
     Afterwards all is as it was. No rank waits for another one in between, and autocast does not
     keep low-precision copies of frozen parameters, which would have no gradient in the update.
     """
-    target = model
-    while isinstance(inner := getattr(target, "module", None), nn.Module):
-        target = inner
+    target: Any = model
+    while _is_wrapper(target):
+        target = target.module
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with in_evaluation_mode(model):
         try:
@@ -149,6 +162,12 @@ def under_attack(model: nn.Module) -> Iterator[nn.Module]:
         finally:
             for parameter in trainable:
                 parameter.requires_grad_(True)
+
+
+def _is_wrapper(module: nn.Module) -> bool:
+    """Tells if it is PyTorch's of the ranks, or one of Fabric, which need not be installed."""
+    of_fabric = type(module).__module__.startswith("lightning_fabric.")
+    return of_fabric or isinstance(module, DistributedDataParallel)
 
 
 @contextmanager
