@@ -32,6 +32,7 @@ from minnorm.training import (
     Recipe,
     accuracy,
     checkpoints,
+    load_recipe,
     robust_accuracy,
     train,
 )
