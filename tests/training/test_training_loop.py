@@ -854,3 +854,38 @@ def test_a_network_of_another_architecture_cannot_be_begun_with(
 ) -> None:
     with pytest.raises(ValueError, match="initial: 'zoo:mnist-cnn' is no network of the archi"):
         train(_recipe(digits, initial="zoo:mnist-cnn"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [["RandomHorizontalFlip(p=0.5)"], ["RandomCrop(size=28, padding=4)"]],
+    ids=["flips", "crops"],
+)
+def test_a_warm_start_moves_with_the_image(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augmentation: list[str]
+) -> None:
+    errors: list[float] = []
+
+    def perturb(
+        model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator, starts: Tensor
+    ) -> Tensor:
+        assert not model.training
+        assert len(labels) == len(inputs)
+        assert generator.device == inputs.device
+        # Half of the way to a gray image is the same whatever has become of the image.
+        if not starts.equal(inputs):
+            moved = inputs + 0.5 * (0.5 - inputs)
+            inside = (starts - inputs).abs() > 1e-3  # what came from beyond the edge is unknown
+            errors.append(float((starts - moved)[inside].abs().max()))
+            assert inside.float().mean() > 0.6
+        return inputs + 0.5 * (0.5 - inputs)
+
+    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        assert points.shape == inputs.shape
+        return cross_entropy(model(points), labels)
+
+    makes = lambda: Adversarial(perturb, loss, warm_start=True)  # noqa: E731
+    monkeypatch.setitem(OBJECTIVES, "clean", makes)
+    train(_recipe(digits, epochs=3, augmentation=augmentation), tmp_path)
+    assert len(errors) == 2 * 12
+    assert max(errors) < 2e-3  # float16

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from minnorm.files import write_whole
 from minnorm.models import Card, build, save_weights
 from minnorm.models.weights import file_sha256
 from minnorm.training import checkpoints
-from minnorm.training.augmentation import load_augmentation
+from minnorm.training.augmentation import Augmentation, load_augmentation
 from minnorm.training.intake import (
     check_augmentation,
     check_batch_size,
@@ -37,6 +38,7 @@ from minnorm.training.validation import accuracy, robust_accuracy
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from torch.utils.tensorboard import SummaryWriter
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +98,9 @@ def train(
     run = _Run(fabric, recipe, out, network=network, training=training, validation=validation)
     if resume:
         checkpoints.restore(fabric, out, run.state)
-    for epoch in range(run.state["epoch"], recipe.epochs):
-        run.epoch(epoch, on_progress or (lambda *_: None))
+    with closing(run):
+        for epoch in range(run.state["epoch"], recipe.epochs):
+            run.epoch(epoch, on_progress or (lambda *_: None))
     return _finish(fabric, recipe, out, revision, run.state, validation=validation, test=test)
 
 
@@ -135,6 +138,7 @@ class _Run:
         if recipe.ema is not None:  # before the hook, which is not to be copied
             averaging = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
             self._average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        self._writer: SummaryWriter | None = None
         self._forwards = self._gradients = 0
         for asked in (network, *(other for one in adversarial for other in one.others)):
             asked.register_forward_hook(self._count)
@@ -226,8 +230,9 @@ class _Run:
         objective = self._objectives[max(first for first in self._objectives if first <= epoch + 1)]
         losses = []
         last = self.state["log"][-1] if self.state["log"] else {}
-        for batch, inputs, labels in _batches(self._training, self._recipe, epoch, fabric):
-            self._memory.turn_to(batch)
+        for batch, images, labels, augment in _batches(self._training, self._recipe, epoch, fabric):
+            self._memory.turn_to(batch, images, augment)
+            inputs = augment(images).to(fabric.device)
             optimizer.zero_grad()
             # An attack on the network inside the wrappers shall have the precision of the update.
             with fabric.autocast():
@@ -264,11 +269,19 @@ class _Run:
 
         epoch = int(measured["epoch"])
         try:
-            with SummaryWriter(str(self._out / "tensorboard"), purge_step=epoch) as writer:
-                for name, value in measured.items():
-                    writer.add_scalar(name, value, epoch)
+            if self._writer is None:
+                self._writer = SummaryWriter(str(self._out / "tensorboard"), purge_step=epoch)
+            for name, value in measured.items():
+                self._writer.add_scalar(name, value, epoch)
+            self._writer.flush()
         except OSError as error:
             logger.warning("TensorBoard's log was not written (%s)", error)
+
+    def close(self) -> None:
+        """Ends what is written to as the run goes on."""
+        if self._writer is not None:
+            with suppress(OSError):  # of which it was warned
+                self._writer.close()
 
 
 def _loss(objective: Objective, module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -319,9 +332,12 @@ def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterat
     augment = load_augmentation(recipe.augmentation)
     for start in range(0, len(data) - recipe.batch_size + 1, recipe.batch_size):
         batch = order[start : start + recipe.batch_size][fabric.global_rank :: fabric.world_size]
-        inputs, labels = data.batch(batch.tolist())
-        inputs = augment(inputs, seeds[batch].tolist())
-        yield batch, inputs.to(fabric.device), labels.to(fabric.device)
+        images, labels = data.batch(batch.tolist())
+        yield batch, images, labels.to(fabric.device), _seeded(augment, seeds[batch].tolist())
+
+
+def _seeded(augment: Augmentation, seeds: list[int]) -> Callable[[Tensor], Tensor]:
+    return lambda images: augment(images, seeds)
 
 
 def _finish(

@@ -3,7 +3,8 @@
 Shafahi et al.: "Adversarial Training for Free!", NeurIPS 2019, https://arxiv.org/abs/1904.12843,
 and Zheng, Zhang, Gu, Guo, Prakash: "Efficient Adversarial Training with Transferable Adversarial
 Examples", CVPR 2020, https://arxiv.org/abs/1912.11969, found that perturbations keep their worth
-from one epoch to the next.
+from one epoch to the next. The latter undo the augmentation of one epoch, and do that of the next
+one to the perturbation; so does this.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from torch import Tensor
 
 
 class Memory:
-    """The perturbation of each sample, in float16 on the CPU; none at first.
+    """The perturbation of each sample without augmentation, in float16 on the CPU; none at first.
 
     Of several ranks each knows those of its own samples, until `share`.
 
@@ -28,23 +29,45 @@ class Memory:
         self._perturbations: Tensor | None = None
         self._new = torch.zeros(samples, dtype=torch.bool)
         self._batch = torch.empty(0, dtype=torch.int64)
+        self._images = torch.empty(0)
+        self._augment: Callable[[Tensor], Tensor] = lambda images: images
 
-    def turn_to(self, batch: Int64[Tensor, "b"]) -> None:
-        """Is told which samples are asked about next."""
-        self._batch = batch
+    def turn_to(
+        self,
+        batch: Int64[Tensor, "b"],
+        images: Float[Tensor, "b *d"],
+        augment: Callable[[Tensor], Tensor],
+    ) -> None:
+        """Is told which samples are asked about next.
+
+        Args:
+            batch: Their positions.
+            images: The samples without augmentation, on the CPU.
+            augment: What becomes of them in this epoch, the same each time it is called.
+        """
+        self._batch, self._images, self._augment = batch, images, augment
 
     def starts(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Gives the points at which the samples of the batch were the last time, in 0..1."""
         if self._perturbations is None:
             return inputs
-        return (inputs + self._perturbations[self._batch].to(inputs)).clamp(0, 1)
+        moved = self._images + self._perturbations[self._batch].to(self._images)
+        return self._augment(moved).to(inputs).clamp(0, 1)
 
     def keep(self, inputs: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"]) -> None:
         """Remembers where the samples of the batch are now."""
+        perturbations = (points - inputs).detach().cpu()
+        # What moves pixels elsewhere is undone by its adjoint, which autograd knows.
+        with torch.enable_grad():
+            images = self._images.clone().requires_grad_()
+            augmented = self._augment(images)
+        undone = torch.zeros_like(self._images)  # of a transform without gradients
+        if augmented.requires_grad:
+            (undone,) = torch.autograd.grad(augmented, images, perturbations.to(augmented))
         if self._perturbations is None:
-            shape = (self._samples, *inputs.shape[1:])
+            shape = (self._samples, *self._images.shape[1:])
             self._perturbations = torch.zeros(shape, dtype=torch.float16)
-        self._perturbations[self._batch] = (points - inputs).detach().to("cpu", torch.float16)
+        self._perturbations[self._batch] = undone.half()
         self._new[self._batch] = True
 
     def share(self, all_reduce: Callable[[Tensor], Any]) -> None:
