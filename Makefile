@@ -5,7 +5,7 @@
 #   make test    all checks and all tests: what CI runs
 #   make bench   speed: beside other libraries, over bare gradients, memory, ranks
 #   make peers   the attacks side by side with those of other libraries
-#   make defenses  how robust the trained networks are, and what training costs
+#   make defenses   how robust the trained networks are, and what training costs
 #   make docs    the pages that are written from the code
 
 PYTHON ?= python3

@@ -21,7 +21,7 @@ from minnorm import load_data, load_model, runtime
 from minnorm.attacks._normal_pursuit import FORWARD_COST
 from minnorm.training import accuracy, load_recipe, robust_accuracy, train
 from minnorm.training.recipe import RobustValidation
-from output import write
+from output import save_figure, write
 
 IMAGES = 10_000
 """How many training images there are."""
@@ -87,6 +87,7 @@ def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
         [
             f"data=mnist/train[:{IMAGES}]",
             f"epochs={epochs}",
+            "schedule={name: cosine, warmup: 0.5}",  # in proportion to the epochs
             "objective=" + way.objective.format(half=epochs // 2 + 1),
         ],
     ).model_copy(update={"robust_validation": IN_TRAINING})
@@ -153,10 +154,7 @@ def figure(rows: list[dict[str, Any]], file: Path) -> None:
         spent = [row["passes"] for row in points]
         panel.plot(spent, [row["robust_accuracy"] for row in points], marker="o", label=way)
     panel.set(xlabel="gradients and updates for each image", ylabel=f"accuracy within {EPSILON:g}")
-    panel.grid(alpha=0.3)
-    panel.legend(fontsize=7)
-    drawing.tight_layout()
-    drawing.savefig(file)
+    save_figure(drawing, panel, file)
 
 
 def main() -> None:

@@ -4,6 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+def save_figure(drawing: Figure, panel: Axes, file: Path) -> None:
+    """Writes a figure of one panel of curves."""
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=7)
+    drawing.tight_layout()
+    drawing.savefig(file)
+
 
 def write(file: Path | None, result: dict[str, Any], tables: str | None = None) -> None:
     """Writes a result as JSON, and its tables as Markdown beside it; nothing without a file.

@@ -38,10 +38,8 @@ def parse(text: str) -> Spec:
     """Takes a spec apart.
 
     Raises:
-        ValueError: If it is no text, is empty, or its arguments or slice cannot be read.
+        ValueError: If the text is empty, or its arguments or slice cannot be read.
     """
-    if not isinstance(text, str):
-        raise ValueError(f"{text!r} is no text: write a name, for example 'ddn' or 'mnist'.")
     head, part = _split_slice(text.strip(), text)
     head, arguments = _split_arguments(head, text)
     if not head:

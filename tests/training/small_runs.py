@@ -1,6 +1,6 @@
 """What the tests of training have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,17 @@ def digits_file(folder: Path, samples: int) -> Path:
     return path
 
 
-def full_at_the_second(write: Callable[..., None]) -> Callable[..., None]:
-    """Gives what writes in place of `write`, and fails once, as on a full disk."""
+def on_full_disk(
+    write: Callable[..., None], fails: Container[int], error: type[Exception] = OSError
+) -> Callable[..., None]:
+    """Gives what writes in place of `write`, and fails at these calls, counted from 1."""
     written = 0
 
     def save(*given: Any, **named: Any) -> None:
         nonlocal written
         written += 1
-        if written == 2:
-            raise OSError(28, "No space left on device")
+        if written in fails:
+            raise error("No space left on device")
         write(*given, **named)
 
     return save

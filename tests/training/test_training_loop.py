@@ -37,7 +37,7 @@ from minnorm.training import (
     train,
 )
 from minnorm.training.recipe import RobustValidation
-from training.small_runs import digits_file, full_at_the_second
+from training.small_runs import digits_file, on_full_disk
 
 
 def network(dropout: float = 0.2) -> nn.Module:
@@ -334,7 +334,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(torch, "save", full_at_the_second(torch.save))
+    monkeypatch.setattr(torch, "save", on_full_disk(torch.save, {2}))
     card = train(_recipe(digits), tmp_path)
     assert "no checkpoint was written" in caplog.text
     _assert_same_run(tmp_path, card, undisturbed)
@@ -350,15 +350,7 @@ def test_weights_that_could_not_be_written_are_there_in_the_end(
     caplog: pytest.LogCaptureFixture,
     fails: set[int],
 ) -> None:
-    calls = 0
-
-    def full(*given: Any, **named: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls in fails:
-            raise SafetensorError("I/O error: No space left on device (os error 28)")
-        save_file(*given, **named)
-
+    full = on_full_disk(save_file, fails, SafetensorError)
     monkeypatch.setattr("minnorm.models.weights.save_file", full)
     if len(fails) > 2:  # to the end
         with pytest.raises(OSError, match=r"tiny.safetensors cannot be written: .*No space left"):
@@ -380,16 +372,7 @@ def test_a_log_that_cannot_be_written_costs_nothing_else(
 ) -> None:
     full = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", full)
-    write, written = checkpoints.write_log, 0
-
-    def full_at_first(out: Path, lines: list[dict[str, float]]) -> None:
-        nonlocal written
-        written += 1
-        if written == 1:
-            raise OSError(28, "No space left on device")
-        write(out, lines)
-
-    monkeypatch.setattr(checkpoints, "write_log", full_at_first)
+    monkeypatch.setattr(checkpoints, "write_log", on_full_disk(checkpoints.write_log, {1}))
     card = train(_recipe(digits), tmp_path)
     assert "TensorBoard's log was not written" in caplog.text
     assert "the log was not written" in caplog.text

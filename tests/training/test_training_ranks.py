@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from minnorm.training import load_recipe, train
-from training.small_runs import digits_file, full_at_the_second
+from training.small_runs import digits_file, on_full_disk
 
 TESTS = Path(__file__).parent.parent
 
@@ -32,7 +32,7 @@ def network_with_batch_norms() -> nn.Module:
 
 def network_on_a_full_disk() -> nn.Module:
     """Gives the network, and lets the second checkpoint of this process fail."""
-    torch.save = full_at_the_second(torch.save)
+    torch.save = on_full_disk(torch.save, {2})
     return network()
 
 

@@ -69,7 +69,7 @@ def restore(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
         if fabric.is_global_zero:
             _try_log(out, state["log"])
         return
-    if (out / LAST).exists():
+    if are_in(out):
         logger.warning("no checkpoint in %s can be read: training begins again", out)
 
 

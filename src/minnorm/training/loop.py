@@ -183,7 +183,8 @@ class _Run:
         forwards, gradients = map(
             sum, zip(*runtime.gather((self._forwards, self._gradients)), strict=True)
         )
-        candidate = self._candidate()
+        self._share_buffers()
+        candidate = self._network if self._average is None else self._average.module
         measured: dict[str, float] = {
             "epoch": epoch + 1,
             "learning_rate": learning_rate,
@@ -213,15 +214,14 @@ class _Run:
         self._tell_tensorboard(measured)
         on_progress(epoch + 1, recipe.epochs, measured)
 
-    def _candidate(self) -> nn.Module:
-        """Gives the network that is validated, the same on all ranks.
+    def _share_buffers(self) -> None:
+        """Makes what is validated the same on all ranks.
 
         Statistics of batch norms are those of the first rank, as in the wrapper's forward passes.
         """
         networks = [self._network, *([] if self._average is None else [self._average])]
         for buffer in (buffer for network in networks for buffer in network.buffers()):
             buffer.copy_(self._fabric.broadcast(buffer))
-        return self._network if self._average is None else self._average.module
 
     def _updates(self, epoch: int, on_progress: Progress) -> float:
         """Updates the weights with each batch and gives the mean loss."""
