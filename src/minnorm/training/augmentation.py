@@ -36,7 +36,9 @@ def load_augmentation(names: Sequence[str]) -> Augmentation:
         augmented = []
         with torch.random.fork_rng(devices=[]):
             for image, seed in zip(images, seeds, strict=True):
-                torch.manual_seed(seed)
+                # Images are on the CPU. `torch.manual_seed` seeds GPUs too: without one, each call
+                # is put on a queue that nothing ever empties.
+                torch.default_generator.manual_seed(seed)
                 for transform in transforms:
                     image = transform(image)  # noqa: PLW2901 - one transform after the other
                 augmented.append(image)
