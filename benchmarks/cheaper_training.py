@@ -110,7 +110,7 @@ def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
             "gradients_per_image": card.gradients_per_image,
             "accuracy": accuracy(network, data),
             "robust_accuracy": robust_accuracy(network, data, VALIDATION),
-            "revision": card.revision,
+            "sessions": card.sessions,
         }
         file.write_text(json.dumps(found))
     return {"way": name, **found, "passes": passes_of(found)}

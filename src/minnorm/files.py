@@ -1,9 +1,14 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, and folders that one process works in."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+LOCK = ".lock"
+"""The file by which a folder is locked."""
 
 
 def write_whole(target: Path, write: Callable[[Path], Any]) -> None:
@@ -24,3 +29,30 @@ def write_whole(target: Path, write: Callable[[Path], Any]) -> None:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def take(lock: FileLock, folder: Path) -> None:
+    """Makes a folder, where it is not there, and makes it this process's own.
+
+    Args:
+        lock: Of the file `LOCK` in it, with a timeout of 0; the folder is free when it is released.
+        folder: The folder.
+
+    Raises:
+        ValueError: If another process is at work in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ValueError(
+            f"another process is at work in {folder}: wait until it has finished, or name another "
+            "folder."
+        ) from error
+
+
+def sweep(*folders: Path) -> None:
+    """Removes what `write_whole` left in folders where it was killed."""
+    for folder in folders:
+        for scratch in folder.glob(".*.tmp"):
+            scratch.unlink()

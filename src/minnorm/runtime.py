@@ -6,7 +6,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,15 @@ def same_on_all_ranks() -> Iterator[None]:
 def provenance(device: torch.device) -> dict[str, Any]:
     """Gives what a result file carries: the revision of the code, versions, and the hardware."""
     return {"revision": revision(), "versions": versions(), "hardware": hardware(device)}
+
+
+def session(device: torch.device) -> dict[str, Any]:
+    """Gives what is said of who works on a run: since when, how many ranks, `provenance`."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ranks": world_size(),
+        **provenance(device),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -225,8 +225,8 @@ def small_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         recipe={},
         accuracy={"mnist": 0.1},
         sha256=file_sha256(weights),
-        revision="0",
-        versions={},
+        fingerprints={},
+        sessions=(),
     )
     (tmp_path / "little.json").write_text(card.model_dump_json())
     monkeypatch.setattr(zoo, "zoo_folder", lambda: tmp_path)

@@ -1,12 +1,20 @@
 """What the tests of training have in common."""
 
+import json
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from minnorm.data import load_data
+from minnorm.models import Card
+from minnorm.training import Recipe
+
+NETWORK = "training.small_runs:network"
+"""The spec of `network`."""
 
 
 def digits_file(folder: Path, samples: int) -> Path:
@@ -31,3 +39,56 @@ def on_full_disk(
         write(*given, **named)
 
     return save
+
+
+def network(dropout: float = 0.2) -> nn.Module:
+    """Gives a network that learns in seconds and has all that a resumed run must restore."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 64),
+        nn.BatchNorm1d(64),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(64, 10),
+    )
+
+
+def recipe_of(digits: Path, **changes: Any) -> Recipe:
+    """Gives the recipe of a short run, with changes."""
+    content = {
+        "name": "tiny",
+        "architecture": NETWORK,
+        "data": f"{digits}[:384]",
+        "validation": f"{digits}[384:448]",
+        "test": f"{digits}[448:]",
+        "epochs": 3,
+        "batch_size": 32,
+        "optimizer": {"learning_rate": 0.05},
+        "schedule": {"name": "milestones", "milestones": [2]},
+    }
+    return Recipe.model_validate({**content, **changes})
+
+
+def log_of(folder: Path) -> list[dict[str, float]]:
+    """Reads the log of a run."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    """Reads all files of a folder."""
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def assert_same_run(folder: Path, card: Card, undisturbed: tuple[Path, Card]) -> None:
+    """Checks that two runs are one as the other, but for when and how fast."""
+    other, other_card = undisturbed
+    assert card.model_copy(update={"sessions": other_card.sessions}) == other_card
+    assert (folder / "tiny.safetensors").read_bytes() == (other / "tiny.safetensors").read_bytes()
+    states = [torch.load(f / "last.ckpt", weights_only=True)["network"] for f in (folder, other)]
+    for name in states[0]:
+        assert states[0][name].equal(states[1][name])
+    measured = [
+        [{key: line[key] for key in line if key != "seconds"} for line in log_of(f)]
+        for f in (folder, other)
+    ]
+    assert measured[0] == measured[1]

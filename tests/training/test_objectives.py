@@ -1,6 +1,8 @@
 """The objectives: what they train on, and that they leave the model as it was."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from minnorm.attacks import ddn as attack
 from minnorm.geometry import distances
 from minnorm.training import (
     OBJECTIVES,
+    Adversarial,
     Objective,
     clean,
     closest,
@@ -23,6 +26,7 @@ from minnorm.training import (
     trades,
 )
 from minnorm.training.objectives.contract import under_attack
+from minnorm.training.objectives.memory import Memory
 
 FIXED = f"{__name__}:another"
 
@@ -283,10 +287,16 @@ def test_an_ensemble_draws_its_source_for_each_batch() -> None:
     assert 8 <= sum(hits[1] for hits in drawn) <= 32
 
 
-@pytest.mark.parametrize("models", [[], "zoo:mnist-cnn", ["zoo:no-such-network"]])
+@pytest.mark.parametrize("models", [[], 5, "zoo:mnist-cnn", ["zoo:no-such-network"]])
 def test_an_ensemble_needs_models(models: object) -> None:
     with pytest.raises(ValueError, match=r"models=|no-such-network"):
         ensemble(models=models, epsilon=0.1)  # type: ignore[arg-type]
+
+
+def test_an_ensemble_runs_no_pickles(tmp_path: Path) -> None:
+    torch.save(another(), tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"models: .*net.pt.* would run code.*convert it"):
+        ensemble(models=[f"{tmp_path}/net.pt + {FIXED}"], epsilon=0.1)
 
 
 def test_trades_looks_for_another_answer_and_weighs_the_divergence() -> None:
@@ -307,9 +317,64 @@ def test_trades_looks_for_another_answer_and_weighs_the_divergence() -> None:
 
 def test_trades_trains_both_answers() -> None:
     model, inputs, labels = without_dropout()
-    trades(epsilon=0.1)(model, inputs, labels).backward()  # type: ignore[no-untyped-call]
-    assert model.network.weight.grad is not None
-    assert model.network.weight.grad.abs().sum() > 0
+    trades(epsilon=0.5, norm="l2", beta=3.0)(model, inputs, labels).backward()  # type: ignore[no-untyped-call]
+    points = model.trained_on[0][12:]
+    found = model.network.weight.grad
+    model.zero_grad()
+    p, q = (model.eval()(one).softmax(1) for one in (inputs, points))
+    expected = cross_entropy(model(inputs), labels) + 3 * (p * (p / q).log()).sum(1).mean()
+    expected.backward()
+    torch.testing.assert_close(found, model.network.weight.grad)
+
+
+def test_adversarials_that_are_too_far_are_scaled_to_the_largest_norm() -> None:
+    model, inputs, labels = problem()
+    found = attack(model.eval(), inputs, labels, steps=50)
+    limit = float(found.distances.median())
+    model.train()
+    ddn(max_norm=limit, steps=50)(model, inputs, labels)
+    (points,) = model.trained_on
+    shares = (limit / found.distances).clamp(max=1)[:, None]
+    assert (shares < 1).sum() == 6
+    torch.testing.assert_close(points, inputs + shares * (found.adversarials - inputs))
+
+
+def started_from(starts: Tensor, inputs: Tensor, **settings: Any) -> tuple[Watched, Tensor]:
+    """Gives the points that the Madry defense reaches from given ones, and the model."""
+    model, _, labels = problem()
+    objective = madry(epsilon=0.5, warm_start=True, **settings)
+    assert isinstance(objective, Adversarial)
+    objective.memory = Memory(12)
+    objective.memory.turn_to(torch.arange(12), inputs, lambda images: images)
+    objective.memory.keep(inputs, starts)
+    objective(model, inputs, labels)
+    return model, model.trained_on[0]
+
+
+def test_madry_goes_on_from_where_the_samples_were() -> None:
+    _, inputs, labels = problem()
+    starts = (inputs + 0.05 * torch.randn(inputs.shape)).clamp(0, 1)
+    _, points = started_from(starts, inputs, steps=1, step_size=1e-6)
+    torch.testing.assert_close(points, starts, rtol=0, atol=1e-3)  # it is kept in float16
+    model, points = started_from(inputs, inputs, steps=1, step_size=0.02)
+    variables = inputs.clone().requires_grad_()
+    (gradients,) = torch.autograd.grad(
+        cross_entropy(model.eval()(variables), labels, reduction="sum"), variables
+    )
+    expected = inputs + 0.02 * gradients / gradients.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(points, expected.clamp(0, 1))
+
+
+def test_madry_begins_anywhere_in_the_ball() -> None:
+    model, inputs, labels = problem()
+    middle = torch.full_like(inputs, 0.5)  # nothing is clipped
+    shares = []
+    for _ in range(20):
+        madry(epsilon=0.4, steps=1, step_size=1e-6)(model, middle, labels)
+        shares.append(distances(model.trained_on.pop(), middle) / 0.4)
+    assert torch.cat(shares).max() <= 1 + 1e-4
+    uniform = torch.cat(shares) ** 20  # so it is, in 20 dimensions
+    assert uniform.mean() == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
-"""The schedules are what their names say."""
+"""Optimisers and schedules are what their names say."""
+
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
-from minnorm.training.optimization import share_of_rate
-from minnorm.training.recipe import Schedule
+from minnorm.training import load_recipe
+from minnorm.training.optimization import make_optimizer, share_of_rate
+from minnorm.training.recipe import Optimizer, Schedule
 
 
 @pytest.mark.parametrize(
@@ -28,3 +33,36 @@ def test_the_rate_follows_the_schedule(
 ) -> None:
     shares = {epoch: share_of_rate(schedule, epoch, epochs) for epoch in expected}
     assert shares == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "sgd", "learning_rate": 0.1},
+        {"name": "sgd", "learning_rate": 0.1, "momentum": 0.5, "weight_decay": 0.2},
+        {"name": "sgd", "learning_rate": 0.1, "nesterov": True, "weight_decay": 0.2},
+        {"name": "adamw", "learning_rate": 0.1, "weight_decay": 0.2},
+    ],
+)
+def test_two_steps_are_those_of_the_formula(settings: dict[str, Any]) -> None:
+    recipe = load_recipe("mnist-cnn").model_copy(update={"optimizer": Optimizer(**settings)})
+    network = nn.Linear(3, 1, bias=False)
+    expected = network.weight.detach().clone()
+    optimizer = make_optimizer(recipe, network)
+    decay, momentum = settings.get("weight_decay", 0.0), settings.get("momentum", 0.9)
+    velocity, square = torch.zeros_like(expected), torch.zeros_like(expected)
+    for step, gradient in enumerate((torch.tensor([[1.0, -2, 3]]), torch.tensor([[2.0, 0, 1]]))):
+        network.weight.grad = gradient.clone()
+        optimizer.step()
+        if settings["name"] == "sgd":
+            gradient = gradient + decay * expected  # noqa: PLW2901 - as in the formula
+            velocity = momentum * velocity + gradient
+            ahead = gradient + momentum * velocity if "nesterov" in settings else velocity
+            expected = expected - 0.1 * ahead
+        else:
+            velocity = 0.9 * velocity + 0.1 * gradient
+            square = 0.999 * square + 0.001 * gradient**2
+            mean = velocity / (1 - 0.9 ** (step + 1))
+            deviation = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
+            expected = expected * (1 - 0.1 * decay) - 0.1 * mean / deviation
+        torch.testing.assert_close(network.weight.detach(), expected)

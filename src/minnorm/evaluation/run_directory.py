@@ -10,22 +10,21 @@ Each file appears whole or not at all, a unit's records last: where they are, th
 import json
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor
 
 from minnorm import runtime
 from minnorm.evaluation.records import SCHEMA, Records, join_records
-from minnorm.files import write_whole
+from minnorm.files import LOCK, sweep, take, write_whole
 
-_LOCK = ".lock"
+_FOLDERS = ("records", "adversarials")
 
 FORMAT = 2
 """Version of this layout; a directory of another version is refused."""
@@ -59,12 +58,7 @@ def make_manifest(
         acceleration: Why the model was accelerated as it was.
         sessions: What worked on the run before; this process is another one.
     """
-    session = {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "ranks": runtime.world_size(),
-        "acceleration": list(acceleration),
-        **runtime.provenance(device),
-    }
+    session = {"acceleration": list(acceleration), **runtime.session(device)}
     return {
         "format": FORMAT,
         "configuration": configuration,
@@ -82,7 +76,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / _LOCK, timeout=0)
+        self._lock = FileLock(path / LOCK, timeout=0)
 
     @property
     def _manifest(self) -> Path:
@@ -113,8 +107,7 @@ class RunDirectory:
         begun = self.manifest() if self._manifest.exists() else None
         if there := self.begun():
             _refuse_differences(self.path, there, configuration)
-        for scratch in self.path.rglob(".*.tmp"):
-            scratch.unlink()
+        sweep(self.path, *(self.path / name for name in _FOLDERS))
         for adversarials in (self.path / "adversarials").glob("*.safetensors"):
             if not (self.path / "records" / f"{adversarials.stem}.parquet").exists():
                 adversarials.unlink()
@@ -123,7 +116,7 @@ class RunDirectory:
         manifest = make_manifest(configuration, warnings, device, acceleration, sessions)
         text = json.dumps(manifest, indent=2) + "\n"
         write_whole(self._manifest, lambda path: path.write_text(text))
-        for folder in ("records", "adversarials"):
+        for folder in _FOLDERS:
             (self.path / folder).mkdir(exist_ok=True)
 
     def begun(self, known: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -151,14 +144,7 @@ class RunDirectory:
     def _acquire(self) -> None:
         if not self._manifest.exists():
             self._refuse_foreign()
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise ValueError(
-                f"another process is at work in {self.path}: wait until it has finished, or name "
-                "another folder."
-            ) from error
+        take(self._lock, self.path)
 
     def manifest(self) -> dict[str, Any]:
         """Reads the manifest.
@@ -190,7 +176,7 @@ class RunDirectory:
             foreign = [
                 path
                 for path in self.path.iterdir()
-                if path.name != _LOCK and not path.match(".manifest.*.tmp")
+                if path.name != LOCK and not path.match(".manifest.*.tmp")
             ]
         else:
             foreign = [self.path] if self.path.exists() else []

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from minnorm.models.architectures import (
     torchvision_models,
 )
 from minnorm.models.normalized import Normalized
-from minnorm.models.weights import UNSAFE, load_weights
+from minnorm.models.weights import UNSAFE, NotTrustedError, load_weights
 from minnorm.models.zoo import load_zoo, zoo_cards
 
 FORMS = (
@@ -52,11 +53,19 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
     """
     model = _resolve(spec, trust=trust)
     try:
-        # Convolutions on the CPU run faster so, up to twice, and no slower anywhere.
-        return model.eval().to(memory_format=torch.channels_last)
-    except (NotImplementedError, RuntimeError):
-        # Exported programs keep the mode they were exported in; videos have another such layout.
+        return lay_out(model.eval())
+    except NotImplementedError:  # exported programs keep the mode they were exported in
         return model
+
+
+def lay_out(model: nn.Module) -> nn.Module:
+    """Gives the model with the weights of its convolutions channels last, where they know that.
+
+    Convolutions on the CPU run faster so, up to twice, and no slower anywhere.
+    """
+    with suppress(RuntimeError):  # videos have another such layout
+        model.to(memory_format=torch.channels_last)
+    return model
 
 
 def _resolve(spec: str, *, trust: bool) -> nn.Module:
@@ -131,7 +140,7 @@ def _exported(path: Path, *, trust: bool) -> nn.Module:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}.")
     if not trust:
-        raise ValueError(
+        raise NotTrustedError(
             f"{path} is refused: PyTorch unpickles parts of an exported program, which runs "
             "whatever code is in them. If you trust where it comes from, say so: --trust in the "
             "shell, trust=True in Python."

@@ -17,6 +17,10 @@ UNSAFE = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
 """Endings of checkpoints that are pickles."""
 
 
+class NotTrustedError(ValueError):
+    """A file would run code that it holds."""
+
+
 def save_weights(model: nn.Module, architecture: str, path: Path) -> None:
     """Writes a model's weights and its architecture's spec as one safetensors file, atomically.
 
@@ -26,15 +30,35 @@ def save_weights(model: nn.Module, architecture: str, path: Path) -> None:
         path: Where to; the folder must be there.
 
     Raises:
+        ValueError: If its state is more than tensors.
         OSError: If it cannot be written.
     """
-    state = {name: value.contiguous() for name, value in network_of(model).state_dict().items()}
+    state = network_of(model).state_dict()
+    check_state(state)
+    # Weights that are tied are written twice: safetensors takes no two of the same memory.
+    state = {
+        name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()
+    }
     try:
         write_whole(
             path, lambda scratch: save_file(state, scratch, metadata={"architecture": architecture})
         )
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written: {error}") from error
+
+
+def check_state(state: Mapping[str, object]) -> None:
+    """Checks that weights can be written.
+
+    Raises:
+        ValueError: If there is more than tensors among them.
+    """
+    other = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if other:
+        raise ValueError(
+            f"the network's state holds more than tensors, which are all that a weight file takes: "
+            f"{', '.join(other[:5])}."
+        )
 
 
 def load_weights(path: Path, architecture: str | None = None, *, trust: bool = False) -> nn.Module:
@@ -124,7 +148,7 @@ def _read_checkpoint(path: Path, *, trust: bool) -> Mapping[str, Tensor]:
     except Exception as error:  # foreign files make torch.load raise errors of many kinds
         if trust:
             raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from error
-        raise ValueError(
+        raise NotTrustedError(
             f"{path} is refused: it is not a checkpoint of plain tensors, and loading a pickle "
             "runs whatever code is in it. Convert it to safetensors; or, if you trust where it "
             "comes from, say so: --trust in the shell, trust=True in Python."

@@ -27,8 +27,10 @@ class Card(BaseModel):
             together, without those of the updates; `None` where they were not counted.
         gradients_per_image: The same of their gradients.
         sha256: Of the weight file.
-        revision: Of the code that trained it.
-        versions: Of the libraries that trained it.
+        fingerprints: The SHA-256 of the data of the recipe, by their specs.
+        sessions: What trained it, one after the other where it was interrupted: `started`, `ranks`,
+            the `revision` of the code, the `versions` of the libraries, the `hardware`; of the
+            first networks less is known.
         notes: What else one should know.
     """
 
@@ -43,8 +45,8 @@ class Card(BaseModel):
     forwards_per_image: float | None = None
     gradients_per_image: float | None = None
     sha256: str
-    revision: str
-    versions: dict[str, str]
+    fingerprints: dict[str, str]
+    sessions: tuple[dict[str, Any], ...]
     notes: str = ""
 
 

@@ -8,9 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minnorm import specs
+from minnorm.errors import in_short
 
 Augmentation: TypeAlias = Callable[[Float[Tensor, "b *d"], Sequence[int]], Float[Tensor, "b *d"]]
 """`(images, a seed for each) -> augmented images`."""
+
+
+_ROUNDING = 1e-3
+"""How far beyond 0..1 an interpolation may go."""
 
 
 def load_augmentation(names: Sequence[str]) -> Augmentation:
@@ -24,6 +29,10 @@ def load_augmentation(names: Sequence[str]) -> Augmentation:
             `torchvision.transforms.v2`, for example `RandomCrop(size=32, padding=4)`. None at all
             leaves the images as they are.
 
+    Returns:
+        The augmentation. It raises a `ValueError` where a transform raises anything, where images
+        become of several sizes, and where they leave 0..1.
+
     Raises:
         ValueError: If there is no such transform, or it does not take such arguments.
         ImportError: If torchvision is not installed.
@@ -31,6 +40,24 @@ def load_augmentation(names: Sequence[str]) -> Augmentation:
     if not names:
         return lambda images, _: images
     transforms = [_transform(name) for name in names]
+
+    def checked(images: Tensor, seeds: Sequence[int]) -> Tensor:
+        try:
+            augmented: object = augment(images, seeds)
+        except Exception as error:  # whatever a transform raises
+            raise ValueError(
+                f"augmentation: {', '.join(names)} raised {in_short(error)}"
+            ) from error
+        if not isinstance(augmented, Tensor) or not augmented.is_floating_point():
+            raise ValueError(f"augmentation: {', '.join(names)} gives no floating point images.")
+        low, high = (float(bound) for bound in augmented.detach().aminmax())
+        if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:
+            raise ValueError(
+                f"augmentation: {', '.join(names)} gives images from {low:g} to {high:g}; expected "
+                "0..1. Normalisation belongs into the network: architecture: mine(mean=[0.5], ...)."
+            )
+        with torch.no_grad():  # or pixels at the bounds would have no gradient
+            return augmented.clamp_(0, 1)
 
     def augment(images: Tensor, seeds: Sequence[int]) -> Tensor:
         augmented = []
@@ -44,7 +71,7 @@ def load_augmentation(names: Sequence[str]) -> Augmentation:
                 augmented.append(image)
         return torch.stack(augmented)
 
-    return augment
+    return checked
 
 
 def _transform(name: str) -> Callable[[Tensor], Tensor]:

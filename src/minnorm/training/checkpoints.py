@@ -1,12 +1,16 @@
 """Checkpoints: whole or not at all, the last one and the one before."""
 
+import errno
 import json
 import logging
-import os
 import zipfile
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
+from minnorm import runtime
 from minnorm.errors import in_short
 from minnorm.files import write_whole
 
@@ -16,6 +20,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LAST, BEFORE = "last.ckpt", "before.ckpt"
+
+
+class Checkpoint(NamedTuple):
+    """What was read of a run.
+
+    Attributes:
+        path: The file.
+        state: What it holds.
+        damaged: Files that are newer, but cannot be read.
+    """
+
+    path: Path
+    state: dict[str, Any]
+    damaged: list[Path]
 
 
 def are_in(out: Path) -> bool:
@@ -28,49 +46,100 @@ def save(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
 
     What cannot be written, for example since the disk is full, is warned of, and the run goes on:
     the checkpoint before it is still there.
+
+    Args:
+        fabric: Tells the ranks apart; the first one writes.
+        out: The folder of the run.
+        state: Plain values and tensors, and objects with a `state_dict`, of which that is kept.
     """
-    scratch = out / f"{LAST}.new"
-    try:
+    if fabric.is_global_zero:
+        held = {
+            name: part.state_dict() if hasattr(part, "state_dict") else part
+            for name, part in state.items()
+        }
+        new = out / f"{LAST}.new"
         try:
-            fabric.save(scratch, state)
-        except (OSError, RuntimeError):
-            # It ends with a barrier, at which the other ranks wait for the one that writes.
-            fabric.barrier()
-            raise
-        if fabric.is_global_zero:
-            with scratch.open("rb") as file:
-                os.fsync(file.fileno())
+            write_whole(new, partial(torch.save, held))
             if (out / LAST).exists():
                 (out / LAST).replace(out / BEFORE)
-            scratch.replace(out / LAST)
+            new.replace(out / LAST)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
+            logger.warning("no checkpoint was written (%s): the run goes on without", error)
+        else:
             _try_log(out, state["log"])
-    except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
-        scratch.unlink(missing_ok=True)
-        logger.warning("no checkpoint was written (%s): the run goes on without", error)
     fabric.barrier()
 
 
-def restore(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
-    """Puts into `state` what the last checkpoint holds that can be read, if there is one.
+def newest(fabric: "Fabric", out: Path) -> Checkpoint | None:
+    """Reads the last checkpoint that is whole; called by all ranks, it writes nothing.
 
-    A damaged one is warned of; then the one before it counts, or else the run begins again.
+    A damaged one is warned of; then the one before it counts, or else there is none.
+
+    Raises:
+        OSError: If a file cannot be read, which says nothing about whether it is whole.
     """
-    for name in (LAST, BEFORE):
-        if not (out / name).exists():
+    found: Checkpoint | None = None
+    with runtime.same_on_all_ranks():
+        if fabric.is_global_zero:
+            found = _newest(out)
+    path = fabric.broadcast(None if found is None else found.path)
+    if path is None:
+        return None
+    return found or Checkpoint(path, _read(path), [])
+
+
+def _newest(out: Path) -> Checkpoint | None:
+    damaged: list[Path] = []
+    for path in (out / LAST, out / BEFORE):
+        if not path.exists():
             continue
         try:
-            _check_sums(out / name)
-            fabric.load(out / name, state, weights_only=True)
-        except Exception as error:  # damaged files make torch.load raise errors of many kinds
-            logger.warning("the checkpoint %s is damaged (%s)", out / name, in_short(error))
+            _check_sums(path)
+            state = _read(path)
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged files raise errors of many kinds
+            # A damaged archive may ask for a place before its beginning; else the disk is at fault.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            logger.warning("the checkpoint %s is damaged (%s)", path, in_short(error))
+            damaged.append(path)
             continue
-        if name == BEFORE:
-            logger.warning("going on from %s, after epoch %d", out / name, state["epoch"])
-        if fabric.is_global_zero:
-            _try_log(out, state["log"])
-        return
-    if are_in(out):
+        if damaged:
+            logger.warning("going on from %s, after epoch %d", path, state["epoch"])
+        return Checkpoint(path, state, damaged)
+    if damaged:
         logger.warning("no checkpoint in %s can be read: training begins again", out)
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def restore(fabric: "Fabric", out: Path, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+    """Puts into `state` what a checkpoint holds; called by all ranks.
+
+    Raises:
+        ValueError: If it is not one of this run.
+    """
+    try:
+        for name, part in state.items():
+            if hasattr(part, "load_state_dict"):
+                part.load_state_dict(checkpoint.state[name])
+            else:
+                state[name] = checkpoint.state[name]
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{checkpoint.path} is of another network, or another version ({in_short(error)}): "
+            f"name another folder with --out, or delete {out}."
+        ) from error
+    fabric.barrier()  # before files go that another rank may still be reading
+    if fabric.is_global_zero:
+        for path in checkpoint.damaged:  # or the next one would take the place of the good one
+            path.unlink()
+        _try_log(out, state["log"])
 
 
 def _check_sums(path: Path) -> None:

@@ -4,31 +4,40 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from minnorm.data import Data
 from minnorm.errors import in_short
-from minnorm.files import write_whole
+from minnorm.files import sweep, take, write_whole
 from minnorm.losses import check_labels, check_logits
-from minnorm.models import build, load_model
+from minnorm.models import build, load_model, network_of
+from minnorm.models.weights import check_state
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import load_augmentation
+from minnorm.training.checkpoints import Checkpoint
 from minnorm.training.recipe import Recipe
 
+_RECIPE = "recipe.json"
 
-def make_network(recipe: Recipe, *, trust: bool = False) -> nn.Module:
+
+def make_network(recipe: Recipe, *, trust: bool, whole: bool) -> nn.Module:
     """Makes the network to begin with.
 
     Args:
         recipe: The recipe.
         trust: Let the file of the initial network run the code that it holds.
+        whole: Whether it gets the weights of the initial network, rather than those of a checkpoint
+            later on.
 
     Raises:
-        ValueError: If the one of which it shall have the weights is another one.
+        ValueError: If its weights cannot be written, or if the one of which it shall have the
+            weights is another one.
     """
     network = build(recipe.architecture)
-    if recipe.initial is None:
+    check_state(network_of(network).state_dict())
+    if recipe.initial is None or not whole:
         return network
     try:
         network.load_state_dict(load_model(recipe.initial, trust=trust).state_dict())
@@ -40,48 +49,73 @@ def make_network(recipe: Recipe, *, trust: bool = False) -> nn.Module:
     return network
 
 
-def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
+def claim(out: Path, lock: FileLock, recipe: Recipe, *, resume: bool) -> None:
     """Writes the recipe into the folder of the run, or checks that it is the one there.
 
+    A run that ended before its first epoch did leaves the folder free for another one.
+
+    Args:
+        out: The folder.
+        lock: Keeps other processes out, until it is released.
+        recipe: The recipe.
+        resume: Whether a run that is there goes on.
+
     Raises:
-        ValueError: If another run is there, or this one without `resume`.
+        ValueError: If another run is there, or this one without `resume`, or what is no run; or if
+            another process is at work there.
     """
-    file = out / "recipe.json"
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: --out names the folder of the run.")
-    if file.exists():
-        try:
-            # Read as a recipe, so that one written before a setting existed has its default.
-            there = Recipe.model_validate_json(file.read_text()).model_dump()
-        except ValueError as error:
-            raise ValueError(
-                f"{file} is damaged, or no recipe of this version ({in_short(error)}): name "
-                f"another folder with --out, or delete {out}."
-            ) from error
-        now = recipe.model_dump()
-        names = [name for name in now if there[name] != now[name]]
-        if names:
-            differences = "\n  ".join(
-                f"{name}: {there[name]} there, {now[name]} now" for name in names
-            )
-            raise ValueError(
-                f"{out} holds a run of another recipe:\n  {differences}\nName another folder with "
-                "--out, or delete it."
-            )
+    written = (f"{recipe.name}.safetensors", f"{recipe.name}.json", "log.jsonl")
+    foreign = [name for name in written if (out / name).exists()]
+    if foreign and not (out / _RECIPE).exists() and not checkpoints.are_in(out):
+        raise ValueError(
+            f"{out} holds {' and '.join(foreign)}, but no recipe.json of a run: they would be "
+            "written over. Name another folder with --out."
+        )
+    take(lock, out)
+    there = _recipe_in(out)
+    if there is None and checkpoints.are_in(out):
+        raise ValueError(
+            f"{out} holds checkpoints of a run whose recipe.json is gone: name another folder with "
+            "--out, or delete it."
+        )
+    if there is not None and (foreign or checkpoints.are_in(out)):
+        _refuse_another(out, there, recipe)
         if not resume:
             raise ValueError(
                 f"{out} holds a run of this recipe: go on with it by --resume, name another folder "
                 "with --out, or delete it."
             )
+        sweep(out)
         return
-    if checkpoints.are_in(out):
+    text = recipe.model_dump_json(indent=2) + "\n"
+    write_whole(out / _RECIPE, lambda path: path.write_text(text))
+
+
+def _recipe_in(out: Path) -> Recipe | None:
+    file = out / _RECIPE
+    if not file.exists():
+        return None
+    try:
+        return Recipe.model_validate_json(file.read_text())
+    except ValueError as error:
         raise ValueError(
-            f"{out} holds checkpoints of a run whose recipe.json is gone: name another folder with "
+            f"{file} is damaged, or no recipe of this version ({in_short(error)}): name another "
+            f"folder with --out, or delete {out}."
+        ) from error
+
+
+def _refuse_another(out: Path, there: Recipe, recipe: Recipe) -> None:
+    # As recipes, so that one written before a setting existed has its default.
+    old, new = there.model_dump(), recipe.model_dump()
+    names = [name for name in new if old[name] != new[name]]
+    if names:
+        differences = "\n  ".join(f"{name}: {old[name]} there, {new[name]} now" for name in names)
+        raise ValueError(
+            f"{out} holds a run of another recipe:\n  {differences}\nName another folder with "
             "--out, or delete it."
         )
-    out.mkdir(parents=True, exist_ok=True)
-    text = recipe.model_dump_json(indent=2) + "\n"
-    write_whole(file, lambda path: path.write_text(text))
 
 
 @torch.no_grad()
@@ -110,6 +144,11 @@ def check_fit(network: nn.Module, data: Data) -> None:
         ValueError: If not; the message says what does not fit.
     """
     inputs, labels = data.batch(range(min(256, len(data))))
+    if not ((inputs >= 0) & (inputs <= 1)).all():  # NaN is not either
+        raise ValueError(
+            f"{data.name} goes from {inputs.min():g} to {inputs.max():g}; training takes inputs in "
+            "0..1. Normalisation belongs into the network: architecture: mine(mean=[0.5], ...)."
+        )
     logits = check_takes(network, inputs[:2], data.name)
     try:
         check_logits(logits, labels[:2])
@@ -124,15 +163,24 @@ def check_augmentation(recipe: Recipe, network: nn.Module, data: Data) -> None:
     Raises:
         ValueError: If not; the message says what was raised, or what came out.
     """
-    inputs, _ = data.batch(range(min(2, len(data))))
-    names = ", ".join(recipe.augmentation)
-    try:
-        augmented: object = load_augmentation(recipe.augmentation)(inputs, range(len(inputs)))
-    except Exception as error:  # whatever a transform raises
-        raise ValueError(f"augmentation: {names} raised {in_short(error)}") from error
-    if not isinstance(augmented, Tensor) or not augmented.is_floating_point():
-        raise ValueError(f"augmentation: {names} gives no images in 0..1, floating point.")
-    check_takes(network, augmented, f"{data.name} behind {names}")
+    inputs, _ = data.batch(range(min(256, len(data))))
+    augmented = load_augmentation(recipe.augmentation)(inputs, range(len(inputs)))
+    check_takes(network, augmented[:2], f"{data.name} behind {', '.join(recipe.augmentation)}")
+
+
+def check_same_data(checkpoint: Checkpoint, fingerprints: dict[str, str]) -> None:
+    """Checks that a run goes on with the data that it began with.
+
+    Raises:
+        ValueError: If not.
+    """
+    there = checkpoint.state.get("fingerprints", {})
+    changed = [spec for spec, found in fingerprints.items() if there.get(spec) != found]
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)} changed since {checkpoint.path.parent} was begun: name another "
+            "folder with --out."
+        )
 
 
 def check_batch_size(recipe: Recipe, data: Data, ranks: int) -> None:

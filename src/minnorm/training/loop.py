@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -18,8 +20,9 @@ from minnorm import runtime
 from minnorm.acceleration import keep_freed_memory
 from minnorm.data import Data, load_data
 from minnorm.errors import in_short
-from minnorm.files import write_whole
+from minnorm.files import LOCK, write_whole
 from minnorm.models import Card, build, save_weights
+from minnorm.models.load import lay_out
 from minnorm.models.weights import file_sha256
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import Augmentation, load_augmentation
@@ -27,6 +30,7 @@ from minnorm.training.intake import (
     check_augmentation,
     check_batch_size,
     check_fit,
+    check_same_data,
     claim,
     make_network,
 )
@@ -60,7 +64,8 @@ def train(
     In `out` it keeps `recipe.json`, `log.jsonl` (one line for each epoch), `last.ckpt` and
     `before.ckpt` (to go on from), the weights of the best epoch by validation,
     `<name>.safetensors`, and at the end the card, `<name>.json`: the two files that the zoo is made
-    of. Where TensorBoard is installed, its log is in `tensorboard`.
+    of. Where TensorBoard is installed, its log is in `tensorboard`. The global random generators of
+    PyTorch, NumPy and Python are seeded.
 
     Args:
         recipe: What to do.
@@ -74,34 +79,48 @@ def train(
         The card of the trained network.
 
     Raises:
-        ValueError: If `out` holds the run of another recipe, or any run without `resume`; if the
-            data does not fit.
+        ValueError: If `out` holds the run of another recipe, or any run without `resume`, or
+            another process is at work there; if the data does not fit, or changed since the run
+            began; if the loss is not finite.
+        FileNotFoundError: If data or the initial network are not there.
+        OSError: If the folder or the weights cannot be written.
         ImportError: If Lightning Fabric is not installed.
     """
     out = Path(out)
     keep_freed_memory()
     fabric = _fabric(recipe)
-    revision = runtime.revision()
+    session = runtime.session(fabric.device)
     training, validation = load_data(recipe.data), load_data(recipe.validation)
     test = load_data(recipe.test)
     check_batch_size(recipe, training, fabric.world_size)
     fabric.seed_everything(recipe.seed, verbose=False)
-    network = make_network(recipe, trust=trust)
-    for data in (training, validation, test):
+    checkpoint = checkpoints.newest(fabric, out) if resume else None
+    network = make_network(recipe, trust=trust, whole=checkpoint is None)
+    parts = {recipe.data: training, recipe.validation: validation, recipe.test: test}
+    for data in parts.values():
         check_fit(network, data)
     check_augmentation(recipe, network, training)
-    # What is refused before leaves no folder behind.
-    with runtime.same_on_all_ranks():
-        if fabric.is_global_zero:
-            claim(out, recipe, resume=resume)
-    network.to(memory_format=torch.channels_last)
-    run = _Run(fabric, recipe, out, network=network, training=training, validation=validation)
-    if resume:
-        checkpoints.restore(fabric, out, run.state)
-    with closing(run):
-        for epoch in range(run.state["epoch"], recipe.epochs):
-            run.epoch(epoch, on_progress or (lambda *_: None))
-    return _finish(fabric, recipe, out, revision, run.state, validation=validation, test=test)
+    lock = FileLock(out / LOCK, timeout=0)
+    try:
+        # What is refused before leaves no folder behind.
+        with runtime.same_on_all_ranks():
+            if fabric.is_global_zero:
+                claim(out, lock, recipe, resume=resume)
+        run = _Run(
+            fabric, recipe, out, network=lay_out(network), training=training, validation=validation
+        )
+        run.state["fingerprints"] = {spec: data.fingerprint for spec, data in parts.items()}
+        if checkpoint is not None:
+            check_same_data(checkpoint, run.state["fingerprints"])
+            checkpoints.restore(fabric, out, checkpoint, run.state)
+        if run.state["epoch"] < recipe.epochs:
+            run.state["sessions"] = [*run.state["sessions"], session]
+        with closing(run):
+            for epoch in range(run.state["epoch"], recipe.epochs):
+                run.epoch(epoch, on_progress or (lambda *_: None))
+        return _finish(fabric, recipe, out, run.state, validation=validation, test=test)
+    finally:
+        lock.release()
 
 
 class _Run:
@@ -146,13 +165,15 @@ class _Run:
             setattr(network, "forward", torch.compile(network.forward))  # noqa: B010 - for the types
         self._module, self._optimizer = fabric.setup(network, optimizer)
         self.state: dict[str, Any] = {
-            "module": self._module,
-            "optimizer": self._optimizer,
+            "network": network,
+            "optimizer": optimizer,
             "schedule": self._schedule,
+            "precision": fabric.strategy.precision,  # which may have a scale of the loss
             "epoch": 0,
             "best": -1.0,
             "kept": {},
             "log": [],
+            "sessions": [],
         }
         if self._average is not None:
             self.state["average"] = self._average.to(fabric.device)
@@ -254,13 +275,14 @@ class _Run:
                 done = epoch + len(losses) / self._updates_in_epoch
                 on_progress(done, self._recipe.epochs, last)
         self._memory.share(partial(fabric.all_reduce, reduce_op="sum"))
-        mean = torch.stack(losses).mean()
-        if not mean.isfinite():
+        reduced: Any = fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")
+        mean = float(reduced)
+        if not math.isfinite(mean):
             raise ValueError(
-                f"the loss became {mean.item()} in epoch {epoch + 1}: lower the learning rate."
+                f"the loss became {mean} in epoch {epoch + 1}: lower the learning rate, or look "
+                f"for what is not finite in {self._training.name}."
             )
-        reduced: Any = fabric.all_reduce(mean, reduce_op="mean")
-        return float(reduced)
+        return mean
 
     def _tell_tensorboard(self, measured: dict[str, float]) -> None:
         if not self._fabric.is_global_zero or importlib.util.find_spec("tensorboard") is None:
@@ -344,7 +366,6 @@ def _finish(
     fabric: "Fabric",
     recipe: Recipe,
     out: Path,
-    revision: str,
     state: dict[str, Any],
     *,
     validation: Data,
@@ -370,8 +391,8 @@ def _finish(
         forwards_per_image=sum(line["forwards_per_image"] for line in state["log"]),
         gradients_per_image=sum(line["gradients_per_image"] for line in state["log"]),
         sha256=file_sha256(weights),
-        revision=revision,
-        versions=runtime.versions(),
+        fingerprints=state["fingerprints"],
+        sessions=state["sessions"],
     )
     if fabric.is_global_zero:
         checkpoints.write_log(out, state["log"])  # it may be ahead of the last checkpoint

@@ -40,7 +40,15 @@ class _Part(BaseModel):
 
 
 class Optimizer(_Part):
-    """Stochastic gradient descent with momentum (`sgd`), or `adamw`, which has none."""
+    """Stochastic gradient descent with momentum (`sgd`), or `adamw`, which has none.
+
+    Attributes:
+        name: Which of the two.
+        learning_rate: The largest, before the schedule.
+        momentum: Of `sgd`, 0.9 by default.
+        nesterov: Whether it is Nesterov's.
+        weight_decay: The factor of the weights' L2 penalty in `sgd`; in `adamw` it is decoupled.
+    """
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[_Number, Field(gt=0)]
@@ -48,11 +56,18 @@ class Optimizer(_Part):
     nesterov: StrictBool = False
     weight_decay: Annotated[_Number, Field(ge=0)] = 0.0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_momentum_by_default(cls, given: object) -> object:
+        if isinstance(given, dict) and given.get("name") == "adamw":
+            return {"momentum": 0.0, **given}
+        return given
+
     @model_validator(mode="after")
     def _momentum_is_of_sgd(self) -> Self:
-        given = {"momentum", "nesterov"} & self.model_fields_set
-        if self.name == "adamw" and given and any(getattr(self, name) for name in given):
-            raise ValueError(f"adamw takes no {' and no '.join(sorted(given))}")
+        given = [name for name in ("momentum", "nesterov") if getattr(self, name)]
+        if self.name == "adamw" and given:
+            raise ValueError(f"adamw takes no {' and no '.join(given)}")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
         return self
@@ -104,6 +119,15 @@ class RobustValidation(_Part):
         load_attack(spec)
         return spec
 
+    @model_validator(mode="after")
+    def _same_radius(self) -> Self:
+        own = specs.parse(self.attack).arguments.get("epsilon", self.epsilon)
+        if own != self.epsilon:
+            raise ValueError(
+                f"{self.attack} looks within another radius than epsilon={self.epsilon:g}"
+            )
+        return self
+
 
 class Recipe(_Part):
     """How to train a network.
@@ -134,7 +158,7 @@ class Recipe(_Part):
         seed: Decides the initial weights, the order of the data, the augmentation and the dropout.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=100)]
     architecture: str
     data: str
     validation: str
@@ -212,8 +236,10 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not YAML or not a recipe; the message names each wrong field.
     """
-    import yaml
-
+    try:
+        import yaml
+    except ImportError as error:
+        raise ImportError("training needs PyYAML: pip install 'minnorm[training]'") from error
     path = Path(source)
     if path.suffix not in (".yaml", ".yml", ".json"):
         path = shipped_recipes()[specs.choose(str(source), shipped_recipes(), "recipe")]
@@ -266,7 +292,9 @@ def _change(content: dict[str, Any], setting: str, key: str, value: Any) -> None
         raise ValueError(f"cannot read the setting {setting!r}: write key=value.")
     *path, last = key.split(".")
     for part in path:
-        content = content.setdefault(part, {})
+        if content.setdefault(part, {}) is None:
+            content[part] = {}
+        content = content[part]
         if not isinstance(content, dict):
             raise ValueError(f"cannot set {key!r}: {part!r} is a value, not a group of values.")
     content[last] = value

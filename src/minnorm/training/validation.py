@@ -16,7 +16,16 @@ from minnorm.training.recipe import RobustValidation
 
 @torch.no_grad()
 def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
-    """Gives the share of correct predictions, in evaluation mode; the mode is restored after."""
+    """Gives the share of correct predictions, in evaluation mode; the mode is restored after.
+
+    Args:
+        model: Inputs `[b *d]` to logits `[b c]`; asked on the device of its parameters.
+        data: The samples.
+        batch_size: How many are asked at a time.
+
+    Returns:
+        The share, 0 to 1.
+    """
     parameter = next(model.parameters(), torch.empty(0))
     correct = 0
     with in_evaluation_mode(model):
@@ -32,7 +41,18 @@ def robust_accuracy(
 ) -> float:
     """Gives the share of samples without an adversarial within the radius; the ranks share it.
 
-    What the attack finds is asked of the model again.
+    What the attack finds is asked of the model again. A sample on which the model errs by itself is
+    its own adversarial.
+
+    Args:
+        model: Inputs `[b *d]` in 0..1 to logits `[b c]`; attacked in evaluation mode on the device
+            of its parameters.
+        data: The samples, of which the first ones are attacked.
+        validation: The attack, the radius, and the number of samples.
+        batch_size: How many are attacked at a time.
+
+    Returns:
+        The share, 0 to 1: an upper bound, as with any attack.
     """
     attack = load_attack(validation.attack)
     norm = norm_of([attack])

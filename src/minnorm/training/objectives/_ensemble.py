@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from minnorm import geometry
 from minnorm.models import load_model
+from minnorm.models.weights import NotTrustedError
 from minnorm.training.objectives._fgsm import check_step, one_step
 from minnorm.training.objectives.contract import Adversarial, Objective, mixed
 
@@ -39,9 +40,13 @@ def ensemble(
         FileNotFoundError: If a file of a model is not there.
     """
     check_step(epsilon, norm, weight)
-    if isinstance(models, str) or not models or not all(isinstance(one, str) for one in models):
+    if (
+        not isinstance(models, list | tuple)
+        or not models
+        or not all(isinstance(one, str) for one in models)
+    ):
         raise ValueError(f"models={models!r}: expected a list of at least one model spec.")
-    fixed = [load_model(spec).requires_grad_(False) for spec in models]
+    fixed = [_load(spec).requires_grad_(False) for spec in models]
 
     def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
         device = generator.device
@@ -50,3 +55,13 @@ def ensemble(
         return one_step(source, inputs, labels, generator, epsilon=epsilon, norm=norm)
 
     return Adversarial(perturb, mixed(weight, label_smoothing), others=fixed)
+
+
+def _load(spec: str) -> nn.Module:
+    try:
+        return load_model(spec)
+    except NotTrustedError as error:
+        raise ValueError(
+            f"models: {spec!r} would run code of its own, which those of an ensemble must not: "
+            "convert it to safetensors."
+        ) from error

@@ -52,23 +52,30 @@ class Memory:
         if self._perturbations is None:
             return inputs
         moved = self._images + self._perturbations[self._batch].to(self._images)
-        return self._augment(moved).to(inputs).clamp(0, 1)
+        return self._augment(moved.clamp(0, 1)).to(inputs)
 
     def keep(self, inputs: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"]) -> None:
         """Remembers where the samples of the batch are now."""
         perturbations = (points - inputs).detach().cpu()
-        # What moves pixels elsewhere is undone by its adjoint, which autograd knows.
-        with torch.enable_grad():
-            images = self._images.clone().requires_grad_()
-            augmented = self._augment(images)
-        undone = torch.zeros_like(self._images)  # of a transform without gradients
-        if augmented.requires_grad:
-            (undone,) = torch.autograd.grad(augmented, images, perturbations.to(augmented))
         if self._perturbations is None:
             shape = (self._samples, *self._images.shape[1:])
             self._perturbations = torch.zeros(shape, dtype=torch.float16)
-        self._perturbations[self._batch] = undone.half()
+        self._perturbations[self._batch] = self._undone(perturbations).half()
         self._new[self._batch] = True
+
+    def _undone(self, perturbations: Tensor) -> Tensor:
+        """Gives perturbations before augmentation; none where a transform knows no gradient."""
+        # What moves pixels elsewhere is undone by its adjoint, which autograd knows.
+        with torch.enable_grad():
+            images = self._images.clone().requires_grad_()
+            try:
+                augmented = self._augment(images)
+                if not augmented.requires_grad:
+                    return torch.zeros_like(self._images)
+                (undone,) = torch.autograd.grad(augmented, images, perturbations.to(augmented))
+            except (RuntimeError, ValueError):  # of a transform that changes its input
+                return torch.zeros_like(self._images)
+        return undone
 
     def share(self, all_reduce: Callable[[Tensor], Any]) -> None:
         """Tells the other ranks what is new, and is told.

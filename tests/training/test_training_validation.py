@@ -1,0 +1,70 @@
+"""How good a network is in training."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attacks.networks import problem
+from minnorm.attacks import ddn
+from minnorm.data import from_arrays
+from minnorm.training import accuracy, robust_accuracy
+from minnorm.training.recipe import RobustValidation
+
+
+class Counts(nn.Module):
+    """Says the class that the input names; wrong in training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.frozen = nn.BatchNorm1d(1).eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        classes = torch.arange(10) + (1 if self.training else 0)
+        return -(inputs - self.weight * classes).abs()
+
+
+def test_accuracy_is_the_share_of_correct_predictions_in_evaluation_mode() -> None:
+    inputs = torch.arange(8, dtype=torch.float32)[:, None]
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 0, 0])
+    data = from_arrays("x", inputs, labels)
+    for batch_size in (1, 3, 8, 100):
+        assert accuracy(Counts(), data, batch_size) == 6 / 8
+    assert accuracy(Counts(), data[6:]) == 0
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_accuracy_restores_the_mode_of_every_part(training: bool) -> None:
+    model = Counts().train(training)
+    model.frozen.eval()
+    accuracy(model, from_arrays("x", torch.zeros(2, 1), torch.tensor([0, 1])))
+    assert model.training == training
+    assert not model.frozen.training
+
+
+def test_accuracy_restores_the_mode_when_the_model_raises() -> None:
+    model = Counts().train()
+    with pytest.raises(RuntimeError):
+        accuracy(model, from_arrays("x", torch.zeros(2, 3), torch.tensor([0, 1])))
+    assert model.training
+
+
+def test_accuracy_takes_models_without_parameters() -> None:
+    data = from_arrays("x", torch.eye(3), torch.tensor([0, 1, 0]))
+    assert accuracy(nn.Identity(), data) == pytest.approx(2 / 3)
+
+
+def test_robust_accuracy_is_the_share_beyond_the_radius() -> None:
+    model, inputs, labels = problem((20,), batch=60)
+    wrong = labels.clone()
+    wrong[:6] = (wrong[:6] + 1) % 5
+    reached = ddn(model, inputs, wrong, steps=30).distances
+    assert (reached[:6] == 0).all()
+    data = from_arrays("x", inputs, wrong)
+    shares = []
+    for epsilon in (1e-6, float(reached.median()), float(reached.max()) + 1e-6):
+        validation = RobustValidation(attack="ddn(steps=30)", epsilon=epsilon, images=60)
+        share = robust_accuracy(model, data, validation, batch_size=25)
+        assert share == pytest.approx(float((reached > epsilon).double().mean()))
+        shares.append(share)
+    assert shares[0] == 0.9 > shares[1] > shares[2] == 0

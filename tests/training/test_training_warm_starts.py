@@ -1,0 +1,92 @@
+"""Attacks start where the sample was moved in the last epoch."""
+
+from pathlib import Path
+
+import pytest
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from minnorm.training import OBJECTIVES, Adversarial, train
+from training.small_runs import assert_same_run, recipe_of
+
+
+def test_a_warm_start_begins_where_the_sample_was_the_last_time(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: dict[bytes, list[float]] = {}
+
+    def perturb(
+        model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator, starts: Tensor
+    ) -> Tensor:
+        assert not model.training
+        assert len(labels) == len(inputs)
+        assert generator.device == inputs.device
+        for image, start in zip(inputs, starts, strict=True):
+            begun.setdefault(image.numpy().tobytes(), []).append(
+                float(start[0, 0, 0] - image[0, 0, 0])
+            )
+        moved = starts.clone()
+        moved[:, 0, 0, 0] += 0.25
+        return moved
+
+    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        assert points.shape == inputs.shape
+        return cross_entropy(model(points), labels)
+
+    makes = lambda: Adversarial(perturb, loss, warm_start=True)  # noqa: E731
+    monkeypatch.setitem(OBJECTIVES, "clean", makes)
+    train(recipe_of(digits, epochs=3), tmp_path)
+    assert len(begun) == 384
+    assert all(moves == [0, 0.25, 0.5] for moves in begun.values())
+
+
+def test_a_warm_start_is_the_same_in_a_run_that_was_stopped(digits: Path, tmp_path: Path) -> None:
+    objective = "ddn(max_norm=1.0, steps=2, gamma=0.3, warm_start=True)"
+    recipe = recipe_of(digits, objective=objective)
+    undisturbed = (tmp_path / "undisturbed", train(recipe, tmp_path / "undisturbed"))
+
+    def on_progress(done: float, *_: object) -> None:
+        if done > 1.5:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder, on_progress=on_progress)
+    assert_same_run(folder, train(recipe, folder, resume=True), undisturbed)
+    cold = train(recipe_of(digits, objective=objective.replace("True", "False")), tmp_path / "cold")
+    assert cold.sha256 != undisturbed[1].sha256
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [["RandomHorizontalFlip(p=0.5)"], ["RandomCrop(size=28, padding=4)"]],
+    ids=["flips", "crops"],
+)
+def test_a_warm_start_moves_with_the_image(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augmentation: list[str]
+) -> None:
+    errors: list[float] = []
+
+    def perturb(
+        model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator, starts: Tensor
+    ) -> Tensor:
+        assert not model.training
+        assert len(labels) == len(inputs)
+        assert generator.device == inputs.device
+        # Half of the way to a gray image is the same whatever has become of the image.
+        if not starts.equal(inputs):
+            moved = inputs + 0.5 * (0.5 - inputs)
+            inside = (starts - inputs).abs() > 1e-3  # what came from beyond the edge is unknown
+            errors.append(float((starts - moved)[inside].abs().max()))
+            assert inside.float().mean() > 0.6
+        return inputs + 0.5 * (0.5 - inputs)
+
+    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        assert points.shape == inputs.shape
+        return cross_entropy(model(points), labels)
+
+    makes = lambda: Adversarial(perturb, loss, warm_start=True)  # noqa: E731
+    monkeypatch.setitem(OBJECTIVES, "clean", makes)
+    train(recipe_of(digits, epochs=3, augmentation=augmentation), tmp_path)
+    assert len(errors) == 2 * 12
+    assert max(errors) < 2e-3  # float16
