@@ -1,6 +1,6 @@
 """Training: recipes, objectives, and the one loop."""
 
-from minnorm.training.loop import train
+from minnorm.training._train import train
 from minnorm.training.objectives import (
     OBJECTIVES,
     Adversarial,

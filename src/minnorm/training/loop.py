@@ -1,39 +1,25 @@
-"""The one training loop: optimiser, schedule, precision, ranks, checkpoints, logging."""
+"""The one training loop: updates, averages, validation, checkpoints, logging."""
 
 import importlib.util
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from minnorm import runtime
-from minnorm.acceleration import keep_freed_memory
-from minnorm.data import Data, load_data
+from minnorm.data import Data
 from minnorm.errors import in_short
-from minnorm.files import LOCK, write_whole
-from minnorm.models import Card, build, save_weights
-from minnorm.models.load import lay_out
-from minnorm.models.weights import file_sha256
+from minnorm.models import save_weights
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import Augmentation, load_augmentation
-from minnorm.training.intake import (
-    check_augmentation,
-    check_batch_size,
-    check_fit,
-    check_same_data,
-    claim,
-    make_network,
-)
 from minnorm.training.objectives import Adversarial, Objective, load_objective
 from minnorm.training.objectives.memory import Memory
 from minnorm.training.optimization import make_optimizer, make_schedule
@@ -51,79 +37,7 @@ Progress = Callable[[float, int, dict[str, float]], None]
 the epochs in all; and what was measured after the last whole one, nothing before there is one."""
 
 
-def train(
-    recipe: Recipe,
-    out: str | Path,
-    *,
-    resume: bool = False,
-    trust: bool = False,
-    on_progress: Progress | None = None,
-) -> Card:
-    """Trains a network by its recipe.
-
-    In `out` it keeps `recipe.json`, `log.jsonl` (one line for each epoch), `last.ckpt` and
-    `before.ckpt` (to go on from), the weights of the best epoch by validation,
-    `<name>.safetensors`, and at the end the card, `<name>.json`: the two files that the zoo is made
-    of. Where TensorBoard is installed, its log is in `tensorboard`. The global random generators of
-    PyTorch, NumPy and Python are seeded.
-
-    Args:
-        recipe: What to do.
-        out: The folder of the run; made if it is not there.
-        resume: Whether a run that is in `out` goes on from its last whole epoch, as if it had never
-            been interrupted; a new one begins where there is none.
-        trust: Let the file of the initial network run the code that it holds.
-        on_progress: Called as the run goes on.
-
-    Returns:
-        The card of the trained network.
-
-    Raises:
-        ValueError: If `out` holds the run of another recipe, or any run without `resume`, or
-            another process is at work there; if the data does not fit, or changed since the run
-            began; if the loss is not finite.
-        FileNotFoundError: If data or the initial network are not there.
-        OSError: If the folder or the weights cannot be written.
-        ImportError: If Lightning Fabric is not installed.
-    """
-    out = Path(out)
-    keep_freed_memory()
-    fabric = _fabric(recipe)
-    session = runtime.session(fabric.device)
-    training, validation = load_data(recipe.data), load_data(recipe.validation)
-    test = load_data(recipe.test)
-    check_batch_size(recipe, training, fabric.world_size)
-    fabric.seed_everything(recipe.seed, verbose=False)
-    checkpoint = checkpoints.newest(fabric, out) if resume else None
-    network = make_network(recipe, trust=trust, whole=checkpoint is None)
-    parts = {recipe.data: training, recipe.validation: validation, recipe.test: test}
-    for data in parts.values():
-        check_fit(network, data)
-    check_augmentation(recipe, network, training)
-    lock = FileLock(out / LOCK, timeout=0)
-    try:
-        # What is refused before leaves no folder behind.
-        with runtime.same_on_all_ranks():
-            if fabric.is_global_zero:
-                claim(out, lock, recipe, resume=resume)
-        run = _Run(
-            fabric, recipe, out, network=lay_out(network), training=training, validation=validation
-        )
-        run.state["fingerprints"] = {spec: data.fingerprint for spec, data in parts.items()}
-        if checkpoint is not None:
-            check_same_data(checkpoint, run.state["fingerprints"])
-            checkpoints.restore(fabric, out, checkpoint, run.state)
-        if run.state["epoch"] < recipe.epochs:
-            run.state["sessions"] = [*run.state["sessions"], session]
-        with closing(run):
-            for epoch in range(run.state["epoch"], recipe.epochs):
-                run.epoch(epoch, on_progress or (lambda *_: None))
-        return _finish(fabric, recipe, out, run.state, validation=validation, test=test)
-    finally:
-        lock.release()
-
-
-class _Run:
+class Run:
     """A run under way: all that an epoch changes.
 
     Attributes:
@@ -226,7 +140,7 @@ class _Run:
             state["kept"] = {name: value.to("cpu", copy=True) for name, value in weights.items()}
             if fabric.is_global_zero:
                 try:
-                    save_weights(candidate, recipe.architecture, _weights_file(self._out, recipe))
+                    save_weights(candidate, recipe.architecture, weights_file(self._out, recipe))
                 except OSError as error:
                     logger.warning("the best weights were not written (%s)", error)
         state["epoch"] = epoch + 1
@@ -325,28 +239,6 @@ def _loss(objective: Objective, module: nn.Module, inputs: Tensor, labels: Tenso
     return loss
 
 
-def _fabric(recipe: Recipe) -> "Fabric":
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise ImportError(
-            "training needs Lightning Fabric: pip install 'minnorm[training]'"
-        ) from error
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    fabric = Fabric(
-        accelerator="auto",
-        devices=local,
-        num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
-        precision=recipe.precision,
-    )
-    fabric.launch()
-    if recipe.precision == "16-mixed" and fabric.device.type == "cpu":
-        raise ValueError("precision: 16-mixed needs a GPU; on the CPU there is bf16-mixed.")
-    return fabric
-
-
 def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
     generator = torch.Generator().manual_seed(recipe.seed + 7_919 * (epoch + 1))
     order = torch.randperm(len(data), generator=generator)
@@ -362,54 +254,6 @@ def _seeded(augment: Augmentation, seeds: list[int]) -> Callable[[Tensor], Tenso
     return lambda images: augment(images, seeds)
 
 
-def _finish(
-    fabric: "Fabric",
-    recipe: Recipe,
-    out: Path,
-    state: dict[str, Any],
-    *,
-    validation: Data,
-    test: Data,
-) -> Card:
-    best = build(recipe.architecture)
-    best.load_state_dict(state["kept"])
-    weights = _weights_file(out, recipe)
-    with runtime.same_on_all_ranks():
-        if fabric.is_global_zero:
-            save_weights(best, recipe.architecture, weights)
-    best.to(fabric.device)
-    card = Card(
-        name=recipe.name,
-        architecture=recipe.architecture,
-        data=recipe.data,
-        recipe=recipe.model_dump(mode="json"),
-        accuracy={
-            recipe.validation: accuracy(best, validation),
-            recipe.test: accuracy(best, test),
-        },
-        robust_accuracy=_robust_accuracy(recipe, best, test),
-        forwards_per_image=sum(line["forwards_per_image"] for line in state["log"]),
-        gradients_per_image=sum(line["gradients_per_image"] for line in state["log"]),
-        sha256=file_sha256(weights),
-        fingerprints=state["fingerprints"],
-        sessions=state["sessions"],
-    )
-    if fabric.is_global_zero:
-        checkpoints.write_log(out, state["log"])  # it may be ahead of the last checkpoint
-        text = card.model_dump_json(indent=2) + "\n"
-        write_whole(out / f"{recipe.name}.json", lambda path: path.write_text(text))
-    fabric.barrier()
-    return card
-
-
-def _weights_file(out: Path, recipe: Recipe) -> Path:
+def weights_file(out: Path, recipe: Recipe) -> Path:
+    """Gives where the weights of the best epoch are."""
     return out / f"{recipe.name}.safetensors"
-
-
-def _robust_accuracy(recipe: Recipe, network: nn.Module, test: Data) -> dict[str, float]:
-    attacked = recipe.robust_validation
-    if attacked is None:
-        return {}
-    images = min(attacked.images, len(test))
-    name = f"{recipe.test}, first {images}: {attacked.attack} within {attacked.epsilon:g}"
-    return {name: robust_accuracy(network, test, attacked)}
