@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from minnorm.data import load_data
 from minnorm.models import Card
-from minnorm.training import Recipe
+from minnorm.training import Recipe, train
 
 NETWORK = "training.small_runs:network"
 """The spec of `network`."""
@@ -72,6 +73,18 @@ def recipe_of(digits: Path, **changes: Any) -> Recipe:
 def log_of(folder: Path) -> list[dict[str, float]]:
     """Reads the log of a run."""
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def stopped(recipe: Recipe, folder: Path, epochs: float = 2, *, resume: bool = False) -> Path:
+    """Trains until so many epochs are done, and gives the folder."""
+
+    def on_progress(done: float, *_: object) -> None:
+        if done >= epochs:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder, resume=resume, on_progress=on_progress)
+    return folder
 
 
 def files_in(folder: Path) -> dict[Path, bytes]:

@@ -26,7 +26,7 @@ from minnorm import runtime
 from minnorm.models import Card
 from minnorm.training import OBJECTIVES, Recipe, checkpoints, load_recipe, train
 from training import small_runs
-from training.small_runs import assert_same_run, files_in, log_of, on_full_disk, recipe_of
+from training.small_runs import assert_same_run, files_in, log_of, on_full_disk, recipe_of, stopped
 
 
 def test_the_same_recipe_gives_the_same_weights(
@@ -129,6 +129,13 @@ def test_a_run_that_is_there_goes_on_only_when_told_to(
     assert files_in(folder) == before
 
 
+def _resumed(recipe: Recipe, folder: Path) -> tuple[list[float], Card]:
+    """Goes on with a run, and tells of the epochs done after each update."""
+    trained: list[float] = []
+    card = train(recipe, folder, resume=True, on_progress=lambda done, *_: trained.append(done))
+    return trained, card
+
+
 def _cut(content: bytes, length: int) -> bytes:
     return content[:length]
 
@@ -160,10 +167,7 @@ def test_a_damaged_checkpoint_costs_one_epoch(
     folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     content = (folder / "last.ckpt").read_bytes()
     (folder / "last.ckpt").write_bytes(damage(content))
-    trained: list[float] = []
-    card = train(
-        recipe_of(digits), folder, resume=True, on_progress=lambda done, *_: trained.append(done)
-    )
+    trained, card = _resumed(recipe_of(digits), folder)
     assert "last.ckpt is damaged" in caplog.text
     assert "before.ckpt, after epoch 2" in caplog.text
     assert trained[0] == 2 + 1 / 12
@@ -177,10 +181,7 @@ def test_two_damaged_checkpoints_begin_the_run_again(
     folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     for name in ("last.ckpt", "before.ckpt"):
         (folder / name).write_bytes(b"PK")
-    trained: list[float] = []
-    card = train(
-        recipe_of(digits), folder, resume=True, on_progress=lambda done, *_: trained.append(done)
-    )
+    trained, card = _resumed(recipe_of(digits), folder)
     assert trained[0] == 1 / 12
     assert trained[-1] == 3
     assert_same_run(folder, card, undisturbed)
@@ -285,21 +286,6 @@ def test_ten_kills_change_nothing(digits: Path, tmp_path: Path) -> None:
     assert_same_run(folder, train(recipe, folder, resume=True), expected)
 
 
-def _stop_after(epochs: float) -> Callable[..., None]:
-    def on_progress(done: float, *_: object) -> None:
-        if done >= epochs:
-            raise KeyboardInterrupt
-
-    return on_progress
-
-
-def _stopped(recipe: Recipe, folder: Path, epochs: float = 2) -> Path:
-    """Trains to the end of an epoch, and gives the folder."""
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, folder, on_progress=_stop_after(epochs))
-    return folder
-
-
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -311,7 +297,7 @@ def _stopped(recipe: Recipe, folder: Path, epochs: float = 2) -> Path:
 def test_every_optimizer_goes_on(digits: Path, tmp_path: Path, optimizer: dict[str, Any]) -> None:
     recipe = recipe_of(digits, optimizer=optimizer)
     expected = (tmp_path / "whole", train(recipe, tmp_path / "whole"))
-    folder = _stopped(recipe, tmp_path / "run")
+    folder = stopped(recipe, tmp_path / "run")
     again = load_recipe(folder / "recipe.json")
     assert again == recipe
     assert_same_run(folder, train(again, folder, resume=True), expected)
@@ -323,8 +309,7 @@ def test_the_card_names_all_that_trained(
     recipe = recipe_of(digits)
     for revision, epochs in (("first", 1), ("second", 2)):
         monkeypatch.setattr(runtime, "revision", lambda revision=revision: revision)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe, tmp_path, resume=True, on_progress=_stop_after(epochs))
+        stopped(recipe, tmp_path, epochs, resume=True)
     monkeypatch.setattr(runtime, "revision", lambda: "third")
     card = train(recipe, tmp_path, resume=True)
     assert [session["revision"] for session in card.sessions] == ["first", "second", "third"]
@@ -336,7 +321,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_left_alone(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = recipe_of(digits)
-    folder = _stopped(recipe, tmp_path / "run")
+    folder = stopped(recipe, tmp_path / "run")
     before = files_in(folder)
     wider = lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 96), nn.Linear(96, 10))  # noqa: E731
     monkeypatch.setattr(small_runs, "network", wider)
@@ -349,7 +334,7 @@ def test_a_disk_that_does_not_read_does_not_begin_the_run_again(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = recipe_of(digits)
-    folder = _stopped(recipe, tmp_path / "run")
+    folder = stopped(recipe, tmp_path / "run")
     before = files_in(folder)
     monkeypatch.setattr(torch, "load", Mock(side_effect=OSError(5, "Input/output error")))
     with pytest.raises(OSError, match="Input/output error"):
@@ -367,7 +352,7 @@ def test_a_kill_while_a_checkpoint_takes_its_place_costs_one(
     damaged: bool,
     renames: int,
 ) -> None:
-    folder = _stopped(recipe_of(digits), tmp_path / "run")
+    folder = stopped(recipe_of(digits), tmp_path / "run")
     if damaged:  # only the one before it is left
         (folder / "last.ckpt").write_bytes(b"PK")
     rename, done = Path.replace, 0
@@ -384,10 +369,7 @@ def test_a_kill_while_a_checkpoint_takes_its_place_costs_one(
         patched.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             train(recipe_of(digits), folder, resume=True)
-    trained: list[float] = []
-    card = train(
-        recipe_of(digits), folder, resume=True, on_progress=lambda done, *_: trained.append(done)
-    )
+    trained, card = _resumed(recipe_of(digits), folder)
     assert trained[0] == (1 if damaged else 2) + 1 / 12
     assert_same_run(folder, card, undisturbed)
 
@@ -396,7 +378,7 @@ def test_the_systems_temporary_folder_may_be_full(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    folder = _stopped(recipe_of(digits), tmp_path / "run", epochs=1)
+    folder = stopped(recipe_of(digits), tmp_path / "run", epochs=1)
     assert (folder / "last.ckpt").exists()
 
 
@@ -416,7 +398,7 @@ def test_a_pickle_in_place_of_a_checkpoint_is_not_run(
 def test_a_run_does_not_go_on_with_other_data(digits: Path, tmp_path: Path) -> None:
     file = Path(shutil.copy(digits, tmp_path / "digits.npz"))
     recipe = recipe_of(file)
-    folder = _stopped(recipe, tmp_path / "run")
+    folder = stopped(recipe, tmp_path / "run")
     content = dict(np.load(file))
     np.savez(file, images=content["images"], labels=(content["labels"] + 1) % 10)
     before = files_in(folder)
@@ -431,14 +413,14 @@ def test_a_run_goes_on_without_the_network_it_began_with(
     weights = Path(shutil.copy(undisturbed[0] / "tiny.safetensors", tmp_path))
     recipe = recipe_of(digits, initial=f"{weights} + {small_runs.NETWORK}")
     expected = (tmp_path / "whole", train(recipe, tmp_path / "whole"))
-    folder = _stopped(recipe, tmp_path / "run")
+    folder = stopped(recipe, tmp_path / "run")
     weights.unlink()
     assert_same_run(folder, train(recipe, folder, resume=True), expected)
 
 
 def test_a_folder_in_which_another_process_works_is_refused(digits: Path, tmp_path: Path) -> None:
     recipe = recipe_of(digits)
-    folder = _stopped(recipe, tmp_path / "run")
+    folder = stopped(recipe, tmp_path / "run")
     with (
         FileLock(folder / ".lock"),
         pytest.raises(ValueError, match="another process is at work in"),
@@ -448,7 +430,7 @@ def test_a_folder_in_which_another_process_works_is_refused(digits: Path, tmp_pa
 
 
 def test_what_a_kill_left_half_written_goes(digits: Path, tmp_path: Path) -> None:
-    folder = _stopped(recipe_of(digits), tmp_path / "run")
+    folder = stopped(recipe_of(digits), tmp_path / "run")
     (folder / ".last.ckpt.new.123.tmp").write_text("half")
     train(recipe_of(digits), folder, resume=True)
     assert not list(folder.glob("*.tmp"))

@@ -1,19 +1,18 @@
 """Attacks start where the sample was moved in the last epoch."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from minnorm.training import OBJECTIVES, Adversarial, train
-from training.small_runs import assert_same_run, recipe_of
+from minnorm.training import OBJECTIVES, Adversarial, Objective, train
+from training.small_runs import assert_same_run, recipe_of, stopped
 
 
-def test_a_warm_start_begins_where_the_sample_was_the_last_time(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun: dict[bytes, list[float]] = {}
+def _moving(move: Callable[[Tensor, Tensor], Tensor]) -> Objective:
+    """Gives the loss where samples are moved to from where they were."""
 
     def perturb(
         model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator, starts: Tensor
@@ -21,6 +20,21 @@ def test_a_warm_start_begins_where_the_sample_was_the_last_time(
         assert not model.training
         assert len(labels) == len(inputs)
         assert generator.device == inputs.device
+        return move(inputs, starts)
+
+    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        assert points.shape == inputs.shape
+        return cross_entropy(model(points), labels)
+
+    return Adversarial(perturb, loss, warm_start=True)
+
+
+def test_a_warm_start_begins_where_the_sample_was_the_last_time(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: dict[bytes, list[float]] = {}
+
+    def move(inputs: Tensor, starts: Tensor) -> Tensor:
         for image, start in zip(inputs, starts, strict=True):
             begun.setdefault(image.numpy().tobytes(), []).append(
                 float(start[0, 0, 0] - image[0, 0, 0])
@@ -29,12 +43,7 @@ def test_a_warm_start_begins_where_the_sample_was_the_last_time(
         moved[:, 0, 0, 0] += 0.25
         return moved
 
-    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
-        assert points.shape == inputs.shape
-        return cross_entropy(model(points), labels)
-
-    makes = lambda: Adversarial(perturb, loss, warm_start=True)  # noqa: E731
-    monkeypatch.setitem(OBJECTIVES, "clean", makes)
+    monkeypatch.setitem(OBJECTIVES, "clean", lambda: _moving(move))
     train(recipe_of(digits, epochs=3), tmp_path)
     assert len(begun) == 384
     assert all(moves == [0, 0.25, 0.5] for moves in begun.values())
@@ -45,13 +54,7 @@ def test_a_warm_start_is_the_same_in_a_run_that_was_stopped(digits: Path, tmp_pa
     recipe = recipe_of(digits, objective=objective)
     undisturbed = (tmp_path / "undisturbed", train(recipe, tmp_path / "undisturbed"))
 
-    def on_progress(done: float, *_: object) -> None:
-        if done > 1.5:
-            raise KeyboardInterrupt
-
-    folder = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, folder, on_progress=on_progress)
+    folder = stopped(recipe, tmp_path / "run", 1.5)
     assert_same_run(folder, train(recipe, folder, resume=True), undisturbed)
     cold = train(recipe_of(digits, objective=objective.replace("True", "False")), tmp_path / "cold")
     assert cold.sha256 != undisturbed[1].sha256
@@ -67,12 +70,7 @@ def test_a_warm_start_moves_with_the_image(
 ) -> None:
     errors: list[float] = []
 
-    def perturb(
-        model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator, starts: Tensor
-    ) -> Tensor:
-        assert not model.training
-        assert len(labels) == len(inputs)
-        assert generator.device == inputs.device
+    def move(inputs: Tensor, starts: Tensor) -> Tensor:
         # Half of the way to a gray image is the same whatever has become of the image.
         if not starts.equal(inputs):
             moved = inputs + 0.5 * (0.5 - inputs)
@@ -81,12 +79,27 @@ def test_a_warm_start_moves_with_the_image(
             assert inside.float().mean() > 0.6
         return inputs + 0.5 * (0.5 - inputs)
 
-    def loss(model: nn.Module, inputs: Tensor, points: Tensor, labels: Tensor) -> Tensor:
-        assert points.shape == inputs.shape
-        return cross_entropy(model(points), labels)
-
-    makes = lambda: Adversarial(perturb, loss, warm_start=True)  # noqa: E731
-    monkeypatch.setitem(OBJECTIVES, "clean", makes)
+    monkeypatch.setitem(OBJECTIVES, "clean", lambda: _moving(move))
     train(recipe_of(digits, epochs=3, augmentation=augmentation), tmp_path)
     assert len(errors) == 2 * 12
     assert max(errors) < 2e-3  # float16
+
+
+@pytest.mark.parametrize("transform", ["AutoAugment()", "RandomErasing(p=1.0, inplace=True)"])
+def test_of_a_transform_without_a_gradient_nothing_is_remembered(
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    transform: str,
+) -> None:
+    seen: list[bool] = []
+
+    def move(inputs: Tensor, starts: Tensor) -> Tensor:
+        seen.append(starts.equal(inputs))
+        return inputs * 0.5
+
+    monkeypatch.setitem(OBJECTIVES, "clean", lambda: _moving(move))
+    train(recipe_of(digits, epochs=2, augmentation=[transform]), tmp_path)
+    assert seen == [True] * 24
+    assert caplog.text.count("no perturbations are kept") == 1

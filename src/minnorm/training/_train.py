@@ -94,6 +94,7 @@ def train(
         if checkpoint is not None:
             check_same_data(checkpoint, run.state["fingerprints"])
             checkpoints.restore(fabric, out, checkpoint, run.state)
+            checkpoint = None  # which may be as large as the network and all perturbations
         if run.state["epoch"] < recipe.epochs:
             run.state["sessions"] = [*run.state["sessions"], session]
         with closing(run):

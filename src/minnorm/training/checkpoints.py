@@ -105,8 +105,6 @@ def _newest(out: Path) -> Checkpoint | None:
             logger.warning("the checkpoint %s is damaged (%s)", path, in_short(error))
             damaged.append(path)
             continue
-        if damaged:
-            logger.warning("going on from %s, after epoch %d", path, state["epoch"])
         return Checkpoint(path, state, damaged)
     if damaged:
         logger.warning("no checkpoint in %s can be read: training begins again", out)
@@ -114,7 +112,9 @@ def _newest(out: Path) -> Checkpoint | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state: object = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise ValueError(f"it holds a {type(state).__name__}")
     return state
 
 
@@ -137,6 +137,8 @@ def restore(fabric: "Fabric", out: Path, checkpoint: Checkpoint, state: dict[str
         ) from error
     fabric.barrier()  # before files go that another rank may still be reading
     if fabric.is_global_zero:
+        if checkpoint.damaged:
+            logger.warning("going on from %s, after epoch %d", checkpoint.path, state["epoch"])
         for path in checkpoint.damaged:  # or the next one would take the place of the good one
             path.unlink()
         _try_log(out, state["log"])

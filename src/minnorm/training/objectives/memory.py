@@ -7,12 +7,17 @@ from one epoch to the next. The latter undo the augmentation of one epoch, and d
 one to the perturbation; so does this.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+from minnorm.errors import in_short
+
+logger = logging.getLogger(__name__)
 
 
 class Memory:
@@ -31,6 +36,7 @@ class Memory:
         self._batch = torch.empty(0, dtype=torch.int64)
         self._images = torch.empty(0)
         self._augment: Callable[[Tensor], Tensor] = lambda images: images
+        self._forgets = False
 
     def turn_to(
         self,
@@ -64,17 +70,21 @@ class Memory:
         self._new[self._batch] = True
 
     def _undone(self, perturbations: Tensor) -> Tensor:
-        """Gives perturbations before augmentation; none where a transform knows no gradient."""
+        """Gives perturbations before augmentation; none where a transform has no gradient."""
         # What moves pixels elsewhere is undone by its adjoint, which autograd knows.
-        with torch.enable_grad():
-            images = self._images.clone().requires_grad_()
-            try:
+        try:
+            with torch.enable_grad():
+                images = self._images.clone().requires_grad_()
                 augmented = self._augment(images)
-                if not augmented.requires_grad:
-                    return torch.zeros_like(self._images)
                 (undone,) = torch.autograd.grad(augmented, images, perturbations.to(augmented))
-            except (RuntimeError, ValueError):  # of a transform that changes its input
-                return torch.zeros_like(self._images)
+        except (RuntimeError, ValueError) as error:
+            if not self._forgets:
+                logger.warning(
+                    "warm_start: of augmentation without a gradient no perturbations are kept (%s)",
+                    in_short(error),
+                )
+            self._forgets = True
+            return torch.zeros_like(self._images)
         return undone
 
     def share(self, all_reduce: Callable[[Tensor], Any]) -> None:
