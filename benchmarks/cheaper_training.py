@@ -29,7 +29,7 @@ IMAGES = 10_000
 EPSILON = 2.0
 """The L2 radius of the accuracy under attack."""
 
-IN_TRAINING = RobustValidation(epsilon=EPSILON, images=100)
+IN_TRAINING = RobustValidation(epsilon=EPSILON, images=200)
 """What chooses the best epoch: a little of it, since it costs as much as the training does."""
 
 VALIDATION = RobustValidation(attack="normal_pursuit(budget=50)", epsilon=EPSILON, images=2000)
@@ -41,8 +41,8 @@ class Way:
     """A way to train.
 
     Attributes:
-        objective: The loss, a YAML value; `{half}` is the epoch after half of them.
-        steps: Gradients of its attack for each image and epoch, on the mean.
+        objective: The loss, a YAML value; `{later}` is the epoch from which a third is left.
+        steps: Passes of its attack for each image and epoch, on the mean.
     """
 
     objective: str
@@ -53,29 +53,33 @@ class Way:
         return max(1, round(passes / (self.steps + 1)))
 
 
-_DDN = "ddn(max_norm=2.4, initial_norm=3.0, gamma=0.15, steps={steps}, warm_start={warm})"
-
-
-def _ddn(steps: int, *, warm: bool) -> str:
-    return _DDN.format(steps=steps, warm=warm)
-
+_COLD = "ddn(max_norm=2.4, steps={steps}, initial_norm=2.0, gamma={gamma})"
+_WARM = "ddn(max_norm=2.4, steps={steps}, initial_norm=5.0, gamma={gamma}, warm_start=True)"
+_PURSUIT = (
+    "closest(max_norm=2.4, attack='normal_pursuit(budget={budget}, drop_finished=False)'{more})"
+)
 
 WAYS = {
-    "ddn, 8 steps": Way(_ddn(8, warm=False), 8),
-    "ddn, 4 steps": Way(_ddn(4, warm=False), 4),
-    "ddn, 4 steps, warm": Way(_ddn(4, warm=True), 4),
-    "ddn, 2 steps, warm": Way(_ddn(2, warm=True), 2),
-    "ddn, 2 steps, then 4, warm": Way(
-        f"{{{{1: '{_ddn(2, warm=True)}', {{half}}: '{_ddn(4, warm=True)}'}}}}", 3
+    "ddn, 20 steps": Way(_COLD.format(steps=20, gamma=0.1), 20),
+    "ddn, 8 steps": Way(_COLD.format(steps=8, gamma=0.25), 8),
+    "ddn, 5 steps, warm": Way(_WARM.format(steps=5, gamma=0.15), 5),
+    "ddn, 2 steps, warm": Way(_WARM.format(steps=2, gamma=0.25), 2),
+    "ddn, 5 steps, warm, then 20": Way(
+        "{{1: '"
+        + _WARM.format(steps=5, gamma=0.15)
+        + "', {later}: '"
+        + _COLD.format(steps=20, gamma=0.1)
+        + "'}}",
+        10,
     ),
-    "normal pursuit, 8 gradients": Way(
-        "closest(max_norm=2.4, attack='normal_pursuit(budget=8, drop_finished=False)')", 8
-    ),
-    "madry, 4 steps, warm": Way("madry(epsilon=2.0, steps=4, warm_start=True)", 4),
+    "normal pursuit, 20": Way(_PURSUIT.format(budget=20, more=""), 20),
+    "normal pursuit, 8, warm": Way(_PURSUIT.format(budget=8, more=", warm_start=True"), 8),
+    "madry, 5 steps, warm": Way("madry(epsilon=2.0, steps=5, warm_start=True)", 5),
+    "madry, 20 steps": Way("madry(epsilon=2.0, steps=20)", 20),
 }
 """The ways, by their names in the table."""
 
-PASSES = (18, 54)
+PASSES = (33, 99)
 """How many passes they have."""
 
 
@@ -88,7 +92,7 @@ def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
             f"data=mnist/train[:{IMAGES}]",
             f"epochs={epochs}",
             "schedule={name: cosine, warmup: 0.5}",  # in proportion to the epochs
-            "objective=" + way.objective.format(half=epochs // 2 + 1),
+            "objective=" + way.objective.format(later=epochs - max(1, epochs // 3) + 1),
         ],
     ).model_copy(update={"robust_validation": IN_TRAINING})
     key = {
