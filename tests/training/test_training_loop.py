@@ -16,6 +16,7 @@ from minnorm.models import Card, Normalized, load_model
 from minnorm.models.weights import file_sha256
 from minnorm.training import (
     OBJECTIVES,
+    Adversarial,
     Objective,
     Recipe,
     accuracy,
@@ -114,6 +115,27 @@ def test_what_attacks_ask_is_counted(
     card = train(recipe_of(digits, objective=objective, epochs=2), tmp_path)
     assert card.forwards_per_image == 2 * forwards
     assert card.gradients_per_image == 2 * gradients
+
+
+def of_even_labels() -> Objective:
+    """Gives an objective whose attack moves the samples of even labels alone."""
+
+    def perturb(_: nn.Module, inputs: Tensor, labels: Tensor, __: Any) -> Tensor:
+        return torch.where((labels % 2 == 0).view(-1, 1, 1, 1), 1 - inputs, inputs)
+
+    def loss(model: nn.Module, _: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(model(points), labels)
+
+    return Adversarial(perturb, loss)
+
+
+def test_the_log_tells_how_many_samples_were_moved(digits: Path, tmp_path: Path) -> None:
+    objective = {1: f"{__name__}:of_even_labels", 2: "madry(epsilon=1)", 3: "clean"}
+    recipe = recipe_of(digits, objective=objective)
+    train(recipe, tmp_path)
+    _, labels = load_data(recipe.data).batch(range(384))  # twelve batches: all are seen
+    even = float((labels % 2 == 0).float().mean())
+    assert [line["moved"] for line in log_of(tmp_path)] == pytest.approx([even, 1, 0])
 
 
 def test_gradients_are_backward_passes(digits: Path, tmp_path: Path) -> None:

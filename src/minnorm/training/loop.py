@@ -59,8 +59,9 @@ class Run:
         self._objectives = {
             first: load_objective(spec) for first, spec in recipe.objectives.items()
         }
-        adversarial = [one for one in self._objectives.values() if isinstance(one, Adversarial)]
-        warm = [one for one in adversarial if one.warm_start]
+        objectives = self._objectives.values()
+        self._adversarial = [one for one in objectives if isinstance(one, Adversarial)]
+        warm = [one for one in self._adversarial if one.warm_start]
         self._memory = Memory(len(training))
         for objective in warm:  # one that takes over goes on from the points of the one before
             objective.memory = self._memory
@@ -73,7 +74,7 @@ class Run:
             self._average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         self._writer: SummaryWriter | None = None
         self._forwards = self._gradients = 0
-        for asked in (network, *(other for one in adversarial for other in one.others)):
+        for asked in (network, *(other for one in self._adversarial for other in one.others)):
             asked.register_forward_hook(self._count)
         if recipe.compile:  # inside the network: the attack, which asks that alone, is faster too
             setattr(network, "forward", torch.compile(network.forward))  # noqa: B010 - for the types
@@ -105,6 +106,9 @@ class Run:
     def _count_gradients(self, gradients: Tensor) -> None:
         self._gradients += len(gradients)
 
+    def _moved(self) -> int:
+        return sum(int(objective.moved) for objective in self._adversarial)
+
     def epoch(self, epoch: int, on_progress: Progress) -> None:
         """Goes through the data once, validates, and keeps what is to be kept."""
         fabric, recipe, state = self._fabric, self._recipe, self.state
@@ -113,11 +117,11 @@ class Run:
         seed = recipe.seed + 1_000_003 * (epoch + 1) + fabric.global_rank
         fabric.seed_everything(seed % 2**32, verbose=False)
         learning_rate = float(self._schedule.get_last_lr()[0])
+        before = self._moved()
         self._forwards = self._gradients = 0
         loss = self._updates(epoch, on_progress)
-        forwards, gradients = map(
-            sum, zip(*runtime.gather((self._forwards, self._gradients)), strict=True)
-        )
+        spent = (self._forwards, self._gradients, self._moved() - before)
+        forwards, gradients, moved = map(sum, zip(*runtime.gather(spent), strict=True))
         self._share_buffers()
         candidate = self._network if self._average is None else self._average.module
         measured: dict[str, float] = {
@@ -126,6 +130,7 @@ class Run:
             "loss": loss,
             "forwards_per_image": forwards / len(self._training),
             "gradients_per_image": gradients / len(self._training),
+            "moved": moved / (self._updates_in_epoch * recipe.batch_size),
             "validation_accuracy": accuracy(candidate, self._validation),
         }
         criterion = measured["validation_accuracy"]

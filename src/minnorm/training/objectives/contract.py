@@ -102,6 +102,7 @@ class Adversarial:
         warm_start: As given.
         others: As given.
         memory: What is remembered from one epoch to the next; none to begin with.
+        moved: How many samples of all that it saw were moved at all, a scalar tensor.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Adversarial:
         self._perturb, self._loss = perturb, loss
         self.warm_start, self.others = warm_start, tuple(others)
         self.memory: Memory | None = None
+        self.moved = torch.zeros((), dtype=torch.int64)
 
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "b *d"], labels: Int64[Tensor, "b"], /
@@ -129,6 +131,8 @@ class Adversarial:
             points = self._perturb(target, inputs, labels, generator, **warm)
         if self.memory is not None:
             self.memory.keep(inputs, points)
+        # On the inputs' device, since a number would have to be waited for.
+        self.moved = self.moved.to(inputs.device) + (points != inputs).flatten(1).any(1).sum()
         return self._loss(model, inputs, points, labels)
 
 
