@@ -82,7 +82,13 @@ _MORE = {
 
 EXPERIMENTS = {
     "mnist": Experiment(
-        networks=("mnist-cnn", "mnist-cnn-fgsm", "mnist-cnn-madry-linf", "mnist-cnn-ddn"),
+        networks=(
+            "mnist-cnn",
+            "mnist-cnn-fgsm",
+            "mnist-cnn-madry-linf",
+            "mnist-cnn-madry-l2",
+            "mnist-cnn-ddn",
+        ),
         images=1000,
         epsilons=(1.0, 1.5, 2.0, 2.5),
         attacks={**_CARLINI_WAGNER, **_ATTACKS},
