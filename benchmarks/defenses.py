@@ -88,6 +88,7 @@ EXPERIMENTS = {
             "mnist-cnn-madry-linf",
             "mnist-cnn-madry-l2",
             "mnist-cnn-ddn",
+            "mnist-cnn-normal-pursuit",
         ),
         images=1000,
         epsilons=(1.0, 1.5, 2.0, 2.5),
