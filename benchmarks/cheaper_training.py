@@ -42,38 +42,36 @@ class Way:
 
     Attributes:
         objective: The loss, a YAML value; `{later}` is the epoch from which a third is left.
-        steps: Passes of its attack for each image and epoch, on the mean.
+        cost: Passes of its attack for each image and epoch, on the mean.
     """
 
     objective: str
-    steps: int
+    cost: int
 
     def epochs(self, passes: int) -> int:
         """Gives how many epochs cost about so many passes."""
-        return max(1, round(passes / (self.steps + 1)))
+        return max(1, round(passes / (self.cost + 1)))
 
 
 _COLD = "ddn(max_norm=2.4, steps={steps}, initial_norm=2.0, gamma={gamma})"
 _WARM = "ddn(max_norm=2.4, steps={steps}, initial_norm=5.0, gamma={gamma}, warm_start=True)"
 _PURSUIT = (
-    "closest(max_norm=2.4, attack='normal_pursuit(budget={budget}, drop_finished=False)'{more})"
+    "closest(max_norm=2.4, attack='normal_pursuit(budget={budget}, drop_finished=False)', "
+    "warm_start={warm})"
 )
+_FEW, _MANY = _WARM.format(steps=5, gamma=0.15), _COLD.format(steps=20, gamma=0.1)
 
 WAYS = {
-    "ddn, 20 steps": Way(_COLD.format(steps=20, gamma=0.1), 20),
+    "ddn, 20 steps": Way(_MANY, 20),
     "ddn, 8 steps": Way(_COLD.format(steps=8, gamma=0.25), 8),
-    "ddn, 5 steps, warm": Way(_WARM.format(steps=5, gamma=0.15), 5),
+    "ddn, 5 steps, warm": Way(_FEW, 5),
     "ddn, 2 steps, warm": Way(_WARM.format(steps=2, gamma=0.25), 2),
     "ddn, 5 steps, warm, then 20": Way(
-        "{{1: '"
-        + _WARM.format(steps=5, gamma=0.15)
-        + "', {later}: '"
-        + _COLD.format(steps=20, gamma=0.1)
-        + "'}}",
-        10,
+        "{{1: '" + _FEW + "', {later}: '" + _MANY + "'}}",
+        10,  # a third of the epochs has 20
     ),
-    "normal pursuit, 20": Way(_PURSUIT.format(budget=20, more=""), 20),
-    "normal pursuit, 8, warm": Way(_PURSUIT.format(budget=8, more=", warm_start=True"), 8),
+    "normal pursuit, 20": Way(_PURSUIT.format(budget=20, warm=False), 20),
+    "normal pursuit, 8, warm": Way(_PURSUIT.format(budget=8, warm=True), 8),
     "madry, 5 steps, warm": Way("madry(epsilon=2.0, steps=5, warm_start=True)", 5),
     "madry, 20 steps": Way("madry(epsilon=2.0, steps=20)", 20),
 }
