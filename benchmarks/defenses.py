@@ -6,8 +6,8 @@ Each network is attacked by several attacks; `all` is the worst case over them. 
 for what these missed: more steps, restarts, and the directions in which another network errs. The
 records of each attack on each network are kept in results/defenses, and are not computed again for
 the same weights: after a change of an attack delete its records. Each row names the revision that
-it was made with. What is under way is in runs/defenses. A table and a figure go beside the JSON
-file.
+it was made with, and the processor. What is under way is in runs/defenses. A table and a figure go
+beside the JSON file.
 """
 
 import argparse
@@ -67,8 +67,8 @@ class Experiment:
     more: dict[str, str]
 
 
-_CARLINI_WAGNER = {"C&W 9x1,000": "carlini_wagner(searches=9, steps=1000)"}
 _ATTACKS = {
+    "C&W 9x1,000": "carlini_wagner(searches=9, steps=1000)",
     "DeepFool 100": "deepfool(steps=100)",
     "DDN 1,000": "ddn(steps=1000)",
     "minnorm.attack 1,000": "normal_pursuit(budget=1000)",
@@ -92,18 +92,17 @@ EXPERIMENTS = {
         ),
         images=1000,
         epsilons=(1.0, 1.5, 2.0, 2.5),
-        attacks={**_CARLINI_WAGNER, **_ATTACKS},
+        attacks=_ATTACKS,
         checked=100,
         more=_MORE,
     ),
-    # Here C&W takes six times as long, which is why it sees fewer images.
     "cifar10": Experiment(
-        networks=("cifar10-cnn", "cifar10-cnn-madry-l2"),
+        networks=("cifar10-cnn", "cifar10-cnn-madry-l2", "cifar10-cnn-ddn"),
         images=1000,
         epsilons=(0.25, 0.5, 1.0),
         attacks=_ATTACKS,
         checked=100,
-        more={**_CARLINI_WAGNER, **_MORE},
+        more=_MORE,
     ),
 }
 """By the data."""
@@ -129,15 +128,19 @@ def attacked(network: str, data: str, spec: str) -> Records:
     return records
 
 
-def ran_with(records: Records) -> str:
-    """Gives the revisions of the code that a run was made with."""
+def ran_with(records: Records) -> dict[str, list[str]]:
+    """Gives the revisions of the code, and the processors, that a run was made with."""
     sessions = json.loads(records.schema.metadata[b"manifest"])["sessions"]
-    return ", ".join(dict.fromkeys(session["revision"] for session in sessions))
+    processors = [
+        session["hardware"].get("gpu", session["hardware"]["processor"]) for session in sessions
+    ]
+    return {
+        "revisions": list(dict.fromkeys(session["revision"] for session in sessions)),
+        "processors": list(dict.fromkeys(processors)),
+    }
 
 
-def row(
-    records: Records, name: str, epsilons: tuple[float, ...], revision: str | None = None
-) -> dict[str, Any]:
+def row(records: Records, name: str, epsilons: tuple[float, ...]) -> dict[str, Any]:
     """Gives a line of the table: what one attack, or all of them, found."""
     found = summarize(records, name)
     return {
@@ -147,7 +150,6 @@ def row(
         "median": found.median.value,
         "accuracy_at": {str(epsilon): accuracy_at(records, epsilon).value for epsilon in epsilons},
         "gradients": found.backwards,
-        "revision": revision,
     }
 
 
@@ -215,7 +217,7 @@ def measure(data: str, networks: list[str]) -> dict[str, Any]:
             "gradients_per_image": card.gradients_per_image,
             "rows": [
                 *(
-                    row(found, attack, experiment.epsilons, ran_with(found))
+                    {**row(found, attack, experiment.epsilons), **ran_with(found)}
                     for attack, found in by_attack.items()
                 ),
                 row(worst, "all", experiment.epsilons),

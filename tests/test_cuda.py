@@ -7,7 +7,7 @@ import torch
 
 from attacks.cases import VARIANTS, attack_of
 from attacks.networks import problem
-from minnorm import attack, evaluate, load_model
+from minnorm import attack, evaluate, load_model, runtime
 from minnorm.data import load_data
 from minnorm.evaluation import of_attack, summarize
 from minnorm.losses import is_adversarial
@@ -51,6 +51,21 @@ def test_an_evaluation_has_the_records_of_the_cpu(accelerate: str, tmp_path: Pat
         )
         assert on_gpu.success.value == on_cpu.success.value == 1
         assert on_gpu.mean.value == pytest.approx(on_cpu.mean.value, rel=0.01)
+
+
+def test_float32_is_computed_in_full() -> None:
+    layer = torch.nn.Conv2d(64, 64, 3)
+    inputs = torch.rand(8, 64, 16, 16)
+    with torch.no_grad():
+        expected = layer.double()(inputs.double())
+        layer.float().cuda()
+
+        def error() -> float:
+            return float((layer(inputs.cuda()).cpu() - expected).abs().max())
+
+        with runtime.full_float32():
+            assert error() < 1e-5
+        assert error() > 1e-5  # TF32 is PyTorch's default, to which it returns
 
 
 def test_the_same_seed_gives_the_same_adversarials() -> None:

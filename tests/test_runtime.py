@@ -36,6 +36,19 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
         runtime.parse_device(name)
 
 
+@pytest.mark.parametrize("chosen", [True, False])
+def test_what_a_user_chose_for_float32_is_restored(chosen: bool) -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    try:
+        cudnn.allow_tf32 = chosen
+        with runtime.full_float32():
+            assert not cudnn.allow_tf32
+        assert cudnn.allow_tf32 == chosen
+    finally:
+        cudnn.allow_tf32 = before
+
+
 def test_a_process_alone_is_rank_0_of_1() -> None:
     with runtime.ranks():
         runtime.barrier()

@@ -63,6 +63,37 @@ def ranks() -> Iterator[None]:
         dist.destroy_process_group()
 
 
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Has convolutions of a GPU compute in float32 what is in float32, as a CPU does.
+
+    In TF32, PyTorch's default for them, which has 10 bits behind the point, the decisions near a
+    boundary are not those of the model in its own precision. For matrix products full precision is
+    the default, which is the user's to change.
+    """
+    cudnn: Any = torch.backends.cudnn
+    if not hasattr(cudnn, "conv"):  # before PyTorch 2.9
+        before = cudnn.allow_tf32
+        cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            cudnn.allow_tf32 = before
+        return
+    # PyTorch takes both the old and the new setting, and refuses to read where they differ.
+    kinds = [cudnn.conv, cudnn.rnn]
+    chosen = [kind.fp32_precision for kind in kinds]
+    cudnn.allow_tf32 = False
+    for kind in kinds:
+        kind.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = "tf32" in chosen
+        for kind, precision in zip(kinds, chosen, strict=True):
+            kind.fp32_precision = precision
+
+
 def rank() -> int:
     """Gives the number of this process among all of them, 0 when it is alone."""
     return dist.get_rank() if dist.is_initialized() else 0

@@ -54,6 +54,7 @@ class Evaluation:
 
 
 @torch.inference_mode(False)  # a model that is loaded in it could not be differentiated
+@runtime.full_float32()
 def evaluate(
     model: str | Model,
     data: Any,
@@ -71,6 +72,8 @@ def evaluate(
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """Measures how far the closest adversarials are, and writes down all that was seen.
+
+    On a GPU float32 is computed as such, and not in TF32, while it runs.
 
     Started by `torchrun`, the ranks share the batches: rank r takes every batch whose number is r
     modulo the number of ranks, so that at a given batch size and acceleration each batch, and with
