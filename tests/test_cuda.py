@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from attacks.cases import VARIANTS, attack_of
+from attacks.cases import LINF, VARIANTS, attack_of
 from attacks.networks import problem
 from minnorm import attack, evaluate, load_model, runtime
+from minnorm.attacks import ENTRIES
 from minnorm.data import load_data
 from minnorm.evaluation import of_attack, summarize
 from minnorm.losses import is_adversarial
@@ -32,9 +33,10 @@ def test_an_attack_finds_there_what_it_finds_on_the_cpu(variant: str) -> None:
     # A GPU has other random numbers, and adds in another order.
     success = found.success.cpu()
     assert int((success != expected.success).sum()) <= 2
-    both = success & expected.success
-    mean = float(expected.distances[both].mean())
-    assert float(found.distances.cpu()[both].mean()) == pytest.approx(mean, rel=0.02)
+    if ENTRIES[variant.removesuffix(LINF)].goal == "closest":
+        both = success & expected.success
+        mean = float(expected.distances[both].mean())
+        assert float(found.distances.cpu()[both].mean()) == pytest.approx(mean, rel=0.02)
 
 
 @pytest.mark.parametrize("accelerate", ["off", "auto", "channels-last+bfloat16"])
