@@ -3,6 +3,7 @@
 #   make demo    attack the shipped network on the shipped images, beside the paper's figures
 #   make check   format, lint, types, fast tests: before each commit
 #   make test    all checks and all tests: what CI runs
+#   make test-gpu   the tests that need a GPU, where there is one
 #   make bench   speed: beside other libraries, over bare gradients, memory, ranks
 #   make peers   the attacks side by side with those of other libraries
 #   make defenses   how robust the trained networks are, and what training costs
@@ -11,7 +12,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test bench peers anytime defenses docs static
+.PHONY: demo check test test-gpu bench peers anytime defenses docs static
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -34,6 +35,9 @@ check: static
 
 test: static
 	$(BIN)/python -m pytest
+
+test-gpu: .venv/.ready
+	MINNORM_TEST_GPU=1 $(BIN)/python -m pytest tests/test_cuda.py
 
 # adv-lib asks for visdom, which is not needed here: an empty module stands in for it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt

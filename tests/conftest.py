@@ -4,6 +4,9 @@ import os
 
 # The tensors of the tests are tiny: more threads would only get into each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# They are of a CPU, also where there is a GPU: those of a GPU run by themselves.
+if "MINNORM_TEST_GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 from hypothesis import settings
 from jaxtyping import install_import_hook

@@ -1,4 +1,4 @@
-"""On a GPU all is as on the CPU; where there is none, these tests are skipped."""
+"""On a GPU all is as on the CPU: `make test-gpu`, without which these tests are skipped."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from minnorm.losses import is_adversarial
 from minnorm.training import train
 from training.small_runs import digits_file, log_of, recipe_of, stopped
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
