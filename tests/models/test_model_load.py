@@ -213,6 +213,17 @@ def test_every_card_of_the_zoo_matches_its_weights() -> None:
         assert all(0 < share <= 1 for share in card.accuracy.values())
 
 
+def test_every_card_of_the_zoo_tells_what_its_defense_cost_and_is_worth() -> None:
+    for card in zoo_cards().values():
+        test = card.recipe["test"]
+        assert card.robust_accuracy
+        for attacked, share in card.robust_accuracy.items():
+            assert attacked.startswith(f"{test}, first ")
+            assert 0 <= share < card.accuracy[test]
+        assert card.gradients_per_image is not None
+        assert (card.gradients_per_image > 0) == (card.recipe["objective"] != "clean")
+
+
 @pytest.fixture
 def small_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Gives the folder of a zoo of one network without training."""

@@ -134,6 +134,9 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change the recipe: key=value, with dots; may be repeated."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Processes that read and augment images ahead, for a GPU.")
+    ] = 0,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="Let the file of an initial network run the code it holds."),
@@ -162,7 +165,9 @@ def train(
                 text += f", under attack {100 * measured['robust_accuracy']:.1f} %"
             bars.update(task, completed=done, total=total, description=text)
 
-        card = training.train(loaded, folder, resume=resume, trust=trust, on_progress=show)
+        card = training.train(
+            loaded, folder, resume=resume, workers=workers, trust=trust, on_progress=show
+        )
     for name, accuracy in {**card.accuracy, **card.robust_accuracy}.items():
         output.print(f"accuracy on {name}: {100 * accuracy:.2f} %", markup=False)
     output.print(f"network: {folder / f'{card.name}.safetensors'}", markup=False, soft_wrap=True)

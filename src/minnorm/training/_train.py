@@ -10,6 +10,7 @@ from torch import nn
 
 from minnorm import runtime
 from minnorm.acceleration import keep_freed_memory
+from minnorm.attacks.checks import check_count
 from minnorm.data import Data, load_data
 from minnorm.files import LOCK, write_whole
 from minnorm.models import Card, build, save_weights
@@ -37,6 +38,7 @@ def train(
     out: str | Path,
     *,
     resume: bool = False,
+    workers: int = 0,
     trust: bool = False,
     on_progress: Progress | None = None,
 ) -> Card:
@@ -53,6 +55,8 @@ def train(
         out: The folder of the run; made if it is not there.
         resume: Whether a run that is in `out` goes on from its last whole epoch, as if it had never
             been interrupted; a new one begins where there is none.
+        workers: Processes, of each rank, that read and augment images ahead: for a GPU, which
+            would wait for them. The result is the same.
         trust: Let the file of the initial network run the code that it holds.
         on_progress: Called as the run goes on.
 
@@ -67,6 +71,7 @@ def train(
         OSError: If the folder or the weights cannot be written.
         ImportError: If Lightning Fabric is not installed.
     """
+    check_count("workers", workers, least=0)
     out = Path(out)
     keep_freed_memory()
     fabric = _fabric(recipe)
@@ -88,7 +93,13 @@ def train(
             if fabric.is_global_zero:
                 claim(out, lock, recipe, resume=resume)
         run = Run(
-            fabric, recipe, out, network=lay_out(network), training=training, validation=validation
+            fabric,
+            recipe,
+            out,
+            network=lay_out(network),
+            training=training,
+            validation=validation,
+            workers=workers,
         )
         run.state["fingerprints"] = {spec: data.fingerprint for spec, data in parts.items()}
         if checkpoint is not None:

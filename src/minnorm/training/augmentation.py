@@ -1,6 +1,7 @@
 """Augmentation: torchvision's transforms (v2), by the words of a recipe."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -13,6 +14,7 @@ from minnorm.errors import in_short
 Augmentation: TypeAlias = Callable[[Float[Tensor, "b *d"], Sequence[int]], Float[Tensor, "b *d"]]
 """`(images, a seed for each) -> augmented images`."""
 
+_Transform: TypeAlias = Callable[[Tensor], Tensor]
 
 _ROUNDING = 1e-3
 """How far beyond 0..1 an interpolation may go."""
@@ -37,44 +39,48 @@ def load_augmentation(names: Sequence[str]) -> Augmentation:
         ValueError: If there is no such transform, or it does not take such arguments.
         ImportError: If torchvision is not installed.
     """
-    if not names:
-        return lambda images, _: images
     transforms = [_transform(name) for name in names]
-
-    def checked(images: Tensor, seeds: Sequence[int]) -> Tensor:
-        try:
-            augmented: object = augment(images, seeds)
-        except Exception as error:  # whatever a transform raises
-            raise ValueError(
-                f"augmentation: {', '.join(names)} raised {in_short(error)}"
-            ) from error
-        if not isinstance(augmented, Tensor) or not augmented.is_floating_point():
-            raise ValueError(f"augmentation: {', '.join(names)} gives no floating point images.")
-        low, high = (float(bound) for bound in augmented.detach().aminmax())
-        if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:
-            raise ValueError(
-                f"augmentation: {', '.join(names)} gives images from {low:g} to {high:g}; expected "
-                "0..1. Normalisation belongs into the network: architecture: mine(mean=[0.5], ...)."
-            )
-        with torch.no_grad():  # or pixels at the bounds would have no gradient
-            return augmented.clamp_(0, 1)
-
-    def augment(images: Tensor, seeds: Sequence[int]) -> Tensor:
-        augmented = []
-        with torch.random.fork_rng(devices=[]):
-            for image, seed in zip(images, seeds, strict=True):
-                # Images are on the CPU. `torch.manual_seed` seeds GPUs too: without one, each call
-                # is put on a queue that nothing ever empties.
-                torch.default_generator.manual_seed(seed)
-                for transform in transforms:
-                    image = transform(image)  # noqa: PLW2901 - one transform after the other
-                augmented.append(image)
-        return torch.stack(augmented)
-
-    return checked
+    # No closure, so that processes that load ahead can be given it.
+    return partial(_checked, ", ".join(names), transforms) if transforms else _unchanged
 
 
-def _transform(name: str) -> Callable[[Tensor], Tensor]:
+def _unchanged(images: Tensor, _: Sequence[int]) -> Tensor:
+    return images
+
+
+def _checked(
+    names: str, transforms: Sequence[_Transform], images: Tensor, seeds: Sequence[int]
+) -> Tensor:
+    try:
+        augmented: object = _augmented(transforms, images, seeds)
+    except Exception as error:  # whatever a transform raises
+        raise ValueError(f"augmentation: {names} raised {in_short(error)}") from error
+    if not isinstance(augmented, Tensor) or not augmented.is_floating_point():
+        raise ValueError(f"augmentation: {names} gives no floating point images.")
+    low, high = (float(bound) for bound in augmented.detach().aminmax())
+    if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:
+        raise ValueError(
+            f"augmentation: {names} gives images from {low:g} to {high:g}; expected "
+            "0..1. Normalisation belongs into the network: architecture: mine(mean=[0.5], ...)."
+        )
+    with torch.no_grad():  # or pixels at the bounds would have no gradient
+        return augmented.clamp_(0, 1)
+
+
+def _augmented(transforms: Sequence[_Transform], images: Tensor, seeds: Sequence[int]) -> Tensor:
+    augmented = []
+    with torch.random.fork_rng(devices=[]):
+        for image, seed in zip(images, seeds, strict=True):
+            # Images are on the CPU. `torch.manual_seed` seeds GPUs too: without one, each call
+            # is put on a queue that nothing ever empties.
+            torch.default_generator.manual_seed(seed)
+            for transform in transforms:
+                image = transform(image)  # noqa: PLW2901 - one transform after the other
+            augmented.append(image)
+    return torch.stack(augmented)
+
+
+def _transform(name: str) -> _Transform:
     try:
         from torchvision.transforms import v2
     except ImportError as error:
@@ -92,7 +98,7 @@ def _transform(name: str) -> Callable[[Tensor], Tensor]:
     chosen: Any = known[specs.choose(parsed.head, known, "transform")]
     specs.check_arguments(chosen, parsed.arguments, parsed.head)
     try:
-        transform: Callable[[Tensor], Tensor] = chosen(**parsed.arguments)
+        transform: _Transform = chosen(**parsed.arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from error
     return transform

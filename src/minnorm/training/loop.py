@@ -4,7 +4,7 @@ import importlib.util
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from minnorm.errors import in_short
 from minnorm.models import save_weights
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import Augmentation, load_augmentation
+from minnorm.training.loading import Batch, batches
 from minnorm.training.objectives import Adversarial, Objective, load_objective
 from minnorm.training.objectives.memory import Memory
 from minnorm.training.optimization import make_optimizer, make_schedule
@@ -53,8 +54,10 @@ class Run:
         network: nn.Module,
         training: Data,
         validation: Data,
+        workers: int,
     ) -> None:
         self._fabric, self._recipe, self._out = fabric, recipe, out
+        self._augment, self._workers = load_augmentation(recipe.augmentation), workers
         self._network, self._training, self._validation = network, training, validation
         self._objectives = {
             first: load_objective(spec) for first, spec in recipe.objectives.items()
@@ -170,9 +173,9 @@ class Run:
         objective = self._objectives[max(first for first in self._objectives if first <= epoch + 1)]
         losses = []
         last = self.state["log"][-1] if self.state["log"] else {}
-        for batch, images, labels, augment in _batches(self._training, self._recipe, epoch, fabric):
-            self._memory.turn_to(batch, images, augment)
-            inputs = augment(images).to(fabric.device)
+        for batch in self._batches(epoch):
+            self._memory.turn_to(batch.positions, batch.images, _seeded(self._augment, batch.seeds))
+            inputs, labels = batch.inputs.to(fabric.device), batch.labels.to(fabric.device)
             optimizer.zero_grad()
             # An attack on the network inside the wrappers shall have the precision of the update.
             with fabric.autocast():
@@ -202,6 +205,17 @@ class Run:
                 f"for what is not finite in {self._training.name}."
             )
         return mean
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        return batches(
+            self._training,
+            self._augment,
+            batch_size=self._recipe.batch_size,
+            seed=self._recipe.seed + 7_919 * (epoch + 1),
+            rank=self._fabric.global_rank,
+            world_size=self._fabric.world_size,
+            workers=self._workers,
+        )
 
     def _tell_tensorboard(self, measured: dict[str, float]) -> None:
         if not self._fabric.is_global_zero or importlib.util.find_spec("tensorboard") is None:
@@ -244,18 +258,7 @@ def _loss(objective: Objective, module: nn.Module, inputs: Tensor, labels: Tenso
     return loss
 
 
-def _batches(data: Data, recipe: Recipe, epoch: int, fabric: "Fabric") -> Iterator[Any]:
-    generator = torch.Generator().manual_seed(recipe.seed + 7_919 * (epoch + 1))
-    order = torch.randperm(len(data), generator=generator)
-    seeds = torch.randint(2**62, (len(data),), generator=generator)
-    augment = load_augmentation(recipe.augmentation)
-    for start in range(0, len(data) - recipe.batch_size + 1, recipe.batch_size):
-        batch = order[start : start + recipe.batch_size][fabric.global_rank :: fabric.world_size]
-        images, labels = data.batch(batch.tolist())
-        yield batch, images, labels.to(fabric.device), _seeded(augment, seeds[batch].tolist())
-
-
-def _seeded(augment: Augmentation, seeds: list[int]) -> Callable[[Tensor], Tensor]:
+def _seeded(augment: Augmentation, seeds: Sequence[int]) -> Callable[[Tensor], Tensor]:
     return lambda images: augment(images, seeds)
 
 
