@@ -15,7 +15,9 @@ from minnorm.losses import is_adversarial
 from minnorm.training import train
 from training.small_runs import digits_file, log_of, recipe_of, stopped
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu")
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu"
+)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
