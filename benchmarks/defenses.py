@@ -91,7 +91,7 @@ EXPERIMENTS = {
             "mnist-cnn-normal-pursuit",
         ),
         images=1000,
-        epsilons=(1.0, 1.5, 2.0, 2.5),
+        epsilons=(0.5, 1.0, 1.5, 2.0, 2.5),
         attacks=_ATTACKS,
         checked=100,
         more=_MORE,

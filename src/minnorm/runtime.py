@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 LIBRARIES = ("minnorm", "torch", "torchvision", "timm", "numpy", "lightning-fabric")
 """The libraries whose versions can change a result."""
@@ -117,6 +118,12 @@ def gather(value: Any) -> list[Any]:
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def take_from_first_rank(tensor: Tensor) -> None:
+    """Makes a tensor on each rank the one of the first rank, in place."""
+    if dist.is_initialized():
+        dist.broadcast(tensor, 0)
 
 
 @contextmanager

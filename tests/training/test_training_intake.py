@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -48,6 +49,15 @@ def test_gradients_that_are_not_finite_are_told_by_the_loss(digits: Path, tmp_pa
         ({"augmentation": ["RandomZoomOut(p=0.1)"]}, r"RandomZoomOut\(p=0.1\) raised RuntimeError"),
         ({"architecture": f"{__name__}:with_a_counter"}, "more than tensors.*: _extra_state"),
         ({"precision": "16-mixed"}, "16-mixed needs a GPU"),
+        ({"architecture": f"{__name__}:without_parameters"}, "no parameters to train"),
+        (
+            {"objective": {1: "clean", 3: "ensemble(models=['zoo:cifar10-cnn'], epsilon=0.1)"}},
+            "network 1 of the objective of epoch 3: the network cannot take inputs of shape",
+        ),
+        (
+            {"objective": f"ensemble(models=['{__name__}:of_two_classes'], epsilon=0.1)"},
+            r"network 1 of the objective of epoch 1 gives logits of shape \[2, 2\]",
+        ),
     ],
 )
 def test_what_cannot_be_trained_with_leaves_no_folder(
@@ -84,7 +94,7 @@ def objective_that_is(name: str) -> object:
         ("in_words", "the objective gave a str; expected a scalar tensor"),
         ("of_each_sample", r"the objective gave torch.float32 of shape \[32\]; expected a scalar"),
         ("detached", "without a gradient"),
-        ("failing", "the objective raised KeyError: 'no weight for 32"),
+        ("failing", r"objective: .*\(name='failing'\) raised KeyError: 'no weight for 32"),
     ],
 )
 def test_what_an_objective_of_ones_own_does_wrong_is_told(
@@ -129,6 +139,78 @@ def with_a_counter() -> nn.Module:
     return WithACounter()
 
 
+def without_parameters() -> nn.Module:
+    return nn.Flatten()
+
+
+def of_two_classes() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
+
+
+def test_an_attack_that_cannot_attack_the_network_is_refused(tmp_path: Path) -> None:
+    images = np.full((512, 1, 28, 28), 0.5, np.float32)
+    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(512) % 2)
+    recipe = recipe_of(
+        tmp_path,
+        **dict.fromkeys(("data", "validation", "test"), f"{tmp_path}/data.npz"),
+        architecture=f"{__name__}:of_two_classes",
+        robust_validation={"attack": "apgd(epsilon=1.0, loss='dlr')", "epsilon": 1.0},
+    )
+    with pytest.raises(ValueError, match=r"robust_validation: ValueError: .*classes"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_and_pixels_are_looked_at_all_over_the_data(tmp_path: Path) -> None:
+    images, labels = np.full((1024, 1, 28, 28), 0.5, np.float32), np.arange(1024) // 100
+    parts = dict.fromkeys(("data", "validation", "test"), f"{tmp_path}/data.npz")
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    with pytest.raises(ValueError, match=r"data.npz: .*label"):
+        train(recipe_of(tmp_path, **parts), tmp_path / "run")  # of ten classes
+    images[700:] = 3
+    np.savez(tmp_path / "data.npz", images=images, labels=labels % 10)
+    with pytest.raises(ValueError, match=r"data.npz goes from 0.5 to 3"):
+        train(recipe_of(tmp_path, **parts), tmp_path / "run")
+
+
+class Exhausting(nn.Module):
+    """A network whose gradient fails."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.layer = nn.Linear(784, 10)
+        self.error = error
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.layer(inputs.flatten(1))
+        if logits.requires_grad:
+            logits.register_hook(self._fail)  # type: ignore[no-untyped-call]
+        return logits
+
+    def _fail(self, _: Tensor) -> None:
+        raise self.error
+
+
+def exhausting(kind: str) -> nn.Module:
+    kinds = {"memory": torch.OutOfMemoryError("CUDA out of memory"), "other": RuntimeError("odd")}
+    return Exhausting(kinds[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("memory", r"memory does not suffice for batch_size=32 \(epoch 1.*lower it"),
+        ("other", "epoch 1 failed: RuntimeError: odd"),
+    ],
+)
+def test_what_fails_on_the_device_is_told_in_a_sentence(
+    digits: Path, tmp_path: Path, kind: str, message: str
+) -> None:
+    recipe = recipe_of(digits, architecture=f"{__name__}:exhausting(kind={kind!r})")
+    with pytest.raises(ValueError, match=message):
+        train(recipe, tmp_path)
+
+
 @pytest.mark.parametrize("value", [-0.5, 2.0, float("nan")])
 def test_data_that_is_not_in_the_unit_box_is_refused(tmp_path: Path, value: float) -> None:
     images = np.full((64, 1, 28, 28), 0.5, np.float32)
@@ -145,14 +227,16 @@ def test_data_that_is_not_in_the_unit_box_is_refused(tmp_path: Path, value: floa
 def test_a_run_that_ended_at_once_leaves_the_folder_free(digits: Path, tmp_path: Path) -> None:
     objective = "test_training_intake:objective_that_is(name='failing')"
     for _ in range(2):
-        with pytest.raises(ValueError, match="the objective raised"):
+        with pytest.raises(ValueError, match="raised KeyError"):
             train(recipe_of(digits, objective=objective), tmp_path)
     recipe = recipe_of(digits, epochs=1)
     train(recipe, tmp_path)
     assert load_recipe(tmp_path / "recipe.json") == recipe
 
 
-@pytest.mark.parametrize("name", ["tiny.safetensors", "tiny.json", "log.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["tiny.safetensors", "tiny-last.safetensors", "tiny.json", "log.jsonl"]
+)
 def test_files_that_are_not_of_a_run_are_not_written_over(
     digits: Path, tmp_path: Path, name: str
 ) -> None:

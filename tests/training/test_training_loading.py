@@ -10,7 +10,7 @@ from minnorm.data import Data, load_data
 from minnorm.models import Card
 from minnorm.training import train
 from minnorm.training.augmentation import load_augmentation
-from minnorm.training.loading import Batch, batches
+from minnorm.training.loading import TrainingBatch, batches
 from training.small_runs import assert_same_run, recipe_of
 
 SHIFTED = ("RandomCrop(size=28, padding=2)",)
@@ -23,10 +23,10 @@ def data() -> Data:
 
 def epoch(
     data: Data, *, names: tuple[str, ...] = SHIFTED, seed: int = 0, workers: int = 0
-) -> list[Batch]:
+) -> list[TrainingBatch]:
     """Gives the batches of an epoch."""
     augment = load_augmentation(names)
-    return list(batches(data, augment, batch_size=16, seed=seed, workers=workers))
+    return list(batches(data, augment, batch_size=16, seed=seed, workers=workers, keep_images=True))
 
 
 def test_an_epoch_has_each_sample_at_most_once(data: Data) -> None:
@@ -36,6 +36,7 @@ def test_an_epoch_has_each_sample_at_most_once(data: Data) -> None:
     assert len(set(positions.tolist())) == 48
     for batch in found:
         images, labels = data.batch(batch.positions.tolist())
+        assert batch.images is not None
         assert batch.images.equal(images)
         assert batch.labels.equal(labels)
         assert not batch.inputs.equal(images)

@@ -56,6 +56,7 @@ def test_the_folder_holds_what_the_zoo_is_made_of(
         "log.jsonl",
         "recipe.json",
         "tensorboard",
+        "tiny-last.safetensors",
         "tiny.json",
         "tiny.safetensors",
     ]

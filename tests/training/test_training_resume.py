@@ -16,14 +16,14 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from minnorm import runtime
-from minnorm.models import Card
+from minnorm.models import Card, build, fingerprint, load_model, save_weights
 from minnorm.training import OBJECTIVES, Recipe, checkpoints, load_recipe, train
 from training import small_runs
 from training.small_runs import assert_same_run, files_in, log_of, on_full_disk, recipe_of, stopped
@@ -219,7 +219,7 @@ def test_weights_that_could_not_be_written_are_there_in_the_end(
         card = train(recipe_of(digits), tmp_path, resume=True)
     else:
         card = train(recipe_of(digits), tmp_path)
-    assert caplog.text.count("the best weights were not written") >= 1
+    assert "weights were not written" in caplog.text
     assert_same_run(tmp_path, card, undisturbed)
 
 
@@ -427,6 +427,62 @@ def test_a_folder_in_which_another_process_works_is_refused(digits: Path, tmp_pa
     ):
         train(recipe, folder, resume=True)
     train(recipe, folder, resume=True)
+
+
+def test_no_other_process_writes_between_reading_and_going_on(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopped(recipe_of(digits), tmp_path / "run")
+    read = checkpoints.newest
+
+    def newest(*given: Any) -> Any:
+        with pytest.raises(Timeout):
+            FileLock(folder / ".lock", timeout=0).acquire()
+        return read(*given)
+
+    monkeypatch.setattr(checkpoints, "newest", newest)
+    train(recipe_of(digits), folder, resume=True)
+    with FileLock(folder / ".lock", timeout=0):
+        pass
+
+
+def test_a_fixed_network_that_changed_is_refused(digits: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    spec = f"{other} + {small_runs.NETWORK}"
+    save_weights(build(small_runs.NETWORK), small_runs.NETWORK, other)
+    recipe = recipe_of(digits, initial=spec, objective=f"ensemble(models=['{spec}'], epsilon=0.1)")
+    folder = stopped(recipe, tmp_path / "run")
+    held = other.read_bytes()
+    save_weights(build(small_runs.NETWORK), small_runs.NETWORK, other)
+    with pytest.raises(ValueError, match="network 1 of the objective of epoch 1 changed since"):
+        train(recipe, folder, resume=True)
+    other.write_bytes(held)
+    card = train(recipe, folder, resume=True)
+    assert len(card.fingerprints) == 5
+    assert card.fingerprints[spec] == fingerprint(load_model(spec))
+
+
+def test_going_on_with_another_number_of_threads_is_warned_of(
+    digits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = stopped(recipe_of(digits), tmp_path / "run", 1)
+    stopped(recipe_of(digits), folder, 2, resume=True)
+    assert "to the bit" not in caplog.text
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        train(recipe_of(digits), folder, resume=True)
+    finally:
+        torch.set_num_threads(threads)
+    assert f"the run began with threads {threads}, now {threads + 1}: it goes on" in caplog.text
+
+
+def test_the_weights_of_the_last_epoch_are_kept_too(digits: Path, tmp_path: Path) -> None:
+    card = train(recipe_of(digits, ema=0.5), tmp_path)
+    last = load_model(f"{tmp_path}/tiny-last.safetensors + {card.architecture}")
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["average"]
+    for name, value in last.state_dict().items():
+        assert value.equal(state[f"module.{name}"])
 
 
 def test_what_a_kill_left_half_written_goes(digits: Path, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from minnorm.training import OBJECTIVES, Adversarial, Objective, train
+from minnorm.training.objectives import memory
 from training.small_runs import assert_same_run, recipe_of, stopped
 
 
@@ -83,6 +85,33 @@ def test_a_warm_start_moves_with_the_image(
     train(recipe_of(digits, epochs=3, augmentation=augmentation), tmp_path)
     assert len(errors) == 2 * 12
     assert max(errors) < 2e-3  # float16
+
+
+def _remembering(rank: int) -> memory.Memory:
+    """Gives what a rank of two remembers of ten samples, of which it moved every second one."""
+    inputs, made = torch.full((5, 3), 0.5), memory.Memory(10)
+    made.turn_to(torch.arange(rank, 10, 2), inputs, lambda images: images)
+    made.keep(inputs, inputs + 0.25 * (rank + 1))
+    return made
+
+
+def test_ranks_share_what_is_new_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_SHARED_AT_ONCE", 4)
+    for rank in range(2):
+        told: list[Tensor] = []
+
+        def listen(part: Tensor, told: list[Tensor] = told) -> Tensor:
+            told.append(part)
+            return part
+
+        _remembering(1 - rank).share(listen)
+        assert [len(part) for part in told] == [4, 4, 4, 4, 2, 2]
+        one = _remembering(rank)
+        parts = iter(told)
+        one.share(lambda part, parts=parts: part + next(parts))  # type: ignore[misc]
+        inputs = torch.full((10, 3), 0.5)
+        one.turn_to(torch.arange(10), inputs, lambda images: images)
+        assert one.starts(inputs)[:, 0].tolist() == [0.75, 1.0] * 5
 
 
 @pytest.mark.parametrize("transform", ["AutoAugment()", "RandomErasing(p=1.0, inplace=True)"])

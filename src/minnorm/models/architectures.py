@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from minnorm import specs
+from minnorm.errors import in_short
 from minnorm.models.normalized import Normalized
 from minnorm.models.small_cnn import cifar10_cnn, mnist_cnn
 from minnorm.models.wide_resnet import wide_resnet
@@ -61,8 +62,10 @@ def _network(spec: specs.Spec, text: str) -> nn.Module:
             name = specs.choose(spec.head, ARCHITECTURES, "architecture")
             specs.check_arguments(ARCHITECTURES[name], spec.arguments, name)
             made = ARCHITECTURES[name](**spec.arguments)
-    except (TypeError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{text!r} cannot be built: {error}") from error
+    except (ValueError, ImportError):
+        raise
+    except Exception as error:  # whatever a network raises of what it is given
+        raise ValueError(f"{text!r} cannot be built: {in_short(error)}") from error
     if not isinstance(made, nn.Module):
         raise ValueError(f"{text!r} gave a {type(made).__name__}; expected a torch.nn.Module.")
     return made

@@ -27,7 +27,8 @@ class Card(BaseModel):
             together, without those of the updates; `None` where they were not counted.
         gradients_per_image: The same of their gradients.
         sha256: Of the weight file.
-        fingerprints: The SHA-256 of the data of the recipe, by their specs.
+        fingerprints: The SHA-256 of the data of the recipe, by their specs, and of the networks
+            that it began with or that its objective asks.
         sessions: What trained it, one after the other where it was interrupted: `started`, `ranks`,
             the `revision` of the code, the `versions` of the libraries, the `hardware`; of the
             first networks less is known.

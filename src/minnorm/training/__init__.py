@@ -12,9 +12,10 @@ from minnorm.training.objectives import (
     fgsm,
     load_objective,
     madry,
+    noise,
     trades,
 )
-from minnorm.training.recipe import Recipe, load_recipe, shipped_recipes
+from minnorm.training.recipe import Recipe, RobustValidation, load_recipe, shipped_recipes
 from minnorm.training.validation import accuracy, robust_accuracy
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Adversarial",
     "Objective",
     "Recipe",
+    "RobustValidation",
     "accuracy",
     "clean",
     "closest",
@@ -31,6 +33,7 @@ __all__ = [
     "load_objective",
     "load_recipe",
     "madry",
+    "noise",
     "robust_accuracy",
     "shipped_recipes",
     "trades",

@@ -99,6 +99,6 @@ def _transform(name: str) -> _Transform:
     specs.check_arguments(chosen, parsed.arguments, parsed.head)
     try:
         transform: _Transform = chosen(**parsed.arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {error}") from error
+    except Exception as error:  # whatever a transform raises of what it is given
+        raise ValueError(f"{name}: {in_short(error)}") from error
     return transform

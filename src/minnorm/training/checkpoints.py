@@ -130,7 +130,7 @@ def restore(fabric: "Fabric", out: Path, checkpoint: Checkpoint, state: dict[str
                 part.load_state_dict(checkpoint.state[name])
             else:
                 state[name] = checkpoint.state[name]
-    except (KeyError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a file that holds something else raises errors of many kinds
         raise ValueError(
             f"{checkpoint.path} is of another network, or another version ({in_short(error)}): "
             f"name another folder with --out, or delete {out}."

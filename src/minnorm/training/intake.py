@@ -1,5 +1,6 @@
 """What is looked at before a training begins: the folder, the network, the data."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from minnorm.data import Data
 from minnorm.errors import in_short
 from minnorm.files import sweep, take, write_whole
 from minnorm.losses import check_labels, check_logits
-from minnorm.models import build, load_model, network_of
+from minnorm.models import build, fingerprint, load_model, network_of
 from minnorm.models.weights import check_state
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import load_augmentation
 from minnorm.training.checkpoints import Checkpoint
+from minnorm.training.objectives import Adversarial, Objective
+from minnorm.training.objectives.contract import in_evaluation_mode
 from minnorm.training.recipe import Recipe
+from minnorm.training.validation import robust_accuracy
 
 _RECIPE = "recipe.json"
 
@@ -36,6 +40,8 @@ def make_network(recipe: Recipe, *, trust: bool, whole: bool) -> nn.Module:
             weights is another one.
     """
     network = build(recipe.architecture)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"architecture: {recipe.architecture!r} has no parameters to train.")
     check_state(network_of(network).state_dict())
     if recipe.initial is None or not whole:
         return network
@@ -66,7 +72,8 @@ def claim(out: Path, lock: FileLock, recipe: Recipe, *, resume: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: --out names the folder of the run.")
-    written = (f"{recipe.name}.safetensors", f"{recipe.name}.json", "log.jsonl")
+    name = recipe.name
+    written = (f"{name}.safetensors", f"{name}-last.safetensors", f"{name}.json", "log.jsonl")
     foreign = [name for name in written if (out / name).exists()]
     if foreign and not (out / _RECIPE).exists() and not checkpoints.are_in(out):
         raise ValueError(
@@ -125,25 +132,23 @@ def check_takes(network: nn.Module, inputs: Float[Tensor, "b *d"], source: str) 
     Raises:
         ValueError: If it raises anything.
     """
-    training = network.training
-    try:
-        return network.eval()(inputs)
-    except Exception as error:  # whatever a network raises, it does not fit the data
-        raise ValueError(
-            f"the network cannot take inputs of shape {list(inputs.shape)} from {source}: "
-            f"{in_short(error)}"
-        ) from error
-    finally:
-        network.train(training)
+    with in_evaluation_mode(network):
+        try:
+            return network(inputs)
+        except Exception as error:  # whatever a network raises, it does not fit the data
+            raise ValueError(
+                f"the network cannot take inputs of shape {list(inputs.shape)} from {source}: "
+                f"{in_short(error)}"
+            ) from error
 
 
 def check_fit(network: nn.Module, data: Data) -> None:
-    """Checks that the network takes the samples, and has a class for each label of the first ones.
+    """Checks that the network takes the samples, and has a class for each label of some of them.
 
     Raises:
         ValueError: If not; the message says what does not fit.
     """
-    inputs, labels = data.batch(range(min(256, len(data))))
+    inputs, labels = data.batch(_spread(data))
     if not ((inputs >= 0) & (inputs <= 1)).all():  # NaN is not either
         raise ValueError(
             f"{data.name} goes from {inputs.min():g} to {inputs.max():g}; training takes inputs in "
@@ -155,21 +160,80 @@ def check_fit(network: nn.Module, data: Data) -> None:
         check_labels(labels, logits.shape[1])
     except ValueError as error:
         raise ValueError(f"{data.name}: {error}") from error
+    if len(data.classes) > logits.shape[1]:
+        raise ValueError(
+            f"{data.name} has {len(data.classes)} classes, the network {logits.shape[1]}."
+        )
+
+
+def _spread(data: Data) -> list[int]:
+    """Gives positions of some samples, evenly: data is often sorted by class."""
+    few = min(256, len(data))
+    return [len(data) * part // few for part in range(few)]
 
 
 def check_augmentation(recipe: Recipe, network: nn.Module, data: Data) -> None:
-    """Checks on the first samples that the transforms give what the network takes.
+    """Checks on some samples that the transforms give what the network takes.
 
     Raises:
         ValueError: If not; the message says what was raised, or what came out.
     """
-    inputs, _ = data.batch(range(min(256, len(data))))
+    inputs, _ = data.batch(_spread(data))
     augmented = load_augmentation(recipe.augmentation)(inputs, range(len(inputs)))
     check_takes(network, augmented[:2], f"{data.name} behind {', '.join(recipe.augmentation)}")
 
 
+def check_others(objectives: Mapping[int, Objective], network: nn.Module, data: Data) -> None:
+    """Checks that the other networks of objectives answer as the one in training does.
+
+    Raises:
+        ValueError: If not.
+    """
+    inputs, _ = data.batch(range(min(2, len(data))))
+    expected = check_takes(network, inputs, data.name).shape
+    for name, other in _others(objectives).items():
+        try:
+            found = check_takes(other, inputs, data.name).shape
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        if found != expected:
+            raise ValueError(
+                f"{name} gives logits of shape {list(found)}; expected {list(expected)}."
+            )
+
+
+def fingerprints_of_others(objectives: Mapping[int, Objective]) -> dict[str, str]:
+    """Gives the SHA-256 of the other networks of objectives, by what they are called."""
+    return {name: fingerprint(other) for name, other in _others(objectives).items()}
+
+
+def _others(objectives: Mapping[int, Objective]) -> dict[str, nn.Module]:
+    return {
+        f"network {number} of the objective of epoch {first}": other
+        for first, objective in objectives.items()
+        if isinstance(objective, Adversarial)
+        for number, other in enumerate(objective.others, 1)
+    }
+
+
+def check_robust_validation(recipe: Recipe, network: nn.Module, validation: Data) -> None:
+    """Checks on a sample that the attack of the validation can attack such a network.
+
+    Raises:
+        ValueError: If not.
+    """
+    if recipe.robust_validation is None:
+        return
+    try:
+        robust_accuracy(network, validation[:1], recipe.robust_validation)
+    except Exception as error:  # whatever an attack of the user raises
+        raise ValueError(f"robust_validation: {in_short(error)}") from error
+
+
 def check_same_data(checkpoint: Checkpoint, fingerprints: dict[str, str]) -> None:
-    """Checks that a run goes on with the data that it began with.
+    """Checks that a run goes on with the data, and the fixed networks, that it began with.
+
+    What the checkpoint alone knows, the network that the run began with, is taken over.
 
     Raises:
         ValueError: If not.
@@ -181,6 +245,7 @@ def check_same_data(checkpoint: Checkpoint, fingerprints: dict[str, str]) -> Non
             f"{', '.join(changed)} changed since {checkpoint.path.parent} was begun: name another "
             "folder with --out."
         )
+    fingerprints |= there
 
 
 def check_batch_size(recipe: Recipe, data: Data, ranks: int) -> None:

@@ -4,7 +4,7 @@ import importlib.util
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from minnorm import runtime
+from minnorm.acceleration import is_out_of_memory
 from minnorm.data import Data
 from minnorm.errors import in_short
 from minnorm.models import save_weights
 from minnorm.training import checkpoints
 from minnorm.training.augmentation import Augmentation, load_augmentation
-from minnorm.training.loading import Batch, batches
-from minnorm.training.objectives import Adversarial, Objective, load_objective
+from minnorm.training.loading import TrainingBatch, batches
+from minnorm.training.objectives import Adversarial, Objective
 from minnorm.training.objectives.memory import Memory
 from minnorm.training.optimization import make_optimizer, make_schedule
 from minnorm.training.recipe import Recipe
@@ -52,6 +53,7 @@ class Run:
         out: Path,
         *,
         network: nn.Module,
+        objectives: Mapping[int, Objective],
         training: Data,
         validation: Data,
         workers: int,
@@ -59,12 +61,10 @@ class Run:
         self._fabric, self._recipe, self._out = fabric, recipe, out
         self._augment, self._workers = load_augmentation(recipe.augmentation), workers
         self._network, self._training, self._validation = network, training, validation
-        self._objectives = {
-            first: load_objective(spec) for first, spec in recipe.objectives.items()
-        }
-        objectives = self._objectives.values()
-        self._adversarial = [one for one in objectives if isinstance(one, Adversarial)]
+        self._objectives = objectives
+        self._adversarial = [one for one in objectives.values() if isinstance(one, Adversarial)]
         warm = [one for one in self._adversarial if one.warm_start]
+        self._warm = bool(warm)
         self._memory = Memory(len(training))
         for objective in warm:  # one that takes over goes on from the points of the one before
             objective.memory = self._memory
@@ -95,7 +95,7 @@ class Run:
         }
         if self._average is not None:
             self.state["average"] = self._average.to(fabric.device)
-        if warm:
+        if self._warm:
             self.state["memory"] = self._memory
 
     def _count(self, module: nn.Module, _: object, logits: Tensor) -> None:
@@ -133,9 +133,10 @@ class Run:
             "loss": loss,
             "forwards_per_image": forwards / len(self._training),
             "gradients_per_image": gradients / len(self._training),
-            "moved": moved / (self._updates_in_epoch * recipe.batch_size),
-            "validation_accuracy": accuracy(candidate, self._validation),
         }
+        if self._adversarial:
+            measured["moved"] = moved / (self._updates_in_epoch * recipe.batch_size)
+        measured["validation_accuracy"] = accuracy(candidate, self._validation, recipe.batch_size)
         criterion = measured["validation_accuracy"]
         if recipe.robust_validation is not None:
             criterion = robust_accuracy(candidate, self._validation, recipe.robust_validation)
@@ -146,16 +147,21 @@ class Run:
             state["best"] = criterion
             weights = candidate.state_dict()
             state["kept"] = {name: value.to("cpu", copy=True) for name, value in weights.items()}
-            if fabric.is_global_zero:
-                try:
-                    save_weights(candidate, recipe.architecture, weights_file(self._out, recipe))
-                except OSError as error:
-                    logger.warning("the best weights were not written (%s)", error)
+            self._write(candidate, "best", weights_file(self._out, recipe))
+        self._write(candidate, "last", self._out / f"{recipe.name}-last.safetensors")
         state["epoch"] = epoch + 1
         state["log"] = [*state["log"], measured]
         checkpoints.save(fabric, self._out, state)
         self._tell_tensorboard(measured)
         on_progress(epoch + 1, recipe.epochs, measured)
+
+    def _write(self, network: nn.Module, which: str, file: Path) -> None:
+        if not self._fabric.is_global_zero:
+            return
+        try:
+            save_weights(network, self._recipe.architecture, file)
+        except OSError as error:
+            logger.warning("the %s weights were not written (%s)", which, error)
 
     def _share_buffers(self) -> None:
         """Makes what is validated the same on all ranks.
@@ -164,22 +170,25 @@ class Run:
         """
         networks = [self._network, *([] if self._average is None else [self._average])]
         for buffer in (buffer for network in networks for buffer in network.buffers()):
-            buffer.copy_(self._fabric.broadcast(buffer))
+            runtime.take_from_first_rank(buffer)
 
     def _updates(self, epoch: int, on_progress: Progress) -> float:
         """Updates the weights with each batch and gives the mean loss."""
         fabric, module, optimizer = self._fabric, self._module, self._optimizer
         module.train()
-        objective = self._objectives[max(first for first in self._objectives if first <= epoch + 1)]
+        first = max(first for first in self._objectives if first <= epoch + 1)
+        objective, spec = self._objectives[first], self._recipe.objectives[first]
         losses = []
         last = self.state["log"][-1] if self.state["log"] else {}
         for batch in self._batches(epoch):
-            self._memory.turn_to(batch.positions, batch.images, _seeded(self._augment, batch.seeds))
+            if batch.images is not None:
+                augment = _seeded(self._augment, batch.seeds)
+                self._memory.turn_to(batch.positions, batch.images, augment)
             inputs, labels = batch.inputs.to(fabric.device), batch.labels.to(fabric.device)
             optimizer.zero_grad()
             # An attack on the network inside the wrappers shall have the precision of the update.
             with fabric.autocast():
-                loss = _loss(objective, module, inputs, labels)
+                loss = _loss(objective, spec, module, inputs, labels)
             fabric.backward(loss)
             if self._recipe.largest_gradient is not None:
                 fabric.clip_gradients(
@@ -206,7 +215,7 @@ class Run:
             )
         return mean
 
-    def _batches(self, epoch: int) -> Iterator[Batch]:
+    def _batches(self, epoch: int) -> Iterator[TrainingBatch]:
         return batches(
             self._training,
             self._augment,
@@ -215,6 +224,7 @@ class Run:
             rank=self._fabric.global_rank,
             world_size=self._fabric.world_size,
             workers=self._workers,
+            keep_images=self._warm,
         )
 
     def _tell_tensorboard(self, measured: dict[str, float]) -> None:
@@ -239,14 +249,16 @@ class Run:
                 self._writer.close()
 
 
-def _loss(objective: Objective, module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+def _loss(
+    objective: Objective, spec: str, module: nn.Module, inputs: Tensor, labels: Tensor
+) -> Tensor:
     """Gives the loss, or says what an objective of the user did instead."""
     try:
         loss: object = objective(module, inputs, labels)
-    except ValueError:
-        raise
     except Exception as error:  # whatever a user's objective raises
-        raise ValueError(f"the objective raised {in_short(error)}") from error
+        if is_out_of_memory(error):
+            raise
+        raise ValueError(f"objective: {spec} raised {in_short(error)}") from error
     if not isinstance(loss, Tensor):
         raise ValueError(f"the objective gave a {type(loss).__name__}; expected a scalar tensor.")
     if loss.ndim > 0 or not loss.is_floating_point() or not loss.requires_grad:

@@ -1,7 +1,7 @@
 """Recipes: all that it takes to train a network again, in one YAML file."""
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, get_args
@@ -121,12 +121,21 @@ class RobustValidation(_Part):
 
     @model_validator(mode="after")
     def _same_radius(self) -> Self:
-        own = specs.parse(self.attack).arguments.get("epsilon", self.epsilon)
-        if own != self.epsilon:
+        if any(own != self.epsilon for own in _radii(self.attack)):
             raise ValueError(
                 f"{self.attack} looks within another radius than epsilon={self.epsilon:g}"
             )
         return self
+
+
+def _radii(attack: str) -> Iterator[object]:
+    """Gives the radii within which an attack looks, or those that it is made of."""
+    for name, value in specs.parse(attack).arguments.items():
+        if name == "epsilon":
+            yield value
+        elif name in ("attack", "attacks"):
+            for inner in [value] if isinstance(value, str) else value:
+                yield from _radii(inner)
 
 
 class Recipe(_Part):
@@ -218,6 +227,9 @@ class Recipe(_Part):
         return names
 
 
+_ENDINGS = (".yaml", ".yml", ".json")
+
+
 def shipped_recipes() -> dict[str, Path]:
     """Gives the files of the recipes that come with the package, by name."""
     folder = Path(str(importlib.resources.files("minnorm.training") / "recipes"))
@@ -241,7 +253,11 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
     except ImportError as error:
         raise ImportError("training needs PyYAML: pip install 'minnorm[training]'") from error
     path = Path(source)
-    if path.suffix not in (".yaml", ".yml", ".json"):
+    if path.suffix not in _ENDINGS:
+        if path.is_file():
+            raise ValueError(
+                f"{path}: a recipe is a file whose name ends in {', '.join(_ENDINGS)}."
+            )
         path = shipped_recipes()[specs.choose(str(source), shipped_recipes(), "recipe")]
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {path}.")
@@ -253,7 +269,7 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
         content = yaml.safe_load(text)
         changes = [(setting, *setting.partition("=")[::2]) for setting in settings]
         values = [(setting, key.strip(), yaml.safe_load(value)) for setting, key, value in changes]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # of dates that there are not
         raise ValueError(f"{path} or a setting is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a recipe: expected keys and values.")

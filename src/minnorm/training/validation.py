@@ -15,6 +15,7 @@ from minnorm.training.recipe import RobustValidation
 
 
 @torch.no_grad()
+@runtime.full_float32()
 def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
     """Gives the share of correct predictions, in evaluation mode; the mode is restored after.
 
@@ -36,6 +37,7 @@ def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
     return correct / len(data)
 
 
+@runtime.full_float32()
 def robust_accuracy(
     model: nn.Module, data: Data, validation: RobustValidation, batch_size: int = 100
 ) -> float:

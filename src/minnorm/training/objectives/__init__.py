@@ -7,7 +7,7 @@ from minnorm.training.objectives._ensemble import ensemble
 from minnorm.training.objectives._fgsm import fgsm
 from minnorm.training.objectives._madry import madry
 from minnorm.training.objectives._trades import trades
-from minnorm.training.objectives.contract import Adversarial, Objective
+from minnorm.training.objectives.contract import Adversarial, Objective, noise
 from minnorm.training.objectives.registry import OBJECTIVES, load_objective
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "fgsm",
     "load_objective",
     "madry",
+    "noise",
     "trades",
 ]

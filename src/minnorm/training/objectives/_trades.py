@@ -4,6 +4,9 @@ Zhang, Yu, Jiao, Xing, El Ghaoui, Jordan: "Theoretically Principled Trade-off be
 Accuracy", ICML 2019, https://arxiv.org/abs/1901.08573, algorithm 1.
 """
 
+from functools import partial
+
+import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import kl_div
 
@@ -53,17 +56,18 @@ def trades(
     def perturb(model: nn.Module, inputs: Tensor, labels: Tensor, generator: Generator) -> Tensor:
         around = in_ball(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
         with around as (state, radii):
-            expected = state.logits_at(state.origins).softmax(1)
-            points = state.points(_START * noise(inputs, generator))
-            # The gradient of the divergence with respect to the second logits.
-            return ascend(
-                state,
-                points,
-                radii,
-                steps=steps,
-                step_size=rate,
-                direction=lambda logits: logits.softmax(1) - expected,
-            )
+            climb = partial(ascend, state, radii=radii, step_size=rate)
+            # Of the start in low precision nothing would be left but rounding.
+            with torch.autocast(inputs.device.type, enabled=False):
+                expected = state.logits_at(state.origins).softmax(1)
+
+                def uphill(logits: Tensor) -> Tensor:
+                    """Gives the gradient of the divergence with respect to the second logits."""
+                    return logits.softmax(1) - expected
+
+                start = state.points(_START * noise(inputs, generator))
+                first = climb(points=start, steps=1, direction=uphill)
+            return climb(points=first, steps=steps - 1, direction=uphill)
 
     return Adversarial(perturb, _loss(beta, label_smoothing))
 

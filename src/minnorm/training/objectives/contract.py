@@ -95,7 +95,8 @@ class Adversarial:
         perturb: Makes the samples.
         loss: What is trained.
         warm_start: Whether `perturb` is given the points of the last epoch as `starts`. The
-            training loop gives the `memory` that has them; without one there are none.
+            training loop gives the `memory` that has them, to the objective itself and not to one
+            inside another one.
         others: Other networks that `perturb` asks, whose gradients count as the model's do.
 
     Attributes:
@@ -123,7 +124,16 @@ class Adversarial:
     def __call__(
         self, model: nn.Module, inputs: Float[Tensor, "b *d"], labels: Int64[Tensor, "b"], /
     ) -> Float[Tensor, ""]:
-        """Gives the mean loss of a batch."""
+        """Gives the mean loss of a batch.
+
+        Raises:
+            ValueError: If it has a warm start, but no memory.
+        """
+        if self.warm_start and self.memory is None:
+            raise ValueError(
+                "warm_start=True: nothing is remembered, since this objective is inside of another "
+                "one, or not called by minnorm.training.train. Leave warm_start out."
+            )
         seed = runtime.gather(int(torch.randint(2**62, ())))[0]
         generator = Generator(inputs.device).manual_seed(seed)
         with under_attack(model) as target:
@@ -139,7 +149,8 @@ class Adversarial:
 def noise(inputs: Float[Tensor, "b *d"], generator: Generator) -> Float[Tensor, "b *d"]:
     """Gives standard normal noise for this rank's part of a batch, in the inputs' shape and dtype.
 
-    A sample's is the same on any number of ranks, each of which has every so many-th sample.
+    A sample's is the same on any number of ranks, each of which has every so many-th sample. The
+    generator of an objective is the same on all of them.
     """
     ranks = runtime.world_size()
     shape = (ranks * len(inputs), *inputs.shape[1:])

@@ -19,6 +19,9 @@ from minnorm.errors import in_short
 
 logger = logging.getLogger(__name__)
 
+_SHARED_AT_ONCE = 1024
+"""Samples whose perturbations are on a GPU at a time, for the ranks to share."""
+
 
 class Memory:
     """The perturbation of each sample without augmentation, in float16 on the CPU; none at first.
@@ -93,13 +96,15 @@ class Memory:
         Args:
             all_reduce: Gives the sum over all ranks.
         """
-        if self._perturbations is None:
+        if self._perturbations is None or not self._new.any():  # which all ranks say or none
             return
-        rows = self._new.view(-1, *[1] * (self._perturbations.dim() - 1))
-        # Each sample is new on at most one rank, so that the sum is what that rank has.
-        told = all_reduce(self._perturbations.where(rows, 0).float()).to("cpu", torch.float16)
-        new = all_reduce(rows.float()).cpu() > 0
-        self._perturbations = told.where(new, self._perturbations)
+        for part in torch.split(torch.arange(self._samples), _SHARED_AT_ONCE):
+            known = self._perturbations[part]
+            rows = self._new[part].view(-1, *[1] * (known.dim() - 1))
+            # Each sample is new on at most one rank, so that the sum is what that rank has.
+            told = all_reduce(known.where(rows, 0).float()).to("cpu", torch.float16)
+            new = all_reduce(rows.float()).cpu() > 0
+            self._perturbations[part] = told.where(new, known)
         self._new.zero_()
 
     def state_dict(self) -> dict[str, Tensor | None]:
