@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from minnorm import geometry
 from minnorm.attacks import checks
-from minnorm.attacks._pgd import ascend
+from minnorm.attacks.ascent import ascend
 from minnorm.training.objectives.ball import in_ball
 from minnorm.training.objectives.contract import Adversarial, Objective, mixed
 

@@ -12,7 +12,7 @@ from torch.nn.functional import kl_div
 
 from minnorm import geometry
 from minnorm.attacks import checks
-from minnorm.attacks._pgd import ascend
+from minnorm.attacks.ascent import ascend
 from minnorm.training.objectives.ball import check_ascent, in_ball
 from minnorm.training.objectives.contract import (
     Adversarial,

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from minnorm import geometry
 from minnorm.attacks import checks
-from minnorm.attacks._pgd import default_step_size
+from minnorm.attacks.ascent import default_step_size
 from minnorm.attacks.search import Search, search
 
 
