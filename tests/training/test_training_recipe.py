@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from minnorm import specs
 from minnorm.data import CATALOGUE
-from minnorm.models import build
+from minnorm.models import build, zoo_cards
 from minnorm.training import Recipe, load_recipe, shipped_recipes
 
 CONTENT: dict[str, Any] = {
@@ -61,6 +61,11 @@ def test_every_shipped_recipe_is_valid_and_names_what_there_is(name: str) -> Non
     assert all(milestone < recipe.epochs for milestone in recipe.schedule.milestones)
 
 
+@pytest.mark.parametrize("name", sorted(zoo_cards()))
+def test_the_recipe_of_every_network_of_the_zoo_is_shipped(name: str) -> None:
+    assert Recipe.model_validate(zoo_cards()[name].recipe) == load_recipe(name)
+
+
 def test_the_recipe_of_the_zoo_s_network_is_shipped_and_keeps_its_sets_apart() -> None:
     recipe = load_recipe("mnist-cnn")
     assert recipe.data == "mnist/train[:55000]"
@@ -99,6 +104,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_bytes(b"\x80\xff\x00")
     with pytest.raises(ValueError, match=r"recipe.yaml is not a recipe: it is no text"):
         load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_file_with_another_ending_is_refused(file: Path) -> None:
+    other = file.rename(file.with_suffix(".txt"))
+    with pytest.raises(ValueError, match=r"mine.txt: a recipe is a file whose name ends in .yaml"):
+        load_recipe(other)
 
 
 @pytest.mark.parametrize("setting", ["epochs", "=3", "", "epochs:3"])
@@ -154,6 +165,11 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("augmentation=['RandomCrop(size=20)[:5]']", "a transform has no slice"),
         ("robust_validation.eps=0.3", "there is no setting robust_validation 'eps'"),
         ("robust_validation={epsilon: 1, attack: [ddn]}", "robust_validation.attack: Input should"),
+        (
+            "robust_validation={epsilon: 2, attack: \"worst_case(attacks=['pgd(epsilon=1)'])\"}",
+            "looks within another radius than epsilon=2",
+        ),
+        ("augmentation=[\"RandomErasing(scale='a')\"]", "RandomErasing(scale='a'): "),
         ("name=recipe", "name: Value error, its card would take the place of recipe.json"),
     ],
 )
@@ -180,6 +196,8 @@ def test_a_file_without_keys_and_values_is_refused(file: Path, content: str) -> 
 def test_what_is_not_yaml_is_refused(file: Path) -> None:
     with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
         load_recipe(file, ["epochs=[1"])
+    with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
+        load_recipe(file, ["seed=2020-13-45"])
     file.write_text("name: [")
     with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
         load_recipe(file)
