@@ -253,7 +253,7 @@ def test_a_factory_that_gives_no_module_is_refused() -> None:
         ("wide_resnet(depth=27)", "depth=27, width=10: expected a depth of 6n + 4"),
         ("torchvision:resnet19", "resnet19"),
         ("torchvision:resnet18(size=3)", "'torchvision:resnet18(size=3)' cannot be built: "),
-        ("timm:resnet19", "'timm:resnet19' cannot be built: Unknown model"),
+        ("timm:resnet19", "'timm:resnet19' cannot be built: RuntimeError: Unknown model"),
         ("timm:resnet18(size=3)", "'timm:resnet18(size=3)' cannot be built: "),
     ],
 )
