@@ -20,9 +20,17 @@ from matplotlib import pyplot as plt
 from minnorm import load_data, load_model, runtime
 from minnorm.attacks._normal_pursuit import FORWARD_COST
 from minnorm.files import write_whole
-from minnorm.training import accuracy, load_recipe, robust_accuracy, train
-from minnorm.training.recipe import RobustValidation
+from minnorm.training import (
+    RobustValidation,
+    accuracy,
+    load_recipe,
+    robust_accuracy,
+    train,
+)
 from output import save_figure, write
+
+RECIPE = "mnist-cnn-ddn"
+"""What the ways have in common."""
 
 IMAGES = 10_000
 """How many training images there are."""
@@ -89,9 +97,9 @@ PASSES = (33, 99)
 def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
     """Trains a network in one way and measures it."""
     epochs = way.epochs(passes)
-    updates = epochs * (IMAGES // 128)
+    updates = epochs * (IMAGES // load_recipe(RECIPE).batch_size)
     recipe = load_recipe(
-        "mnist-cnn-ddn",
+        RECIPE,
         [
             f"data=mnist/train[:{IMAGES}]",
             f"epochs={epochs}",

@@ -73,24 +73,17 @@ def full_float32() -> Iterator[None]:
     the default, which is the user's to change.
     """
     cudnn: Any = torch.backends.cudnn
-    if not hasattr(cudnn, "conv"):  # before PyTorch 2.9
-        before = cudnn.allow_tf32
-        cudnn.allow_tf32 = False
-        try:
-            yield
-        finally:
-            cudnn.allow_tf32 = before
-        return
     # PyTorch takes both the old and the new setting, and refuses to read where they differ.
-    kinds = [cudnn.conv, cudnn.rnn]
+    kinds = [cudnn.conv, cudnn.rnn] if hasattr(cudnn, "conv") else []  # since PyTorch 2.9
     chosen = [kind.fp32_precision for kind in kinds]
+    allowed = "tf32" in chosen if kinds else cudnn.allow_tf32
     cudnn.allow_tf32 = False
     for kind in kinds:
         kind.fp32_precision = "ieee"
     try:
         yield
     finally:
-        cudnn.allow_tf32 = "tf32" in chosen
+        cudnn.allow_tf32 = allowed
         for kind, precision in zip(kinds, chosen, strict=True):
             kind.fp32_precision = precision
 

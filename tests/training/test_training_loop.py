@@ -19,12 +19,12 @@ from minnorm.training import (
     Adversarial,
     Objective,
     Recipe,
+    RobustValidation,
     accuracy,
     load_recipe,
     robust_accuracy,
     train,
 )
-from minnorm.training.recipe import RobustValidation
 from training import small_runs
 from training.small_runs import NETWORK, log_of, network, recipe_of
 

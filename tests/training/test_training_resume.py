@@ -200,7 +200,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
     assert_same_run(tmp_path, card, undisturbed)
 
 
-@pytest.mark.parametrize("fails", [{1}, {2}, {1, 2}, set(range(1, 10))])
+@pytest.mark.parametrize("fails", [{1}, {3}, {1, 3}, set(range(1, 10))])
 def test_weights_that_could_not_be_written_are_there_in_the_end(
     undisturbed: tuple[Path, Card],
     digits: Path,
@@ -219,7 +219,7 @@ def test_weights_that_could_not_be_written_are_there_in_the_end(
         card = train(recipe_of(digits), tmp_path, resume=True)
     else:
         card = train(recipe_of(digits), tmp_path)
-    assert "weights were not written" in caplog.text
+    assert caplog.text.count("the best weights were not written") >= 1
     assert_same_run(tmp_path, card, undisturbed)
 
 
@@ -427,6 +427,20 @@ def test_a_folder_in_which_another_process_works_is_refused(digits: Path, tmp_pa
     ):
         train(recipe, folder, resume=True)
     train(recipe, folder, resume=True)
+
+
+def test_last_weights_that_could_not_be_written_cost_nothing_else(
+    undisturbed: tuple[Path, Card],
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    full = on_full_disk(save_file, {2}, SafetensorError)
+    monkeypatch.setattr("minnorm.models.weights.save_file", full)
+    card = train(recipe_of(digits), tmp_path)
+    assert caplog.text.count("the last weights were not written") == 1
+    assert_same_run(tmp_path, card, undisturbed)
 
 
 def test_no_other_process_writes_between_reading_and_going_on(

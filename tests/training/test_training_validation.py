@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from attacks.networks import problem
 from minnorm.attacks import ddn
 from minnorm.data import from_arrays
-from minnorm.training import accuracy, robust_accuracy
-from minnorm.training.recipe import RobustValidation
+from minnorm.training import RobustValidation, accuracy, robust_accuracy
 
 
 class Counts(nn.Module):

@@ -98,10 +98,16 @@ def from_map_dataset(name: str, dataset: MapDataset) -> Data:
     if count == 0:
         raise ValueError(f"{name} has no samples.")
     read = partial(_read_items, name, dataset)
-    inputs, labels = read(sorted({count * part // 16 for part in range(16)}))
+    inputs, labels = read(spread(count, 16))
     content = f"{count} {checksum(inputs.numpy())} {checksum(labels.numpy())}"
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
     return Data(name, read, range(count), fingerprint, tuple(getattr(dataset, "classes", ())))
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Gives positions of up to `most` samples of so many, evenly from the first one on."""
+    few = min(most, count)
+    return [count * part // few for part in range(few)]
 
 
 def checksum(array: Array) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from minnorm.data import Data
+from minnorm.data.dataset import spread
 from minnorm.errors import in_short
 from minnorm.files import sweep, take, write_whole
 from minnorm.losses import check_labels, check_logits
@@ -24,6 +25,9 @@ from minnorm.training.recipe import Recipe
 from minnorm.training.validation import robust_accuracy
 
 _RECIPE = "recipe.json"
+
+_LOOKED_AT = 256
+"""Samples of a data set that are looked at, all over it: data is often sorted by class."""
 
 
 def make_network(recipe: Recipe, *, trust: bool, whole: bool) -> nn.Module:
@@ -148,7 +152,7 @@ def check_fit(network: nn.Module, data: Data) -> None:
     Raises:
         ValueError: If not; the message says what does not fit.
     """
-    inputs, labels = data.batch(_spread(data))
+    inputs, labels = data.batch(spread(len(data), _LOOKED_AT))
     if not ((inputs >= 0) & (inputs <= 1)).all():  # NaN is not either
         raise ValueError(
             f"{data.name} goes from {inputs.min():g} to {inputs.max():g}; training takes inputs in "
@@ -166,19 +170,13 @@ def check_fit(network: nn.Module, data: Data) -> None:
         )
 
 
-def _spread(data: Data) -> list[int]:
-    """Gives positions of some samples, evenly: data is often sorted by class."""
-    few = min(256, len(data))
-    return [len(data) * part // few for part in range(few)]
-
-
 def check_augmentation(recipe: Recipe, network: nn.Module, data: Data) -> None:
     """Checks on some samples that the transforms give what the network takes.
 
     Raises:
         ValueError: If not; the message says what was raised, or what came out.
     """
-    inputs, _ = data.batch(_spread(data))
+    inputs, _ = data.batch(spread(len(data), _LOOKED_AT))
     augmented = load_augmentation(recipe.augmentation)(inputs, range(len(inputs)))
     check_takes(network, augmented[:2], f"{data.name} behind {', '.join(recipe.augmentation)}")
 
@@ -189,9 +187,12 @@ def check_others(objectives: Mapping[int, Objective], network: nn.Module, data: 
     Raises:
         ValueError: If not.
     """
+    others = _others(objectives)
+    if not others:
+        return
     inputs, _ = data.batch(range(min(2, len(data))))
     expected = check_takes(network, inputs, data.name).shape
-    for name, other in _others(objectives).items():
+    for name, other in others.items():
         try:
             found = check_takes(other, inputs, data.name).shape
         except ValueError as error:
