@@ -1,11 +1,13 @@
 """Files that are there as a whole or not at all, and folders that one process works in."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors.torch import save
+from torch import Tensor
 
 LOCK = ".lock"
 """The file by which a folder is locked."""
@@ -29,6 +31,21 @@ def write_whole(target: Path, write: Callable[[Path], Any]) -> None:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def write_tensors(
+    target: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None
+) -> None:
+    """Writes a safetensors file by `write_whole`.
+
+    Args:
+        target: The file.
+        tensors: Contiguous tensors on the CPU, no two of the same memory.
+        about: What its header says besides.
+    """
+    # What safetensors writes by itself goes by a name of its own first, which a kill leaves behind.
+    content = save(dict(tensors), None if about is None else dict(about))
+    write_whole(target, lambda path: path.write_bytes(content))
 
 
 def take(lock: FileLock, folder: Path) -> None:

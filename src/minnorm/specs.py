@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_TOO_DEEP = (MemoryError, RecursionError)
+"""What Python raises of a text that is nested too deeply."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -79,7 +82,7 @@ def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
         if None in names or len(set(names)) < len(names):
             raise ValueError("a name is missing or given twice")
         arguments = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
-    except (SyntaxError, TypeError, ValueError) as error:
+    except (SyntaxError, TypeError, ValueError, *_TOO_DEEP) as error:
         words = call.keywords if call is not None else []
         bare = [word for word in words if ast.dump(_quoted(word.value)) != ast.dump(word.value)]
         hints = [f" Did you mean {w.arg}={ast.unparse(_quoted(w.value))}?" for w in bare[:1]]
@@ -111,7 +114,7 @@ def _find_call(text: str) -> tuple[int, ast.Call | None]:
     for opening in openings:
         try:
             call = ast.parse(f"_{text[opening:]}", mode="eval").body
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, *_TOO_DEEP):
             continue
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             return opening, call

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -306,6 +307,11 @@ def test_an_ensemble_draws_its_source_for_each_batch() -> None:
         drawn.append([torch.allclose(points, one, atol=1e-6) for one in expected])
     assert all(sum(hits) == 1 for hits in drawn)
     assert 8 <= sum(hits[1] for hits in drawn) <= 32
+
+
+def test_others_are_networks() -> None:
+    with pytest.raises(ValueError, match=r"others=\['zoo:mnist-cnn'\]: expected networks"):
+        Adversarial(Mock(), Mock(), others=["zoo:mnist-cnn"])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("models", [[], 5, "zoo:mnist-cnn", ["zoo:no-such-network"]])

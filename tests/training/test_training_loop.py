@@ -210,6 +210,57 @@ def test_an_objective_holds_from_its_epoch_on(
     assert used == [1] * 24 + [3] * 12 + [4] * 24
 
 
+def test_weights_that_are_not_finite_do_not_take_the_place_of_the_best(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = 0
+
+    def breaks() -> Objective:
+        def objective(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+            nonlocal updates
+            updates += 1
+            loss = cross_entropy(model(inputs), labels)
+            if updates == 24:  # the last one of the second epoch: the loss is finite
+                loss = loss + (0 * next(model.parameters())).sum().sqrt()
+            return loss
+
+        return objective
+
+    monkeypatch.setitem(OBJECTIVES, "breaks", breaks)
+    recipe = recipe_of(digits, objective="breaks")
+    with pytest.raises(
+        ValueError, match="the weights became infinite or NaN at the end of epoch 2"
+    ):
+        train(recipe, tmp_path)
+    for name in ("tiny", "tiny-last"):
+        weights = load_model(str(tmp_path / f"{name}.safetensors"), trust=True).state_dict()
+        assert all(value.isfinite().all() for value in weights.values())
+    assert train(recipe, tmp_path, resume=True).accuracy[recipe.test] > 0.5
+
+
+def test_a_loss_of_something_else_is_refused(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = torch.zeros((), requires_grad=True)
+    monkeypatch.setitem(OBJECTIVES, "other", lambda: lambda *_: other**2)
+    with pytest.raises(ValueError, match="objective: other gave a loss that does not depend on"):
+        train(recipe_of(digits, objective="other"), tmp_path)
+
+
+def test_a_network_that_is_another_one_each_time_is_refused(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = iter(range(10, 100))
+
+    def wider() -> nn.Module:
+        width = next(widths)
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.Linear(width, 10))
+
+    monkeypatch.setattr(small_runs, "network", wider)
+    with pytest.raises(ValueError, match=r"architecture: .* is not the network that was trained"):
+        train(recipe_of(digits, epochs=1), tmp_path)
+
+
 def test_the_best_epoch_is_one_of_the_last_objective(digits: Path, tmp_path: Path) -> None:
     # What is learned first is forgotten: by accuracy, the first epochs are the best.
     worse = "trades(epsilon=0.9, beta=1000.0, steps=1)"

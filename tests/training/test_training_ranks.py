@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from minnorm.training import load_recipe, train
 from training.small_runs import digits_file, on_full_disk
@@ -34,6 +34,18 @@ def network_on_a_full_disk() -> nn.Module:
     """Gives the network, and lets the second checkpoint of this process fail."""
     torch.save = on_full_disk(torch.save, {2})
     return network()
+
+
+class WithUnused(nn.Module):
+    """Has a parameter that takes no part in the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused = network(), nn.Linear(2, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.used(inputs)
+        return logits
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +128,13 @@ def test_a_checkpoint_that_is_not_written_stops_no_rank(digits: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert "no checkpoint was written" in done.stderr
     assert_same_training(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_parameter_that_takes_no_part_is_told_of(digits: Path, tmp_path: Path) -> None:
+    path = recipe(digits, tmp_path, architecture="training.test_training_ranks:WithUnused")
+    done = two_ranks(path, tmp_path / "two")
+    assert done.returncode != 0
+    assert "unused.weight, unused.bias takes no part in the loss, which several" in done.stderr
 
 
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.9}], ids=["last", "average"])

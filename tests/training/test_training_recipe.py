@@ -144,9 +144,9 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("schedule.milestones=[0]", "schedule.milestones.0: Input should be greater than or equal"),
         (
             "schedule.milestones=[2]",
-            "schedule: Value error, constant takes no milestones, but name",
+            "schedule: constant takes no milestones, but name",
         ),
-        ("schedule.name=milestones", "schedule: Value error, which milestones? for example"),
+        ("schedule.name=milestones", "schedule: which milestones? for example"),
         ("schedule.factor=2", "schedule.factor: Input should be less than or equal to 1"),
         ("precision=8", "precision: Input should be '32-true', 'bf16-mixed' or '16-mixed'"),
         ("objective=cleam", "there is no objective 'cleam'. Did you mean 'clean'? There is:"),
@@ -156,8 +156,8 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("objective=ddn(max_norm=1, warm_start='no')", "warm_start='no': expected True or False"),
         ("objective=closest(max_norm=1, attack=5)", "attack=5: expected the spec of an attack"),
         ("objective=ensemble(models=[1], epsilon=0.1)", "models=[1]: expected a list"),
-        ("epochs=yes", "epochs: Value error, a truth value was given; expected a number"),
-        ("optimizer.learning_rate=true", "optimizer.learning_rate: Value error, a truth value"),
+        ("epochs=yes", "epochs: a truth value was given; expected a number"),
+        ("optimizer.learning_rate=true", "optimizer.learning_rate: a truth value"),
         ("optimizer={learning_rate: 1, momentum: 0, nesterov: true}", "nesterov needs a momentum"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("seed=4294967296", "seed: Input should be less than 4294967296"),
@@ -170,7 +170,7 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
             "looks within another radius than epsilon=2",
         ),
         ("augmentation=[\"RandomErasing(scale='a')\"]", "RandomErasing(scale='a'): "),
-        ("name=recipe", "name: Value error, its card would take the place of recipe.json"),
+        ("name=recipe", "name: its card would take the place of recipe.json"),
     ],
 )
 def test_a_wrong_field_is_named(file: Path, setting: str, problem: str) -> None:
@@ -194,19 +194,47 @@ def test_a_file_without_keys_and_values_is_refused(file: Path, content: str) -> 
 
 
 def test_what_is_not_yaml_is_refused(file: Path) -> None:
-    with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
+    with pytest.raises(ValueError, match=r"mine.yaml or a setting cannot be read as YAML: "):
         load_recipe(file, ["epochs=[1"])
-    with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
+    with pytest.raises(ValueError, match=r"mine.yaml or a setting cannot be read as YAML: "):
         load_recipe(file, ["seed=2020-13-45"])
     file.write_text("name: [")
-    with pytest.raises(ValueError, match=r"mine.yaml or a setting is not YAML: "):
+    with pytest.raises(ValueError, match=r"mine.yaml or a setting cannot be read as YAML: "):
         load_recipe(file)
+
+
+def test_a_key_that_is_given_twice_is_refused(file: Path) -> None:
+    whole = file.read_text()
+    file.write_text(whole + "\nepochs: 1\n")
+    with pytest.raises(ValueError, match="the key 'epochs' is given 2 times"):
+        load_recipe(file)
+    file.write_text(whole)
+    for setting in (
+        "optimizer={learning_rate: 1, learning_rate: 2}",
+        "objective={1: clean, '1': clean}",
+    ):
+        with pytest.raises(ValueError, match=r"the key '(learning_rate|1)' is given 2 times"):
+            load_recipe(file, [setting])
+
+
+def test_what_is_nested_too_deeply_is_refused(file: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read as YAML"):
+        load_recipe(file, ["epochs=" + 5000 * "["])
+    with pytest.raises(ValueError, match="cannot read the arguments"):
+        load_recipe(file, [f"objective=clean(label_smoothing={6000 * '-'}1)"])
+
+
+def test_of_an_objective_no_inner_names_are_told(file: Path) -> None:
+    with pytest.raises(ValueError, match="not a valid recipe") as caught:
+        load_recipe(file, ["objective={a: clean}"])
+    assert "objective.a: Input should be a valid integer" in str(caught.value)
+    assert "dict" not in str(caught.value)
 
 
 def test_yaml_cannot_run_code(file: Path, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     file.write_text(f"name: !!python/object/apply:os.mkdir ['{touched}']\n")
-    with pytest.raises(ValueError, match="is not YAML"):
+    with pytest.raises(ValueError, match="cannot be read as YAML"):
         load_recipe(file)
     assert not touched.exists()
 

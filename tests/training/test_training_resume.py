@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from minnorm import runtime
+from minnorm.files import sweep, write_tensors
 from minnorm.models import Card, build, fingerprint, load_model, save_weights
 from minnorm.training import OBJECTIVES, Recipe, checkpoints, load_recipe, train
 from training import small_runs
@@ -210,8 +209,8 @@ def test_weights_that_could_not_be_written_are_there_in_the_end(
     caplog: pytest.LogCaptureFixture,
     fails: set[int],
 ) -> None:
-    full = on_full_disk(save_file, fails, SafetensorError)
-    monkeypatch.setattr("minnorm.models.weights.save_file", full)
+    full = on_full_disk(write_tensors, fails)
+    monkeypatch.setattr("minnorm.models.weights.write_tensors", full)
     if len(fails) > 2:  # to the end
         with pytest.raises(OSError, match=r"tiny.safetensors cannot be written: .*No space left"):
             train(recipe_of(digits), tmp_path)
@@ -330,6 +329,31 @@ def test_a_checkpoint_of_another_network_is_refused_and_left_alone(
     assert files_in(folder) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epoch", "x"),
+        ("epoch", -5),
+        ("epoch", 7),
+        ("best", "x"),
+        ("log", 5),
+        ("sessions", None),
+        ("fingerprints", 5),
+    ],
+)
+def test_a_checkpoint_of_another_form_is_refused(
+    digits: Path, tmp_path: Path, name: str, value: object
+) -> None:
+    recipe = recipe_of(digits)
+    folder = stopped(recipe, tmp_path / "run")
+    state = torch.load(folder / "last.ckpt", weights_only=True)
+    torch.save({**state, name: value}, folder / "last.ckpt")
+    before = files_in(folder)
+    with pytest.raises(ValueError, match=f"last.ckpt is of another network.* .in {name}."):
+        train(recipe, folder, resume=True)
+    assert files_in(folder) == before
+
+
 def test_a_disk_that_does_not_read_does_not_begin_the_run_again(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,8 +460,8 @@ def test_last_weights_that_could_not_be_written_cost_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    full = on_full_disk(save_file, {2}, SafetensorError)
-    monkeypatch.setattr("minnorm.models.weights.save_file", full)
+    full = on_full_disk(write_tensors, {2})
+    monkeypatch.setattr("minnorm.models.weights.write_tensors", full)
     card = train(recipe_of(digits), tmp_path)
     assert caplog.text.count("the last weights were not written") == 1
     assert_same_run(tmp_path, card, undisturbed)
@@ -504,6 +528,17 @@ def test_what_a_kill_left_half_written_goes(digits: Path, tmp_path: Path) -> Non
     (folder / ".last.ckpt.new.123.tmp").write_text("half")
     train(recipe_of(digits), folder, resume=True)
     assert not list(folder.glob("*.tmp"))
+
+
+def test_what_a_kill_left_of_weights_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(Path, "unlink", Mock())  # as if there had been no time for it
+    with pytest.raises(KeyboardInterrupt):
+        save_weights(small_runs.network(), small_runs.NETWORK, tmp_path / "x.safetensors")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_tensorboard_shows_an_epoch_that_was_done_again_once(

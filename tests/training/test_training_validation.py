@@ -67,3 +67,21 @@ def test_robust_accuracy_is_the_share_beyond_the_radius() -> None:
         assert share == pytest.approx(float((reached > epsilon).double().mean()))
         shares.append(share)
     assert shares[0] == 0.9 > shares[1] > shares[2] == 0
+
+
+class Broken(nn.Module):
+    """Answers NaN where the first value is large, and class 0 elsewhere."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits = torch.stack([inputs.sum(1) + 10, inputs.sum(1), inputs.sum(1)], dim=1)
+        return logits.where(inputs[:, :1] < 0.5, torch.nan)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_answers_nan_is_neither_right_nor_robust() -> None:
+    inputs = torch.tensor([[0.1, 0.0], [0.2, 0.0], [0.9, 0.0], [1.0, 0.0]])
+    data = from_arrays("x", inputs, torch.zeros(4, dtype=torch.int64))
+    assert accuracy(Broken(), data) == 0.5
+    for attack in ("ddn(steps=5)", "normal_pursuit(budget=10)"):
+        validation = RobustValidation(attack=attack, epsilon=0.1)
+        assert robust_accuracy(Broken(), data, validation) == 0.5

@@ -87,6 +87,24 @@ def test_a_warm_start_moves_with_the_image(
     assert max(errors) < 2e-3  # float16
 
 
+def test_what_is_remembered_does_not_grow(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = []
+
+    def stay(inputs: Tensor, starts: Tensor) -> Tensor:
+        if starts.equal(inputs):  # in the first epoch
+            return inputs + 0.1 * (0.5 - inputs)
+        longest.append(float((starts - inputs).flatten(1).norm(dim=1).max()))
+        return starts
+
+    monkeypatch.setitem(OBJECTIVES, "clean", lambda: _moving(stay))
+    crops = ["RandomResizedCrop(size=28, scale=[0.3, 0.6], antialias=True)"]
+    train(recipe_of(digits, epochs=6, augmentation=crops), tmp_path)
+    assert len(longest) == 5 * 12
+    assert max(longest[-12:]) <= max(longest[:12]) < 1.5
+
+
 def _remembering(rank: int) -> memory.Memory:
     """Gives what a rank of two remembers of ten samples, of which it moved every second one."""
     inputs, made = torch.full((5, 3), 0.5), memory.Memory(10)

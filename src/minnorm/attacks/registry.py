@@ -208,7 +208,7 @@ def load_attack(spec: str) -> Attack:
     taken = [argument for argument in parsed.arguments if argument in _GIVEN]
     if taken:
         raise ValueError(
-            f"{spec!r}: {', '.join(taken)} cannot be set in a spec; the evaluation gives it."
+            f"{spec!r}: {', '.join(taken)} cannot be set in a spec: what runs the attack gives it."
         )
     function = ATTACKS.get(name) or COMBINATORS[name]
     specs.check_arguments(function, parsed.arguments, name, _GIVEN)

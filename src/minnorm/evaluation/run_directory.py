@@ -17,12 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from filelock import FileLock
-from safetensors.torch import save_file
 from torch import Tensor
 
 from minnorm import runtime
 from minnorm.evaluation.records import SCHEMA, Records, join_records
-from minnorm.files import LOCK, sweep, take, write_whole
+from minnorm.files import LOCK, sweep, take, write_tensors, write_whole
 
 _FOLDERS = ("records", "adversarials")
 
@@ -211,8 +210,7 @@ class RunDirectory:
         """Writes what a unit gave; it is finished when this returns."""
         if adversarials is not None:
             tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
-            target = self.path / "adversarials" / f"{unit.name}.safetensors"
-            write_whole(target, lambda path: save_file(tensors, path))
+            write_tensors(self.path / "adversarials" / f"{unit.name}.safetensors", tensors)
         target = self.path / "records" / f"{unit.name}.parquet"
         write_whole(target, lambda path: pq.write_table(records, path, write_page_checksum=True))
 

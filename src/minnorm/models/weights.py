@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minnorm.files import write_whole
+from minnorm.files import write_tensors
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
 from minnorm.specs import parse, search_current_folder
 
@@ -40,10 +39,8 @@ def save_weights(model: nn.Module, architecture: str, path: Path) -> None:
         name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()
     }
     try:
-        write_whole(
-            path, lambda scratch: save_file(state, scratch, metadata={"architecture": architecture})
-        )
-    except SafetensorError as error:
+        write_tensors(path, state, {"architecture": architecture})
+    except (OSError, SafetensorError) as error:
         raise OSError(f"{path} cannot be written: {error}") from error
 
 

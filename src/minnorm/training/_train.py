@@ -180,7 +180,7 @@ def _warn_of_changes(sessions: Sequence[dict[str, Any]], session: dict[str, Any]
         return {
             "ranks": of.get("ranks"),
             **{name: hardware.get(name) for name in ("instructions", "threads", "gpu")},
-            **of["versions"],
+            **of.get("versions", {}),
         }
 
     if not sessions or runtime.rank() != 0:
@@ -233,7 +233,13 @@ def _finish(
     test: Data,
 ) -> Card:
     best = build(recipe.architecture)
-    best.load_state_dict(state["kept"])
+    try:
+        best.load_state_dict(state["kept"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"architecture: {recipe.architecture!r} is not the network that was trained "
+            f"({in_short(error)})."
+        ) from error
     weights = weights_file(out, recipe)
     with runtime.same_on_all_ranks():
         if fabric.is_global_zero:

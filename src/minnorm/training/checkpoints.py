@@ -21,6 +21,16 @@ logger = logging.getLogger(__name__)
 
 LAST, BEFORE = "last.ckpt", "before.ckpt"
 
+_VALUES = {
+    "epoch": int,
+    "best": float,
+    "kept": dict,
+    "log": list,
+    "sessions": list,
+    "fingerprints": dict,
+}
+"""The kinds of what a checkpoint holds beside the states of networks and optimizers."""
+
 
 class Checkpoint(NamedTuple):
     """What was read of a run.
@@ -76,12 +86,15 @@ def newest(fabric: "Fabric", out: Path) -> Checkpoint | None:
     A damaged one is warned of; then the one before it counts, or else there is none.
 
     Raises:
+        ValueError: If it is whole, but holds something else.
         OSError: If a file cannot be read, which says nothing about whether it is whole.
     """
     found: Checkpoint | None = None
     with runtime.same_on_all_ranks():
         if fabric.is_global_zero:
             found = _newest(out)
+            if found is not None:
+                _check_values(found)
     path = fabric.broadcast(None if found is None else found.path)
     if path is None:
         return None
@@ -118,6 +131,22 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
+def _check_values(checkpoint: Checkpoint) -> None:
+    there = checkpoint.state
+    other = [name for name, kind in _VALUES.items() if not isinstance(there.get(name), kind)]
+    if not other and not 0 < there["epoch"] == len(there["log"]):
+        other = ["epoch"]
+    if other:
+        raise ValueError(_of_another(checkpoint.path, f"in {', '.join(other)}"))
+
+
+def _of_another(path: Path, how: str) -> str:
+    return (
+        f"{path} is of another network, or another version ({how}): name another folder with "
+        f"--out, or delete {path.parent}."
+    )
+
+
 def restore(fabric: "Fabric", out: Path, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
     """Puts into `state` what a checkpoint holds; called by all ranks.
 
@@ -131,10 +160,7 @@ def restore(fabric: "Fabric", out: Path, checkpoint: Checkpoint, state: dict[str
             else:
                 state[name] = checkpoint.state[name]
     except Exception as error:  # a file that holds something else raises errors of many kinds
-        raise ValueError(
-            f"{checkpoint.path} is of another network, or another version ({in_short(error)}): "
-            f"name another folder with --out, or delete {out}."
-        ) from error
+        raise ValueError(_of_another(checkpoint.path, in_short(error))) from error
     fabric.barrier()  # before files go that another rank may still be reading
     if fabric.is_global_zero:
         if checkpoint.damaged:

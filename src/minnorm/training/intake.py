@@ -239,7 +239,7 @@ def check_same_data(checkpoint: Checkpoint, fingerprints: dict[str, str]) -> Non
     Raises:
         ValueError: If not.
     """
-    there = checkpoint.state.get("fingerprints", {})
+    there = checkpoint.state["fingerprints"]
     changed = [spec for spec, found in fingerprints.items() if there.get(spec) != found]
     if changed:
         raise ValueError(

@@ -178,7 +178,7 @@ class Run:
         module.train()
         first = max(first for first in self._objectives if first <= epoch + 1)
         objective, spec = self._objectives[first], self._recipe.objectives[first]
-        losses = []
+        losses: list[Tensor] = []
         last = self.state["log"][-1] if self.state["log"] else {}
         for batch in self._batches(epoch):
             if batch.images is not None:
@@ -190,6 +190,8 @@ class Run:
             with fabric.autocast():
                 loss = _loss(objective, spec, module, inputs, labels)
             fabric.backward(loss)
+            if not losses:
+                self._check_gradients(spec)
             if self._recipe.largest_gradient is not None:
                 fabric.clip_gradients(
                     module,
@@ -213,7 +215,26 @@ class Run:
                 f"the loss became {mean} in epoch {epoch + 1}: lower the learning rate, or look "
                 f"for what is not finite in {self._training.name}."
             )
+        # Of an update after the last loss, which would make the best weights worthless.
+        if not all(bool(weight.isfinite().all()) for weight in self._network.parameters()):
+            raise ValueError(
+                f"the weights became infinite or NaN at the end of epoch {epoch + 1}: lower the "
+                "learning rate."
+            )
         return mean
+
+    def _check_gradients(self, spec: str) -> None:
+        weights = [(n, w) for n, w in self._network.named_parameters() if w.requires_grad]
+        idle = [name for name, weight in weights if weight.grad is None]
+        if len(idle) == len(weights):
+            raise ValueError(
+                f"objective: {spec} gave a loss that does not depend on the weights of the network."
+            )
+        if idle and self._fabric.world_size > 1:  # for whose gradients the ranks would wait
+            raise ValueError(
+                f"of the network {', '.join(idle[:5])} takes no part in the loss, which several "
+                "ranks cannot train: leave it out, freeze it, or use one rank."
+            )
 
     def _batches(self, epoch: int) -> Iterator[TrainingBatch]:
         return batches(

@@ -266,11 +266,11 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a recipe: it is no text ({error}).") from error
     try:
-        content = yaml.safe_load(text)
+        content = _read_yaml(text)
         changes = [(setting, *setting.partition("=")[::2]) for setting in settings]
-        values = [(setting, key.strip(), yaml.safe_load(value)) for setting, key, value in changes]
-    except (yaml.YAMLError, ValueError) as error:  # of dates that there are not
-        raise ValueError(f"{path} or a setting is not YAML: {error}") from error
+        values = [(setting, key.strip(), _read_yaml(value)) for setting, key, value in changes]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of dates that there are not
+        raise ValueError(f"{path} or a setting cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a recipe: expected keys and values.")
     for setting, key, value in values:
@@ -287,10 +287,32 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
         ) from error
 
 
+def _read_yaml(text: str) -> Any:
+    import yaml
+
+    _check_keys(yaml.compose(text, yaml.SafeLoader))
+    return yaml.safe_load(text)
+
+
+def _check_keys(node: Any) -> None:
+    """Checks that no key is given twice: YAML takes the last one without a word."""
+    if node is None or not isinstance(node.value, list):
+        return
+    pairs = node.value if node.id == "mapping" else [(None, child) for child in node.value]
+    keys = [key.value for key, _ in pairs if key is not None]
+    for key, child in pairs:
+        if key is not None and keys.count(key.value) > 1:
+            raise ValueError(f"the key {key.value!r} is given {keys.count(key.value)} times.")
+        _check_keys(child)
+
+
 def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
-    if not place:  # of the recipe as a whole
+    message = message.removeprefix("Value error, ")
+    # Of the ways to write an objective, pydantic names the types, which no recipe has.
+    parts = [str(part) for part in place if part not in ("str", "dict[int,str]", "[key]")]
+    if not parts:  # of the recipe as a whole
         return message
-    *path, last = [str(part) for part in place]
+    *path, last = parts
     if kind == "extra_forbidden":
         part: Any = Recipe
         for name in path:  # a part that may be missing is a union with None
@@ -300,7 +322,7 @@ def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
             specs.choose(last, part.model_fields, "setting" + "".join(f" {name}" for name in path))
         except ValueError as error:
             return str(error)
-    return f"{'.'.join([*path, last])}: {message}"
+    return f"{'.'.join(parts)}: {message}"
 
 
 def _change(content: dict[str, Any], setting: str, key: str, value: Any) -> None:

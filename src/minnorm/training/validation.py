@@ -9,7 +9,7 @@ from minnorm.attacks.combinators import norm_of
 from minnorm.attacks.gradients import own_autograd_mode
 from minnorm.data import Data
 from minnorm.geometry import distances
-from minnorm.losses import is_adversarial
+from minnorm.losses import is_adversarial, predictions
 from minnorm.training.objectives.contract import in_evaluation_mode, under_attack
 from minnorm.training.recipe import RobustValidation
 
@@ -33,7 +33,7 @@ def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
         for start in range(0, len(data), batch_size):
             inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
             logits: Tensor = model(inputs.to(parameter.device))
-            correct += int((logits.argmax(1).cpu() == labels).sum())
+            correct += int((predictions(logits).cpu() == labels).sum())
     return correct / len(data)
 
 
@@ -68,8 +68,9 @@ def robust_accuracy(
             inputs, labels = inputs.to(device), labels.to(device)
             generator = Generator(device).manual_seed(0)
             points = attack(target, inputs, labels, generator=generator).adversarials
+            right = predictions(target(inputs)) == labels
             wrong = is_adversarial(target(points), labels, targeted=False)
             within = distances(points, inputs, norm) <= validation.epsilon
-            robust += int((~(wrong & within)).sum())
+            robust += int((right & ~(wrong & within)).sum())
     total: int = sum(runtime.gather(robust))
     return total / samples

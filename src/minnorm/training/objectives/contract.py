@@ -116,6 +116,8 @@ class Adversarial:
     ) -> None:
         if not isinstance(warm_start, bool):
             raise ValueError(f"warm_start={warm_start!r}: expected True or False.")
+        if not all(isinstance(other, nn.Module) for other in others):
+            raise ValueError(f"others={others!r}: expected networks, as load_model gives them.")
         self._perturb, self._loss = perturb, loss
         self.warm_start, self.others = warm_start, tuple(others)
         self.memory: Memory | None = None

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from minnorm.errors import in_short
+from minnorm.geometry import into_ball, norms
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +58,15 @@ class Memory:
         self._batch, self._images, self._augment = batch, images, augment
 
     def starts(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
-        """Gives the points at which the samples of the batch were the last time, in 0..1."""
+        """Gives the points at which the samples of the batch were the last time, in 0..1.
+
+        What enlarges an image enlarges its perturbation, which is scaled down to what it was.
+        """
         if self._perturbations is None:
             return inputs
-        moved = self._images + self._perturbations[self._batch].to(self._images)
-        return self._augment(moved.clamp(0, 1)).to(inputs)
+        known = self._perturbations[self._batch].to(self._images)
+        moved = self._augment((self._images + known).clamp(0, 1)).to(inputs)
+        return inputs + into_ball(moved - inputs, norms(known).to(inputs), "l2")
 
     def keep(self, inputs: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"]) -> None:
         """Remembers where the samples of the batch are now."""
@@ -69,7 +74,9 @@ class Memory:
         if self._perturbations is None:
             shape = (self._samples, *self._images.shape[1:])
             self._perturbations = torch.zeros(shape, dtype=torch.float16)
-        self._perturbations[self._batch] = self._undone(perturbations).half()
+        # An adjoint that is no inverse may make them longer.
+        undone = into_ball(self._undone(perturbations), norms(perturbations), "l2")
+        self._perturbations[self._batch] = undone.half()
         self._new[self._batch] = True
 
     def _undone(self, perturbations: Tensor) -> Tensor:
