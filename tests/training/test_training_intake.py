@@ -16,7 +16,10 @@ from training.small_runs import files_in, recipe_of
 
 
 def test_a_batch_that_is_larger_than_the_data_is_refused(digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"batch_size=385 does not fit 384 samples of digits.npz"):
+    with pytest.raises(
+        ValueError,
+        match=r"batch_size=385 does not fit: expected at most 384, the samples of digits.npz",
+    ):
         train(recipe_of(digits, batch_size=385), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -131,11 +131,11 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("epochs=0", "epochs: Input should be greater than or equal to 1"),
         ("epochs=many", "epochs: Input should be a valid integer"),
         ("batch_size=0", "batch_size: Input should be greater than or equal to 1"),
-        ("name=Not A Name", "name: String should match pattern"),
-        ("name=../escape", "name: String should match pattern"),
+        ("name=Not A Name", "name: expected lower-case letters"),
+        ("name=../escape", "name: expected lower-case letters"),
         ("epoch=1", "there is no setting 'epoch'. Did you mean 'epochs'?"),
         ("optimizer.speed=1", "no setting optimizer 'speed'. There is: learning_rate"),
-        ("optimizer=sgd", "optimizer: Input should be a valid dictionary"),
+        ("optimizer=sgd", "optimizer: expected settings of its own"),
         ("optimizer.name=adam", "optimizer.name: Input should be 'sgd'"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate: Input should be greater than 0"),
         ("optimizer.learning_rate=.nan", "optimizer.learning_rate: Input should be"),
@@ -231,6 +231,23 @@ def test_of_an_objective_no_inner_names_are_told(file: Path) -> None:
     assert "dict" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("augmentation=RandomCrop(size=28)", "augmentation: expected a list"),
+        ("name=My_Net", "name: expected lower-case letters, digits, dots and dashes"),
+    ],
+)
+def test_errors_have_the_words_of_recipes(file: Path, setting: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        load_recipe(file, [setting])
+
+
+def test_the_page_names_all_shipped_recipes() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    assert [name for name in shipped_recipes() if f"`{name}`" not in page] == []
+
+
 def test_yaml_cannot_run_code(file: Path, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     file.write_text(f"name: !!python/object/apply:os.mkdir ['{touched}']\n")
@@ -253,10 +270,10 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     [
         (
             {2: "clean"},
-            r"objective: from the epochs \[2\]; expected 1 and others, at most epochs=3",
+            r"from each of the epochs \[2\]; the first of them has to be 1, .* at most epochs=3",
         ),
-        ({1: "clean", 4: "clean"}, r"from the epochs \[1, 4\]; .* at most epochs=3"),
-        ({}, r"from the epochs \[\]"),
+        ({1: "clean", 4: "clean"}, r"epochs \[1, 4\]; .* at most epochs=3"),
+        ({}, r"epochs \[\]; the first"),
         ({1: "clan"}, "Did you mean 'clean'"),
         ({"one": "clean"}, "objective"),
     ],

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -47,8 +47,8 @@ class Evaluation:
         warnings: What makes the numbers doubtful, for example that the model gives no gradients.
     """
 
-    records: Records
-    manifest: dict[str, Any]
+    records: Records = field(repr=False)
+    manifest: dict[str, Any] = field(repr=False)
     directory: Path | None
     warnings: tuple[str, ...] = ()
 

@@ -257,6 +257,6 @@ def check_batch_size(recipe: Recipe, data: Data, ranks: int) -> None:
     """
     if recipe.batch_size > len(data) or recipe.batch_size % ranks:
         raise ValueError(
-            f"batch_size={recipe.batch_size} does not fit {len(data)} samples of {data.name} on "
-            f"{ranks} ranks: expected a multiple of the ranks, at most the samples."
+            f"batch_size={recipe.batch_size} does not fit: expected at most {len(data)}, the samples "
+            f"of {data.name}, and a multiple of the number of ranks, {ranks}."
         )

@@ -205,8 +205,8 @@ class Recipe(_Part):
         starts = list(self.objectives)
         if not starts or starts[0] != 1 or starts[-1] > self.epochs:
             raise ValueError(
-                f"objective: from the epochs {starts}; expected 1 and others, at most "
-                f"epochs={self.epochs}"
+                f"objective: there is one from each of the epochs {starts}; the first of them has "
+                f"to be 1, and the last at most epochs={self.epochs}"
             )
         if self.schedule.warmup >= self.epochs:
             raise ValueError(
@@ -322,6 +322,12 @@ def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
             specs.choose(last, part.model_fields, "setting" + "".join(f" {name}" for name in path))
         except ValueError as error:
             return str(error)
+    if kind == "model_type":
+        message = f"expected settings of its own, for example {last}.name=..."
+    if kind == "tuple_type":
+        message = "expected a list"
+    if kind == "string_pattern_mismatch":
+        message = "expected lower-case letters, digits, dots and dashes, a letter or digit first"
     return f"{'.'.join(parts)}: {message}"
 
 

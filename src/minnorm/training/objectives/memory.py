@@ -90,9 +90,9 @@ class Memory:
         except (RuntimeError, ValueError) as error:
             if not self._forgets:
                 logger.warning(
-                    "warm_start: of augmentation without a gradient no perturbations are kept (%s)",
-                    in_short(error),
+                    "warm_start: of augmentation without a gradient no perturbations are kept"
                 )
+                logger.info("the gradient of the augmentation: %s", in_short(error))
             self._forgets = True
             return torch.zeros_like(self._images)
         return undone
