@@ -257,6 +257,6 @@ def check_batch_size(recipe: Recipe, data: Data, ranks: int) -> None:
     """
     if recipe.batch_size > len(data) or recipe.batch_size % ranks:
         raise ValueError(
-            f"batch_size={recipe.batch_size} does not fit: expected at most {len(data)}, the samples "
-            f"of {data.name}, and a multiple of the number of ranks, {ranks}."
+            f"batch_size={recipe.batch_size} does not fit: expected at most {len(data)}, the "
+            f"samples of {data.name}, and a multiple of the number of ranks, {ranks}."
         )
