@@ -1,7 +1,7 @@
 """Files that are there as a whole or not at all, and folders that one process works in."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def write_whole(target: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_tensors(
-    target: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None
+    target: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
 ) -> None:
     """Writes a safetensors file by `write_whole`.
 
@@ -44,7 +44,7 @@ def write_tensors(
         about: What its header says besides.
     """
     # What safetensors writes by itself goes by a name of its own first, which a kill leaves behind.
-    content = save(dict(tensors), None if about is None else dict(about))
+    content = save(tensors, about)
     write_whole(target, lambda path: path.write_bytes(content))
 
 

@@ -235,6 +235,7 @@ def test_of_an_objective_no_inner_names_are_told(file: Path) -> None:
     ("setting", "told"),
     [
         ("augmentation=RandomCrop(size=28)", "augmentation: expected a list"),
+        ("robust_validation=ddn", "robust_validation: expected settings of its own, as in"),
         ("name=My_Net", "name: expected lower-case letters, digits, dots and dashes"),
     ],
 )

@@ -186,16 +186,32 @@ def test_two_damaged_checkpoints_begin_the_run_again(
     assert_same_run(folder, card, undisturbed)
 
 
-def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
+@pytest.mark.parametrize(
+    ("place", "write", "told"),
+    [
+        ("torch.save", torch.save, "no checkpoint was written"),
+        (
+            "minnorm.models.weights.write_tensors",
+            write_tensors,
+            "the last weights were not written",
+        ),
+    ],
+    ids=["checkpoint", "last weights"],
+)
+def test_a_full_disk_costs_a_file_and_not_the_run(
     undisturbed: tuple[Path, Card],
     digits: Path,
     tmp_path: Path,
+    *,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    place: str,
+    write: Callable[..., None],
+    told: str,
 ) -> None:
-    monkeypatch.setattr(torch, "save", on_full_disk(torch.save, {2}))
+    monkeypatch.setattr(place, on_full_disk(write, {2}))
     card = train(recipe_of(digits), tmp_path)
-    assert "no checkpoint was written" in caplog.text
+    assert caplog.text.count(told) == 1
     assert_same_run(tmp_path, card, undisturbed)
 
 
@@ -451,20 +467,6 @@ def test_a_folder_in_which_another_process_works_is_refused(digits: Path, tmp_pa
     ):
         train(recipe, folder, resume=True)
     train(recipe, folder, resume=True)
-
-
-def test_last_weights_that_could_not_be_written_cost_nothing_else(
-    undisturbed: tuple[Path, Card],
-    digits: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    full = on_full_disk(write_tensors, {2})
-    monkeypatch.setattr("minnorm.models.weights.write_tensors", full)
-    card = train(recipe_of(digits), tmp_path)
-    assert caplog.text.count("the last weights were not written") == 1
-    assert_same_run(tmp_path, card, undisturbed)
 
 
 def test_no_other_process_writes_between_reading_and_going_on(

@@ -298,12 +298,24 @@ def _check_keys(node: Any) -> None:
     """Checks that no key is given twice: YAML takes the last one without a word."""
     if node is None or not isinstance(node.value, list):
         return
-    pairs = node.value if node.id == "mapping" else [(None, child) for child in node.value]
-    keys = [key.value for key, _ in pairs if key is not None]
-    for key, child in pairs:
-        if key is not None and keys.count(key.value) > 1:
-            raise ValueError(f"the key {key.value!r} is given {keys.count(key.value)} times.")
-        _check_keys(child)
+    parts = node.value
+    if node.id == "mapping":
+        keys, parts = [key.value for key, _ in node.value], [part for _, part in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"the key {key!r} is given {keys.count(key)} times.")
+    for part in parts:
+        _check_keys(part)
+
+
+_IN_WORDS_OF_RECIPES = {
+    "model_type": "expected settings of its own, as in optimizer.learning_rate=0.05",
+    "tuple_type": "expected a list",
+    "string_pattern_mismatch": (
+        "expected lower-case letters, digits, dots and dashes, a letter or digit first"
+    ),
+}
+"""What is told of problems, by pydantic's names for them, where its own words are Python's."""
 
 
 def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
@@ -322,13 +334,7 @@ def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
             specs.choose(last, part.model_fields, "setting" + "".join(f" {name}" for name in path))
         except ValueError as error:
             return str(error)
-    if kind == "model_type":
-        message = f"expected settings of its own, for example {last}.name=..."
-    if kind == "tuple_type":
-        message = "expected a list"
-    if kind == "string_pattern_mismatch":
-        message = "expected lower-case letters, digits, dots and dashes, a letter or digit first"
-    return f"{'.'.join(parts)}: {message}"
+    return f"{'.'.join(parts)}: {_IN_WORDS_OF_RECIPES.get(kind, message)}"
 
 
 def _change(content: dict[str, Any], setting: str, key: str, value: Any) -> None:
