@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, and folders that one process works in."""
+"""Files that are written completely or not at all, and folders locked by one process."""
 
 import os
 from collections.abc import Callable
@@ -9,21 +9,24 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import Tensor
 
+from minnorm.errors import RunConflictError
+
 LOCK = ".lock"
-"""The file by which a folder is locked."""
+"""The name of the file that locks its folder."""
 
 
-def write_whole(target: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file under another name and renames it, so that it is never seen half-made.
+def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file under a temporary name and rename it, so that it is never seen incomplete.
 
     Args:
         target: The file.
-        write: Writes its content to the path that it is given; what it raises leaves nothing there.
+        write: Writes the content to the path that it is called with. If it raises an error, no file
+            is left behind, and an old `target` stays as it was.
     """
     scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         scratch.touch()
-        mode = scratch.stat().st_mode  # some libraries write for the owner's eyes alone
+        mode = scratch.stat().st_mode  # some libraries make files that only the owner can read
         write(scratch)
         scratch.chmod(mode)
         with scratch.open("rb") as file:
@@ -34,42 +37,42 @@ def write_whole(target: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_tensors(
-    target: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
+    target: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Writes a safetensors file by `write_whole`.
+    """Write a safetensors file with `write_atomically`.
 
     Args:
         target: The file.
-        tensors: Contiguous tensors on the CPU, no two of the same memory.
-        about: What its header says besides.
+        tensors: Contiguous tensors on the CPU that do not share memory.
+        metadata: Additional text in the header, by name.
     """
-    # What safetensors writes by itself goes by a name of its own first, which a kill leaves behind.
-    content = save(tensors, about)
-    write_whole(target, lambda path: path.write_bytes(content))
+    # The library's own writer uses a temporary file that stays behind when the process is killed.
+    content = save(tensors, metadata)
+    write_atomically(target, lambda path: path.write_bytes(content))
 
 
-def take(lock: FileLock, folder: Path) -> None:
-    """Makes a folder, where it is not there, and makes it this process's own.
+def lock_folder(lock: FileLock, folder: Path) -> None:
+    """Lock a folder for this process; make the folder if it does not exist.
 
     Args:
-        lock: Of the file `LOCK` in it, with a timeout of 0; the folder is free when it is released.
+        lock: A lock on the file `LOCK` in the folder, with a timeout of 0. Release it to unlock.
         folder: The folder.
 
     Raises:
-        ValueError: If another process is at work in it.
+        RunConflictError: If another process has locked it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire()
     except Timeout as error:
-        raise ValueError(
-            f"another process is at work in {folder}: wait until it has finished, or name another "
-            "folder."
+        raise RunConflictError(
+            f"another process is working in {folder}: wait until it has finished, or choose "
+            "another folder."
         ) from error
 
 
-def sweep(*folders: Path) -> None:
-    """Removes what `write_whole` left in folders where it was killed."""
+def remove_partial_files(*folders: Path) -> None:
+    """Remove the temporary files that a killed `write_atomically` left in the folders."""
     for folder in folders:
         for scratch in folder.glob(".*.tmp"):
             scratch.unlink()

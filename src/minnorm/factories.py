@@ -1,0 +1,103 @@
+"""Calls of functions that specs name: check their arguments, import and call a factory."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from minnorm.errors import InputError
+from minnorm.specs import Spec, choose, parse
+
+
+def call_factory(spec: Spec, kind: str) -> Any:
+    """Import and call the `package.module:factory` that a spec names.
+
+    Modules in the current folder are found too.
+
+    Args:
+        spec: The spec; its arguments are passed to the factory.
+        kind: What the factory returns, in one word for the messages, for example `model`.
+
+    Raises:
+        InputError: If the module or the function does not exist, or one of them raises an error.
+    """
+    module_name, _, function_name = spec.head.partition(":")
+    example = f"write package.module:factory, the name of a function that returns the {kind}"
+    if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
+        raise InputError(f"cannot read {spec.head!r} as a {kind} spec: {example}.")
+    search_current_folder()
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
+        raise InputError(
+            f"{spec.head!r}: importing {module_name} raised {type(error).__name__}: {error}"
+        ) from error
+    factory = getattr(module, function_name, None)
+    if not callable(factory):
+        raise InputError(f"{module_name} has no function {function_name!r}: {example}.")
+    check_arguments(factory, spec.arguments, spec.head)
+    try:
+        return factory(**spec.arguments)
+    except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
+        raise InputError(
+            f"{spec.head!r}: calling it raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def search_current_folder() -> None:
+    """Make modules in the current folder importable, as `python -m` does."""
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
+
+
+def check_arguments(
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    owner: str,
+    given: Collection[str] = (),
+) -> None:
+    """Check that a function takes each of `arguments` by name.
+
+    Args:
+        function: The function.
+        arguments: The arguments of the call.
+        owner: The name of the function in the message.
+        given: Parameters that the caller sets and a spec cannot.
+
+    Raises:
+        InputError: If the function does not take one of them; the message lists those it takes.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [p.name for p in parameters if p.kind in kinds and p.name not in given]
+    for name in arguments:
+        choose(name, known, "parameter", f"of {owner}")
+
+
+def check_complete(function: Callable[..., Any], spec: str, given: Collection[str] = ()) -> None:
+    """Check that a spec has all arguments that a function requires.
+
+    Args:
+        function: The function.
+        spec: The spec.
+        given: Parameters that the caller sets.
+
+    Raises:
+        InputError: If one is missing.
+    """
+    parsed = parse(spec)
+    missing = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.name not in (*given, *parsed.arguments)
+    ]
+    if missing:
+        raise InputError(
+            f"{spec!r} requires {', '.join(missing)}: write {parsed.head}({missing[0]}=...)."
+        )
