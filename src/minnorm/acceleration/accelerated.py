@@ -1,57 +1,57 @@
-"""What `accelerate` gives: one classifier, as it is, exact and fast, and coarse and faster."""
+"""The result of `accelerate`: the model as given, an exact fast copy, and a coarse faster one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
-Classifier: TypeAlias = Callable[[Tensor], Tensor]
-"""Any callable that maps inputs `[b *d]` to logits `[b c]`."""
+from minnorm.errors import InputError
+from minnorm.logits import Model
 
 AnyModel = TypeVar("AnyModel")
 
 
 def check_callable(model: object) -> None:
-    """Checks that something can be asked as a classifier is.
+    """Check that a model can be called.
 
     Raises:
-        ValueError: If it is no function.
+        InputError: If it cannot.
     """
     if not callable(model):
-        raise ValueError(
-            f"the model is a {type(model).__name__}; expected a function of inputs that gives "
-            "logits, such as a PyTorch module or what minnorm.load_model gives."
+        raise InputError(
+            f"the model is a {type(model).__name__}; expected a function from inputs to logits, "
+            "for example a torch.nn.Module or the result of minnorm.load_model."
         )
 
 
 @dataclass(frozen=True)
 class Accelerated:
-    """A classifier prepared for attacks; itself a classifier, that answers as `exact` does.
+    """A model made faster for attacks. Called as a model itself, it returns what `exact` returns.
 
-    Attacks that know it look for directions with `coarse` as long as they are far from their end,
-    go on with `exact`, and have what they found confirmed by `original`.
+    An attack that supports it uses `coarse` in its early steps and `exact` in its last ones, and
+    confirms its result with `original`.
 
     Attributes:
-        original: The model that was given, unchanged, which has the last word; of one in training
-            mode a copy in evaluation mode.
-        exact: Computes the same in the same precision, up to the order of additions.
-        coarse: Computes the same in lower precision, faster; `None` where nothing is gained.
-        used: What was done, in words that `accelerate` takes: to repeat a run exactly.
-        notes: Why, a sentence each.
+        original: The model as it was given, which decides in the end; if a part of it was in
+            training mode, a copy in evaluation mode.
+        exact: A faster classifier of the same precision; it differs from the original only by
+            rounding.
+        coarse: A still faster classifier in lower precision; `None` if there is none worth using.
+        used: The techniques in use. Passed to `accelerate`, these words repeat a run exactly.
+        notes: The reasons, one sentence each.
     """
 
-    original: Classifier
-    exact: Classifier
-    coarse: Classifier | None
+    original: Model
+    exact: Model
+    coarse: Model | None
     used: str
     notes: tuple[str, ...]
 
     def __call__(self, inputs: Tensor, /) -> Tensor:
-        """Gives the logits of a batch, in the model's own precision."""
+        """Return the logits of a batch, in the model's own precision."""
         return self.exact(inputs)
 
 
-def original(model: AnyModel | Accelerated) -> AnyModel | Classifier:
-    """Gives the model of which an accelerated one was made; another one as it is."""
+def original(model: AnyModel | Accelerated) -> AnyModel | Model:
+    """Return the original of an accelerated model; return any other model unchanged."""
     return model.original if isinstance(model, Accelerated) else model

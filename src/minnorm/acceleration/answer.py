@@ -1,38 +1,36 @@
-"""A model's answer to a batch, or what is wrong with the two."""
+"""What a model returns for a batch, or why it fails."""
 
 import torch
 from torch import Tensor
 
-from minnorm.acceleration.accelerated import Classifier
-from minnorm.acceleration.memory import is_out_of_memory
-from minnorm.errors import in_short
+from minnorm.errors import InputError, one_line
+from minnorm.logits import Model
+from minnorm.runtime.memory import is_out_of_memory
 
 
-def answer(
-    model: Classifier, inputs: Tensor, *, what: str = "inputs", where: str = ""
-) -> Tensor | None:
-    """Gives what a model says of a batch, of whatever kind it is, without gradients.
+def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "") -> Tensor | None:
+    """Return what a model returns for a batch, unchecked and without gradients.
 
     Args:
         model: The classifier.
         inputs: The batch.
-        what: What it is called in the message.
-        where: Where it comes from, for the message.
+        what: The name of the batch, for the message.
+        where: The source of the batch, for the message.
 
     Returns:
-        `None` where memory does not suffice.
+        The output of the model; `None` if there is not enough memory.
 
     Raises:
-        ValueError: If the model fails on it.
+        InputError: If the model fails.
     """
     try:
         with torch.no_grad():
             return model(inputs)
-    except Exception as error:  # whatever a user's model raises, it is the model that failed
+    except Exception as error:  # a user's model may raise anything
         if is_out_of_memory(error):
             return None
         origin = f" from {where}" if where else ""
-        raise ValueError(
+        raise InputError(
             f"the model cannot take {what} of shape {list(inputs.shape)} ({inputs.dtype})"
-            f"{origin}: {in_short(error)}"
+            f"{origin}: {one_line(error)}"
         ) from error

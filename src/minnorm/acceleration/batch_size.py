@@ -1,4 +1,4 @@
-"""How many samples to attack at once: as many as pay, and as fit."""
+"""The number of samples to attack at once: as many as make it faster, and as fit into memory."""
 
 import logging
 import math
@@ -8,38 +8,41 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from minnorm.acceleration.accelerated import Accelerated, Classifier
-from minnorm.acceleration.timing import fitting_seconds, gradients, repeated
+from minnorm.acceleration.accelerated import Accelerated
+from minnorm.acceleration.agreement import input_gradients
+from minnorm.acceleration.timing import fitting_seconds, repeated
+from minnorm.logits import Model
 
 logger = logging.getLogger(__name__)
 
-_LEAST = 32
-"""Where to begin; fewer samples at once are only taken where memory asks for it."""
+_FIRST_SIZE = 32
+"""The first size to try; a smaller one is used only if memory requires it."""
 
-_GAIN = 1.05
-"""How many times as many samples per second twice the samples at once have to bring."""
+_LEAST_GAIN = 1.05
+"""The least growth of the samples per second for which a doubled size is used."""
 
-_SECONDS = 2.0
-"""What a gradient of a batch may take; beyond that more at once brings nothing."""
+_LONGEST_GRADIENT = 2.0
+"""Seconds for the gradient of a batch, beyond which a larger batch gains nothing."""
 
-_STATE = 64
-"""How many times an input an attack holds, at most: points, rays, normals, and what is computed."""
+_INPUTS_PER_SAMPLE = 64
+"""The most tensors of an input's size that an attack holds for a sample: points, rays, normals, and
+intermediate results."""
 
 
 def choose_batch_size(
-    model: Classifier, example: Float[Tensor, "b *d"], *, most: int, memory: float
+    model: Model, example: Float[Tensor, "b *d"], *, most: int, memory: float
 ) -> int:
-    """Finds by measuring how many samples to attack at once.
+    """Find the number of samples to attack at once, by measuring.
 
-    It is doubled as long as gradients for more samples per second come of it, and as it fits.
+    The number doubles as long as that gives more gradients per second, and as memory suffices.
 
     Args:
-        model: The classifier; of an accelerated one the fastest part is measured, and the exact one
-            has to fit.
-        example: Inputs, one or more, on the model's device; repeated as needed.
-        most: How many samples there are, at least 1.
-        memory: How many bytes may be used. On a GPU, which says by itself what does not fit, this
-            is a second guard; a CPU's system would kill the process.
+        model: The classifier. Of an accelerated model the fastest classifier is measured, and the
+            exact one must fit into memory.
+        example: One or more inputs on the model's device, repeated as needed.
+        most: The number of samples to attack, at least 1.
+        memory: The bytes that may be used. A GPU reports by itself what does not fit, so there this
+            is a second guard; on a CPU the system would kill the process.
 
     Returns:
         The number of samples, from 1 to `most`.
@@ -47,35 +50,35 @@ def choose_batch_size(
     with torch.inference_mode(False):
         fitting = int(memory / _bytes_per_sample(model, example[:1]))
         limit = max(min(most, fitting), 1)
-        size = min(_LEAST, limit)
+        size = min(_FIRST_SIZE, limit)
         fast = model.coarse or model.exact if isinstance(model, Accelerated) else model
         while (seconds := _seconds(fast, example, size)) == math.inf and size > 1:
             size = limit = size // 2
         chosen, fastest = size, size / seconds
-        while 2 * size <= limit and seconds <= _SECONDS / 2:
+        while 2 * size <= limit and seconds <= _LONGEST_GRADIENT / 2:
             size *= 2
             seconds = _seconds(fast, example, size)
-            if size / seconds < _GAIN * fastest:
+            if size / seconds < _LEAST_GAIN * fastest:
                 break
             chosen, fastest = size, size / seconds
-    logger.info("%d samples at once; at most %d fit and are there", chosen, limit)
+    logger.info("batch size %d; the limit by memory and number of samples is %d", chosen, limit)
     return chosen
 
 
-def _seconds(model: Classifier, example: Tensor, size: int) -> float:
-    """Gives the time of a gradient of that many samples; infinite where they do not fit."""
+def _seconds(model: Model, example: Tensor, size: int) -> float:
+    """Return the time of a gradient of so many samples; infinite if they do not fit."""
     return fitting_seconds(model, repeated(example, size))
 
 
-def _bytes_per_sample(model: Classifier, sample: Tensor) -> float:
-    """Gives what a gradient of one more sample needs, and the state of an attack on it."""
+def _bytes_per_sample(model: Model, sample: Tensor) -> float:
+    """Return the memory for a gradient of one more sample, and for the state of its attack."""
     one, two = (_bytes_saved(model, repeated(sample, samples)) for samples in (1, 2))
-    # The gradients of what was saved are as large again.
-    return 2 * max(two - one, 0) + _STATE * sample.numel() * sample.element_size()
+    # The gradients of the saved tensors are as large again.
+    return 2 * max(two - one, 0) + _INPUTS_PER_SAMPLE * sample.numel() * sample.element_size()
 
 
-def _bytes_saved(model: Classifier, inputs: Tensor) -> int:
-    """Gives the bytes that a forward pass keeps for the backward pass."""
+def _bytes_saved(model: Model, inputs: Tensor) -> int:
+    """Return the bytes that a forward pass saves for the backward pass."""
     sizes: dict[int, int] = {}
 
     def pack(saved: Tensor) -> Tensor:
@@ -84,5 +87,5 @@ def _bytes_saved(model: Classifier, inputs: Tensor) -> int:
         return saved
 
     with saved_tensors_hooks(pack, lambda saved: saved):
-        gradients(model, inputs)
+        input_gradients(model, inputs)
     return sum(sizes.values())

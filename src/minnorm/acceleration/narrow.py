@@ -1,8 +1,8 @@
-"""Convolutions of few channels, such as the first one of images: their gradients made fast.
+"""Convolutions with few input channels, such as the first one of images, with faster gradients.
 
 Libraries pad channels to blocks of 8 or 16. For the gradient with respect to an image of 1 or 3
-channels nearly all of that work is wasted, which makes it as dear as that of a far larger layer. A
-matrix product and a sum over the places of the kernel do without.
+channels nearly all of that work is wasted, so it costs as much as that of a far larger layer. A
+matrix product, and a sum over the positions in the kernel, avoid the padding.
 """
 
 from typing import Any, cast
@@ -14,16 +14,19 @@ from torch.nn import functional
 _MOST_CHANNELS = 4
 
 
-def narrowed(module: nn.Module) -> bool:
-    """Changes the convolutions of few input channels in a module, and tells if there were any."""
-    fitting = [part for part in module.modules() if type(part) is nn.Conv2d and _fits(part)]
-    for layer in fitting:
-        # The same layer of another class: what hooks it has, and who reads its weights, stays.
+def replace_narrow_convolutions(module: nn.Module) -> bool:
+    """Replace the convolutions with few input channels in a module; return whether it has any.
+
+    The module changes.
+    """
+    narrow = [part for part in module.modules() if type(part) is nn.Conv2d and _is_narrow(part)]
+    for layer in narrow:
+        # Only the class changes: hooks, and other parts that read the weights, still work.
         layer.__class__ = NarrowConvolution
-    return bool(fitting)
+    return bool(narrow)
 
 
-def _fits(layer: nn.Conv2d) -> bool:
+def _is_narrow(layer: nn.Conv2d) -> bool:
     return (
         layer.in_channels <= _MOST_CHANNELS
         and layer.groups == 1
@@ -34,7 +37,7 @@ def _fits(layer: nn.Conv2d) -> bool:
 
 
 class NarrowConvolution(nn.Conv2d):
-    """A convolution of few input channels; its weights are frozen."""
+    """A convolution with few input channels and frozen weights."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - PyTorch's name
         given = (input, weight, bias, self.stride, self.padding)
@@ -42,7 +45,7 @@ class NarrowConvolution(nn.Conv2d):
 
 
 class _Convolution(torch.autograd.Function):
-    """Differentiates with respect to the inputs alone."""
+    """A convolution that is differentiated with respect to its inputs alone."""
 
     @staticmethod
     def forward(

@@ -1,0 +1,92 @@
+"""Provenance: the code revision, versions and hardware that every result file carries."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minnorm.runtime import ranks
+
+LIBRARIES = ("minnorm", "torch", "torchvision", "timm", "numpy", "lightning-fabric")
+"""The libraries whose versions can change a result."""
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Return the revision of the code, the versions of the libraries, and the hardware."""
+    return {"revision": revision(), "versions": versions(), "hardware": hardware(device)}
+
+
+def session(device: torch.device) -> dict[str, Any]:
+    """Return a description of this process: its start time, the number of ranks, `describe`."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ranks": ranks.world_size(),
+        **describe(device),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of `LIBRARIES`, of those that are installed."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """Describe the machine: processor, cores, threads, memory, and the GPU if `device` is one."""
+    found: dict[str, Any] = {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+    if hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found["memory_gib"] = round(memory / 2**30, 1)
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def revision() -> str:
+    """Return the commit of the package's code, with `-dirty` if files have changed since.
+
+    Outside a git checkout of the package, return its version.
+    """
+    here = Path(__file__)
+    package = here.parents[1]
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(package), *words], capture_output=True, text=True, check=False
+            )
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # A virtual environment may be inside the checkout of another project: is this file tracked?
+    if git("ls-files", "--error-unmatch", str(here)) is None:
+        return importlib.metadata.version("minnorm")
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", str(package))
+    return f"{commit}-dirty" if changed else str(commit)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
