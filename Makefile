@@ -1,18 +1,33 @@
-# The commands of the project. Each of them sets up .venv first, if it is not there.
+# The commands of the project. Each one sets up its environment first, if that is missing.
 #
-#   make demo    attack the shipped network on the shipped images, beside the paper's figures
-#   make check   format, lint, types, fast tests: before each commit
-#   make test    all checks and all tests: what CI runs
-#   make test-gpu   the tests that need a GPU, where there is one
-#   make bench   speed: beside other libraries, over bare gradients, memory, ranks
-#   make peers   the attacks side by side with those of other libraries
-#   make defenses   how robust the trained networks are, and what training costs
-#   make docs    the pages that are written from the code
+#   make demo         attack the shipped network on the shipped images, beside the paper's figures
+#   make quick        the fast tests of what git says you changed; or T='tests/test_specs.py --pdb'
+#   make check        format, lint, types, import contracts, fast tests: before each commit
+#   make test         `make check` and the slow tests: what CI runs
+#   make test-fetch   the tests that download what the package does not ship
+#   make test-gpu     the tests that need a GPU
+#   make coverage     the fast tests, and the lines and branches that they do not enter; T=... too
+#   make mutants      the share of small faults in the code that the tests find; M='minnorm.logits*'
+#   make docs         write the pages that follow from the code
+#   make bench        measure the speed: other libraries, floor, time to quality, memory, ranks
+#   make peers        compare the attacks with those of other libraries
+#   make anytime      measure the norms at budgets from 10 to 1,000 (6 hours)
+#   make defenses     measure how robust the trained networks are, and what training costs (days)
+#
+# make check and make test run two processes of tests; WORKERS=8 runs eight.
 
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
+T ?=
+M ?=
 
-.PHONY: demo check test test-gpu bench peers anytime defenses docs static
+PYTEST := $(BIN)/python -m pytest
+FAST := -m 'not slow and not fetch'
+PARALLEL := --numprocesses $(WORKERS) --dist worksteal
+
+.PHONY: demo quick check test test-fetch test-gpu coverage mutants docs static \
+	bench peers anytime defenses
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -25,21 +40,40 @@ BIN := .venv/bin
 demo: .venv/.ready
 	$(BIN)/minnorm demo
 
+quick: .venv/.ready
+	@tests="$(T)"; \
+	[ -n "$$tests" ] || tests=$$($(BIN)/python tests/changed.py) || exit 1; \
+	if [ -z "$$tests" ]; then echo "Git says that nothing changed: name tests with T=..."; \
+	else set -x; $(PYTEST) $(FAST) -p no:xdist --exitfirst $$tests; fi
+
 static: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 check: static
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) $(PARALLEL) $(FAST)
 
 test: static
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PARALLEL) -m 'not fetch'
+
+test-fetch: .venv/.ready
+	$(PYTEST) -m fetch
 
 test-gpu: .venv/.ready
-	MINNORM_TEST_GPU=1 $(BIN)/python -m pytest tests/test_cuda.py
+	MINNORM_TEST_GPU=1 $(PYTEST) tests/test_cuda.py
 
-# adv-lib asks for visdom, which is not needed here: an empty module stands in for it.
+coverage: .venv/.ready
+	$(PYTEST) $(PARALLEL) $(FAST) --cov --cov-report=term --cov-report=html $(T)
+
+mutants: .venv/.ready
+	$(BIN)/python tests/mutants.py $(M)
+
+docs: .venv/.ready
+	$(BIN)/python docs/generate.py
+
+# adv-lib asks for visdom, which is not needed here: an empty module replaces it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv
 	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[lbfgs,training]' -r benchmarks/requirements.txt
@@ -58,13 +92,13 @@ peers: benchmarks/.venv/.ready
 		--data 'cifar10[:25]' --radius-l2 0.15 --radius-linf 0.01 --step-size 0.01 \
 		--json benchmarks/results/peers-cifar10.json
 
-# Six hours and more; what is there in runs/anytime is not computed again.
+# Finished runs in runs/anytime are kept.
 anytime: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/anytime.py --json benchmarks/results/anytime.json
 	benchmarks/.venv/bin/python benchmarks/ablation.py --json benchmarks/results/ablation.json \
 		--networks mnist-cnn mnist-cnn-ddn cifar10-cnn cifar10-cnn-madry-l2
 
-# Records that are in benchmarks/results/defenses are not computed again; without them it takes days.
+# Finished records in benchmarks/results/defenses are kept.
 defenses: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/minnorm data fetch mnist
 	benchmarks/.venv/bin/minnorm data fetch cifar10
@@ -73,6 +107,3 @@ defenses: benchmarks/.venv/.ready
 		--json benchmarks/results/defenses-cifar10.json
 	benchmarks/.venv/bin/python benchmarks/cheaper_training.py \
 		--json benchmarks/results/cheaper-training.json
-
-docs: .venv/.ready
-	$(BIN)/python docs/generate.py

@@ -1,15 +1,24 @@
-"""Set up for all tests: one thread each, and shapes and dtypes checked as annotated."""
+"""Set up all tests: folders of their own, one thread, and annotations checked at run time."""
 
 import os
 
-# The tensors of the tests are tiny: more threads would only get into each other's way.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# They are of a CPU, also where there is a GPU: those of a GPU run by themselves.
-if "MINNORM_TEST_GPU" not in os.environ:
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from isolation import environment, isolate_process
+
+# Before PyTorch and the package are imported, which read what is set here.
+isolate_process()
+
+# The tensors of the tests are tiny: more threads would only slow each other down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# All tests run on the CPU, except those of `make test-gpu`, which are collected only there.
+collect_ignore = []
+if "MINNORM_TEST_GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    collect_ignore.append("test_cuda.py")
 
 # On a busy machine one example may take long.
 settings.register_profile("minnorm", deadline=None)
@@ -18,6 +27,13 @@ settings.load_profile("minnorm")
 # Before anything imports the package. Training is left out: it names Lightning Fabric's types
 # without importing that optional library.
 install_import_hook(
-    ["minnorm.geometry", "minnorm.losses", "minnorm.attacks", "minnorm.evaluation"],
+    ["minnorm.geometry", "minnorm.logits", "minnorm.attacks", "minnorm.evaluation"],
     "runtime_types.typechecker",
 )
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give each test an empty home, cache and configuration folder."""
+    for name, folder in environment(tmp_path_factory.mktemp("home")).items():
+        monkeypatch.setenv(name, folder)

@@ -1,6 +1,6 @@
-"""The checker of annotations at run time."""
+"""The type checker that checks annotations at run time."""
 
 from beartype import BeartypeConf, beartype
 
-# An int is good where a float is asked for, as type checkers and users take it.
+# Accept an int where a float is annotated, as static type checkers do.
 typechecker = beartype(conf=BeartypeConf(is_pep484_tower=True))
