@@ -1,0 +1,88 @@
+"""Devices: the default one, parsing names, waiting for them, and the precision of float32."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from minnorm.errors import InputError
+from minnorm.runtime import devices
+
+
+def test_the_default_device_is_the_gpu_of_this_rank_or_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.default_device() == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.default_device() == torch.device("cuda:0")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert devices.default_device() == torch.device("cuda:3")
+
+
+def test_the_name_of_the_cpu_is_parsed() -> None:
+    assert devices.parse_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["", "banana", "cuda:99", "cuda:x", "xla", "hpu", "mtia"])
+def test_a_device_that_this_machine_lacks_is_refused(name: str) -> None:
+    message = f"cannot use the device {re.escape(repr(name))} .* Available: cpu"
+    with pytest.raises(InputError, match=message) as caught:
+        devices.parse_device(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_message_names_every_available_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(InputError, match=r"Available: cpu, cuda:0, cuda:1, mps\.$"):
+        devices.parse_device("banana")
+
+
+def test_synchronizing_waits_for_every_device_but_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    devices.synchronize(torch.device("cpu"))
+    devices.synchronize(torch.device("cuda:1"))
+    assert waited == [torch.device("cuda:1")]
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_the_users_setting_for_float32_is_restored_even_after_an_error(chosen: bool) -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    allowed_inside = []
+
+    def fail() -> None:
+        allowed_inside.append(cudnn.allow_tf32)
+        raise ZeroDivisionError
+
+    try:
+        cudnn.allow_tf32 = chosen
+        with pytest.raises(ZeroDivisionError), devices.full_float32():
+            fail()
+        assert allowed_inside == [False]
+        assert cudnn.allow_tf32 == chosen
+    finally:
+        cudnn.allow_tf32 = before
+
+
+def test_the_new_settings_of_pytorch_are_set_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = SimpleNamespace(fp32_precision="tf32"), SimpleNamespace(fp32_precision="none")
+    cudnn = SimpleNamespace(conv=kinds[0], rnn=kinds[1], allow_tf32=True)
+    monkeypatch.setattr(torch.backends, "cudnn", cudnn)
+    with devices.full_float32():
+        assert [kind.fp32_precision for kind in kinds] == ["ieee", "ieee"]
+        assert not cudnn.allow_tf32
+    assert [kind.fp32_precision for kind in kinds] == ["tf32", "none"]
+    assert cudnn.allow_tf32
+
+
+def test_without_the_new_settings_the_old_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    cudnn = SimpleNamespace(allow_tf32=True)
+    monkeypatch.setattr(torch.backends, "cudnn", cudnn)
+    with devices.full_float32():
+        assert not cudnn.allow_tf32
+    assert cudnn.allow_tf32
