@@ -1,13 +1,14 @@
-"""minnorm: the smallest change that makes a classifier wrong, and models for which it is large.
+"""minnorm: minimum-norm attacks, robustness evaluation and robust training for PyTorch.
 
-`minnorm.attack` finds the closest adversarials of a batch, `minnorm.evaluate` measures a model with
-attacks, `minnorm.load_model` and `minnorm.load_data` turn words into models and data.
+`minnorm.attack` finds the closest adversarials of a batch. `minnorm.evaluate` measures a model with
+attacks. `minnorm.load_model` and `minnorm.load_data` load the model and the data that a spec names.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minnorm import acceleration, attacks, data, evaluation, models, training
     from minnorm.acceleration import accelerate
     from minnorm.attacks import Attack, AttackResult, Model, attack, ddn
     from minnorm.data import load_data
@@ -20,16 +21,21 @@ __all__ = [
     "Evaluation",
     "Model",
     "accelerate",
+    "acceleration",
     "attack",
+    "attacks",
+    "data",
     "ddn",
     "evaluate",
+    "evaluation",
     "load_data",
     "load_model",
     "load_run",
+    "models",
+    "training",
 ]
 
-# The command line answers `--help` without PyTorch, so the names are brought in when asked for.
-_HOMES = {
+_MODULES = {
     "Attack": "minnorm.attacks",
     "AttackResult": "minnorm.attacks",
     "Evaluation": "minnorm.evaluation",
@@ -42,12 +48,16 @@ _HOMES = {
     "load_model": "minnorm.models",
     "load_run": "minnorm.evaluation",
 }
+"""The module of each name. It is imported when the name is used, because the command line imports
+this package for `--help` too, which must not take the time to import PyTorch."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'minnorm' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"minnorm.{name}")
+    raise AttributeError(f"module 'minnorm' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m minnorm` and `torchrun -m minnorm`: the command line."""
+"""The command line, run by `python -m minnorm` and `torchrun -m minnorm`."""
 
 from minnorm.cli import main
 

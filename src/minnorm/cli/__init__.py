@@ -1,4 +1,4 @@
-"""The command line: parse, call, print."""
+"""The command line: parse arguments, call the package, print results."""
 
 from minnorm.cli.main import main
 

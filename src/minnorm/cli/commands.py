@@ -1,4 +1,4 @@
-"""The commands that work: evaluate, train, demo."""
+"""The commands `evaluate`, `train` and `demo`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minnorm.cli.console import output, progress_bars
+from minnorm.errors import InputError
 
 if TYPE_CHECKING:
-    from minnorm.evaluation.preparation import BatchSize
+    from minnorm.evaluation.tuning import BatchSize
     from minnorm.paper import Row
 
 Device = Annotated[
-    str | None, typer.Option(help="Where to run: cpu, cuda, cuda:1, ... (default: a GPU if any).")
+    str | None,
+    typer.Option(help="The device: cpu, cuda, cuda:1, ... Default: a GPU if there is one."),
 ]
 
 
@@ -24,68 +26,81 @@ def evaluate(
         str, typer.Argument(help="mnist[:1000], folder:PATH, FILE.npz, package.module:factory, ...")
     ],
     *,
-    out: Annotated[Path, typer.Option(help="The run directory; an interrupted run goes on in it.")],
+    out: Annotated[
+        Path, typer.Option(help="The run directory. An interrupted run continues in it.")
+    ],
     attack: Annotated[
         list[str] | None,
         typer.Option(
-            help="An attack, as 'ddn(steps=300)'; may be repeated. Default: normal_pursuit."
+            help="An attack, for example 'ddn(steps=300)'. Repeat it for several attacks. "
+            "Default: normal_pursuit."
         ),
     ] = None,
     targets: Annotated[
         str | None,
-        typer.Option(help="Attack towards classes: all, least-likely or random:K."),
+        typer.Option(
+            help="Run targeted attacks, towards these classes: all, least-likely or random:K."
+        ),
     ] = None,
     batch_size: Annotated[
         str,
         typer.Option(
             metavar="INTEGER|auto",
-            help="Samples attacked at once; auto measures how many pay and fit.",
+            help="Samples in a batch. auto: measured, as many as fit and still save time.",
         ),
     ] = "auto",
     accelerate: Annotated[
         str,
         typer.Option(
             metavar="auto|off|WORD+...",
-            help="What makes the attacks faster: auto measures; or folded, narrow, channels-last, "
-            "autocast, bfloat16, compiled; or plain. Results are verified by the model as it is.",
+            help="How to accelerate the model. auto: measured. off: not at all. Or any of folded, "
+            "narrow, channels-last, autocast, bfloat16, compiled; or plain. The original model "
+            "verifies all results.",
         ),
     ] = "auto",
     device: Device = None,
-    seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     bounds: Annotated[
         tuple[float, float],
         typer.Option(metavar="LOW HIGH", help="Lowest and highest value of an input."),
     ] = (0.0, 1.0),
     norm: Annotated[
         str | None,
-        typer.Option(help="The norm in the table: l0, l1, l2, linf (default: each attack's own)."),
+        typer.Option(
+            help="The norm of the table: l0, l1, l2 or linf. Default: that of each attack."
+        ),
     ] = None,
     epsilon: Annotated[
         list[float] | None,
-        typer.Option(help="Show the accuracy at this radius too; may be repeated."),
+        typer.Option(help="Show the accuracy at this radius. Repeat it for several radii."),
     ] = None,
     adversarials: Annotated[
-        bool, typer.Option(help="Keep the adversarials in the run directory.")
+        bool, typer.Option(help="Save the adversarials in the run directory.")
     ] = True,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Load a checkpoint even if it can run code.")
+        bool,
+        typer.Option(
+            "--trust", help="Allow the model's file to run code, for example a pickled checkpoint."
+        ),
     ] = False,
 ) -> None:
-    """Measure how far the closest adversarials of MODEL are on DATA.
+    """Measure the distances of the closest adversarials of MODEL on DATA.
 
-    Prints a table and writes every record to the run directory. Runs on all ranks of torchrun.
+    Prints a table and saves all records in the run directory. With torchrun, the ranks share the
+    work.
     """
-    from minnorm import evaluation, runtime
+    from minnorm import evaluation
     from minnorm.attacks.default import DEFAULT
     from minnorm.geometry import check_norm
     from minnorm.report import results_table
+    from minnorm.runtime import ranks
 
     chosen = None if norm is None else check_norm(norm)
     radii = epsilon or []
     for radius in radii:
         if not radius >= 0:
-            raise ValueError(f"--epsilon {radius:g}: expected a radius of at least 0.")
-    with runtime.ranks():
+            raise InputError(f"--epsilon {radius:g}: expected a radius of at least 0.")
+    with ranks.process_group():
         with progress_bars() as bars:
             task = bars.add_task("attacking", total=None)
 
@@ -120,29 +135,38 @@ def _batch_size(text: str) -> "BatchSize":
     try:
         return int(text)
     except ValueError as error:
-        raise ValueError(f"--batch-size {text}: expected a whole number, or auto.") from error
+        raise InputError(f"--batch-size {text}: expected a whole number or auto.") from error
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
     *,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/NAME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the run. Default: runs/NAME.")
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder, if there is one.")
+        bool, typer.Option("--resume", help="Continue the run in the folder if there is one.")
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change the recipe: key=value, with dots; may be repeated."),
+        typer.Option(
+            "--set",
+            help="Change a setting of the recipe: key=value, for example optimizer.momentum=0.9. "
+            "Repeat it for several settings.",
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(help="Processes that read and augment images ahead, for a GPU.")
+        int, typer.Option(help="Processes that load and augment images in advance.")
     ] = 0,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Let the file of an initial network run the code it holds."),
+        typer.Option("--trust", help="Allow the file of the initial network to run code."),
     ] = False,
 ) -> None:
-    """Train a network by a recipe."""
+    """Train a network as a recipe describes.
+
+    Saves the network, its card and checkpoints in the folder of the run.
+    """
     from minnorm import training
 
     loaded = training.load_recipe(recipe, settings or ())
@@ -150,13 +174,13 @@ def train(
     with progress_bars() as bars:
         task = bars.add_task(loaded.name, total=loaded.epochs)
 
-        begun = False
+        started = False
 
         def show(done: float, total: int, measured: dict[str, float]) -> None:
-            nonlocal begun
-            if not begun:  # what a resumed run did before says nothing about the time left
+            nonlocal started
+            if not started:  # earlier sessions would distort the estimate of the time left
                 bars.reset(task, completed=int(done))
-                begun = True
+                started = True
             text = loaded.name
             if measured:
                 text += f": loss {measured['loss']:.4f}"
@@ -174,10 +198,12 @@ def train(
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="The folder of the run directories.")] = Path(
+        "runs/demo"
+    ),
     device: Device = None,
 ) -> None:
-    """Attack the shipped MNIST network on the shipped images, beside the paper's figures."""
+    """Attack the shipped MNIST network, and compare the results with the paper's."""
     from minnorm import paper
 
     results = []
@@ -185,7 +211,7 @@ def demo(
         tasks = {row: bars.add_task(row.attack, total=None) for row in paper.ROWS}
 
         def show(row: "Row", done: int, total: int, gradients: int) -> None:
-            # A row's batches are of one size: what is done of one is its share of the steps.
+            # Each step is one gradient, so the gradients give the finished share of a batch.
             part = min(done + gradients % row.steps / row.steps, total)
             bars.update(tasks[row], completed=part, total=total)
 

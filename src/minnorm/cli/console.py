@@ -1,4 +1,4 @@
-"""What the commands print with: results on standard output, all else on standard error."""
+"""Output of the commands: results to standard output, everything else to standard error."""
 
 import logging
 import os
@@ -21,60 +21,63 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-# Of several ranks the first one speaks.
-_first_rank = os.environ.get("RANK", "0") == "0"
+is_first_rank = os.environ.get("RANK", "0") == "0"
+"""Whether this process is the first of those that `torchrun` started: only that one prints."""
 
-# Logs and files have no width of their own: tables are not broken there.
-output = Console(quiet=not _first_rank, width=None if sys.stdout.isatty() else 140)
-"""For results."""
+# Logs and files have no width, so tables get one that they fit in.
+output = Console(quiet=not is_first_rank, width=None if sys.stdout.isatty() else 140)
+"""The console for results."""
 
-errors = Console(stderr=True)
-"""For messages and progress."""
+messages = Console(stderr=True)
+"""The console for messages and progress."""
+
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 def show_log(*, verbose: bool) -> None:
-    """Sends the package's log to standard error: warnings, or with `verbose` all of it."""
-    handler = RichHandler(console=errors, show_path=False, show_time=False)
+    """Send the package's log to standard error: all messages if `verbose`, else warnings only."""
+    handler = RichHandler(console=messages, show_path=False, show_time=False)
     logger = logging.getLogger("minnorm")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-_SECONDS_BETWEEN_LINES = 60.0
-
-
-class _Lines(Progress):
-    """Tells how much is done in a line each minute, where there is no terminal to draw bars on."""
+class _ProgressLines(Progress):
+    """Progress bars that become one line per minute if there is no terminal."""
 
     def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
         super().__init__(*columns, **options)
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
         super().update(task_id, **changes)
         now = time.monotonic()
-        if self.console.is_terminal or self.disable or now - self._told < _SECONDS_BETWEEN_LINES:
+        if (
+            self.console.is_terminal
+            or self.disable
+            or now - self._last_line < _SECONDS_BETWEEN_LINES
+        ):
             return
-        self._told = now
+        self._last_line = now
         task = self._tasks[task_id]
-        done = f"{task.completed:.4g} of {task.total:g}" if task.total else "begun"
+        done = f"{task.completed:.4g} of {task.total:g}" if task.total else "started"
         self.console.print(f"{task.description}: {done}", markup=False, soft_wrap=True)
 
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """Gives progress bars that show how much is done and how long the rest takes.
+    """Yield progress bars that show the finished work and the time left.
 
-    Where there is no terminal, such as in a log, it is a line each minute.
+    If there is no terminal, for example in a log, they are one line per minute.
     """
-    with _Lines(
+    with _ProgressLines(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=errors,
+        console=messages,
         transient=True,
-        disable=not _first_rank,
+        disable=not is_first_rank,
     ) as progress:
         yield progress

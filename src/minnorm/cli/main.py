@@ -1,21 +1,32 @@
-"""The entry point: all commands, and what becomes of an error."""
+"""The entry point: all commands, and how errors are shown."""
 
 import importlib.metadata
 import os
 import sys
+import time
 import traceback
 
 import typer
 
 from minnorm.cli import commands, listings
-from minnorm.cli.console import errors, output, show_log
+from minnorm.cli.console import is_first_rank, messages, output, show_log
+from minnorm.errors import InputError
+
+BUG = 1
+"""The exit code after an error that is not the user's."""
+
+BAD_INPUT = 2
+"""The exit code after bad input, the same as typer's for a bad option."""
 
 INTERRUPTED = 130
-"""The exit code that typer gives a command that was interrupted (Ctrl-C)."""
+"""The exit code that typer uses after an interruption (Ctrl-C)."""
+
+_SECONDS_FOR_FIRST_RANK = 10.0
+"""The time that the other ranks give the first one to report the same error."""
 
 app = typer.Typer(
     name="minnorm",
-    help="The smallest change that makes a classifier wrong, and models for which it is large.",
+    help="Minimum-norm attacks, robustness evaluation and robust training for PyTorch.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -45,8 +56,8 @@ def _options(
         callback=_show_version,
         help="Show the version and exit.",
     ),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more of what is done."),
-    debug: bool = typer.Option(False, "--debug", help="Show where an error comes from."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Show more messages."),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of every error."),
 ) -> None:
     show_log(verbose=verbose)
     if debug:
@@ -54,21 +65,51 @@ def _options(
 
 
 def main() -> None:
-    """Runs the command line.
+    """Run the command line, and exit.
 
-    Exits with 0 when all went well, with 2 and one message when something given cannot be used,
-    and with 130 when interrupted.
+    The exit code is 0 after success, 2 after bad input (one message says what was expected), 130
+    after an interruption, and 1 after any other error, which is a bug: its traceback is shown.
     """
     try:
         app()
-    except (ValueError, OSError, ImportError) as error:
+    except (InputError, OSError) as error:
+        _wait_for_first_rank()
         if os.environ.get("MINNORM_DEBUG"):
             traceback.print_exc()
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _print_error(f"error: {error}")
+        sys.exit(BAD_INPUT)
     except SystemExit as error:
         if error.code == INTERRUPTED:
-            errors.print(
-                "interrupted: the same command goes on from what is finished, train with --resume."
+            messages.print(
+                "interrupted: run the same command again to continue; add --resume for training."
             )
         raise
+    except Exception:  # the user cannot fix it, so the traceback is for the developers
+        _wait_for_first_rank()
+        traceback.print_exc()
+        _print_error(_bug_report())
+        sys.exit(BUG)
+
+
+def _wait_for_first_rank() -> None:
+    """Wait, unless this is the first rank: most errors occur on all ranks, and one report is enough.
+
+    When the first rank exits with an error, `torchrun` stops the others. An error that only this
+    rank has is reported after the wait.
+    """
+    if not is_first_rank:
+        time.sleep(_SECONDS_FOR_FIRST_RANK)
+
+
+def _print_error(message: str) -> None:
+    messages.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _bug_report() -> str:
+    metadata = importlib.metadata.metadata("minnorm")
+    urls = dict(entry.split(", ", 1) for entry in metadata.get_all("Project-URL") or [])
+    where = f" at {urls['Issues']}" if "Issues" in urls else ""
+    return (
+        f"This is a bug in minnorm {metadata['Version']}. Please report it{where} with the command "
+        "and the traceback."
+    )

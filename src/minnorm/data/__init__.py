@@ -1,6 +1,6 @@
-"""Labelled data: specs to data, the catalogue of what can be fetched, the cache."""
+"""Labeled data sets: data sets named by a spec, the catalogue of those to fetch, the cache."""
 
-from minnorm.data.cache import cache_folder
+from minnorm.data.cache import cache_folder, is_cached
 from minnorm.data.catalogue import CATALOGUE, fetch
 from minnorm.data.dataset import Batch, Data, from_arrays, from_map_dataset
 from minnorm.data.load import FORMS, as_data, load_data
@@ -15,5 +15,6 @@ __all__ = [
     "fetch",
     "from_arrays",
     "from_map_dataset",
+    "is_cached",
     "load_data",
 ]

@@ -1,8 +1,8 @@
-"""The user's cache: each data set as memory-mapped arrays, checked by SHA-256 when it is opened.
+"""The cache: data sets as memory-mapped arrays, checked by SHA-256 when they are opened.
 
     <cache>/data/mnist/card.json  test-images.npy  test-labels.npy  train-images.npy ...
 
-A data set appears there whole or not at all: it is made in a folder beside it and then renamed.
+A data set is never seen incomplete: it is written to a temporary folder that is renamed at the end.
 """
 
 import json
@@ -19,17 +19,19 @@ import platformdirs
 from filelock import FileLock
 
 from minnorm.data.dataset import Array, Data, checksum, from_arrays
+from minnorm.errors import InputError, MissingFileError
+from minnorm.specs import choose
 
 
 class Checksums(TypedDict):
-    """SHA-256 of the arrays of one split."""
+    """The SHA-256 of the arrays of one split."""
 
     images: str
     labels: str
 
 
-class Card(TypedDict):
-    """What `card.json` says of a cached data set."""
+class DatasetCard(TypedDict):
+    """The content of `card.json`, the description of a cached data set."""
 
     name: str
     source: str
@@ -38,22 +40,27 @@ class Card(TypedDict):
 
 
 def cache_folder() -> Path:
-    """Gives the folder for downloaded data: `$MINNORM_CACHE`, or the platform's usual place."""
+    """Return the folder of the cache: `$MINNORM_CACHE`, or the usual one of the platform."""
     chosen = os.environ.get("MINNORM_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("minnorm")
 
 
 def dataset_folder(name: str) -> Path:
-    """Gives the folder in which the data set `name` is cached, whether it is there or not."""
+    """Return the folder in which the data set `name` is cached, whether it exists or not."""
     return cache_folder() / "data" / name
+
+
+def is_cached(name: str) -> bool:
+    """Return whether the data set `name` is in the cache."""
+    return (dataset_folder(name) / "card.json").exists()
 
 
 @contextmanager
 def appearing_folder(target: Path) -> Iterator[Path]:
-    """Gives an empty folder that becomes `target` when the block ends without an error.
+    """Yield an empty folder that becomes `target` when the block ends without an error.
 
-    An interrupted block leaves nothing at `target`, and what was there before stays. What a killed
-    process has left is removed by the next one; several wait for each other.
+    If the block is interrupted, `target` stays as it was before. Processes that use the same
+    `target` wait for each other, and remove what a killed one left behind.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}-"
@@ -81,10 +88,10 @@ def appearing_folder(target: Path) -> Iterator[Path]:
 def store(
     name: str, source: str, classes: tuple[str, ...], splits: Mapping[str, tuple[Array, Array]]
 ) -> Path:
-    """Writes the splits of a data set to the cache and gives their folder."""
+    """Write the splits of a data set to the cache, and return their folder."""
     target = dataset_folder(name)
     with appearing_folder(target) as folder:
-        card = Card(name=name, source=source, classes=list(classes), splits={})
+        card = DatasetCard(name=name, source=source, classes=list(classes), splits={})
         for split, (images, labels) in splits.items():
             np.save(folder / f"{split}-images.npy", images)
             np.save(folder / f"{split}-labels.npy", labels)
@@ -94,34 +101,34 @@ def store(
 
 
 def open_split(name: str, split: str) -> Data:
-    """Opens one split of a cached data set, mapped into memory.
+    """Open one split of a cached data set, mapped into memory.
 
     Raises:
-        ValueError: If it is not in the cache, has no such split, or differs from its checksums.
+        MissingFileError: If the data set is not in the cache.
+        InputError: If the split is unknown, or the content differs from its checksums.
     """
     folder = dataset_folder(name)
-    if not (folder / "card.json").exists():
-        raise ValueError(
+    if not is_cached(name):
+        raise MissingFileError(
             f"{name} is not in the cache ({folder}). Fetch it with: minnorm data fetch {name}"
         )
     again = f"Fetch it again with: minnorm data fetch {name} --force"
     try:
-        card = cast("Card", json.loads((folder / "card.json").read_text()))
+        card = cast("DatasetCard", json.loads((folder / "card.json").read_text()))
         splits = sorted(card["splits"])
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"the cached {name} in {folder} cannot be read: {error}. {again}"
         ) from error
-    if split not in splits:
-        raise ValueError(f"{name} has no split {split!r}. There is: {', '.join(splits)}.")
+    choose(split, splits, "split", f"of {name}")
     try:
         images = np.load(folder / f"{split}-images.npy", mmap_mode="r")
         labels = np.load(folder / f"{split}-labels.npy", mmap_mode="r")
         expected = card["splits"][split]
     except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"the cached {name} in {folder} cannot be read ({error}). {again}"
         ) from error
     if Checksums(images=checksum(images), labels=checksum(labels)) != expected:
-        raise ValueError(f"the cached {name} in {folder} differs from its checksums. {again}")
+        raise InputError(f"the cached {name} in {folder} differs from its checksums. {again}")
     return from_arrays(f"{name}/{split}", images, labels, classes=tuple(card["classes"]))

@@ -1,4 +1,4 @@
-"""From words to data: resolves data specs."""
+"""Data specs: from a spec to a labeled data set."""
 
 import importlib.resources
 from pathlib import Path
@@ -8,10 +8,11 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from minnorm import specs
+from minnorm import checks, factories, specs
 from minnorm.data.cache import open_split
 from minnorm.data.catalogue import CATALOGUE
 from minnorm.data.dataset import Array, Data, from_arrays, from_map_dataset
+from minnorm.errors import InputError, MissingFileError, MissingLibraryError
 
 FORMS = (
     "mnist-sample | mnist | mnist/train | cifar10 | cifar10/train | imagenet:FOLDER | "
@@ -21,26 +22,27 @@ FORMS = (
 
 
 def load_data(spec: str) -> Data:
-    """Loads labelled data by its spec.
+    """Load the labeled data set that a spec names.
 
     Args:
-        spec: One of `FORMS`, with a slice at the end if only a part is wanted:
+        spec: One of `FORMS`, with a slice at the end to select a part:
 
             - `mnist-sample`: the first 1,000 MNIST test images, shipped with the package.
-            - `mnist`, `cifar10`: the test set from the cache (`minnorm data fetch NAME` brings it
-              there); `/train` and `/test` name the split.
-            - `folder:PATH`: images in one folder for each class; `resize` scales the shorter side,
-              `crop` cuts the centre. `imagenet:PATH` is that with `resize=256, crop=224`.
+            - `mnist`, `cifar10`: the test set from the cache (fetch it with `minnorm data fetch
+              NAME`); `/train` and `/test` select the split.
+            - `folder:PATH`: images in one folder per class; `resize` scales the shorter side,
+              `crop` cuts out the center. `imagenet:PATH` has `resize=256, crop=224` by default.
             - `FILE.npz`, `FILE.safetensors`: arrays `images` and `labels`.
-            - `package.module:factory`: a function that gives `Data`, a pair of arrays or tensors
-              (inputs, labels), or a map-style PyTorch data set; arguments are passed on to it.
+            - `package.module:factory`: a function that returns `Data`, a pair of arrays or tensors
+              (inputs, labels), or a map-style PyTorch data set; it gets the arguments.
 
     Returns:
-        The data; inputs are floating point, 8-bit values scaled from 0..255 to 0..1.
+        The data set; its inputs are floating point, 8-bit values are scaled from 0..255 to 0..1.
 
     Raises:
-        ValueError: If the spec is not of such a form, or what it names is not as described.
-        FileNotFoundError: If a file or folder is not there.
+        InputError: If the spec has none of these forms, or what it names cannot be used.
+        MissingFileError: If a file or folder does not exist, or a data set is not in the cache.
+        MissingLibraryError: If a library is needed that is not installed.
     """
     parsed = specs.parse(spec)
     data = _resolve(parsed)
@@ -48,15 +50,19 @@ def load_data(spec: str) -> Data:
         return data
     part = data[parsed.part]
     if len(part) == 0:
-        raise ValueError(f"{spec!r} is empty: {data.name} has {len(data)} samples.")
+        raise InputError(f"{spec!r} is empty: {data.name} has {len(data)} samples.")
     return part
 
 
 def as_data(value: Any, name: str = "data") -> Data:
-    """Makes data from what users hold: a spec, `Data`, a pair (inputs, labels) or a data set.
+    """Make a data set from a spec, `Data`, a pair (inputs, labels) or a PyTorch data set.
+
+    Args:
+        value: One of these.
+        name: The name of the data set, unless `value` has one.
 
     Raises:
-        ValueError: If it is none of these, or not as `load_data` describes.
+        InputError: If the value is none of these, or cannot be used, see `load_data`.
     """
     if isinstance(value, Data):
         return value
@@ -69,14 +75,14 @@ def as_data(value: Any, name: str = "data") -> Data:
         return from_arrays(name, images, labels)
     if isinstance(value, Dataset) or (hasattr(value, "__getitem__") and hasattr(value, "__len__")):
         return from_map_dataset(name, value)
-    raise ValueError(
-        f"cannot use {type(value).__name__} as data: give a spec such as 'mnist[:1000]', a pair "
-        "(inputs, labels), or a map-style PyTorch data set (of a DataLoader, its .dataset)."
+    raise InputError(
+        f"cannot use {type(value).__name__} as data: pass a spec such as 'mnist[:1000]', a pair "
+        "(inputs, labels), or a map-style PyTorch data set (for a DataLoader, its .dataset)."
     )
 
 
 def _is_pair(value: Any) -> bool:
-    """Tells a pair (inputs, labels) from a list of two samples, which are pairs themselves."""
+    """Return whether this is a pair (inputs, labels), and not a list of two labeled samples."""
     if isinstance(value, tuple):
         return len(value) == 2
     return (
@@ -96,7 +102,7 @@ def _resolve(spec: specs.Spec) -> Data:
         _no_arguments(spec)
         return _file(specs.path_of(spec.head))
     if colon:
-        made = specs.call_factory(spec, "data")
+        made = factories.call_factory(spec, "data")
         return as_data(made, spec.head)
     _no_arguments(spec)
     if spec.head == "mnist-sample":
@@ -105,24 +111,23 @@ def _resolve(spec: specs.Spec) -> Data:
         return open_split(name, split or "test")
     try:
         specs.choose(spec.head, [*CATALOGUE, "mnist-sample"], "data set")
-    except ValueError as error:
-        raise ValueError(f"{error} Data specs are: {FORMS}.") from None
+    except InputError as error:
+        raise InputError(f"{error} Forms of a data spec: {FORMS}.") from None
     raise AssertionError(spec.head)
 
 
 def _no_arguments(spec: specs.Spec) -> None:
     if spec.arguments:
-        raise ValueError(
-            f"{spec.head} takes no arguments; {', '.join(spec.arguments)} was given. "
-            f"Data specs are: {FORMS}."
+        raise InputError(
+            f"{spec.head} takes no arguments, but {', '.join(spec.arguments)} was given. "
+            f"Forms of a data spec: {FORMS}."
         )
 
 
 def _checked_sizes(sizes: dict[str, Any], scheme: str) -> dict[str, Any]:
     for name, size in sizes.items():
-        specs.choose(name, ("crop", "resize"), f"parameter of {scheme}:")
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name}={size!r}: expected a number of pixels, at least 1.")
+        specs.choose(name, ("crop", "resize"), "parameter", f"of {scheme}:")
+        checks.check_count(name, size)
     return sizes
 
 
@@ -136,7 +141,7 @@ def _sample() -> Data:
 
 def _file(path: Path) -> Data:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}.")
+        raise MissingFileError(f"there is no file {path}.")
     arrays: dict[str, Array | Tensor]
     try:
         if path.suffix == ".npz":
@@ -146,11 +151,11 @@ def _file(path: Path) -> Data:
             from safetensors.torch import load_file
 
             arrays = dict(load_file(path))
-    except Exception as error:  # both readers raise many kinds for a file that is not theirs
-        raise ValueError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from error
+    except Exception as error:  # both readers raise errors of many kinds
+        raise InputError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from error
     missing = {"images", "labels"} - arrays.keys()
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; expected arrays named "
             "'images' and 'labels'."
         )
@@ -160,12 +165,12 @@ def _file(path: Path) -> Data:
 def _folder(path: str, resize: int | None = None, crop: int | None = None) -> Data:
     folder = specs.path_of(path)
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}.")
+        raise MissingFileError(f"there is no folder {folder}.")
     try:
         from torchvision.datasets import ImageFolder
         from torchvision.transforms import v2
     except ImportError as error:
-        raise ImportError(
+        raise MissingLibraryError(
             "folders of images need torchvision: pip install 'minnorm[vision]'"
         ) from error
     steps: list[Any] = [v2.PILToTensor()]
@@ -176,8 +181,8 @@ def _folder(path: str, resize: int | None = None, crop: int | None = None) -> Da
     try:
         dataset = ImageFolder(str(folder), transform=v2.Compose(steps))
     except FileNotFoundError as error:
-        raise ValueError(
-            f"{folder} is not a folder of images: expected one folder for each class with images "
-            f"in it ({str(error).splitlines()[0]})"
+        raise InputError(
+            f"{folder} is not a folder of images: expected one folder per class with images in it "
+            f"({str(error).splitlines()[0]})."
         ) from error
     return from_map_dataset(folder.name, dataset)

@@ -1,4 +1,4 @@
-"""Classifiers: the paper's networks, specs to models, the zoo of trained ones."""
+"""Classifiers: the paper's networks, models named by a spec, and the zoo of trained networks."""
 
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
 from minnorm.models.load import FORMS, load_model

@@ -1,12 +1,12 @@
-"""Networks without weights, by their spec."""
+"""Networks with fresh weights, built from a spec."""
 
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from minnorm import specs
-from minnorm.errors import in_short
+from minnorm import factories, specs
+from minnorm.errors import InputError, MissingLibraryError, one_line
 from minnorm.models.normalized import Normalized
 from minnorm.models.small_cnn import cifar10_cnn, mnist_cnn
 from minnorm.models.wide_resnet import wide_resnet
@@ -16,36 +16,62 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "mnist_cnn": mnist_cnn,
     "wide_resnet": wide_resnet,
 }
-"""The project's own networks; each is a function of keyword arguments."""
+"""The networks of this package; each is a function of keyword arguments."""
 
 
 def build(spec: str) -> nn.Module:
-    """Builds a network with fresh weights.
+    """Build a network with fresh weights.
 
     Args:
-        spec: A name of `ARCHITECTURES`, `torchvision:NAME`, `timm:NAME` or
+        spec: A name in `ARCHITECTURES`, `torchvision:NAME`, `timm:NAME` or
             `package.module:factory`, with arguments, for example `wide_resnet(depth=16, width=4)`.
-            The arguments `mean` and `std` (one number for each channel) put a `Normalized` around
-            any of them.
+            With the arguments `mean` and `std` (one number per channel) the network is wrapped in
+            `Normalized`.
 
     Raises:
-        ValueError: If there is no such network or it does not take such arguments.
-        ImportError: If it needs a library that is not installed.
+        InputError: If the network is unknown, does not take the arguments, or cannot be built.
+        MissingLibraryError: If a library is needed that is not installed.
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
-        raise ValueError(f"{spec!r}: an architecture has no slice.")
+        raise InputError(f"{spec!r}: an architecture has no slice.")
     arguments = dict(parsed.arguments)
     mean, std = arguments.pop("mean", None), arguments.pop("std", None)
     network = _network(specs.Spec(parsed.head, arguments), spec)
     if (mean is None) != (std is None):
-        raise ValueError(f"{spec!r}: mean and std are given together or not at all.")
+        raise InputError(f"{spec!r}: write both mean and std, or neither.")
     return network if mean is None else Normalized(network, mean, std)
 
 
 def network_of(model: nn.Module) -> nn.Module:
-    """Gives the network inside a `Normalized`, else the model itself: what weight files hold."""
+    """Return the network inside a `Normalized`, else the model itself: what weight files hold."""
     return model.model if isinstance(model, Normalized) else model
+
+
+def torchvision_models() -> Any:
+    """Import `torchvision.models`.
+
+    Raises:
+        MissingLibraryError: If torchvision is not installed.
+    """
+    try:
+        from torchvision import models
+    except ImportError as error:
+        raise MissingLibraryError("torchvision is needed: pip install 'minnorm[vision]'") from error
+    return models
+
+
+def timm_library() -> Any:
+    """Import `timm`.
+
+    Raises:
+        MissingLibraryError: If timm is not installed.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise MissingLibraryError("timm is needed: pip install 'minnorm[vision]'") from error
+    return timm
 
 
 def _network(spec: specs.Spec, text: str) -> nn.Module:
@@ -57,33 +83,19 @@ def _network(spec: specs.Spec, text: str) -> nn.Module:
         elif scheme == "timm" and colon:
             made = timm_library().create_model(name, **{"pretrained": False, **spec.arguments})
         elif colon:
-            made = specs.call_factory(spec, "network")
+            made = factories.call_factory(spec, "network")
         else:
             name = specs.choose(spec.head, ARCHITECTURES, "architecture")
-            specs.check_arguments(ARCHITECTURES[name], spec.arguments, name)
+            factories.check_arguments(ARCHITECTURES[name], spec.arguments, name)
             made = ARCHITECTURES[name](**spec.arguments)
-    except (ValueError, ImportError):
+    except InputError:
         raise
-    except Exception as error:  # whatever a network raises of what it is given
-        raise ValueError(f"{text!r} cannot be built: {in_short(error)}") from error
+    except OSError as error:
+        raise InputError(
+            f"the weights of {spec.head} could not be downloaded: {one_line(error)}"
+        ) from error
+    except Exception as error:  # networks raise errors of any kind for bad arguments
+        raise InputError(f"{text!r} cannot be built: {one_line(error)}") from error
     if not isinstance(made, nn.Module):
-        raise ValueError(f"{text!r} gave a {type(made).__name__}; expected a torch.nn.Module.")
+        raise InputError(f"{text!r} returned a {type(made).__name__}; expected a torch.nn.Module.")
     return made
-
-
-def torchvision_models() -> Any:
-    """Imports `torchvision.models`, or says how to install it."""
-    try:
-        from torchvision import models
-    except ImportError as error:
-        raise ImportError("torchvision is needed: pip install 'minnorm[vision]'") from error
-    return models
-
-
-def timm_library() -> Any:
-    """Imports `timm`, or says how to install it."""
-    try:
-        import timm
-    except ImportError as error:
-        raise ImportError("timm is needed: pip install 'minnorm[vision]'") from error
-    return timm

@@ -1,23 +1,25 @@
-"""Normalisation as a part of the model, so that attacks see the inputs as they are."""
+"""Input normalization inside the model, so that attacks work on the original inputs."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from minnorm.errors import InputError
+
 
 class Normalized(nn.Module):
-    """A model whose inputs `[b c *d]` are first normalised: `(inputs - mean) / std`.
+    """A model that first normalizes its inputs `[b c *d]`: `(inputs - mean) / std`.
 
-    It is in evaluation mode if the model is.
+    A new instance is in the mode of `model`, training or evaluation.
 
     Args:
-        model: The model that expects normalised inputs.
-        mean: One number for each channel, or one for all of them.
-        std: The same, above 0.
+        model: The model that takes normalized inputs.
+        mean: One number per channel, or a single number for all channels.
+        std: As many numbers, each above 0.
 
     Raises:
-        ValueError: If the numbers are not as above.
+        InputError: If `mean` or `std` is not such a list.
     """
 
     def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -25,9 +27,9 @@ class Normalized(nn.Module):
         given = [tuple(part) if isinstance(part, list | tuple) else () for part in (mean, std)]
         numbers = all(isinstance(number, int | float) for part in given for number in part)
         if not numbers or len(given[0]) != len(given[1]) or not given[1] or min(given[1]) <= 0:
-            raise ValueError(
-                f"mean={mean!r}, std={std!r}: expected a list with one number for each channel, "
-                "of each, every std above 0, for example mean=[0.13], std=[0.31]."
+            raise InputError(
+                f"mean={mean!r}, std={std!r}: expected two lists with one number per channel, "
+                "all of std above 0, for example mean=[0.13], std=[0.31]."
             )
         self.model = model
         self.mean: Tensor
@@ -37,16 +39,16 @@ class Normalized(nn.Module):
         self.train(model.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Gives the logits of inputs that are not normalised.
+        """Return the logits of inputs that are not normalized.
 
         Raises:
-            ValueError: If the inputs have another number of channels.
+            InputError: If the number of channels differs from that of `mean`.
         """
         channels = inputs.shape[1] if inputs.ndim > 1 else 1
         if len(self.mean) not in (1, channels):
-            raise ValueError(
+            raise InputError(
                 f"inputs have shape {list(inputs.shape)}; expected {len(self.mean)} channels in "
-                "the second dimension, one for each number of the mean."
+                "the second dimension, one per number in mean."
             )
         shape = (1, -1, *(1,) * (inputs.ndim - 2))
         logits: Tensor = self.model((inputs - self.mean.view(shape)) / self.std.view(shape))

@@ -1,7 +1,8 @@
-"""The two small networks of the paper's MNIST and CIFAR-10 experiments (those of Carlini & Wagner).
+"""The two small networks of the paper's MNIST and CIFAR-10 experiments (Carlini & Wagner's).
 
-PAPER.md, section 4: four 3x3 convolutions without padding, a 2x2 max-pooling after each two, and
-three fully connected layers, with ReLU between them all and dropout behind the first of the three.
+Section 4 of the paper: four 3x3 convolutions without padding, 2x2 max-pooling after the second and
+the fourth, and three fully connected layers. ReLU follows every layer but the last, dropout the
+first fully connected one.
 """
 
 from collections import OrderedDict
@@ -10,15 +11,17 @@ from torch import Tensor, nn
 
 
 class SmallCNN(nn.Module):
-    """Four convolutions, three fully connected layers; `[b channels size size] -> [b classes]`.
+    """A network of four convolutions and three fully connected layers.
+
+    It maps inputs `[b channels size size]` to logits `[b classes]`.
 
     Args:
-        channels: Channels of the images.
+        channels: Number of channels of the images.
         size: Height and width of the images in pixels.
-        widths: Channels of the first two convolutions, and of the last two.
+        widths: Number of channels of the first two convolutions, and of the last two.
         hidden: Width of the two hidden fully connected layers.
         classes: Number of classes.
-        dropout: Probability with which a unit of the first hidden layer is left out in training.
+        dropout: Probability of dropping a unit of the first hidden layer in training.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class SmallCNN(nn.Module):
     ) -> None:
         super().__init__()
         first, second = widths
-        # Two unpadded convolutions take 4 pixels, the pooling halves what is left; twice.
+        # Each pair of unpadded convolutions removes 4 pixels, then pooling halves the size.
         side = ((size - 4) // 2 - 4) // 2
         self.features = nn.Sequential(
             OrderedDict(
@@ -62,16 +65,16 @@ class SmallCNN(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Gives the logits."""
+        """Return the logits."""
         logits: Tensor = self.classifier(self.features(inputs))
         return logits
 
 
 def mnist_cnn(dropout: float = 0.5) -> SmallCNN:
-    """The paper's MNIST network: `[b 1 28 28] -> [b 10]`, 312,202 parameters."""
+    """Build the paper's MNIST network: `[b 1 28 28] -> [b 10]`, 312,202 parameters."""
     return SmallCNN(channels=1, size=28, widths=(32, 64), hidden=200, dropout=dropout)
 
 
 def cifar10_cnn(dropout: float = 0.5) -> SmallCNN:
-    """The paper's small CIFAR-10 network: `[b 3 32 32] -> [b 10]`, 1,147,978 parameters."""
+    """Build the paper's small CIFAR-10 network: `[b 3 32 32] -> [b 10]`, 1,147,978 parameters."""
     return SmallCNN(channels=3, size=32, widths=(64, 128), hidden=256, dropout=dropout)

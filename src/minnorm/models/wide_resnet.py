@@ -1,7 +1,7 @@
 """Wide residual networks (Zagoruyko & Komodakis, BMVC 2016), the paper's large CIFAR-10 network.
 
-Pre-activation residual blocks of two 3x3 convolutions, `B(3,3)` in that paper, with dropout between
-the two; three groups of blocks, with strides 1, 2, 2 and widths 16k, 32k, 64k.
+Three groups of blocks, with strides 1, 2, 2 and widths 16k, 32k, 64k. Each is a pre-activation
+residual block of two 3x3 convolutions with dropout between them, `B(3,3)` in their paper.
 """
 
 import math
@@ -9,9 +9,11 @@ import math
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from minnorm.errors import InputError
+
 
 class WideBlock(nn.Module):
-    """A pre-activation residual block: twice (batch norm, ReLU, 3x3 convolution)."""
+    """A pre-activation residual block: batch norm, ReLU and a 3x3 convolution, twice."""
 
     def __init__(self, channels: int, width: int, stride: int, dropout: float) -> None:
         super().__init__()
@@ -27,9 +29,9 @@ class WideBlock(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Gives the features after the block."""
+        """Return the features after the block."""
         activated = relu(self.norm1(inputs))
-        # Where the shape changes, the shortcut starts behind the first activation.
+        # If the shape changes, the shortcut starts after the first activation.
         kept = inputs if isinstance(self.shortcut, nn.Identity) else self.shortcut(activated)
         hidden = self.conv1(activated)
         hidden = self.conv2(self.dropout(relu(self.norm2(hidden))))
@@ -38,17 +40,19 @@ class WideBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """A wide residual network for small images; `[b channels h w] -> [b classes]`.
+    """A wide residual network for small images.
+
+    It maps inputs `[b channels h w]` to logits `[b classes]`.
 
     Args:
         depth: Number of convolutions on the longest path, `6n + 4`.
         width: The widening factor `k`.
         classes: Number of classes.
-        dropout: Probability of dropout inside the blocks in training (the paper's: 0.3).
-        channels: Channels of the images.
+        dropout: Probability of dropout inside the blocks in training (0.3 in the paper).
+        channels: Number of channels of the images.
 
     Raises:
-        ValueError: If the depth is not `6n + 4` with n at least 1, or the width is below 1.
+        InputError: If the depth is not `6n + 4` with n at least 1, or the width is below 1.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class WideResNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 10 or (depth - 4) % 6 or width < 1:
-            raise ValueError(
+            raise InputError(
                 f"depth={depth}, width={width}: expected a depth of 6n + 4 (10, 16, 22, 28, 34, "
                 "40, ...) and a width of at least 1."
             )
@@ -79,9 +83,9 @@ class WideResNet(nn.Module):
         )
         self.norm = nn.BatchNorm2d(widths[-1])
         self.head = nn.Linear(widths[-1], classes)
-        self._initialise()
+        self._initialize()
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = module.out_channels * math.prod(module.kernel_size)
@@ -89,7 +93,7 @@ class WideResNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Gives the logits."""
+        """Return the logits."""
         features = relu(self.norm(self.groups(self.stem(inputs))))
         logits: Tensor = self.head(features.mean(dim=(2, 3)))
         return logits
@@ -98,5 +102,5 @@ class WideResNet(nn.Module):
 def wide_resnet(
     depth: int = 28, width: int = 10, classes: int = 10, dropout: float = 0.3
 ) -> WideResNet:
-    """The Wide ResNet for CIFAR-10; with its defaults the paper's WRN-28-10."""
+    """Build the Wide ResNet for CIFAR-10; the defaults are the paper's WRN-28-10."""
     return WideResNet(depth=depth, width=width, classes=classes, dropout=dropout)

@@ -1,4 +1,4 @@
-"""The zoo: trained networks, each a card (JSON) beside its weights (safetensors)."""
+"""The zoo: trained networks, each with its weights (safetensors) and a card (JSON)."""
 
 import importlib.resources
 import json
@@ -9,30 +9,31 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from minnorm import specs
+from minnorm.errors import InputError
 from minnorm.models.weights import file_sha256, load_weights
 
 
 class Card(BaseModel):
-    """What is known of a trained network.
+    """The description of a trained network.
 
     Attributes:
         name: The name after `zoo:`.
         architecture: The spec that builds it.
-        data: The spec of the data it was trained on.
-        recipe: The whole recipe that trained it, see `minnorm.training.Recipe`.
-        accuracy: The share of correct predictions, 0 to 1, on each set by its data spec.
-        robust_accuracy: The share of correct predictions under attack, 0 to 1, by a sentence that
-            names the data, the attack and the radius; an upper bound, as with any attack.
-        forwards_per_image: Forward passes that attacks took for each training image, all epochs
-            together, without those of the updates; `None` where they were not counted.
-        gradients_per_image: The same of their gradients.
-        sha256: Of the weight file.
-        fingerprints: The SHA-256 of the data of the recipe, by their specs, and of the networks
-            that it began with or that its objective asks.
-        sessions: What trained it, one after the other where it was interrupted: `started`, `ranks`,
-            the `revision` of the code, the `versions` of the libraries, the `hardware`; of the
-            first networks less is known.
-        notes: What else one should know.
+        data: The spec of the training data.
+        recipe: The complete recipe of the training, see `minnorm.training.Recipe`.
+        accuracy: The share of correct predictions, 0 to 1, by the spec of the data set.
+        robust_accuracy: The share of correct predictions under attack, 0 to 1, by a phrase that
+            names the data, the attack and the radius. A stronger attack can only lower it.
+        forwards_per_image: Forward passes of attacks per training image, in total over all epochs
+            and without those of the updates; `None` if they were not counted.
+        gradients_per_image: Gradients of attacks per training image, in total over all epochs.
+        sha256: The SHA-256 of the weight file.
+        fingerprints: The SHA-256 of the recipe's data sets, by their specs, of the initial network
+            and of the networks in the objective.
+        sessions: The training sessions in order, more than one if it was interrupted: `started`,
+            `ranks`, the `revision` of the code, the `versions` of the libraries, the `hardware`.
+            Cards of the first networks have fewer entries.
+        notes: Further remarks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,12 +53,12 @@ class Card(BaseModel):
 
 
 def zoo_folder() -> Path:
-    """Gives the folder of the shipped networks."""
+    """Return the folder of the shipped networks."""
     return Path(str(importlib.resources.files("minnorm.models") / "zoo"))
 
 
 def zoo_cards() -> dict[str, Card]:
-    """Gives the cards of all shipped networks by name."""
+    """Return the cards of all shipped networks by name."""
     return {
         path.stem: Card.model_validate(json.loads(path.read_text()))
         for path in sorted(zoo_folder().glob("*.json"))
@@ -65,18 +66,18 @@ def zoo_cards() -> dict[str, Card]:
 
 
 def load_zoo(name: str) -> nn.Module:
-    """Loads a shipped network with its trained weights.
+    """Load a shipped network with its trained weights.
 
     Raises:
-        ValueError: If there is no such network, or its weights differ from the card's SHA-256.
+        InputError: If the name is unknown, or the SHA-256 of the weights differs from the card.
     """
     cards = zoo_cards()
-    card = cards[specs.choose(name, cards, "network in the zoo called")]
+    card = cards[specs.choose(name, cards, "network", "in the zoo")]
     path = zoo_folder() / f"{name}.safetensors"
     found = file_sha256(path)
     if found != card.sha256:
-        raise ValueError(
-            f"{path} has SHA-256 {found}, its card says {card.sha256}: the file is damaged, "
-            "install the package again."
+        raise InputError(
+            f"{path} has SHA-256 {found}, expected {card.sha256}: the file is damaged. Install the "
+            "package again."
         )
     return load_weights(path, card.architecture)

@@ -1,4 +1,4 @@
-"""The paper: its figures, and presets that make them again."""
+"""The paper's published results, and the demo that reproduces some of them."""
 
 from minnorm.paper.demo import ROWS, Row, demo_table, run_demo
 from minnorm.paper.published import TABLE_1_MNIST_DDN, Published

@@ -1,4 +1,4 @@
-"""The demo: the paper's DDN rows of table 1 for MNIST, on what is shipped with the package."""
+"""The demo: the DDN rows of the paper's table 1 for MNIST, with shipped images and network."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from minnorm.report import costs
 
 MODEL = "zoo:mnist-cnn"
 IMAGES = {100: 200, 300: 70, 1000: 20}
-"""How many images each number of steps is run on: 20,000 gradients a row, so that the demo takes
-about a minute on two cores. The paper's rows are means over 1,000."""
+"""The number of images by the number of steps: about 20,000 gradients per row, so that the demo
+takes about a minute on two cores. The paper's rows are averages over 1,000 images."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the demo: DDN with a number of steps, quantised to `levels` or not."""
+    """A row of the demo: DDN with a number of steps, quantized to `levels` unless it is `None`."""
 
     steps: int
     levels: int | None
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def folder(self) -> str:
-        """The name of its run directory inside that of the demo."""
+        """The name of its run directory inside the folder of the demo."""
         return f"ddn-{self.steps}" + (f"-{self.levels}-levels" if self.levels else "")
 
 
@@ -47,13 +47,16 @@ ROWS = [Row(steps, levels) for levels in (256, None) for steps in IMAGES]
 def run_demo(
     out: Path, *, device: str | None = None, on_progress: Callable[[Row, int, int, int], None]
 ) -> Iterator[tuple[Row, Records]]:
-    """Runs the rows one after the other, each into a run directory of its own inside `out`.
+    """Run the rows in order, each with its own run directory inside `out`.
 
     Args:
-        out: The folder for all of them; a demo that was interrupted there goes on.
-        device: The device, by default a GPU if there is one.
-        on_progress: Called with the row, its finished units, all its units, and its gradients so
-            far, a batch's counted as one.
+        out: The folder of the run directories; an interrupted demo continues there.
+        device: The device; by default a GPU if there is one.
+        on_progress: Called with the row, its finished batches, all its batches, and the gradients
+            computed so far, where one gradient of a batch counts as one.
+
+    Yields:
+        Each row with its records.
     """
     for row in ROWS:
         evaluation = evaluate(
@@ -69,13 +72,13 @@ def run_demo(
 
 
 def demo_table(results: list[tuple[Row, Records]]) -> Table:
-    """Makes the table: our rows, the paper's beneath each quantised one."""
+    """Return a table of our rows; the paper's row follows each quantized one."""
     table = Table(
         title="DDN on MNIST: this package's network and the paper's (table 1)",
-        caption="Each row is measured on as many of the first test images as it says, so that rows "
-        "with more steps are on fewer images. Median: a failure counts as the distance to the "
-        "uniformly gray image, as in the paper. Seconds: of the run that found the records. Ours "
-        "is not the paper's network, so means differ. Paper: GTX 1080 Ti, 256 levels.",
+        caption="Each row uses the first test images; rows with more steps use fewer. Median: a "
+        "failure counts as the distance to the gray image, as in the paper. Seconds: time of the "
+        "run that computed the records. The means differ from the paper's because the network "
+        "differs. Paper: GTX 1080 Ti, 256 levels.",
     )
     table.add_column("attack")
     for name in ("images", "success %", "mean L2", "median L2", "gradients", "seconds"):

@@ -1,18 +1,18 @@
-"""Figures that the paper published, to be put beside ours (Rony et al. 2019)."""
+"""Results published in the paper (Rony et al. 2019), for comparison with ours."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Published:
-    """A row of table 1: untargeted attacks, quantised to 256 levels.
+    """A row of table 1: untargeted attacks, quantized to 256 levels.
 
     Attributes:
-        success: Share of successful attacks in per cent.
-        mean: Mean L2 norm over the successes.
-        median: Median L2 norm, failures at the gray image.
-        gradients: Gradient computations, the average over the batch.
-        seconds: For 1,000 images in one batch on a GTX 1080 Ti.
+        success: Successful attacks in percent.
+        mean: Mean L2 norm of the successful attacks.
+        median: Median L2 norm; a failure counts as the distance to the gray image.
+        gradients: Gradient computations, on average over the batch.
+        seconds: Time for 1,000 images in one batch on a GTX 1080 Ti.
     """
 
     success: float
@@ -27,4 +27,4 @@ TABLE_1_MNIST_DDN: dict[int, Published] = {
     300: Published(success=100.0, mean=1.4357, median=1.4386, gradients=300, seconds=4.5),
     1000: Published(success=100.0, mean=1.4240, median=1.4342, gradients=1000, seconds=14.9),
 }
-"""DDN on MNIST by the number of steps."""
+"""DDN on MNIST, by the number of steps."""
