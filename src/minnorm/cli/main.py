@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _wait_for_first_rank() -> None:
-    """Wait, unless this is the first rank: most errors occur on all ranks, and one report is enough.
+    """Wait on all ranks but the first: most errors occur on every rank, and one report is enough.
 
     When the first rank exits with an error, `torchrun` stops the others. An error that only this
     rank has is reported after the wait.
