@@ -1,7 +1,7 @@
-"""Evaluation: model, data and attacks to records; metrics are pure functions of records."""
+"""Evaluation: attacks on a model and data, their records, and metrics of records."""
 
-from minnorm.evaluation._evaluate import Evaluation, evaluate, load_run
 from minnorm.evaluation.estimates import Estimate
+from minnorm.evaluation.evaluation import Evaluation, evaluate, load_run
 from minnorm.evaluation.metrics import (
     Summary,
     accuracy_at,
@@ -17,11 +17,11 @@ from minnorm.evaluation.records import SCHEMA, Records
 from minnorm.evaluation.selection import (
     WORST_CASE,
     breakdown,
+    closest_records,
     closest_target,
     hardest_target,
     norm_of_records,
     of_attack,
-    worst_case,
 )
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "accuracy_at",
     "breakdown",
     "clean_accuracy",
+    "closest_records",
     "closest_target",
     "evaluate",
     "hardest_target",
@@ -46,5 +47,4 @@ __all__ = [
     "robustness_curve",
     "success_rate",
     "summarize",
-    "worst_case",
 ]

@@ -1,7 +1,7 @@
-"""Estimates: a number with its 95 % confidence interval, and what such intervals are made of.
+"""Estimates: numbers with 95 % confidence intervals, and how these are computed.
 
-Where a sample was attacked towards several targets its records are not independent: the intervals
-count such a group as one draw (they use its robust variance, and the effective number of records).
+The records of one sample with several targets are not independent. The intervals treat such a group
+as one draw: they use the cluster-robust variance, and the effective number of records.
 """
 
 import math
@@ -14,7 +14,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 """A numpy array of one dimension."""
 
 Z = NormalDist().inv_cdf(0.975)
-"""How many standard deviations an interval reaches to each side."""
+"""Half the width of an interval, in standard deviations."""
 
 
 class Estimate(NamedTuple):
@@ -26,9 +26,9 @@ class Estimate(NamedTuple):
 
 
 def variance_of_mean(values: Array, samples: Array) -> float:
-    """Gives the variance of the mean of values that are independent only between samples.
+    """Return the variance of the mean of values that are independent only between samples.
 
-    With one value for each sample it is the usual `variance / count`; infinite for one sample.
+    With one value per sample it is the usual `variance / count`; infinite for a single sample.
     """
     _, group = np.unique(samples, return_inverse=True)
     residuals = np.bincount(group, weights=values - values.mean())
@@ -39,7 +39,7 @@ def variance_of_mean(values: Array, samples: Array) -> float:
 
 
 def effective_count(hits: Array, samples: Array) -> float:
-    """Gives the number of independent draws that would tell as much of the share of hits."""
+    """Return the number of independent draws that would estimate the share of hits as well."""
     groups = len(np.unique(samples))
     if groups == len(hits):
         return float(groups)
@@ -51,12 +51,12 @@ def effective_count(hits: Array, samples: Array) -> float:
 
 
 def share_of(hits: Array, samples: Array) -> Estimate:
-    """Gives the share of true values with Wilson's interval."""
+    """Return the share of true values with Wilson's interval."""
     if len(hits) == 0:
         return Estimate(math.nan, math.nan, math.nan)
     count = effective_count(hits, samples)
     share = float(np.mean(hits))
     scale = 1 + Z**2 / count
-    centre = (share + Z**2 / (2 * count)) / scale
+    center = (share + Z**2 / (2 * count)) / scale
     half = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2)) / scale
-    return Estimate(share, max(centre - half, 0.0), min(centre + half, 1.0))
+    return Estimate(share, max(center - half, 0.0), min(center + half, 1.0))

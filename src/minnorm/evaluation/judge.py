@@ -1,4 +1,4 @@
-"""The judge: believes no attack. It counts, predicts and measures by itself."""
+"""The judge: runs an attack, and predicts, measures and counts independently of it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,15 +11,16 @@ from torch import Generator, Tensor, nn
 
 from minnorm.acceleration import Accelerated, original, seconds_now
 from minnorm.attacks import Attack, AttackResult, Model
-from minnorm.attacks.registry import is_of_package
+from minnorm.attacks.composition import takes_accelerated
+from minnorm.errors import InputError
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, rows
-from minnorm.losses import is_adversarial, predictions
+from minnorm.logits import is_adversarial, predictions
 
 logger = logging.getLogger(__name__)
 
 
 class CountingModel:
-    """A model that counts how many samples pass forward and backward through it.
+    """A model that counts the samples that pass forward and backward through it.
 
     Args:
         model: The model.
@@ -33,7 +34,7 @@ class CountingModel:
         self.backwards = 0
 
     def __call__(self, inputs: Tensor, /) -> Tensor:
-        """Gives the model's logits, and counts."""
+        """Return the model's logits, and count the samples."""
         logits = self._model(inputs)
         self.forwards += len(inputs)
         if logits.requires_grad:
@@ -49,7 +50,7 @@ class CountingModel:
 def counting(
     model: Model, on_backward: Callable[[], None] | None = None
 ) -> tuple[Model, list[CountingModel]]:
-    """Gives a model that answers the same, and what counts; of an accelerated one each part."""
+    """Return a model with the same logits, and its counters: one for each part if accelerated."""
     if not isinstance(model, Accelerated):
         counted = CountingModel(model, on_backward)
         return counted, [counted]
@@ -65,14 +66,14 @@ def counting(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge saw of one run of an attack on one batch.
+    """The judge's results for one attack on one batch.
 
     Attributes:
-        adversarials: The attack's points; the inputs where it had no success.
+        adversarials: The attack's points; the inputs where it failed.
         predictions: The model's classes of the attack's points.
-        success: Whether each point is inside the bounds and what the attack wanted.
-        distances: The distances of the points by norm, infinite without success.
-        spent: Forwards, backwards and seconds for each sample of the batch.
+        success: Whether each point is inside the bounds and adversarial.
+        distances: The distances of the points by norm, infinite where the attack failed.
+        spent: Forwards, backwards and seconds per sample of the batch.
     """
 
     adversarials: Float[Tensor, "b *d"]
@@ -94,21 +95,32 @@ def run_and_judge(
     seed: int,
     on_backward: Callable[[], None] | None = None,
 ) -> Verdict:
-    """Runs an attack on a batch, with a random generator of its own, and judges what it gives.
+    """Run an attack on a batch, with a random generator of its own, and judge its result.
 
-    Of an accelerated model the judge asks the original, and so does an attack that is not of this
-    package: it does not know that the two may differ, by rounding, on the boundary.
+    The judge uses the original of an accelerated model. So does an attack that is not marked with
+    `minnorm.attacks.accepts_accelerated`: near the decision boundary the two round differently.
+
+    Args:
+        name: The name of the attack, for the messages.
+        attack: The attack.
+        model: The classifier, which may be accelerated.
+        inputs: The batch.
+        labels: The true classes, or the wanted ones if `targeted`.
+        targeted: Whether to reach the labels, instead of leaving them.
+        bounds: The bounds of the inputs.
+        seed: The seed of the generator.
+        on_backward: Called at each backward pass.
 
     Raises:
-        ValueError: If what the attack gives is no result, or has not the shape of the inputs, or it
-            changed the model.
+        InputError: If the attack does not return an `AttackResult` of the shape of the inputs, or
+            changes the model.
     """
     given, model = model, original(model)
-    counted, counts = counting(given if is_of_package(attack) else model, on_backward)
+    counted, counters = counting(given if takes_accelerated(attack) else model, on_backward)
     generator = Generator(inputs.device).manual_seed(seed)
     state = _state(model)
     started = seconds_now(inputs.device)
-    # Copies, so that what an attack does to them has no part in how it is judged.
+    # Copies, so that the judge's own tensors stay as they are whatever the attack does.
     result = attack(
         counted,
         inputs.clone(),
@@ -119,16 +131,16 @@ def run_and_judge(
     )
     seconds = seconds_now(inputs.device) - started
     if not isinstance(result, AttackResult):
-        raise ValueError(f"{name} gave a {type(result).__name__}; expected an AttackResult.")
+        raise InputError(f"{name} returned a {type(result).__name__}; expected an AttackResult.")
     if _state(model) != state:
-        raise ValueError(
+        raise InputError(
             f"{name} changed the model: its training mode, parameters or buffers. An attack "
-            "changes nothing that it is given; let it work on a copy.deepcopy of the model."
+            "must not change its arguments; let it work on a copy.deepcopy of the model."
         )
     points = result.adversarials.detach()
     if points.shape != inputs.shape or points.dtype != inputs.dtype:
-        raise ValueError(
-            f"{name} gave {points.dtype} of shape {list(points.shape)}; expected "
+        raise InputError(
+            f"{name} returned {points.dtype} of shape {list(points.shape)}; expected "
             f"{inputs.dtype} of shape {list(inputs.shape)}, like the inputs."
         )
     with torch.no_grad():
@@ -137,12 +149,10 @@ def run_and_judge(
     inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
     _report_differences(name, result, success, inside)
-    forwards = sum(part.forwards for part in counts)
-    backwards = sum(part.backwards for part in counts)
+    forwards = sum(part.forwards for part in counters)
+    backwards = sum(part.backwards for part in counters)
     if forwards == 0:
-        logger.warning(
-            "%s did not call the model that it was given, so that what it cost is not known.", name
-        )
+        logger.warning("%s did not call the model in its arguments, so its cost is unknown.", name)
     return Verdict(
         adversarials=torch.where(success.view(-1, *(1,) * (points.ndim - 1)), points, inputs),
         predictions=predictions(logits),
@@ -159,7 +169,7 @@ def run_and_judge(
 
 
 def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
-    """Gives the verdict on a batch that was judged in parts, in their order."""
+    """Join the verdicts on the parts of a batch, in their order."""
     if len(parts) == 1:
         return parts[0]
     sizes = torch.tensor([len(part.success) for part in parts], dtype=torch.float64)
@@ -177,7 +187,7 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
 
 
 def _state(model: Model) -> list[tuple[Any, ...]]:
-    """Gives what tells whether a module was changed: modes, and the versions of its tensors."""
+    """Return what differs after a change of a module: modes, and the versions of its tensors."""
     if not isinstance(model, nn.Module):
         return []
     tensors = (*model.parameters(), *model.buffers())
@@ -187,13 +197,14 @@ def _state(model: Model) -> list[tuple[Any, ...]]:
 
 
 def _report_differences(name: str, result: AttackResult, success: Tensor, inside: Tensor) -> None:
+    """Log a warning if the attack's own flags differ from the judge's."""
     claimed = int((result.success & ~success).sum())
     missed = int((success & ~result.success).sum())
     if claimed or missed:
         logger.warning(
-            "%s: the judge differs from the attack on %d samples: %d claimed successes are none "
-            "(%d of them outside the bounds), %d successes were not claimed. The records hold "
-            "what the judge saw.",
+            "%s: the judge and the attack disagree on %d samples: %d claimed successes are "
+            "failures (%d of them outside the bounds), %d successes were not claimed. The records "
+            "hold the judge's results.",
             name,
             claimed + missed,
             claimed,

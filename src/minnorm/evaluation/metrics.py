@@ -1,9 +1,8 @@
 """Metrics: pure functions of records.
 
-Each takes the records of one attack (or a worst case), in any order, and by default measures in
-the norm that the attack minimises; records in several norms are refused unless one is given.
-Estimates come with a 95 % confidence interval, for the samples being drawn at random from those one
-wants to know about.
+Each takes the records of one attack (or the closest of several), in any order. By default it uses
+the norm that the attack minimizes; records in several norms are refused unless one is given.
+Estimates have a 95 % confidence interval, which assumes that the samples are a random draw.
 """
 
 import math
@@ -12,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from minnorm.errors import InputError
 from minnorm.evaluation.estimates import (
     Array,
     Estimate,
@@ -30,16 +30,17 @@ class Summary:
     """A row of a results table: one attack.
 
     Attributes:
-        attack: Its name.
+        attack: The name of the attack.
         norm: The norm of the distances.
         samples: Number of records.
-        success: Share of records with success.
+        success: Share of successes.
         mean: Mean distance over the successes.
         median: Median distance, failures at infinity.
-        median_gray: The same with failures at the distance to the gray image (L2 only, else NaN).
-        forwards: Mean number of forward passes of a sample.
-        backwards: Mean number of gradients of a sample.
-        seconds: Time spent, all samples together.
+        median_gray: Median distance, failures at the distance to the gray image (L2 only, else
+            NaN).
+        forwards: Mean number of forward passes per sample.
+        backwards: Mean number of gradients per sample.
+        seconds: Time for all samples together.
     """
 
     attack: str
@@ -55,20 +56,20 @@ class Summary:
 
 
 def success_rate(records: Records) -> Estimate:
-    """Gives the share of records with success; the interval is Wilson's."""
+    """Return the share of successes; the interval is Wilson's."""
     _check_one_attack(records)
     return share_of(values_of(records, "success"), values_of(records, "index"))
 
 
 def clean_accuracy(records: Records) -> Estimate:
-    """Gives the share of samples that the model classifies correctly; the interval is Wilson's."""
+    """Return the share of samples that the model classifies correctly, with Wilson's interval."""
     samples, first = np.unique(values_of(records, "index"), return_index=True)
     correct = values_of(records, "clean_prediction") == values_of(records, "label")
     return share_of(correct[first], samples)
 
 
 def mean_distance(records: Records, norm: Norm | None = None) -> Estimate:
-    """Gives the mean distance over the successes, NaN without any; a normal interval cut at 0."""
+    """Return the mean distance over the successes, NaN without any; a normal interval cut at 0."""
     found = _distances(records, norm)
     hits = np.isfinite(found)
     if not hits.any():
@@ -82,31 +83,31 @@ def mean_distance(records: Records, norm: Norm | None = None) -> Estimate:
 def median_distance(
     records: Records, norm: Norm | None = None, failures: Literal["infinity", "gray"] = "infinity"
 ) -> Estimate:
-    """Gives the median distance over all records.
+    """Return the median distance over all records.
 
     Args:
         records: The records.
         norm: The norm of the distances; by default the attack's own.
-        failures: What a failure counts as: infinitely far, or as far as the uniformly gray image
-            is (the paper's table 1; L2 only).
+        failures: The distance of a failure: infinity, or that to the uniformly gray image (the
+            paper's table 1; L2 only).
 
     Returns:
-        The median, and the order statistics that hold it with 95 % confidence.
+        The median, and the order statistics that enclose it with 95 % confidence.
 
     Raises:
-        ValueError: If the gray image is asked for in another norm than L2.
+        InputError: If `failures` is `gray` and the norm is not L2.
     """
     found = _distances(records, norm)
     if failures == "gray":
         if (measured := norm_of_records(records, norm)) != "l2":
-            raise ValueError(f"failures='gray' is defined for norm='l2', not {measured!r}.")
+            raise InputError(f"failures='gray' is defined for norm='l2', not {measured!r}.")
         found = np.where(np.isfinite(found), found, values_of(records, "gray_l2"))
     count = len(found)
     if count == 0:
         return Estimate(math.nan, math.nan, math.nan)
     ordered = np.sort(found)
     below, above = ordered[(count - 1) // 2], ordered[count // 2]
-    # inf - inf is NaN: the two middle values are averaged only where they differ.
+    # The two middle values are averaged only if they differ, since they may both be infinite.
     middle = below if below == above else (below + above) / 2
     effective = effective_count(found <= middle, values_of(records, "index"))
     half = Z * count / math.sqrt(effective) / 2
@@ -116,15 +117,15 @@ def median_distance(
 
 
 def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> Estimate:
-    """Gives the accuracy under attack within a radius: `mean(distance > epsilon)`.
+    """Return the accuracy under attack within a radius: `mean(distance > epsilon)`.
 
-    A failure counts as robust, a sample that was misclassified to begin with (distance 0) as not;
-    so it is an upper bound of the true accuracy, which a better attack may lower. Of records with
-    targets it is the share of pairs (sample, target) that are not reached within the radius. The
-    interval is Wilson's.
+    A failure counts as robust, a misclassified sample (distance 0) as not robust. So this is an
+    upper bound of the true robust accuracy: a better attack may lower it. For records with targets
+    it is the share of pairs (sample, target) that are not reached within the radius. The interval
+    is Wilson's.
 
     Raises:
-        ValueError: If the radius is no number of at least 0.
+        InputError: If the radius is not a number of at least 0.
     """
     found = _distances(records, norm)
     if (
@@ -132,16 +133,16 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> E
         or not isinstance(epsilon, int | float | np.integer | np.floating)
         or not epsilon >= 0
     ):
-        raise ValueError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
+        raise InputError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
     return share_of(found > epsilon, values_of(records, "index"))
 
 
 def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array, Array]:
-    """Gives accuracy against radius as a step function.
+    """Return the accuracy against the radius as a step function.
 
     Returns:
-        The radii at which the accuracy falls, from 0, ascending; and the accuracy from each of
-        them up to the next. For every radius it equals `accuracy_at`.
+        The radii at which the accuracy falls, ascending from 0; and the accuracy from each radius
+        up to the next. For every radius it equals `accuracy_at`.
     """
     found = _distances(records, norm)
     radii = np.unique(np.append(found[np.isfinite(found)], 0.0))
@@ -152,31 +153,31 @@ def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array,
 
 
 def optimality(records: Records, envelope: Records, norm: Norm | None = None) -> float:
-    """Gives how near an attack comes to the best known distances: 1 is there, 0 found nothing.
+    """Return how near an attack comes to the best known distances: 1 at them, 0 if it always fails.
 
-    AttackBench's global optimality (Cina et al. 2024): `1 - (A - B) / (C - B)`, where A and B are
-    the areas under the robustness curves of the attack and of the envelope up to the envelope's
-    largest distance, and C is the area at the clean accuracy.
+    This is the global optimality of AttackBench (Cinà et al. 2024), `1 - (A - B) / (C - B)`. A and
+    B are the areas under the robustness curves of the attack and of the envelope, up to the largest
+    distance of the envelope; C is the area for the clean accuracy.
 
     Args:
         records: The attack's records.
-        envelope: The best known records of the same samples, for example of `worst_case`.
+        envelope: The best known records of the same samples, for example from `closest_records`.
         norm: The norm of the distances; by default the attack's own.
 
     Returns:
-        The optimality; NaN where the envelope found nothing that is not 0.
+        The optimality; NaN if the envelope has no finite distance above 0.
 
     Raises:
-        ValueError: If the two are not of the same samples, or the envelope is of another norm.
+        InputError: If the samples are not the same, or the envelope is of another norm.
     """
     _check_one_attack(records)
     if sorted(keys_of(records)) != sorted(keys_of(envelope)):
-        raise ValueError("the records and the envelope are not of the same samples and targets.")
+        raise InputError("the records and the envelope are not of the same samples and targets.")
     norm = norm_of_records(records, norm)
     if (chosen := norm_of_records(envelope)) != norm:
-        raise ValueError(
-            f"the envelope's distances are the smallest in {chosen}, and the records are measured "
-            f"in {norm}: take worst_case(records, norm={norm!r}) as the envelope."
+        raise InputError(
+            f"the envelope's distances are the smallest in {chosen}, but the records are measured "
+            f"in {norm}: use closest_records(records, norm={norm!r}) as the envelope."
         )
     best = values_of(envelope, norm)
     finite = best[np.isfinite(best)]
@@ -191,11 +192,11 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
 
 
 def summarize(records: Records, attack: str, norm: Norm | None = None) -> Summary:
-    """Gives a row of a results table.
+    """Return a row of a results table.
 
     Args:
         records: Records of one attack, at least one.
-        attack: What to call it.
+        attack: The name for the row.
         norm: The norm of the distances; by default the attack's own.
     """
     norm = norm_of_records(records, norm)
@@ -215,7 +216,7 @@ def summarize(records: Records, attack: str, norm: Norm | None = None) -> Summar
 
 
 def _distances(records: Records, norm: Norm | None) -> Array:
-    """Gives the distances of one attack, in a norm or in its own."""
+    """Return the distances of one attack, in a given norm or in its own."""
     _check_one_attack(records)
     return values_of(records, norm_of_records(records, norm))
 
@@ -223,7 +224,7 @@ def _distances(records: Records, norm: Norm | None) -> Array:
 def _check_one_attack(records: Records) -> None:
     names = records.column("attack").unique().to_pylist()
     if len(names) > 1:
-        raise ValueError(
+        raise InputError(
             f"these records are of {len(names)} attacks ({', '.join(names)}): choose one with "
-            "of_attack, or combine them with worst_case."
+            "of_attack, or combine them with closest_records."
         )

@@ -3,14 +3,14 @@
 | column | |
 |---|---|
 | attack | the attack's name in this run |
-| norm | the norm that the attack minimises: `l2`, `linf`, ... |
+| norm | the norm that the attack minimizes: `l2`, `linf`, ... |
 | index | position of the sample in the whole data set |
-| label, target | its true class; the wanted class, null when the attack is untargeted |
-| clean_prediction, adversarial_prediction | the model's classes, -1 for logits that hold NaN |
-| success | what the judge saw, not what the attack said |
-| l0, l1, l2, linf | distances of the adversarial, infinite without success |
+| label, target | its true class; the wanted class, null if the attack is untargeted |
+| clean_prediction, adversarial_prediction | the predicted classes, -1 for logits that hold NaN |
+| success | the judge's result, not the attack's own flag |
+| l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
 | gray_l2 | L2 distance of the input to the uniformly gray image, the paper's worst case |
-| forwards, backwards, seconds | spent on the sample: of its batch, divided by the samples in it |
+| forwards, backwards, seconds | the cost per sample: that of its batch, divided by its size |
 """
 
 from typing import Any, TypeAlias
@@ -57,19 +57,19 @@ def make_records(
     gray: Float[Tensor, "b"],
     spent: tuple[float, float, float],
 ) -> Records:
-    """Makes the rows of one batch.
+    """Make the rows of one batch.
 
     Args:
         attack: The attack's name.
-        norm: The norm that it minimises.
+        norm: The norm that it minimizes.
         indices: Positions of the samples in the whole data set.
         labels: Their true classes.
-        targets: The wanted classes, `None` when untargeted.
-        predictions: The model's classes of the inputs, and of the adversarials.
-        success: Whether each adversarial is one.
-        distances: Of the adversarials, by norm.
+        targets: The wanted classes, `None` if untargeted.
+        predictions: The predicted classes of the inputs, and of the adversarials.
+        success: Whether the attack succeeded on each sample.
+        distances: Distances of the adversarials, by norm.
         gray: L2 distances of the inputs to the gray image.
-        spent: Forwards, backwards and seconds for each sample.
+        spent: Forwards, backwards and seconds per sample.
     """
     count = len(indices)
     columns: dict[str, Any] = {
@@ -91,5 +91,5 @@ def make_records(
 
 
 def join_records(parts: list[Records]) -> Records:
-    """Joins tables of records into one, in the order of the parts."""
+    """Join tables of records into one, in the order of the parts."""
     return pa.concat_tables(parts) if parts else SCHEMA.empty_table()

@@ -4,33 +4,34 @@
     records/000012-01.parquet            batch 12, attack 1: its records
     adversarials/000012-01.safetensors   the same unit: indices, targets, adversarials
 
-Each file appears whole or not at all, a unit's records last: where they are, the unit is finished.
+Each file is written atomically, the records of a unit last: once they exist, the unit is finished.
 """
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from filelock import FileLock
 from torch import Tensor
 
-from minnorm import runtime
+from minnorm.errors import InputError, RunConflictError
+from minnorm.evaluation.configuration import Configuration, OpenConfiguration
+from minnorm.evaluation.manifest import Manifest, read_manifest
 from minnorm.evaluation.records import SCHEMA, Records, join_records
-from minnorm.files import LOCK, sweep, take, write_tensors, write_whole
-
-_FOLDERS = ("records", "adversarials")
-
-FORMAT = 2
-"""Version of this layout; a directory of another version is refused."""
+from minnorm.files import (
+    LOCK,
+    lock_folder,
+    remove_partial_files,
+    write_atomically,
+    write_tensors,
+)
 
 
 class Unit(NamedTuple):
-    """What is done at a time: one attack on one batch, with all its targets."""
+    """The unit of work: one attack on one batch, with all its targets."""
 
     batch: int
     attack: int
@@ -39,31 +40,6 @@ class Unit(NamedTuple):
     def name(self) -> str:
         """The stem of its files."""
         return f"{self.batch:06d}-{self.attack:02d}"
-
-
-def make_manifest(
-    configuration: dict[str, Any],
-    warnings: Sequence[str],
-    device: torch.device,
-    acceleration: Sequence[str],
-    sessions: Sequence[dict[str, Any]] = (),
-) -> dict[str, Any]:
-    """Gives what is said of a run beside its records; JSON values.
-
-    Args:
-        configuration: What decides the records.
-        warnings: What whoever reads the records should know.
-        device: The device that is used, for the description of the hardware.
-        acceleration: Why the model was accelerated as it was.
-        sessions: What worked on the run before; this process is another one.
-    """
-    session = {"acceleration": list(acceleration), **runtime.session(device)}
-    return {
-        "format": FORMAT,
-        "configuration": configuration,
-        "warnings": list(warnings),
-        "sessions": [*sessions, session],
-    }
 
 
 class RunDirectory:
@@ -75,102 +51,115 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._records = path / "records"
+        self._adversarials = path / "adversarials"
+        self._manifest = path / "manifest.json"
         self._lock = FileLock(path / LOCK, timeout=0)
 
-    @property
-    def _manifest(self) -> Path:
-        return self.path / "manifest.json"
-
     def claim(
-        self,
-        configuration: dict[str, Any],
-        warnings: Sequence[str],
-        device: torch.device,
-        acceleration: Sequence[str] = (),
+        self, configuration: Configuration, warnings: Sequence[str], session: Mapping[str, Any]
     ) -> None:
-        """Makes the directory for a run, or opens the one of an interrupted run.
-
-        It is this process's own until `release`.
+        """Create the directory of a run, or open that of an interrupted run, and lock it.
 
         Args:
-            configuration: What decides the records; JSON values.
-            warnings: What whoever reads the records should know.
-            device: The device that is used, for the description of the hardware.
-            acceleration: Why the model was accelerated as it was.
+            configuration: What decides the records.
+            warnings: What a reader of the records should know.
+            session: A description of this process, which is added to the manifest.
 
         Raises:
-            ValueError: If the directory holds something else, or a run of another configuration
-                (the message names what differs), or another process is at work in it.
+            RunConflictError: If the directory holds something else, or a run of another
+                configuration (the message names what differs), or another process works in it.
+            InputError: If its manifest is damaged or of another version.
         """
-        self._acquire()
-        begun = self.manifest() if self._manifest.exists() else None
-        if there := self.begun():
-            _refuse_differences(self.path, there, configuration)
-        sweep(self.path, *(self.path / name for name in _FOLDERS))
-        for adversarials in (self.path / "adversarials").glob("*.safetensors"):
-            if not (self.path / "records" / f"{adversarials.stem}.parquet").exists():
-                adversarials.unlink()
-        same = begun is not None and not _differences(begun["configuration"], configuration)
-        sessions = begun["sessions"] if begun is not None and same else []
-        manifest = make_manifest(configuration, warnings, device, acceleration, sessions)
-        text = json.dumps(manifest, indent=2) + "\n"
-        write_whole(self._manifest, lambda path: path.write_text(text))
-        for folder in _FOLDERS:
-            (self.path / folder).mkdir(exist_ok=True)
-
-    def begun(self, known: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Gives the configuration of the run that was begun here; empty where there is none.
-
-        Args:
-            known: What is known of the configuration of the run that shall go on.
-
-        Raises:
-            ValueError: If its manifest is damaged or of another version, or it differs in what is
-                known.
-        """
-        if not self._manifest.exists() or not any((self.path / "records").glob("*.parquet")):
-            return {}
-        configuration: dict[str, Any] = self.manifest()["configuration"]
-        if known is not None:
-            there = {name: configuration.get(name) for name in known}
-            _refuse_differences(self.path, there, known)
-        return configuration
+        if not self._manifest.exists():
+            self._check_unused()
+        lock_folder(self._lock, self.path)
+        self.interrupted(configuration)
+        previous = self.manifest() if self._manifest.exists() else None
+        remove_partial_files(self.path, self._records, self._adversarials)
+        self._remove_unfinished_adversarials()
+        # Without records, a run of another configuration is replaced.
+        same = previous is not None and not previous.configuration.differences(configuration)
+        manifest = Manifest(
+            configuration=configuration,
+            warnings=tuple(warnings),
+            sessions=(*(previous.sessions if previous is not None and same else ()), dict(session)),
+        )
+        write_atomically(self._manifest, lambda path: path.write_text(manifest.text()))
+        for folder in (self._records, self._adversarials):
+            folder.mkdir(exist_ok=True)
 
     def release(self) -> None:
-        """Lets other processes work in the directory; nothing happens when it was not claimed."""
+        """Unlock the directory; does nothing if it is not locked."""
         self._lock.release()
 
-    def _acquire(self) -> None:
-        if not self._manifest.exists():
-            self._refuse_foreign()
-        take(self._lock, self.path)
+    def interrupted(self, known: OpenConfiguration) -> Configuration | None:
+        """Return the configuration of the run that was interrupted here, `None` if there is none.
 
-    def manifest(self) -> dict[str, Any]:
-        """Reads the manifest.
+        Args:
+            known: What is known of the configuration of the run that is to continue it.
 
         Raises:
-            ValueError: If it is missing, damaged or of another version.
+            RunConflictError: If the two differ.
+            InputError: If the manifest is damaged or of another version.
+        """
+        if not self._manifest.exists() or not any(self._records.glob("*.parquet")):
+            return None
+        configuration = self.manifest().configuration
+        if differences := configuration.differences(known):
+            raise RunConflictError(
+                f"{self.path} holds a run of another configuration, which is never mixed with this "
+                "one:\n  " + "\n  ".join(differences) + "\nName another folder, or repeat the "
+                "command that started the run."
+            )
+        return configuration
+
+    def manifest(self) -> Manifest:
+        """Read the manifest.
+
+        Raises:
+            InputError: If it is missing, damaged or of another version.
         """
         if not self._manifest.exists():
-            inside = sorted(str(path.parent) for path in self.path.glob("*/manifest.json"))
-            hint = f" There are run directories in it: {', '.join(inside)}." if inside else ""
-            raise ValueError(f"{self.path} is not a run directory: it has no manifest.json.{hint}")
-        try:
-            manifest = json.loads(self._manifest.read_text())
-        except ValueError as error:
-            raise ValueError(f"{self._manifest} is damaged: {error}") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise ValueError(
-                f"{self._manifest} is not of format {FORMAT}, the one read here; another version "
-                "of minnorm wrote it. Name another folder, or delete this one."
-            )
-        parts = {"configuration": dict, "warnings": list, "sessions": list}
-        if not all(isinstance(manifest.get(name), kind) for name, kind in parts.items()):
-            raise ValueError(f"{self._manifest} is damaged: it says nothing of the run.")
-        return manifest
+            runs = sorted(str(path.parent) for path in self.path.glob("*/manifest.json"))
+            hint = f" Run directories in it: {', '.join(runs)}." if runs else ""
+            raise InputError(f"{self.path} is not a run directory: it has no manifest.json.{hint}")
+        return read_manifest(self._manifest)
 
-    def _refuse_foreign(self) -> None:
-        """Refuses a path that is in use, but for what a run leaves that is killed as it begins."""
+    def finished(self) -> set[Unit]:
+        """Return the units whose records exist, each of which is read to check it.
+
+        In a run that keeps its adversarials, a unit without them is not finished.
+
+        Raises:
+            InputError: If a shard is damaged; the message says which, and what to do.
+        """
+        units = {unit for unit, _ in self._shards()}
+        if not self.manifest().configuration.save_adversarials:
+            return units
+        return {unit for unit in units if self._file_of_adversarials(unit).exists()}
+
+    def save(self, unit: Unit, records: Records, adversarials: dict[str, Tensor] | None) -> None:
+        """Write the results of a unit; it is finished when this returns."""
+        if adversarials is not None:
+            tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
+            write_tensors(self._file_of_adversarials(unit), tensors)
+        write_atomically(
+            self._records / f"{unit.name}.parquet",
+            lambda path: pq.write_table(records, path, write_page_checksum=True),
+        )
+
+    def records(self) -> Records:
+        """Read all records, attack by attack, in the order of the data.
+
+        Raises:
+            InputError: If a shard is damaged.
+        """
+        shards = sorted(self._shards(), key=lambda shard: (shard[0].attack, shard[0].batch))
+        return join_records([records for _, records in shards])
+
+    def _check_unused(self) -> None:
+        """Refuse a path that is in use, except for what a run killed at its start leaves."""
         if self.path.is_dir():
             foreign = [
                 path
@@ -180,48 +169,25 @@ class RunDirectory:
         else:
             foreign = [self.path] if self.path.exists() else []
         if foreign:
-            raise ValueError(
+            raise RunConflictError(
                 f"{self.path} exists and is not a run directory: name a new or empty folder."
             )
 
-    def finished(self) -> set[Unit]:
-        """Gives the units whose records are there, each checked to be readable.
+    def _remove_unfinished_adversarials(self) -> None:
+        for path in self._adversarials.glob("*.safetensors"):
+            if not (self._records / f"{path.stem}.parquet").exists():
+                path.unlink()
 
-        Where the adversarials are to be kept, a unit without them is not finished.
-
-        Raises:
-            ValueError: If a shard is damaged; the message says which, and what to do.
-        """
-        units = {unit for unit, _ in self._shards()}
-        if not self.manifest()["configuration"].get("save_adversarials", False):
-            return units
-        folder = self.path / "adversarials"
-        return {unit for unit in units if (folder / f"{unit.name}.safetensors").exists()}
+    def _file_of_adversarials(self, unit: Unit) -> Path:
+        return self._adversarials / f"{unit.name}.safetensors"
 
     def _shards(self) -> Iterator[tuple[Unit, Records]]:
-        """Reads all shards."""
-        for path in (self.path / "records").glob("*.parquet"):
+        """Read all shards."""
+        for path in self._records.glob("*.parquet"):
             match = re.fullmatch(r"(\d+)-(\d+)", path.stem)
             if match is None:
-                raise ValueError(f"{path} does not belong to a run directory: move it away.")
+                raise InputError(f"{path} does not belong in a run directory: move it away.")
             yield Unit(int(match[1]), int(match[2])), _read_shard(path)
-
-    def save(self, unit: Unit, records: Records, adversarials: dict[str, Tensor] | None) -> None:
-        """Writes what a unit gave; it is finished when this returns."""
-        if adversarials is not None:
-            tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
-            write_tensors(self.path / "adversarials" / f"{unit.name}.safetensors", tensors)
-        target = self.path / "records" / f"{unit.name}.parquet"
-        write_whole(target, lambda path: pq.write_table(records, path, write_page_checksum=True))
-
-    def records(self) -> Records:
-        """Reads all records, attack by attack, in the order of the data.
-
-        Raises:
-            ValueError: If a shard is damaged.
-        """
-        shards = sorted(self._shards(), key=lambda shard: (shard[0].attack, shard[0].batch))
-        return join_records([records for _, records in shards])
 
 
 def _read_shard(path: Path) -> Records:
@@ -229,71 +195,10 @@ def _read_shard(path: Path) -> Records:
         records = pq.read_table(path, page_checksum_verification=True)
         matches = records.schema.equals(SCHEMA)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(
+        raise InputError(
             f"the shard {path} is damaged ({error}). Delete it and run the same command again: "
-            "its samples are attacked again, all others are kept."
+            "only its samples are attacked again."
         ) from error
     if not matches:
-        raise ValueError(f"the shard {path} has other columns than records have: move it away.")
+        raise InputError(f"the shard {path} has other columns than records have: move it away.")
     return records
-
-
-def _refuse_differences(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    names = _differences(old, new)
-    if names:
-        differences = "\n  ".join(
-            f"{name}: {_difference(name, old.get(name), new.get(name))}" for name in names
-        )
-        raise ValueError(
-            f"{path} holds a run of another configuration, which is never mixed with this one:\n"
-            f"  {differences}\nName another folder, or repeat the command that began the run."
-        )
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Gives the names of the values that differ; answers of a model may differ by rounding."""
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    if _ANSWERS in names and _nearly(old.get(_ANSWERS), new.get(_ANSWERS)):
-        names.remove(_ANSWERS)
-    return names
-
-
-_ANSWERS = "model_answers"
-
-
-def _nearly(old: Any, new: Any) -> bool:
-    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
-        return False
-    scale = max((abs(value) for value in old), default=0.0)
-    return all(abs(a - b) <= 1e-2 * scale + 1e-12 for a, b in zip(old, new, strict=True))
-
-
-_UNREADABLE = {
-    "model_fingerprint": "the weights or the code of the model are others",
-    _ANSWERS: "the model answers otherwise to the first samples",
-    "data_fingerprint": "the samples are others",
-}
-"""What a difference means of what is no use to read."""
-
-
-def _difference(name: str, old: Any, new: Any) -> str:
-    if name in _UNREADABLE:
-        return _UNREADABLE[name]
-    if name == "attacks" and isinstance(old, list) and isinstance(new, list):
-        before, now = ([_attack(one) for one in attacks] for attacks in (old, new))
-        if before == now:
-            return "the code of one of them is another"
-        return f"{_short(', '.join(before))} there, {_short(', '.join(now))} now"
-    return f"{_short(old)} there, {_short(new)} now"
-
-
-def _attack(entry: Any) -> str:
-    if not isinstance(entry, dict):
-        return str(entry)
-    name, spec = entry.get("name"), entry.get("spec")
-    return f"{name}" if name == spec else f"{name} = {spec}"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]} ..."

@@ -1,4 +1,4 @@
-"""Choices of records: records in, records out, in any order."""
+"""Selections of records: records in, records out, in any order."""
 
 import math
 from typing import cast
@@ -8,50 +8,52 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from minnorm import specs
-from minnorm.attacks import attack_name, load_attack
+from minnorm.attacks import load_attack
+from minnorm.attacks.composition import attack_name
+from minnorm.errors import InputError
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.records import SCHEMA, Records
 from minnorm.geometry import NORM_ORDERS, Norm, check_norm
 
 WORST_CASE = "worst case"
-"""The name of the attack in the records that `worst_case` gives."""
+"""The name of the attack in the records that `closest_records` returns."""
 
 
 def of_attack(records: Records, attack: str) -> Records:
-    """Gives the records of one attack, by its name or any writing of its spec.
+    """Return the records of one attack, by its name or any form of its spec.
 
     Raises:
-        ValueError: If there are none; the message lists the attacks that there are.
+        InputError: If there are none; the message lists the available attacks.
     """
     names = records.column("attack").unique().to_pylist()
     name = attack
     if name not in names:
-        writings = (attack, _in_full(attack))
-        same = [one for writing in writings for one in names if specs.same(one, writing)]
-        name = same[0] if same else specs.choose(attack, names, "attack in these records called")
+        forms = (attack, _full_spec(attack))
+        same = [one for form in forms for one in names if specs.same(one, form)]
+        name = same[0] if same else specs.choose(attack, names, "attack", "in these records")
     return records.filter(pc.equal(records.column("attack"), name))
 
 
-def _in_full(spec: str) -> str:
-    """Writes the spec of an attack as records do; combinators fill in what was left out."""
+def _full_spec(spec: str) -> str:
+    """Return a spec as records have it: combinators add the parameters that were left out."""
     try:
         return attack_name(load_attack(spec))
-    except ValueError:  # a name of the user's own
+    except InputError:  # a name that the user chose
         return spec
 
 
-def worst_case(records: Records, norm: Norm | None = None) -> Records:
-    """Gives for each (sample, target) the record of the closest adversarial over all attacks.
+def closest_records(records: Records, norm: Norm | None = None) -> Records:
+    """Return for each (sample, target) the record of the closest adversarial over all attacks.
 
-    The paper's row 'All'. What the attacks spent is added up.
+    This is the paper's row 'All'. The costs of the attacks are added up.
 
     Args:
         records: The records of several attacks.
-        norm: The norm in which the closest is chosen; by default the one of all attacks.
+        norm: The norm in which to compare; by default the one that all attacks minimize.
 
     Raises:
-        ValueError: If an attack has no record of a sample that another one has, or the attacks
-            minimise several norms and none is given.
+        InputError: If an attack lacks a record that another attack has, or the attacks minimize
+            several norms and none is given.
     """
     norm = norm_of_records(records, norm)
     keys = np.array(keys_of(records))
@@ -61,9 +63,9 @@ def worst_case(records: Records, norm: Norm | None = None) -> Records:
     group = group.reshape(-1)
     counts = np.bincount(group)
     if (counts != len(records.column("attack").unique())).any():
-        raise ValueError(
-            "not every attack has a record of every sample: a worst case over part of them would "
-            "mislead. Finish the run first."
+        raise InputError(
+            "not every attack has a record of every sample: the closest over part of them would be "
+            "misleading. Finish the run first."
         )
     order = np.lexsort((values_of(records, norm), group))
     first = order[np.append(0, np.cumsum(counts)[:-1])]
@@ -77,17 +79,17 @@ def worst_case(records: Records, norm: Norm | None = None) -> Records:
 
 
 def hardest_target(records: Records, norm: Norm | None = None) -> Records:
-    """Gives for each sample and attack the target that lies farthest, a failure first of all.
+    """Return for each sample and attack the farthest target; failures are farther than all others.
 
-    The paper's column 'least likely' of tables 2 to 4.
+    This is the column 'least likely' of the paper's tables 2 to 4.
     """
     return _one_target(records, -distances_of(records, norm))
 
 
 def closest_target(records: Records, norm: Norm | None = None) -> Records:
-    """Gives for each sample and attack the target that lies closest.
+    """Return for each sample and attack the closest target.
 
-    With all other classes as targets that is what an untargeted attack looks for; the costs are
+    With all other classes as targets, an untargeted attack searches for the same. The costs are
     those of the attack on that target alone.
     """
     return _one_target(records, distances_of(records, norm))
@@ -105,11 +107,11 @@ def _one_target(records: Records, order: Array) -> Records:
 
 
 def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
-    """Gives the parts of which a results table has a row each, by name.
+    """Return the records for each row of a results table, by the name of the row.
 
-    One for each attack, in the order of the records; with several attacks the worst case over
-    them, in each norm that one of them minimises; and where samples were attacked towards several
-    targets, of each of these the hardest and the closest target too.
+    There is a row for each attack, in the order of the records. Several attacks have a row for the
+    closest records of all, in each norm that one of them minimizes. If samples have several
+    targets, rows for the hardest and the closest target of each follow.
 
     Args:
         records: The records of one attack or several.
@@ -121,8 +123,10 @@ def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
         norms = [norm] if norm is not None else records.column("norm").unique().to_pylist()
         for one in norms:
             label = WORST_CASE if len(norms) == 1 else f"{WORST_CASE} in {one}"
-            # An attack may be called so.
-            parts[label if label not in parts else f"{label} of all"] = worst_case(records, one)
+            # An attack may have that name.
+            parts[label if label not in parts else f"{label} of all"] = closest_records(
+                records, one
+            )
     for name, part in list(parts.items()):
         hardest = hardest_target(part, norm)
         if len(hardest) < len(part):
@@ -132,28 +136,28 @@ def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
 
 
 def norm_of_records(records: Records, norm: Norm | None = None) -> Norm:
-    """Gives the norm to measure records in: the one asked for, or else the attacks' own.
+    """Return the norm in which to measure records: the given one, or else the attacks' own.
 
     Args:
         records: The records.
-        norm: What was asked for; without it, and without records, it is `l2`.
+        norm: The norm if it is given. If not, and without records, it is `l2`.
 
     Raises:
-        ValueError: If none was, and the attacks minimise several.
+        InputError: If none is given, and the attacks minimize several.
     """
     if norm is not None:
         return check_norm(norm)
     found = records.column("norm").unique().to_pylist()
     if len(found) > 1:
-        raise ValueError(
-            f"the attacks of these records minimise {' and '.join(found)}: say in which norm to "
-            f"measure, for example norm={found[0]!r}, or choose one with of_attack."
+        raise InputError(
+            f"the attacks of these records minimize {' and '.join(found)}: give the norm to "
+            f"measure in, for example norm={found[0]!r}, or choose one attack with of_attack."
         )
     return cast("Norm", found[0]) if found else "l2"
 
 
 def distances_of(records: Records, norm: Norm | None) -> Array:
-    """Gives the distances in a norm, or each in the norm that its attack minimises."""
+    """Return the distances in a norm, or each in the norm that its attack minimizes."""
     if norm is not None:
         return values_of(records, check_norm(norm))
     own = np.array(records.column("norm").to_pylist(), dtype=object)
@@ -164,12 +168,12 @@ def distances_of(records: Records, norm: Norm | None) -> Array:
 
 
 def values_of(records: Records, column: str) -> Array:
-    """Gives a column of numbers or truth values."""
+    """Return a column of numbers or truth values."""
     values: Array = records.column(column).to_numpy()
     return values
 
 
 def keys_of(records: Records) -> list[tuple[int, int]]:
-    """Names each record by its sample and target; -1 stands for no target."""
+    """Return sample and target of each record; -1 stands for no target."""
     targets = pc.fill_null(records.column("target"), -1)
     return list(zip(records.column("index").to_pylist(), targets.to_pylist(), strict=True))

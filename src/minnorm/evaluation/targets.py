@@ -1,4 +1,4 @@
-"""Which classes a targeted evaluation aims at."""
+"""The classes that targeted attacks aim at."""
 
 import re
 from typing import TypeAlias
@@ -8,23 +8,43 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from minnorm.errors import InputError
+
 Targets: TypeAlias = str | None
 """`None` (untargeted), `all`, `least-likely`, or `random:K`."""
 
 
 def check_targets(targets: Targets) -> None:
-    """Checks the word for the targets.
+    """Check the word for the targets.
 
     Raises:
-        ValueError: If it is none of those that there are.
+        InputError: If it is none of the words above.
     """
     if targets is None or targets in ("all", "least-likely"):
         return
     if not isinstance(targets, str) or not re.fullmatch(r"random:[1-9]\d*", targets):
-        raise ValueError(
+        raise InputError(
             f"targets={targets!r}: expected 'all' (every other class), 'least-likely' (the class "
             "with the lowest logit) or 'random:K' (K other classes of each sample)."
         )
+
+
+def check_enough_classes(targets: Targets, classes: int) -> None:
+    """Check that a model has enough classes for the targets.
+
+    Raises:
+        InputError: If there are fewer other classes than targets.
+    """
+    if targets is not None and _random_count(targets) > classes - 1:
+        raise InputError(
+            f"targets={targets!r}: the model has {classes} classes, so {classes - 1} others."
+        )
+
+
+def _random_count(targets: str) -> int:
+    """Return K of `random:K`, 0 for other targets."""
+    word, _, count = targets.partition(":")
+    return int(count) if word == "random" else 0
 
 
 def choose_targets(
@@ -34,22 +54,23 @@ def choose_targets(
     indices: list[int],
     seed: int,
 ) -> list[Int64[Tensor, "b"] | None]:
-    """Gives the classes to aim at, a tensor for each run of the attack; `[None]` when untargeted.
+    """Return the classes to aim at, a tensor for each run of the attack; `[None]` if untargeted.
 
-    A sample's own label is never among them. Random targets follow from the seed and the sample's
-    index alone, so that they do not depend on batches.
+    A sample's own label is never among them. Random targets depend on the seed and the sample's
+    index only, so not on the batches.
 
     Args:
         targets: The word, see `Targets`.
-        logits: The model's answer to the inputs.
+        logits: The model's logits of the inputs.
         labels: The true classes.
         indices: Positions of the samples in the whole data set.
         seed: The seed of the run.
 
     Raises:
-        ValueError: If more classes are asked for than there are others.
+        InputError: If there are fewer other classes than targets.
     """
     classes = logits.shape[1]
+    check_enough_classes(targets, classes)
     if targets is None:
         return [None]
     if targets == "least-likely":
@@ -58,11 +79,7 @@ def choose_targets(
     if targets == "all":
         chosen = torch.arange(classes - 1, device=labels.device).expand(len(labels), -1)
     else:
-        count = int(targets.partition(":")[2])
-        if count > classes - 1:
-            raise ValueError(
-                f"targets={targets!r}: the model has {classes} classes, so {classes - 1} others."
-            )
+        count = _random_count(targets)
         drawn = [
             np.random.default_rng([seed, index]).permutation(classes - 1)[:count]
             for index in indices

@@ -1,4 +1,4 @@
-"""Reports: records to tables."""
+"""Reports: tables of records."""
 
 from minnorm.report.tables import costs, results_table, with_interval
 

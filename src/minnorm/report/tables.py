@@ -20,13 +20,12 @@ from minnorm.geometry import Norm
 def results_table(
     records: Records, *, norm: Norm | None = None, epsilons: Sequence[float] = ()
 ) -> Table:
-    """Makes a table of results, with the rows of `minnorm.evaluation.breakdown`.
+    """Make a table of results, with the rows of `minnorm.evaluation.breakdown`.
 
     Args:
         records: The records of an evaluation.
-        norm: The norm of the distances; by default each attack's own, and where these differ a
-            column says which.
-        epsilons: Radii at which to give the accuracy, a column each.
+        norm: The norm of the distances; by default each attack's own, in a column if they differ.
+        epsilons: Radii at which to show the accuracy, a column each.
     """
     rows = [(summarize(part, name, norm), part) for name, part in breakdown(records, norm).items()]
     norms = list(dict.fromkeys(summary.norm for summary, _ in rows)) or [norm or "l2"]
@@ -37,7 +36,7 @@ def results_table(
     notes = [
         "In brackets: 95 % confidence intervals.",
         "Mean: over successes. Median: failures at infinity.",
-        "Gradients and forwards: mean of a sample.",
+        "Gradients and forwards: mean per sample.",
     ]
     if targeted:
         pairs = len(records.select(["index", "target"]).group_by(["index", "target"]).aggregate([]))
@@ -48,14 +47,14 @@ def results_table(
     others = [one for one in records.column("norm").unique().to_pylist() if one != norm]
     if norm is not None and others:
         notes.append(
-            f"Measured in {norm}, of attacks that minimise {' and '.join(others)}: one that "
-            f"minimises {norm} would come closer."
+            f"Measured in {norm}, but these attacks minimize {' and '.join(others)}: an attack "
+            f"that minimizes {norm} would come closer."
         )
     if epsilons:
         notes.append(
-            "Not reached: the share without an adversarial in that radius, an upper bound."
+            "Not reached: the share without an adversarial within the radius, an upper bound."
             if targeted
-            else "Accuracy in a radius: an upper bound, which a better attack may lower."
+            else "Accuracy at a radius: an upper bound, which a better attack may lower."
         )
     table = Table(
         title=f"{count:,} samples, clean accuracy {100 * clean.value:.2f} %",
@@ -92,7 +91,7 @@ def results_table(
 
 
 def with_interval(estimate: tuple[float, float, float], scale: float, digits: int) -> str:
-    """Writes an estimate, and its interval on a line of its own."""
+    """Format an estimate, with its interval on a second line."""
     value, low, high = (scale * number for number in estimate)
     if math.isnan(value):
         return "-"
@@ -101,5 +100,5 @@ def with_interval(estimate: tuple[float, float, float], scale: float, digits: in
 
 
 def costs(summary: Summary) -> tuple[str, str, str]:
-    """Writes what an attack spent: gradients and forward passes a sample, seconds in all."""
+    """Format the costs of an attack: gradients and forward passes per sample, seconds in total."""
     return f"{summary.backwards:,.0f}", f"{summary.forwards:,.0f}", f"{summary.seconds:.1f}"

@@ -1,0 +1,116 @@
+"""The arguments of an evaluation, as the user gave them: checked, and specs resolved."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+from minnorm.acceleration import original
+from minnorm.attacks import Attack, Model, load_attack
+from minnorm.attacks.composition import attack_name, check_presets, norm_of
+from minnorm.attacks.engine.problem import check_attack
+from minnorm.checks import check_count
+from minnorm.errors import InputError
+from minnorm.evaluation.batches import dtype_and_device
+from minnorm.geometry import Bounds
+from minnorm.models import load_model
+from minnorm.runtime import devices
+
+Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
+"""Attacks as users give them: specs or functions, one or several, named or not."""
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """Check the batch size, a count or `auto`.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if batch_size != "auto":
+        check_count("batch_size", batch_size)
+
+
+def check_seed(seed: Any) -> None:
+    """Check the seed of a run.
+
+    Raises:
+        InputError: If PyTorch's generators cannot take it.
+    """
+    check_count("seed", seed, least=0, most=2**63 - 1)
+
+
+def finite_bounds(bounds: Bounds) -> Bounds:
+    """Return the bounds as two numbers.
+
+    Raises:
+        InputError: If they are infinite: the gray image is in their middle.
+    """
+    low, high = float(bounds[0]), float(bounds[1])
+    if not math.isfinite(high - low):
+        raise InputError(f"bounds={(low, high)}: an evaluation needs finite bounds.")
+    return low, high
+
+
+def named_attacks(attacks: Any) -> dict[str, Attack]:
+    """Return the attacks of a run by name; the names of unnamed ones are their specs.
+
+    Args:
+        attacks: What a user gave, see `minnorm.evaluate`. Any value, since it is checked here.
+
+    Raises:
+        InputError: If one of them cannot be used, two are the same, or none was given.
+    """
+    if isinstance(attacks, Mapping):
+        named = {name: _usable_attack(attack) for name, attack in attacks.items()}
+    else:
+        several = isinstance(attacks, Sequence) and not isinstance(attacks, str)
+        listed = [_usable_attack(attack) for attack in (attacks if several else [attacks])]
+        named = {attack_name(attack): attack for attack in listed}
+        if len(named) < len(listed):
+            raise InputError(
+                "two of the attacks are the same: give them different parameters or names."
+            )
+    if not named:
+        raise InputError("no attack was given: name at least one, for example 'ddn'.")
+    return named
+
+
+def _usable_attack(attack: Any) -> Attack:
+    """Return the attack of a spec, or a function that can be called as an attack."""
+    loaded = load_attack(attack) if isinstance(attack, str) else attack
+    check_attack(loaded)
+    check_presets(loaded)
+    norm_of([loaded])  # raises for an unknown norm, before anything runs
+    return loaded
+
+
+def load_classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:
+    """Return the classifier to evaluate: that of a spec, or the original of an accelerated one.
+
+    Args:
+        model: What a user gave, see `minnorm.evaluate`.
+        device: Where it is to run; `None` for where it is, or the default device for a spec.
+        trust: Let a file run the code that it holds.
+
+    Raises:
+        InputError: If it cannot be called, or is on another device.
+    """
+    model = original(model)
+    if isinstance(model, str):
+        place = devices.default_device() if device is None else devices.parse_device(str(device))
+        return load_model(model, trust=trust).to(place)
+    if not callable(model):
+        raise InputError(
+            f"cannot use {type(model).__name__} as a model: give a spec or a callable."
+        )
+    actual = dtype_and_device(model)[1]
+    wanted = actual if device is None else devices.parse_device(str(device))
+    same = wanted.type == actual.type and (wanted.index or 0) == (actual.index or 0)
+    if isinstance(model, nn.Module) and not same:
+        raise InputError(
+            f"the model is on {actual}, but device={str(device)!r}: move it there with "
+            f"model.to({str(device)!r})."
+        )
+    return model

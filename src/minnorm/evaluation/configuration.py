@@ -1,0 +1,152 @@
+"""The configuration of a run: all that decides its records, and how two configurations differ."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+_DECIDED_LATER = ("batch_size", "acceleration")
+"""The fields that may be open until a measurement decides them."""
+
+_ANSWERS_TOLERANCE = 1e-2
+"""How far logits may differ by rounding, relative to the largest of them."""
+
+_SMALLEST_TOLERANCE = 1e-12
+"""The same for a model whose logits are all zero."""
+
+_MEANINGS = {
+    "model_fingerprint": "the weights or the code of the model differ",
+    "model_answers": "the model's logits of the first samples differ",
+    "data_fingerprint": "the samples differ",
+}
+"""What a difference means, for fields whose values tell a reader nothing."""
+
+_LONGEST = 200
+"""Characters of a value in a message."""
+
+
+class AttackEntry(BaseModel):
+    """An attack in the configuration of a run.
+
+    Attributes:
+        name: Its name in the records.
+        spec: Its spec.
+        norm: The norm that it minimizes.
+        code: The fingerprint of its code; empty for the attacks of this package.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    spec: str
+    norm: str
+    code: str
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.spec else f"{self.name} = {self.spec}"
+
+
+class OpenConfiguration(BaseModel):
+    """The configuration of a run, of which batch size and acceleration may not be decided yet.
+
+    Attributes:
+        model: The spec of the model, or the name of its class.
+        model_fingerprint: The fingerprint of its weights and code.
+        model_answers: Its logits of the first samples, which two machines may round differently.
+        data: The name of the data.
+        data_fingerprint: The fingerprint of the whole data set.
+        indices: Start, stop and step of the samples in the whole data set.
+        attacks: The attacks; their order numbers the units on disk.
+        targets: The classes that the attacks aim at, see `minnorm.evaluate`.
+        seed: The seed of the run.
+        bounds: The bounds of the inputs.
+        dtype: The dtype of the model.
+        device: The type of the device, such as `cpu`.
+        save_adversarials: Whether the adversarials are kept.
+        batch_size: Samples attacked at once; `None` while it is not decided.
+        acceleration: How the attacks call the model; `None` while it is not decided.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    model: str
+    model_fingerprint: str
+    model_answers: tuple[float, ...]
+    data: str
+    data_fingerprint: str
+    indices: tuple[int, int, int]
+    attacks: tuple[AttackEntry, ...]
+    targets: str | None
+    seed: int
+    bounds: tuple[float, float]
+    dtype: str
+    device: str
+    save_adversarials: bool
+    batch_size: int | None = None
+    acceleration: str | None = None
+
+    def decide(self, batch_size: int, acceleration: str) -> "Configuration":
+        """Return the configuration with nothing left open."""
+        known = {name: getattr(self, name) for name in type(self).model_fields}
+        return Configuration(**known | {"batch_size": batch_size, "acceleration": acceleration})
+
+
+class Configuration(OpenConfiguration):
+    """The configuration of a run, as its manifest holds it."""
+
+    batch_size: int
+    acceleration: str
+
+    def differences(self, now: OpenConfiguration) -> list[str]:
+        """Return how this configuration of a run on disk differs from another, in words.
+
+        Fields that are open in the other one are not compared, and logits only up to rounding.
+
+        Args:
+            now: The configuration of the run that is to continue.
+
+        Returns:
+            A line for each field that differs.
+        """
+        found = []
+        for name in type(self).model_fields:
+            before, after = getattr(self, name), getattr(now, name)
+            is_open = name in _DECIDED_LATER and after is None
+            same = _nearly_equal if name == "model_answers" else _equal
+            if not is_open and not same(before, after):
+                found.append(f"{name}: {_difference(name, before, after)}")
+        return found
+
+
+def _equal(before: Any, after: Any) -> bool:
+    return bool(before == after)
+
+
+def _nearly_equal(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Return whether two sets of logits are equal up to rounding."""
+    if len(before) != len(after):
+        return False
+    largest = max((abs(value) for value in before), default=0.0)
+    tolerance = _ANSWERS_TOLERANCE * largest + _SMALLEST_TOLERANCE
+    return all(abs(a - b) <= tolerance for a, b in zip(before, after, strict=True))
+
+
+def _difference(name: str, before: Any, after: Any) -> str:
+    if name in _MEANINGS:
+        return _MEANINGS[name]
+    there, now = _in_words(before), _in_words(after)
+    if name == "attacks" and there == now:
+        return "the code of one of them differs"
+    return f"{_shortened(there)} there, {_shortened(now)} now"
+
+
+def _in_words(value: Any) -> str:
+    """Write a value of a configuration; numbers in brackets, as the manifest has them."""
+    if not isinstance(value, tuple):
+        return str(value)
+    attacks = [str(entry) for entry in value if isinstance(entry, AttackEntry)]
+    return ", ".join(attacks) if attacks else str(list(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -1,0 +1,76 @@
+"""The manifest of a run: its configuration, its warnings, and the processes that worked on it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from minnorm.errors import InputError
+from minnorm.evaluation.configuration import Configuration
+from minnorm.runtime import provenance
+
+FORMAT: Literal[2] = 2
+"""Version of the layout of a run directory; a directory of another version is refused."""
+
+
+class Manifest(BaseModel):
+    """What a run says of itself besides its records.
+
+    Attributes:
+        format: The version of the layout.
+        configuration: What decides the records.
+        warnings: What a reader of the records should know.
+        sessions: The processes that worked on the run, see `new_session`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[2] = FORMAT
+    configuration: Configuration
+    warnings: tuple[str, ...]
+    sessions: tuple[dict[str, Any], ...]
+
+    def values(self) -> dict[str, Any]:
+        """Return the manifest as JSON values, the form in which users get it."""
+        return self.model_dump(mode="json")
+
+    def text(self) -> str:
+        """Return the content of the file."""
+        return json.dumps(self.values(), indent=2) + "\n"
+
+
+def new_session(device: torch.device, acceleration: Sequence[str]) -> dict[str, Any]:
+    """Describe this process: the acceleration, code, versions and hardware; JSON values.
+
+    Args:
+        device: The device of the model.
+        acceleration: Why the model was accelerated as it was.
+    """
+    return {"acceleration": list(acceleration), **provenance.session(device)}
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        InputError: If the file is damaged or of another version.
+    """
+    try:
+        text = path.read_text()
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is not of format {FORMAT}, which this version of minnorm reads: another "
+            "version wrote it. Name another folder, or delete this one."
+        )
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{path} is damaged: {place}: {problem['msg']}.") from error
