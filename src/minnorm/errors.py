@@ -1,6 +1,34 @@
-"""What is said of an error that somebody else's code raised."""
+"""The errors that users see, and the summary of errors raised by somebody else's code.
+
+All are `ValueError`s. The command line shows one of these as a single message; any other exception
+is a bug, and keeps its traceback.
+"""
 
 
-def in_short(error: Exception) -> str:
-    """Gives an error in one line: its kind, and the beginning of its message."""
+class InputError(ValueError):
+    """Something that was given cannot be used; the message says what was expected, and what to do."""
+
+
+class RunConflictError(InputError):
+    """A folder holds another run, or another process is working in it."""
+
+
+class OutOfMemoryError(InputError):
+    """The device does not have enough memory, even for the smallest part of the work."""
+
+
+class NotTrustedError(InputError):
+    """A file or a name would run code that nobody has said to trust."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file or folder does not exist."""
+
+
+class MissingLibraryError(InputError, ImportError):
+    """An optional library is not installed; the message names the extra that installs it."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error in one line: its type, and the first 400 characters of its message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from minnorm.errors import InputError
+
 Bounds: TypeAlias = tuple[float, float]
-"""The lowest and the highest value that an input may have; either may be infinite."""
+"""The lowest and the highest value of an input; either may be infinite."""
 
 Norm: TypeAlias = Literal["l0", "l1", "l2", "linf"]
 """The name of a norm."""
@@ -23,25 +25,25 @@ NORM_ORDERS: dict[Norm, float] = {"l0": 0.0, "l1": 1.0, "l2": 2.0, "linf": math.
 
 
 def rows(values: Float[Tensor, "b *d"]) -> Float[Tensor, "b n"]:
-    """Gives each sample as one row, also for samples of no dimension and for empty batches."""
+    """Return each sample as one row, also for samples without dimensions and empty batches."""
     return values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
-    """Reshapes `values [b]` to `[b 1 ... 1]`, so that it broadcasts over `like [b *d]`."""
+    """Reshape `values [b]` to `[b 1 ... 1]`, to broadcast over `like [b *d]`."""
     return values.view(-1, *(1,) * (like.ndim - 1))
 
 
 def norms(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> Float[Tensor, "b"]:
-    """Gives the norm of each sample, in float32 or the dtype of `values` if that is wider.
+    """Return the norm of each sample, in float32 or the dtype of `values` if that is wider.
 
     Args:
         values: Any batch of vectors.
-        norm: `l0` counts the entries that are not zero, `l1`, `l2` and `linf` are the p-norms.
+        norm: `l0` counts the nonzero entries; `l1`, `l2` and `linf` are the p-norms.
     """
     wide = torch.promote_types(values.dtype, torch.float32)
     entries = rows(values)
-    # On CPUs `vector_norm` takes 6 to 20 times as long as these two.
+    # On CPUs `vector_norm` takes 6 to 20 times as long for these two.
     if norm == "linf":
         return entries.abs().amax(1).to(wide)
     if norm == "l1":
@@ -53,30 +55,29 @@ def norms(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> Float[Tensor, "b"
 def distances(
     points: Float[Tensor, "b *d"], origins: Float[Tensor, "b *d"], norm: Norm = "l2"
 ) -> Float[Tensor, "b"]:
-    """Gives the distance from each of `origins` to its one of `points`; see `norms`."""
+    """Return the distance between each pair of a point and an origin; see `norms`."""
     wide = torch.promote_types(points.dtype, torch.float32)
     return norms(points.to(wide) - origins.to(wide), norm)
 
 
 def dot(ones: Float[Tensor, "b *d"], others: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
-    """Gives the inner product of each pair of samples, summed in float32 at least."""
+    """Return the inner product of each pair of samples, summed in float32 at least."""
     wide = torch.promote_types(ones.dtype, torch.float32)
     return (rows(ones) * rows(others)).sum(1, dtype=wide)
 
 
 def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[Tensor, "b *d"]:
-    """Scales each sample to an L2 norm of 1.
+    """Scale each sample to an L2 norm of 1.
 
-    A sample that has no direction (zero, or with an entry that is NaN or infinite) becomes
-    `fallback` scaled to norm 1. The largest entry is divided out first, so that gradients whose
-    squares would underflow or overflow keep their direction.
+    A sample without a direction (zero, or with an entry that is NaN or infinite) becomes `fallback`
+    scaled to norm 1. Gradients whose squares would underflow or overflow keep their direction.
 
     Args:
         values: A batch of vectors, for example gradients.
-        fallback: The direction of the samples that have none; not zero.
+        fallback: The direction for samples without one; not zero.
     """
     scaled, _ = _by_peak(values)
-    # Zero stays zero, and NaN or an infinite entry leaves NaN: both are replaced.
+    # Zero stays zero, and a NaN or infinite entry leaves NaN: both are replaced.
     lengths = per_sample(norms(scaled), values)
     usable = lengths.isfinite() & (lengths > 0)
     direction = fallback / torch.linalg.vector_norm(fallback)
@@ -84,26 +85,16 @@ def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[
 
 
 def has_direction(values: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
-    """Tells which samples are neither zero nor hold a NaN or an infinite entry."""
+    """Return which samples are nonzero and hold neither NaN nor infinite entries."""
     peaks = norms(values, "linf")
     return (peaks > 0) & peaks.isfinite()
 
 
-def on_sphere(
-    perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"]
-) -> Float[Tensor, "b *d"]:
-    """Scales each perturbation to the L2 norm `radii`; one that is zero stays zero."""
-    scaled, _ = _by_peak(perturbations)
-    # What is left has a length of at least 1, unless all of it is zero.
-    scales = radii / norms(scaled).clamp_min(1.0)
-    return (scaled * per_sample(scales, scaled)).to(perturbations.dtype)
-
-
 def _by_peak(values: Float[Tensor, "b *d"]) -> tuple[Tensor, Tensor]:
-    """Divides each sample by its largest entry, so that no square underflows or overflows.
+    """Divide each sample by its largest entry, so that no square underflows or overflows.
 
     Returns:
-        The samples divided, and their largest entries (1 where there is none but zeros).
+        The divided samples, and their largest entries (1 for samples of zeros).
     """
     peaks = norms(values, "linf")
     peaks = torch.where(peaks > 0, peaks, 1.0)
@@ -111,7 +102,7 @@ def _by_peak(values: Float[Tensor, "b *d"]) -> tuple[Tensor, Tensor]:
 
 
 def farthest_corner(inputs: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"]:
-    """Gives the L2 distance from each input to the farthest corner of the box `bounds`.
+    """Return the L2 distance from each input to the farthest corner of the box `bounds`.
 
     No point inside the bounds is farther away, so no perturbation needs to be larger.
     """
@@ -120,7 +111,7 @@ def farthest_corner(inputs: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tens
 
 
 def span(bounds: Bounds) -> float:
-    """Gives `high - low`, or 1 where a bound is infinite: the unit in which sizes are given."""
+    """Return the width `high - low` of the bounds, or 1 if a bound is infinite."""
     low, high = bounds
     return high - low if math.isfinite(high - low) else 1.0
 
@@ -128,80 +119,81 @@ def span(bounds: Bounds) -> float:
 def quantize(
     inputs: Float[Tensor, "b *d"], levels: int | None, bounds: Bounds
 ) -> Float[Tensor, "b *d"]:
-    """Rounds each entry to the nearest of `levels` evenly spaced values from low to high.
+    """Round each entry to the nearest of `levels` evenly spaced values from low to high.
 
-    With 256 levels on (0, 1) that is the grid of 8-bit images; `None` leaves them as they are.
+    With 256 levels on (0, 1) that is the grid of 8-bit images; `None` means no rounding.
     """
     if levels is None:
         return inputs
     low, high = bounds
     steps = (levels - 1) / (high - low)
-    # Rounding errors of the last operation can lead out of the bounds.
+    # Rounding errors of the last operations can leave the bounds.
     return ((inputs - low) * steps).round_().div_(steps).add_(low).clamp_(low, high)
 
 
 def steepest(
     gradients: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"], norm: Norm
 ) -> Float[Tensor, "b *d"]:
-    """Gives the perturbations of norm 1 along which a linear function grows most.
+    """Return the perturbations of norm 1 along which a linear function grows most.
 
     Args:
-        gradients: The gradients of the function; those without a direction (see `unit`) become
+        gradients: The gradients of the function; one without a direction (see `unit`) becomes
             `fallback`.
-        fallback: The direction of the samples that have none; not zero.
-        norm: `l2`, where that is the gradient scaled, or `linf`, where it is its sign.
+        fallback: The direction for samples without one; not zero.
+        norm: `l2` for the scaled gradient, or `linf` for its sign.
 
     Raises:
-        ValueError: If the norm is another one.
+        InputError: If the norm is another one.
     """
     check_ball(norm)
     directions = unit(gradients, fallback)
     return directions if norm == "l2" else directions.sign()
 
 
-def onto_ball(
-    perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"], norm: Norm
+def scale_to_norm(
+    perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"], norm: Norm = "l2"
 ) -> Float[Tensor, "b *d"]:
-    """Scales each perturbation to the norm `radii`; one that is zero stays zero.
+    """Scale each perturbation to the norm `radii`; one that is zero stays zero.
 
     Raises:
-        ValueError: If the norm is not `l2` or `linf`.
+        InputError: If the norm is not `l2` or `linf`.
     """
     check_ball(norm)
-    if norm == "l2":
-        return on_sphere(perturbations, radii)
     scaled, _ = _by_peak(perturbations)
+    if norm == "l2":
+        # The largest entry is 1, so the norm is at least 1 unless all entries are zero.
+        radii = radii / norms(scaled).clamp_min(1.0)
     return (scaled * per_sample(radii, scaled)).to(perturbations.dtype)
 
 
-def into_ball(
+def project_onto_ball(
     perturbations: Float[Tensor, "b *d"], radii: Float[Tensor, "b"], norm: Norm
 ) -> Float[Tensor, "b *d"]:
-    """Projects each perturbation onto the ball of its radius: those inside stay as they are.
+    """Project each perturbation onto the ball of its radius; those inside do not change.
 
     Raises:
-        ValueError: If the norm is not `l2` or `linf`.
+        InputError: If the norm is not `l2` or `linf`.
     """
     check_ball(norm)
     limits = per_sample(radii, perturbations).to(perturbations.dtype)
     if norm == "linf":
         return torch.maximum(torch.minimum(perturbations, limits), -limits)
     outside = per_sample(norms(perturbations) > radii, perturbations)
-    return torch.where(outside, on_sphere(perturbations, radii), perturbations)
+    return torch.where(outside, scale_to_norm(perturbations, radii), perturbations)
 
 
-def in_unit_ball(
+def uniform_in_unit_ball(
     noise: Float[Tensor, "b *d"], shares: Float[Tensor, "b"], norm: Norm
 ) -> Float[Tensor, "b *d"]:
-    """Turns noise into points that are uniformly distributed in the unit ball.
+    """Turn noise into points that are uniformly distributed in the unit ball.
 
     Args:
         noise: Normally distributed.
-        shares: Uniformly distributed in 0..1; `linf` needs none.
+        shares: Uniformly distributed in 0..1; not used for `linf`.
         norm: `l2` or `linf`.
 
     Raises:
-        ValueError: If the norm is not `l2` or `linf`.
+        InputError: If the norm is not `l2` or `linf`.
     """
     check_ball(norm)
     if norm == "linf":
@@ -209,68 +201,75 @@ def in_unit_ball(
         uniform: Tensor = torch.special.ndtr(noise)
         return uniform.mul_(2).sub_(1)
     entries = max(rows(noise).shape[1], 1)
-    return on_sphere(noise, shares ** (1 / entries))
+    return scale_to_norm(noise, shares ** (1 / entries))
 
 
 def rounding(values: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"]:
-    """Gives the distance of two neighbouring numbers of the dtype, where the values are largest.
+    """Return the gap between neighboring numbers of the dtype, at the largest value of each sample.
 
-    The finite bounds count as values.
+    Finite bounds count as values.
     """
     largest = max((abs(bound) for bound in bounds if math.isfinite(bound)), default=0.0)
     return norms(values, "linf").clamp_min(largest) * torch.finfo(values.dtype).eps
 
 
 def inner_radii(
-    radius: float, origins: Float[Tensor, "b *d"], bounds: Bounds, norm: Norm
+    radius: float,
+    origins: Float[Tensor, "b *d"],
+    bounds: Bounds,
+    norm: Norm,
+    level: float = 0.0,
 ) -> Float[Tensor, "b"]:
-    """Gives radii of balls whose points, rounded to their dtype, are within `radius`.
+    """Return radii of balls whose points stay within `radius` when they are rounded.
 
-    In `linf` always. In `l2` as far as the rounding of the entries is as good as random. At least
-    half the radius in any case.
+    For `linf` the rounding is that of the dtype alone. For `l2` the points stay within the radius
+    as far as the rounding of the entries behaves like random noise. The result is at least half
+    the radius.
 
     Args:
         radius: The radius.
-        origins: The centres.
+        origins: The centers.
         bounds: The lowest and the highest value of a point.
         norm: `l2` or `linf`.
+        level: The distance of the levels that points are rounded to; 0 for none.
     """
     gaps = rounding(origins, bounds).to(torch.promote_types(origins.dtype, torch.float32))
     if norm == "linf":
         inner = radius - gaps
     else:
+        gaps = gaps.clamp_min(level)
         # The variance of a rounding is a twelfth of the square of the gap.
         inner = (radius**2 - rows(origins).shape[1] * gaps.square() / 10).clamp_min(0).sqrt()
     return inner.clamp_min(radius / 2) * (1 - 8 * torch.finfo(gaps.dtype).eps)
 
 
 def check_norm(norm: object) -> Norm:
-    """Gives the norm back, if it is one.
+    """Return the norm, after checking its name.
 
     Raises:
-        ValueError: If it is not.
+        InputError: If there is no such norm.
     """
     for known in NORM_ORDERS:
         if norm == known:
             return known
-    raise ValueError(f"norm={norm!r}: expected one of {', '.join(NORM_ORDERS)}.")
+    raise InputError(f"norm={norm!r}: expected one of {', '.join(NORM_ORDERS)}.")
 
 
 def check_ball(norm: Norm) -> None:
-    """Checks that the attacks know the balls of a norm.
+    """Check that a norm is one whose balls the attacks support.
 
     Raises:
-        ValueError: If it is not `l2` or `linf`.
+        InputError: If it is not `l2` or `linf`.
     """
     if norm not in ("l2", "linf"):
-        raise ValueError(f"norm={norm!r}: expected 'l2' or 'linf'.")
+        raise InputError(f"norm={norm!r}: expected 'l2' or 'linf'.")
 
 
 def dual_norms(values: Float[Tensor, "b *d"], norm: Norm) -> Float[Tensor, "b"]:
-    """Gives the dual norm: how fast a linear function with these gradients grows at most.
+    """Return the dual norms: the fastest growth of a linear function with these gradients.
 
     Raises:
-        ValueError: If the norm is not `l2` or `linf`.
+        InputError: If the norm is not `l2` or `linf`.
     """
     check_ball(norm)
     if norm == "linf":
@@ -288,30 +287,30 @@ def to_halfspace(
     *,
     iterations: int = 12,
 ) -> Float[Tensor, "b *d"]:
-    """Gives the smallest steps inside the box after which a linear function has risen enough.
+    """Return the smallest steps inside the box after which a linear function has risen enough.
 
-    The minimum of `norm(step)` over `normals . step >= rises` and `points + step` in the bounds.
-    Its solution is `clip(multiplier * direction)` with the direction of steepest ascent, where the
-    rise is a concave, piecewise linear function of the multiplier; Newton's method climbs to it
-    from 0 without ever passing it, and is exact once it has found which entries are at a bound.
+    They minimize `norm(step)` over `normals . step >= rises` with `points + step` in the bounds.
+    The solution is `clip(multiplier * direction)`, with the direction of steepest ascent. The rise
+    is a concave, piecewise linear function of the multiplier, so Newton's method from 0 never
+    overshoots, and is exact once it has found which entries are at a bound.
 
     Args:
         points: Where the steps begin, inside the bounds.
         normals: The gradient of the linear function.
-        rises: By how much it shall rise; below 0 the step is 0.
+        rises: By how much it must rise; below 0 the step is 0.
         bounds: The lowest and the highest value of a point.
         norm: `l2` or `linf`.
-        iterations: Of Newton's method.
+        iterations: Iterations of Newton's method.
 
     Returns:
-        The steps; where the rise cannot be reached inside the box, those of the largest rise.
+        The steps; if the rise cannot be reached inside the box, the steps of the largest rise.
     """
     check_ball(norm)
     low, high = bounds
     normals, peaks = _by_peak(normals)
     rises = rises / peaks
     ascent = normals if norm == "l2" else normals.sign()
-    # The room that each entry has in its direction, and how fast it uses it up.
+    # How far each entry can move in its direction, and how fast it moves.
     room = torch.where(ascent > 0, high - points, points - low)
     speeds, gains = rows(ascent.abs()), rows(normals.abs())
     room = rows(room)
@@ -323,7 +322,7 @@ def to_halfspace(
         slope = (gains * speeds * free).sum(1)
         missing = (rises - rise).clamp_min(0)
         multipliers = multipliers + torch.where(slope > 0, missing / slope, 0.0)
-        # Where hardly anything is left to rise it would become infinite, and NaN times zero.
+        # A slope near zero would make it infinite, and infinity times zero is NaN.
         multipliers = multipliers.clamp_max(torch.finfo(multipliers.dtype).max / 2)
     steps = torch.minimum(speeds * multipliers.unsqueeze(1), room)
     return (steps.view_as(points) * ascent.sign()).to(points.dtype)

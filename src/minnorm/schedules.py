@@ -2,17 +2,19 @@
 
 import math
 
+from minnorm.errors import InputError
+
 
 def cosine(initial: float, final: float, steps: int) -> list[float]:
-    """Gives `steps` values that fall from `initial` to `final` along half a cosine.
+    """Return `steps` values that fall from `initial` to `final` along half a cosine.
 
     The first is `initial`, the last `final`; a single step takes `initial`.
 
     Raises:
-        ValueError: If `steps` is below 1.
+        InputError: If `steps` is below 1.
     """
     if steps < 1:
-        raise ValueError(f"steps={steps}: a schedule needs at least 1 step.")
+        raise InputError(f"steps={steps}: a schedule needs at least 1 step.")
     last = max(steps - 1, 1)
     return [
         final + (initial - final) * (1 + math.cos(math.pi * step / last)) / 2

@@ -1,30 +1,25 @@
 """Attacks: pure functions `(model, inputs, labels) -> AttackResult`, one a file."""
 
-from minnorm.attacks._alma import alma
-from minnorm.attacks._apgd import apgd, apgd_min_norm
-from minnorm.attacks._carlini_wagner import CarliniWagnerResult, carlini_wagner
-from minnorm.attacks._ddn import ddn
-from minnorm.attacks._deepfool import deepfool
-from minnorm.attacks._fab import fab
-from minnorm.attacks._fgsm import fgsm
-from minnorm.attacks._fmn import fmn
-from minnorm.attacks._lbfgs import lbfgs
-from minnorm.attacks._normal_pursuit import normal_pursuit
-from minnorm.attacks._pdgd import pdgd
-from minnorm.attacks._pgd import pgd
-from minnorm.attacks._superdeepfool import superdeepfool
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
-from minnorm.attacks.contract import Attack, AttackResult, Incumbent, Model
+from minnorm.attacks.composition import attack_fingerprint, attack_name
+from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
 from minnorm.attacks.default import attack
-from minnorm.attacks.registry import (
-    ATTACKS,
-    ENTRIES,
-    Entry,
-    attack_fingerprint,
-    attack_name,
-    attack_parameters,
-    load_attack,
-)
+from minnorm.attacks.engine.incumbent import Incumbent
+from minnorm.attacks.gradient.alma import alma
+from minnorm.attacks.gradient.apgd import apgd
+from minnorm.attacks.gradient.apgd_min_norm import apgd_min_norm
+from minnorm.attacks.gradient.carlini_wagner import CarliniWagnerResult, carlini_wagner
+from minnorm.attacks.gradient.ddn import ddn
+from minnorm.attacks.gradient.deepfool import deepfool
+from minnorm.attacks.gradient.fab import fab
+from minnorm.attacks.gradient.fgsm import fgsm
+from minnorm.attacks.gradient.fmn import fmn
+from minnorm.attacks.gradient.lbfgs import lbfgs
+from minnorm.attacks.gradient.normal_pursuit import normal_pursuit
+from minnorm.attacks.gradient.pdgd import pdgd
+from minnorm.attacks.gradient.pgd import pgd
+from minnorm.attacks.gradient.superdeepfool import superdeepfool
+from minnorm.attacks.registry import ATTACKS, ENTRIES, Entry, attack_parameters, load_attack
 
 __all__ = [
     "ATTACKS",
@@ -35,6 +30,7 @@ __all__ = [
     "Entry",
     "Incumbent",
     "Model",
+    "accepts_accelerated",
     "alma",
     "apgd",
     "apgd_min_norm",

@@ -10,70 +10,49 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
-from minnorm.attacks import checks
-from minnorm.attacks.bisection import bisect
-from minnorm.attacks.contract import Attack, AttackResult, Incumbent, Model
-from minnorm.attacks.gradients import ordinary
-from minnorm.attacks.search import Search, search
+from minnorm.attacks.composition import known_as, levels_of, norm_of
+from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
+from minnorm.attacks.engine.autograd import ordinary
+from minnorm.attacks.engine.bisection import bisect
+from minnorm.attacks.engine.incumbent import Incumbent
+from minnorm.attacks.engine.opening import open_search
+from minnorm.attacks.engine.problem import check_attack, check_problem
+from minnorm.attacks.engine.search import Search
+from minnorm.checks import check_count, check_number
+from minnorm.errors import InputError
 from minnorm.geometry import Bounds, Norm, per_sample
 
 
-def norm_of(attacks: Sequence[Callable[..., AttackResult]]) -> Norm:
-    """Gives the norm that attacks minimise: the default of their `norm`, or `l2` for one without.
-
-    Raises:
-        ValueError: If it is unknown, or not the same for all.
-    """
-    found = list(dict.fromkeys(_norm_of_one(attack) for attack in attacks))
-    if len(found) > 1:
-        raise ValueError(
-            f"the attacks minimise {' and '.join(found)}: say in which norm to compare them, for "
-            f"example norm={found[0]!r}."
-        )
-    return found[0]
-
-
-def _norm_of_one(attack: Callable[..., AttackResult]) -> Norm:
-    try:
-        parameters = inspect.signature(attack).parameters
-    except (TypeError, ValueError):  # not every callable shows what it takes
-        return "l2"
-    if "norm" in parameters:
-        try:
-            return geometry.check_norm(parameters["norm"].default)
-        except ValueError as error:
-            raise ValueError(
-                "the parameter norm of an attack tells by its default in which norm to measure; "
-                f"that of {getattr(attack, '__name__', attack)!s} does not: {error}"
-            ) from error
-    return _norm_of_one(parameters["attack"].default) if "attack" in parameters else "l2"
-
-
 def worst_case(attacks: Iterable[Attack], *, norm: Norm | None = None) -> Attack:
-    """Gives the attack that runs several, and keeps the closest adversarial of each sample.
+    """Combine several attacks: run all, and keep the closest adversarial of each sample.
 
-    The paper's row 'All'. It costs what they cost together.
+    The paper's row 'All'. It costs as much as all of them together.
 
     Args:
         attacks: The attacks, at least one.
-        norm: The norm by which the closest is chosen; by default the attacks' own.
+        norm: The norm that decides which is closest; by default the attacks' own.
+
+    Returns:
+        The combined attack.
 
     Raises:
-        ValueError: If there are none, one is no function, the norm is unknown, or they minimise
-            several norms and none is given.
+        InputError: If there are no attacks, one is not a function, the norm is unknown, or they
+            minimize several norms and `norm` is not set.
     """
     listed = (
         isinstance(attacks, Iterable) and not isinstance(attacks, str) and not callable(attacks)
     )
     several = tuple(attacks) if listed else ()
     if not several:
-        raise ValueError(f"attacks={attacks!r}: expected a list of at least one attack.")
+        raise InputError(f"attacks={attacks!r}: expected a list of at least one attack.")
     for attack in several:
-        checks.check_attack(attack)
+        check_attack(attack)
     norm = norm_of(several) if norm is None else geometry.check_norm(norm)
     return cast("Attack", partial(_worst_case, attacks=several, norm=norm))
 
 
+@known_as("worst_case")
+@accepts_accelerated
 def _worst_case(
     model: Model,
     inputs: Float[Tensor, "b *d"],
@@ -85,7 +64,7 @@ def _worst_case(
     bounds: Bounds = (0.0, 1.0),
     generator: Generator | None = None,
 ) -> AttackResult:
-    checks.check_problem(model, inputs, labels, bounds)
+    check_problem(model, inputs, labels, bounds)
     incumbent = Incumbent(ordinary(inputs), norm)
     for attack in attacks:
         found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
@@ -94,32 +73,37 @@ def _worst_case(
 
 
 def with_restarts(attack: Callable[..., AttackResult], restarts: int = 5) -> Attack:
-    """Gives the attack that runs another one several times, and keeps the closest adversarials.
+    """Run an attack several times, and keep the closest adversarial of each sample.
 
-    An attack with a parameter `restarts` is given it. One that takes `starts` is run from the
-    inputs at first and then from random points, as far away as the closest adversarial so far (the
+    An attack with a parameter `restarts` gets it set. An attack with a parameter `starts` begins at
+    the inputs at first, then at random points as far away as the closest adversarial so far (the
     same direction for all samples of the batch).
 
     Args:
         attack: The attack.
         restarts: How often to run it.
 
+    Returns:
+        The combined attack.
+
     Raises:
-        ValueError: If the attack is no function, or begins at the same point each time.
+        InputError: If the attack is not a function, or always begins at the same point.
     """
-    checks.check_count("restarts", restarts)
-    checks.check_attack(attack)
+    check_count("restarts", restarts)
+    check_attack(attack)
     parameters = inspect.signature(attack).parameters
     if "restarts" in parameters:
         return cast("Attack", partial(attack, restarts=restarts))
     if "starts" not in parameters:
-        raise ValueError(
-            "this attack begins at the inputs each time: restarts would find the same again. "
+        raise InputError(
+            "this attack always begins at the inputs, so each restart would find the same. "
             "with_restarts takes attacks that have a parameter 'restarts' or 'starts'."
         )
     return cast("Attack", partial(_with_restarts, attack=attack, restarts=restarts))
 
 
+@known_as("with_restarts")
+@accepts_accelerated
 def _with_restarts(
     model: Model,
     inputs: Float[Tensor, "b *d"],
@@ -131,7 +115,7 @@ def _with_restarts(
     bounds: Bounds = (0.0, 1.0),
     generator: Generator | None = None,
 ) -> AttackResult:
-    with search(
+    with open_search(
         model,
         inputs,
         labels,
@@ -139,48 +123,53 @@ def _with_restarts(
         bounds=bounds,
         generator=generator,
         norm=norm_of([attack]),
-    ) as state:
+        levels=levels_of([attack]),
+    ) as search:
         for number in range(restarts):
-            starts = None if number == 0 else _random_starts(state)
+            starts = None if number == 0 else _random_starts(search)
             found = attack(
                 model,
-                state.origins,
-                state.labels,
+                search.problem.origins,
+                search.goal.labels,
                 targeted=targeted,
                 bounds=bounds,
-                generator=state.generator,
+                generator=search.generator,
                 starts=starts,
             )
-            state.absorb(found)
-        return state.result()
+            search.absorb(found)
+        return search.result()
 
 
-def _random_starts(state: Search) -> Tensor:
-    lengths = state.incumbent.distances
-    lengths = torch.where(lengths.isfinite(), lengths, state.unit)
-    noise = state.noise().expand_as(state.origins)
-    moves = geometry.onto_ball(noise, lengths, state.norm)
-    return (state.origins + moves).clamp_(*state.bounds)
+def _random_starts(search: Search) -> Tensor:
+    problem, lengths = search.problem, search.incumbent.distances
+    lengths = torch.where(lengths.isfinite(), lengths, problem.unit)
+    noise = search.noise().expand_as(problem.origins)
+    return problem.feasible_(problem.origins + geometry.scale_to_norm(noise, lengths, problem.norm))
 
 
 def with_bisection(attack: Attack, bisections: int = 10) -> Attack:
-    """Gives the attack that ends on the boundary, by forward passes.
+    """Move the adversarials of an attack to the decision boundary, by forward passes.
 
-    What another attack finds is moved towards the input as long as it stays adversarial. It is
-    then no longer on the grid of that attack's `levels`, nor has it its `confidence`.
+    Each adversarial moves towards its input as long as it stays adversarial. Afterwards it no
+    longer has the `confidence` of the attack.
 
     Args:
         attack: The attack.
-        bisections: Forward passes; each halves what is uncertain.
+        bisections: Forward passes; each halves the uncertainty.
+
+    Returns:
+        The combined attack.
 
     Raises:
-        ValueError: If the attack is no function.
+        InputError: If the attack is not a function.
     """
-    checks.check_count("bisections", bisections)
-    checks.check_attack(attack)
+    check_count("bisections", bisections)
+    check_attack(attack)
     return cast("Attack", partial(_with_bisection, attack=attack, bisections=bisections))
 
 
+@known_as("with_bisection")
+@accepts_accelerated
 def _with_bisection(
     model: Model,
     inputs: Float[Tensor, "b *d"],
@@ -193,7 +182,7 @@ def _with_bisection(
     generator: Generator | None = None,
 ) -> AttackResult:
     found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
-    with search(
+    with open_search(
         model,
         inputs,
         labels,
@@ -201,34 +190,40 @@ def _with_bisection(
         bounds=bounds,
         generator=generator,
         norm=norm_of([attack]),
-    ) as state:
-        state.absorb(found)
-        bisect(state, bisections)
-        return state.result()
+        levels=levels_of([attack]),
+    ) as search:
+        search.absorb(found)
+        bisect(search, bisections)
+        return search.result()
 
 
 def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Attack:
-    """Gives the attack that succeeds within a radius only.
+    """Limit an attack to a radius.
 
-    What another attack finds farther away is scaled down to the radius, as adversarial training
-    with DDN does, and counts if it still is adversarial there. What is scaled down is no longer on
-    the grid of an attack's `levels`, nor has it its `confidence`.
+    An adversarial beyond the radius is scaled down to it, as adversarial training with DDN does,
+    and counts if it is still adversarial. Scaled down, it no longer has the `confidence` of the
+    attack.
 
     Args:
         attack: The attack.
         epsilon: The radius, in units of the inputs.
         norm: `l2` or `linf`; by default the attack's own.
 
+    Returns:
+        The combined attack.
+
     Raises:
-        ValueError: If the radius or the norm is not as described.
+        InputError: If the radius or the norm is not as described.
     """
-    checks.check_number("epsilon", epsilon, 0)
-    checks.check_attack(attack)
+    check_number("epsilon", epsilon, 0)
+    check_attack(attack)
     norm = norm_of([attack]) if norm is None else norm
     geometry.check_ball(norm)
     return cast("Attack", partial(_bounded, attack=attack, epsilon=epsilon, norm=norm))
 
 
+@known_as("bounded")
+@accepts_accelerated
 def _bounded(
     model: Model,
     inputs: Float[Tensor, "b *d"],
@@ -242,7 +237,7 @@ def _bounded(
     generator: Generator | None = None,
 ) -> AttackResult:
     found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
-    with search(
+    with open_search(
         model,
         inputs,
         labels,
@@ -250,15 +245,17 @@ def _bounded(
         bounds=bounds,
         generator=generator,
         norm=norm,
-        within=epsilon,
-    ) as state:
-        radii = state.radii() * state.unit
-        moves = geometry.into_ball(found.adversarials - state.origins, radii, norm)
-        scaled = (state.origins + moves).clamp_(*bounds)
-        # What is within the radius stays exactly as it is: rounding could undo it.
-        within = geometry.distances(found.adversarials, state.origins, norm) <= epsilon
-        state.judge(torch.where(per_sample(within, scaled), found.adversarials, scaled))
-        return state.result()
+        radius_limit=epsilon,
+        levels=levels_of([attack]),
+    ) as search:
+        problem = search.problem
+        radii = problem.radii() * problem.unit
+        moves = geometry.project_onto_ball(found.adversarials - problem.origins, radii, norm)
+        scaled = problem.feasible_(problem.origins + moves)
+        # An adversarial within the radius does not change: rounding could undo its success.
+        within = geometry.distances(found.adversarials, problem.origins, norm) <= epsilon
+        search.adversarial_at(torch.where(per_sample(within, scaled), found.adversarials, scaled))
+        return search.result()
 
 
 COMBINATORS: dict[str, Callable[..., Attack]] = {

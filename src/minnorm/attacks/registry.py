@@ -1,8 +1,6 @@
-"""The attacks by name, and the words by which the CLI, YAML and Python choose them."""
+"""The attacks by name, and the specs by which the CLI, YAML and Python choose them."""
 
-import hashlib
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,35 +10,38 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from minnorm import specs
-from minnorm.attacks._alma import alma
-from minnorm.attacks._apgd import apgd, apgd_min_norm
-from minnorm.attacks._carlini_wagner import carlini_wagner
-from minnorm.attacks._ddn import ddn
-from minnorm.attacks._deepfool import deepfool
-from minnorm.attacks._fab import fab
-from minnorm.attacks._fgsm import fgsm
-from minnorm.attacks._fmn import fmn
-from minnorm.attacks._lbfgs import lbfgs
-from minnorm.attacks._normal_pursuit import normal_pursuit
-from minnorm.attacks._pdgd import pdgd
-from minnorm.attacks._pgd import pgd
-from minnorm.attacks._superdeepfool import superdeepfool
-from minnorm.attacks.combinators import COMBINATORS, norm_of
+from minnorm import factories, specs
+from minnorm.attacks.combinators import COMBINATORS
+from minnorm.attacks.composition import GIVEN, norm_of
 from minnorm.attacks.contract import Attack, AttackResult
+from minnorm.attacks.gradient.alma import alma
+from minnorm.attacks.gradient.apgd import apgd
+from minnorm.attacks.gradient.apgd_min_norm import apgd_min_norm
+from minnorm.attacks.gradient.carlini_wagner import carlini_wagner
+from minnorm.attacks.gradient.ddn import ddn
+from minnorm.attacks.gradient.deepfool import deepfool
+from minnorm.attacks.gradient.fab import fab
+from minnorm.attacks.gradient.fgsm import fgsm
+from minnorm.attacks.gradient.fmn import fmn
+from minnorm.attacks.gradient.lbfgs import lbfgs
+from minnorm.attacks.gradient.normal_pursuit import normal_pursuit
+from minnorm.attacks.gradient.pdgd import pdgd
+from minnorm.attacks.gradient.pgd import pgd
+from minnorm.attacks.gradient.superdeepfool import superdeepfool
+from minnorm.errors import InputError
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An attack, and what one has to know to choose it.
+    """An attack, and the facts that help to choose it.
 
     Attributes:
         function: The attack.
-        goal: Whether it looks for the closest adversarial, or for one within a given radius.
-        norms: The norms that it knows.
-        targeted: Whether it aims at a given class as its paper does, or in a way of our own.
-        cost: What it costs, in forward and backward passes; k is `candidates`.
-        source: Where it comes from.
+        goal: Whether it searches for the closest adversarial, or for one within a given radius.
+        norms: The norms that it supports.
+        targeted: Whether its paper has a targeted form, or this package has extended it.
+        cost: Its cost in forward and backward passes; k is `candidates`.
+        source: Its paper.
         when: When to use it.
     """
 
@@ -59,43 +60,43 @@ ENTRIES: dict[str, Entry] = {
         "closest",
         ("l2",),
         "yes",
-        "1 forward, 1 backward a step",
+        "1 forward, 1 backward per step",
         "Rony et al. 2021",
-        "small norms with some hundred steps, on adversarially trained networks above all",
+        "small norms with a few hundred steps, above all on adversarially trained networks",
     ),
     "apgd": Entry(
         apgd,
         "within epsilon",
         ("l2", "linf"),
         "yes",
-        "1 forward, 1 backward a step; k times with `targeted-dlr`",
+        "1 forward, 1 backward per step; k times with `targeted-dlr`",
         "Croce and Hein 2020b",
-        "robust accuracy at one radius, without a step size to choose",
+        "robust accuracy at one radius, with no step size to choose",
     ),
     "apgd_min_norm": Entry(
         apgd_min_norm,
         "closest",
         ("l2", "linf"),
         "yes",
-        "as `apgd`, `searches` times",
+        "`searches` times that of `apgd`",
         "Croce and Hein 2020b",
-        "as a check of the others, at a large budget",
+        "to check other attacks, with a large budget",
     ),
     "carlini_wagner": Entry(
         carlini_wagner,
         "closest",
         ("l2",),
         "yes",
-        "1 forward, 1 backward a step; up to `searches * steps` steps",
+        "1 forward, 1 backward per step; up to `searches * steps` steps",
         "Carlini and Wagner 2017",
-        "comparison with the literature, or adversarials of a given confidence",
+        "comparison with the literature; adversarials of a given confidence",
     ),
     "ddn": Entry(
         ddn,
         "closest",
         ("l2",),
         "yes",
-        "1 forward, 1 backward a step",
+        "1 forward, 1 backward per step",
         "Rony et al. 2019",
         "small norms in 100 to 1,000 gradients; 8-bit adversarials",
     ),
@@ -104,7 +105,7 @@ ENTRIES: dict[str, Entry] = {
         "closest",
         ("l2", "linf"),
         "our extension",
-        "1 forward, k backwards a step; few steps",
+        "1 forward, k backwards per step; few steps",
         "Moosavi-Dezfooli et al. 2016",
         "a first impression; its norms are large",
     ),
@@ -113,7 +114,7 @@ ENTRIES: dict[str, Entry] = {
         "closest",
         ("l2", "linf"),
         "our extension",
-        "2 forwards, k backwards a step",
+        "2 forwards, k backwards per step",
         "Croce and Hein 2020a",
         "small norms with few classes; towards each class by `one_by_one`",
     ),
@@ -131,7 +132,7 @@ ENTRIES: dict[str, Entry] = {
         "closest",
         ("l2", "linf"),
         "yes",
-        "1 forward, 1 backward a step",
+        "1 forward, 1 backward per step",
         "Pintor et al. 2021",
         "small Linf norms in few gradients; in L2 beside DDN",
     ),
@@ -140,7 +141,7 @@ ENTRIES: dict[str, Entry] = {
         "closest",
         ("l2",),
         "yes",
-        "about 1 forward, 1 backward an iteration; sample by sample",
+        "about 1 forward, 1 backward per iteration; sample by sample",
         "Szegedy et al. 2014",
         "comparison with the literature",
     ),
@@ -149,25 +150,25 @@ ENTRIES: dict[str, Entry] = {
         "closest",
         ("l2",),
         "yes",
-        "a `budget`, in which a forward is 0.4 and a backward 0.6",
+        "a `budget` in gradients: a forward pass is 0.4, a backward pass 0.6",
         "this package, docs/normal-pursuit.md",
-        "the default: the smallest norms from 10 gradients on, untargeted above all",
+        "the default: the smallest norms from 10 gradients on, above all untargeted",
     ),
     "pdgd": Entry(
         pdgd,
         "closest",
         ("l2",),
         "yes",
-        "1 forward, 1 backward a step",
+        "1 forward, 1 backward per step",
         "Matyasko and Chau 2021",
-        "small norms with some hundred steps",
+        "small norms with a few hundred steps",
     ),
     "pgd": Entry(
         pgd,
         "within epsilon",
         ("l2", "linf"),
         "yes",
-        "1 forward, 1 backward a step",
+        "1 forward, 1 backward per step",
         "Madry et al. 2018",
         "training, and robust accuracy at one radius",
     ),
@@ -176,43 +177,41 @@ ENTRIES: dict[str, Entry] = {
         "closest",
         ("l2",),
         "our extension",
-        "1 forward, k backwards a step; 2 forwards, 1 backward a projection",
+        "1 forward, k backwards per step; 2 forwards, 1 backward per projection",
         "Abdollahpour et al. 2023",
         "small norms with few classes in very few steps",
     ),
 }
-"""Every attack, with what one has to know of it."""
+"""Every attack by its name, with the facts that help to choose it."""
 
 ATTACKS: dict[str, Callable[..., AttackResult]] = {
     name: entry.function for name, entry in ENTRIES.items()
 }
-"""Every attack by its name. What is registered here gets the contract tests, and the CLI."""
-
-_GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "generator", "starts")
+"""Every attack by its name. A registered attack is in the CLI and under the contract tests."""
 
 
 def load_attack(spec: str) -> Attack:
-    """Gives the attack of a spec, for example `ddn` or `ddn(steps=300, levels=256)`.
+    """Return the attack of a spec, for example `ddn` or `ddn(steps=300, levels=256)`.
 
     Combinators take specs in quotes: `worst_case(attacks=['ddn', 'fmn(steps=300)'])`,
     `bounded(attack='ddn', epsilon=0.5)`.
 
     Raises:
-        ValueError: If there is no such attack, it has no such parameter, lacks one that it needs,
-            or a value is not as it should be; the message lists what there is.
+        InputError: If the attack or a parameter is unknown, a required one is missing, or a value
+            is not as the attack describes.
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
-        raise ValueError(f"{spec!r}: an attack has no slice.")
+        raise InputError(f"{spec!r}: an attack has no slice.")
     name = specs.choose(parsed.head, {**ATTACKS, **COMBINATORS}, "attack")
-    taken = [argument for argument in parsed.arguments if argument in _GIVEN]
+    taken = [argument for argument in parsed.arguments if argument in GIVEN]
     if taken:
-        raise ValueError(
-            f"{spec!r}: {', '.join(taken)} cannot be set in a spec: what runs the attack gives it."
+        raise InputError(
+            f"{spec!r}: {', '.join(taken)} cannot be set in a spec: the evaluation sets it."
         )
     function = ATTACKS.get(name) or COMBINATORS[name]
-    specs.check_arguments(function, parsed.arguments, name, _GIVEN)
-    specs.check_complete(function, spec, _GIVEN)
+    factories.check_arguments(function, parsed.arguments, name, GIVEN)
+    factories.check_complete(function, spec, GIVEN)
     if name in COMBINATORS:
         attack = COMBINATORS[name](**_with_attacks(parsed.arguments))
     else:
@@ -222,53 +221,26 @@ def load_attack(spec: str) -> Attack:
 
 
 def _check_values(attack: Attack) -> None:
-    """Lets an attack check its hyper-parameters, which it does before it asks the model.
+    """Check the hyper-parameters of an attack: it checks them itself before it calls the model.
 
     Raises:
-        ValueError: If one is not as the attack describes.
+        InputError: If one is not as the attack describes.
     """
     norm_of([attack])
-    with suppress(_Asked):
-        attack(_ask, torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+    with suppress(_ModelCalled):
+        attack(_stop, torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
 
 
-class _Asked(Exception):  # noqa: N818 - no error: the attack is as far as it has to go
-    """The attack has asked the model."""
+class _ModelCalled(Exception):  # noqa: N818 - not an error: the attack has passed its checks
+    """The attack has called the model."""
 
 
-def _ask(_: Tensor, /) -> Tensor:
-    raise _Asked
-
-
-def check_presets(attack: Callable[..., Any]) -> None:
-    """Checks that an attack leaves free what an evaluation gives to it.
-
-    Raises:
-        ValueError: If it is a `partial` that holds such an argument, or combines one that does.
-    """
-    if not isinstance(attack, partial):
-        return
-    taken = [name for name in attack.keywords if name in _GIVEN]
-    if "starts" in taken:
-        raise ValueError(
-            f"{attack_name(attack.func)}: starts belong to the inputs of one batch, an evaluation "
-            "has many: call the attack itself with them."
-        )
-    if taken:
-        instead = "; for targeted attacks there is targets='all'" if "targeted" in taken else ""
-        raise ValueError(
-            f"{attack_name(attack.func)}: {', '.join(taken)} cannot be set beforehand, the "
-            f"evaluation gives it{instead}."
-        )
-    for value in attack.keywords.values():
-        several = value if isinstance(value, list | tuple) else [value]
-        for one in several:
-            if callable(one):
-                check_presets(one)
+def _stop(_: Tensor, /) -> Tensor:
+    raise _ModelCalled
 
 
 def _with_attacks(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts attacks in the place of the specs among a combinator's arguments."""
+    """Replace the specs among a combinator's arguments by attacks."""
     loaded = dict(arguments)
     for name in ("attack", "attacks"):
         given = loaded.get(name)
@@ -277,12 +249,12 @@ def _with_attacks(arguments: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(given, list | tuple) and all(isinstance(one, str) for one in given):
             loaded[name] = [load_attack(one) for one in given]
         elif name in loaded:
-            raise ValueError(f"{name}={given!r}: expected specs of attacks in quotes.")
+            raise InputError(f"{name}={given!r}: expected specs of attacks in quotes.")
     return loaded
 
 
 def attack_parameters() -> dict[str, tuple[str, list[str]]]:
-    """Gives each attack's summary line and its hyper-parameters as `name=default`."""
+    """Return the summary line and the hyper-parameters, as `name=default`, of each attack."""
     found = {}
     for name, function in {**ATTACKS, **COMBINATORS}.items():
         parameters = [
@@ -290,53 +262,7 @@ def attack_parameters() -> dict[str, tuple[str, list[str]]]:
             if parameter.default is parameter.empty
             else f"{parameter.name}={parameter.default!r}"
             for parameter in inspect.signature(function).parameters.values()
-            if parameter.name not in _GIVEN
+            if parameter.name not in GIVEN
         ]
         found[name] = ((inspect.getdoc(function) or "").partition("\n")[0], parameters)
     return found
-
-
-def attack_fingerprint(attack: Callable[..., Any]) -> str:
-    """Gives what tells apart attacks that have the same name: a hash of a function's own code.
-
-    Empty for the attacks of this package, and for what has no code to be seen.
-    """
-    if isinstance(attack, partial):
-        return "".join(attack_fingerprint(part) for part in _functions_of(attack))
-    code = getattr(attack, "__code__", None)
-    if code is None or is_of_package(attack):
-        return ""
-    cells = [cell.cell_contents for cell in getattr(attack, "__closure__", None) or ()]
-    seen = (code.co_code, code.co_consts, cells, getattr(attack, "__kwdefaults__", None))
-    # Where objects lie in memory differs from run to run.
-    text = re.sub(r"0x[0-9a-f]+", "", repr(seen))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def is_of_package(attack: Callable[..., Any]) -> bool:
-    """Tells whether an attack, and each attack that it is made of, is one of this package's."""
-    if isinstance(attack, partial):
-        return all(is_of_package(part) for part in _functions_of(attack))
-    return str(getattr(attack, "__module__", "")).startswith("minnorm.")
-
-
-def _functions_of(attack: partial[Any]) -> list[Callable[..., Any]]:
-    values = [
-        one
-        for value in attack.keywords.values()
-        for one in (value if isinstance(value, list | tuple) else [value])
-    ]
-    return [attack.func, *(value for value in values if callable(value))]
-
-
-def attack_name(attack: Callable[..., Any]) -> str:
-    """Names an attack as a spec: `ddn(steps=300)` for `partial(ddn, steps=300)`."""
-    if isinstance(attack, partial):
-        arguments = dict(attack.keywords)
-        if "attack" in arguments:
-            arguments["attack"] = attack_name(arguments["attack"])
-        if "attacks" in arguments:
-            arguments["attacks"] = [attack_name(part) for part in arguments["attacks"]]
-        return specs.describe(attack_name(attack.func), arguments)
-    name = str(getattr(attack, "__name__", type(attack).__name__))
-    return name.removeprefix("_") if name.removeprefix("_") in COMBINATORS else name

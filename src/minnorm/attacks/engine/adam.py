@@ -1,29 +1,31 @@
 """Adam, for a batch of independent problems that may shrink.
 
-PyTorch's optimisers keep their state with parameters; here samples leave the batch, and one tensor
-of updates is all that is wanted. Entry by entry, so samples cannot touch each other.
+PyTorch's optimizers keep their state with parameters; here samples leave the batch, and only the
+updates are needed. Adam works entry by entry, so samples do not affect each other.
 """
 
 import torch
 from torch import Tensor
 
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
+
 
 class Adam:
-    """Turns gradients into steps of about unit size in each entry (Kingma & Ba 2015, algorithm 1).
+    """Turn gradients into steps of about unit size in each entry (Kingma & Ba 2015, algorithm 1).
 
     Args:
         like: A tensor of the shape of the gradients.
     """
 
     def __init__(self, like: Tensor) -> None:
-        # In half precision the squares would underflow, and so would what is added to them.
+        # In half precision the squares would underflow, and so would the numbers added to them.
         wide = torch.promote_types(like.dtype, torch.float32)
         self._mean = torch.zeros_like(like, dtype=wide)
         self._square = torch.zeros_like(self._mean)
         self._steps = 0
 
     def step(self, gradients: Tensor) -> Tensor:
-        """Gives the step for these gradients, to be scaled by the rate and subtracted."""
+        """Return the step for these gradients, to be multiplied by the rate and subtracted."""
         self._steps += 1
         wide = gradients.to(self._mean.dtype)
         self._mean.lerp_(wide, 1 - _BETA_1)
@@ -32,8 +34,5 @@ class Adam:
         return self._mean.div(1 - _BETA_1**self._steps).div_(scale).to(gradients.dtype)
 
     def keep(self, rows: Tensor) -> None:
-        """Forgets all samples but these."""
+        """Discard the state of all samples but these."""
         self._mean, self._square = self._mean[rows], self._square[rows]
-
-
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8

@@ -1,4 +1,4 @@
-"""Gradients to the inputs, and to nothing else."""
+"""Gradients with respect to the inputs, and the random numbers of an attack."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,11 +7,12 @@ import torch
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import Model
+from minnorm.errors import InputError
 
 
 @contextmanager
 def own_autograd_mode() -> Iterator[None]:
-    """Lets an attack differentiate in whatever mode it is called.
+    """Let an attack differentiate whatever autograd mode its caller is in.
 
     Inside, nothing is recorded by default, and `torch.inference_mode` of the caller is suspended,
     since its tensors can never be differentiated.
@@ -21,33 +22,34 @@ def own_autograd_mode() -> Iterator[None]:
 
 
 def ordinary(values: Tensor) -> Tensor:
-    """Gives the values apart from any graph; inference tensors as ordinary ones."""
+    """Return the values detached from any graph; inference tensors become ordinary ones."""
     return values.clone() if values.is_inference() else values.detach()
 
 
 def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
-    """Evaluates the model at `points`: one forward pass, ready for one backward pass.
+    """Evaluate the model at `points`: one forward pass, ready for backward passes.
 
-    Neither parameters nor their `.grad` are touched.
+    Neither parameters nor their `.grad` change.
 
     Args:
         model: The classifier.
         points: Where to evaluate it, `[b *d]`.
 
-    Raises:
-        ValueError: If the model gives something else than a tensor.
-
     Returns:
-        The logits `[b c]`, and a function that pulls a direction in logit space back to the
-        inputs: given the gradient of some loss with respect to the logits, it gives that with
-        respect to the points, `[b *d]`. After each call but the last one `again=True` is needed.
-        A model whose output does not depend on its input gives zeros.
+        The logits `[b c]`, and the function `pull_back`. It takes the gradient of a loss with
+        respect to the logits, and returns the gradient with respect to the points, `[b *d]`; zeros
+        if the output does not depend on the points. All calls but the last one need `again=True`.
+
+    Raises:
+        InputError: If the model does not return a tensor.
     """
     with torch.enable_grad():
         variables = points.detach().requires_grad_()
         logits = model(variables)
     if not isinstance(logits, Tensor):
-        raise ValueError(f"the model gave a {type(logits).__name__}; expected a tensor of logits.")
+        raise InputError(
+            f"the model returned a {type(logits).__name__}; expected a tensor of logits."
+        )
 
     def pull_back(cotangents: Tensor, *, again: bool = False) -> Tensor:
         if not logits.requires_grad:
@@ -66,15 +68,15 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
 
 
 def draw_seed(generator: Generator | None) -> int:
-    """Draws a seed from the generator; without one it is fixed: never from the global one.
+    """Draw a seed from the generator; without one return a fixed seed, never a global one.
 
     Raises:
-        ValueError: If it is no generator.
+        InputError: If it is not a generator.
     """
     if generator is None:
         return 0
     if not isinstance(generator, Generator):
-        raise ValueError(
+        raise InputError(
             f"generator is a {type(generator).__name__}; expected a torch.Generator, for example "
             "torch.Generator().manual_seed(0)."
         )
@@ -82,9 +84,9 @@ def draw_seed(generator: Generator | None) -> int:
 
 
 def noise_of_sample(inputs: Tensor, generator: Generator) -> Tensor:
-    """Draws normal noise of the shape of one sample, `[*d]`, to be shared by the whole batch.
+    """Draw normal noise of the shape of one sample, `[*d]`, for the whole batch.
 
-    Shared, so that a sample's result does not depend on which others it is attacked with.
+    It is shared, so that a sample's result does not depend on the other samples of its batch.
     """
     noise = torch.randn(
         inputs.shape[1:], generator=generator, dtype=inputs.dtype, device=generator.device

@@ -10,12 +10,13 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry, schedules
-from minnorm.attacks import checks
-from minnorm.attacks._deepfool import least_step
-from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.search import search
+from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
+from minnorm.attacks.engine.linear_model import shortest_step
+from minnorm.attacks.engine.opening import open_search
+from minnorm.checks import check_count, check_number
 
 
+@accepts_accelerated
 def fmn(
     model: Model,
     inputs: Float[Tensor, "b *d"],
@@ -26,40 +27,42 @@ def fmn(
     steps: int = 100,
     step_size: float = 1.0,
     gamma: float = 0.05,
+    levels: int | None = None,
     bounds: geometry.Bounds = (0.0, 1.0),
     starts: Float[Tensor, "b *d"] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
-    """Finds adversarials of small norm: DDN's scheme with the margin in place of the cross-entropy.
+    """Find adversarials of small norm: the scheme of DDN with the margin for the cross-entropy.
 
-    Until the first adversarial is found, the radius is where a linear model of the margin puts the
-    boundary, and `gamma` beyond (the paper's is on it, where linear classifiers do not cross), and
-    grows by `1 + gamma` at least (the paper's stalls where much is clipped at the bounds); from
-    then on it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma` annealed.
-    The perturbation is projected into the ball, not onto the sphere. Costs `steps` gradients and
-    one more forward pass; with `starts` another one, for the inputs.
+    Until the first adversarial is found, the radius is the distance of the boundary in a linear
+    model of the margin, increased by `gamma`: the paper's radius is on the boundary, where linear
+    classifiers are never crossed. It grows by at least `1 + gamma`, since the paper's stalls if the
+    bounds clip much. From then on it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma`
+    annealed. The perturbation is projected onto the ball, not onto the sphere.
+
+    Costs `steps` gradients and one more forward pass; with `starts` another one for the inputs.
 
     Args:
-        model, inputs, labels, targeted, bounds, generator: As for every attack, see `Attack`.
+        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
         norm: `l2` or `linf`.
         steps: Number of steps K.
         step_size: L2 length of the first step, in units of the width of the bounds; annealed by a
             cosine to a hundredth.
         gamma: Factor by which the radius changes at first; annealed by a cosine to a fiftieth (the
             paper's 0.05 to 0.001).
-        starts: Points from which to start.
+        starts: Points where the attack begins.
 
     Returns:
         The closest adversarial of each sample among all points visited.
 
     Raises:
-        ValueError: If an argument is not as described.
+        InputError: If an argument is not as described.
     """
-    checks.check_count("steps", steps)
-    checks.check_number("step_size", step_size, 0)
-    checks.check_number("gamma", gamma, 0, 1)
+    check_count("steps", steps)
+    check_number("step_size", step_size, 0)
+    check_number("gamma", gamma, 0, 1)
     geometry.check_ball(norm)
-    with search(
+    with open_search(
         model,
         inputs,
         labels,
@@ -68,35 +71,37 @@ def fmn(
         generator=generator,
         norm=norm,
         starts=starts,
-    ) as state:
-        points = state.begin(starts)
-        perturbations = state.perturbations(points)
-        radii = torch.full_like(state.incumbent.distances, torch.inf)
-        first = least_step(state).clamp_min(1e-4)
+        levels=levels,
+    ) as search:
+        problem = search.problem
+        points = search.first_points(starts)
+        perturbations = problem.perturbations(points)
+        radii = torch.full_like(search.incumbent.distances, torch.inf)
+        first = shortest_step(search)
         found = torch.zeros_like(radii, dtype=torch.bool)
         rates = schedules.cosine(step_size, 0.01 * step_size, steps)
         changes = schedules.cosine(gamma, 0.02 * gamma, steps)
         for step, (rate, change) in enumerate(zip(rates, changes, strict=True)):
-            if state.progress(step / steps):
+            if search.report_progress(step / steps):
                 found.zero_()
-            visit = state.visit(points)
-            gradients = visit.pull_back(state.margin_direction(visit.logits))
+            visit = search.visit(points)
+            gradients = visit.pull_back(search.goal.margin_direction(visit.logits))
             found |= visit.adversarial
-            margins, slopes = state.margins(visit.logits), geometry.dual_norms(gradients, norm)
+            margins = search.goal.margins(visit.logits)
+            slopes = geometry.dual_norms(gradients, norm)
             boundary = geometry.norms(perturbations, norm) + margins.abs() / slopes  # line 6
-            # A little beyond: with a linear classifier it would stay on the boundary for ever.
             boundary = boundary.nan_to_num(nan=torch.inf) * (1 + change)
-            # Where clipping takes much away the estimate would stall before the boundary.
-            # And where two classes tie it would be 0, for ever.
+            # Where two classes tie the estimate is 0.
             least = torch.where(radii.isfinite(), radii * (1 + gamma), first)
             boundary = torch.maximum(boundary, least)
             grown = torch.where(found, radii * (1 + change), boundary)  # lines 7 and 8
-            closest = state.incumbent.distances / state.unit
+            closest = search.incumbent.distances / problem.unit
             shrunk = torch.minimum(radii * (1 - change), closest)  # line 10
             radii = torch.where(visit.adversarial, shrunk, grown)
-            directions = geometry.unit(gradients, fallback=state.noise())
+            directions = geometry.unit(gradients, fallback=search.noise())
             perturbations.add_(directions, alpha=-rate)  # line 11
-            points = state.points(geometry.into_ball(perturbations, radii, norm))  # 12 and 13
-            perturbations = state.perturbations(points)
-        state.judge(points)
-        return state.result()
+            inside = geometry.project_onto_ball(perturbations, radii, norm)  # line 12
+            points = problem.points(inside)  # line 13
+            perturbations = problem.perturbations(points)
+        search.adversarial_at(points)
+        return search.result()

@@ -1,0 +1,207 @@
+"""What an attack is made of: the one place that reads an attack as a tree of parts.
+
+An attack is a function, a `functools.partial` that presets hyper-parameters, or a combination of
+attacks: a partial whose preset arguments are attacks themselves.
+"""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from minnorm import geometry, specs
+from minnorm.attacks.contract import AttackResult, is_marked
+from minnorm.errors import InputError
+from minnorm.geometry import Norm
+
+GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "generator", "starts")
+"""The arguments that whoever runs an attack passes to it; they cannot be preset."""
+
+_SPEC_NAME = "spec_name"
+
+_Function = TypeVar("_Function", bound=Callable[..., AttackResult])
+
+
+@dataclass(frozen=True)
+class Part:
+    """An attack, and the attacks inside it.
+
+    Attributes:
+        attack: The attack, as it was given.
+        function: The function that is called.
+        arguments: Its preset arguments in their order; an attack among them is a `Part`, a list of
+            attacks a tuple of `Part`s.
+    """
+
+    attack: Callable[..., Any]
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    @property
+    def parts(self) -> list["Part"]:
+        """The attacks among the arguments."""
+        found = []
+        for value in self.arguments.values():
+            several = value if isinstance(value, tuple) else (value,)
+            found += [one for one in several if isinstance(one, Part)]
+        return found
+
+    def walk(self) -> Iterator["Part"]:
+        """Yield this attack, then all attacks inside it."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """The parameters with their defaults, preset ones included; empty if it shows none."""
+        try:
+            return inspect.signature(self.attack).parameters
+        except (TypeError, ValueError):  # some callables have no signature
+            return {}
+
+    @property
+    def name(self) -> str:
+        """The attack as a spec."""
+        head = getattr(self.function, _SPEC_NAME, None)
+        if head is None:
+            head = getattr(self.function, "__name__", type(self.function).__name__)
+        return specs.describe(str(head), {key: _named(one) for key, one in self.arguments.items()})
+
+
+def tree(attack: Callable[..., Any]) -> Part:
+    """Read an attack as a tree of parts."""
+    if not isinstance(attack, partial):
+        return Part(attack, attack, {})
+    return Part(attack, attack.func, {key: _read(one) for key, one in attack.keywords.items()})
+
+
+def _read(value: object) -> object:
+    if callable(value):
+        return tree(value)
+    if isinstance(value, list | tuple) and value and all(callable(one) for one in value):
+        return tuple(tree(one) for one in value)
+    return value
+
+
+def _named(value: object) -> object:
+    if isinstance(value, Part):
+        return value.name
+    if isinstance(value, tuple) and any(isinstance(one, Part) for one in value):
+        return [one.name for one in value]
+    return value
+
+
+def known_as(name: str) -> Callable[[_Function], _Function]:
+    """Decorate a function whose name in specs differs from its name in Python."""
+
+    def decorate(function: _Function) -> _Function:
+        setattr(function, _SPEC_NAME, name)
+        return function
+
+    return decorate
+
+
+def attack_name(attack: Callable[..., Any]) -> str:
+    """Return the name of an attack as a spec: `ddn(steps=300)` for `partial(ddn, steps=300)`."""
+    return tree(attack).name
+
+
+def attack_fingerprint(attack: Callable[..., Any]) -> str:
+    """Return a hash that tells apart attacks of the same name, from the code of their functions.
+
+    Empty for attacks of this package, and for callables whose code cannot be read.
+    """
+    return "".join(_code_hash(part.function) for part in tree(attack).walk())
+
+
+def _code_hash(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    if code is None or str(getattr(function, "__module__", "")).startswith("minnorm."):
+        return ""
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    seen = (code.co_code, code.co_consts, cells, getattr(function, "__kwdefaults__", None))
+    # Memory addresses differ from run to run.
+    text = re.sub(r"0x[0-9a-f]+", "", repr(seen))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def takes_accelerated(attack: Callable[..., Any]) -> bool:
+    """Return whether an attack may be given an accelerated model.
+
+    It may if its function and those of all attacks inside it are marked with
+    `minnorm.attacks.contract.accepts_accelerated`.
+    """
+    return all(is_marked(part.function) for part in tree(attack).walk())
+
+
+def check_presets(attack: Callable[..., Any]) -> None:
+    """Check that an attack leaves free the arguments that an evaluation passes to it.
+
+    Raises:
+        InputError: If it presets such an argument, or an attack inside it does.
+    """
+    for part in tree(attack).walk():
+        taken = [name for name in part.arguments if name in GIVEN]
+        name = attack_name(part.function)
+        if "starts" in taken:
+            raise InputError(
+                f"{name}: starts belong to the inputs of one batch, but an evaluation has many "
+                "batches: call the attack itself with them."
+            )
+        if taken:
+            instead = " For targeted attacks use targets='all'." if "targeted" in taken else ""
+            raise InputError(
+                f"{name}: {', '.join(taken)} cannot be preset, the evaluation sets it.{instead}"
+            )
+
+
+def radii_of(attack: Callable[..., Any]) -> list[Any]:
+    """Return the preset radii (`epsilon`) of an attack and of all attacks inside it."""
+    return [
+        part.arguments["epsilon"] for part in tree(attack).walk() if "epsilon" in part.arguments
+    ]
+
+
+def norm_of(attacks: Sequence[Callable[..., Any]]) -> Norm:
+    """Return the norm that attacks minimize: the default of their `norm`, `l2` for one without.
+
+    Raises:
+        InputError: If a norm is unknown, or not the same for all attacks.
+    """
+    found = list(dict.fromkeys(_norm_of(tree(attack)) for attack in attacks))
+    if len(found) > 1:
+        raise InputError(
+            f"the attacks minimize {' and '.join(found)}: choose the norm that compares them, for "
+            f"example norm={found[0]!r}."
+        )
+    return found[0]
+
+
+def _norm_of(part: Part) -> Norm:
+    if "norm" in part.parameters:
+        try:
+            return geometry.check_norm(part.parameters["norm"].default)
+        except InputError as error:
+            raise InputError(
+                f"{part.name}: the default of the parameter norm must be the norm to measure in: "
+                f"{error}"
+            ) from error
+    inside = part.parts
+    return _norm_of(inside[0]) if inside else "l2"
+
+
+def levels_of(attacks: Iterable[Callable[..., Any]]) -> int | None:
+    """Return the levels that attacks round to, if all of them round to the same levels."""
+    found = {_levels_of(tree(attack)) for attack in attacks}
+    return found.pop() if len(found) == 1 else None
+
+
+def _levels_of(part: Part) -> int | None:
+    if "levels" in part.parameters:
+        levels = part.parameters["levels"].default
+        return levels if isinstance(levels, int) else None
+    return levels_of(inner.attack for inner in part.parts) if part.parts else None

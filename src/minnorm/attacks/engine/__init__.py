@@ -1,0 +1,1 @@
+"""What attacks share: the problem, the search, linear models, descents, rays, coarse to exact."""

@@ -1,0 +1,176 @@
+"""The search on an accelerated model: from the coarse classifier to the exact one.
+
+An `Accelerated` model holds up to three classifiers. The coarse one, in lower precision, answers
+while the attack reports that it is far from its end. What it calls adversarial counts only until
+the exact classifier is asked about it: before samples leave, every few steps, and before the last
+steps. At the end the original model confirms everything that was found.
+"""
+
+from copy import copy
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from minnorm import geometry
+from minnorm.acceleration.accelerated import Accelerated
+from minnorm.attacks.contract import AttackResult
+from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
+from minnorm.attacks.engine.incumbent import Incumbent
+from minnorm.attacks.engine.problem import Problem
+from minnorm.attacks.engine.search import Search, round_unmoved
+from minnorm.geometry import per_sample
+
+COARSE_SHARE = 0.8
+"""The share of an attack's progress up to which the coarse classifier answers."""
+
+_CONFIRM_EVERY = 20
+"""Coarse steps between two confirmations: the closest of many points that the coarse classifier
+calls adversarial is the one that is most likely not."""
+
+_RETRY_GROWTHS = (0.05, 0.25, 1.0)
+"""By how much farther the points are that the exact classifier is asked about before the last
+steps, for samples whose coarse adversarial it rejects."""
+
+_CONFIRM_GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
+"""By how much a perturbation grows until the original model confirms it."""
+
+_ASIDE = 1e-4
+"""How far, in units, an input on the boundary is moved along the gradient."""
+
+
+class AcceleratedSearch(Search):
+    """A search that asks a coarse classifier first, and confirms with the exact one.
+
+    Args:
+        problem: What is asked.
+        accelerated: The accelerated model.
+        seed: The seed of all that is random.
+    """
+
+    def __init__(self, problem: Problem, accelerated: Accelerated, seed: int = 0) -> None:
+        super().__init__(problem, accelerated.exact, seed)
+        self._accelerated = accelerated
+        self._coarse_steps = 0
+        # While the coarse classifier answers: what the exact one has confirmed.
+        self._confirmed: Incumbent | None = None
+
+    def _begin(self, problem: Problem, seed: int) -> Self:
+        return type(self)(problem, self._accelerated, seed)
+
+    def report_progress(self, share: float) -> bool:
+        """Report the attack's progress, from 0 to 1, before each step.
+
+        The exact classifier answers the first step and the last ones.
+
+        Returns:
+            Whether the exact classifier takes over: what the attack has learned of the boundary
+            comes from the coarse one.
+        """
+        if self._accelerated.coarse is None:
+            return False
+        early = 0 < share < COARSE_SHARE
+        was_coarse = self._confirmed is not None
+        self._coarse_steps += 1
+        if not early or self._coarse_steps % _CONFIRM_EVERY == 0:
+            self._confirm(retry=not early)
+        if early and self._confirmed is None:
+            self._confirmed = copy(self.incumbent)
+            self.model = self._accelerated.coarse
+        return was_coarse and not early
+
+    def _confirm(self, *, retry: bool = False) -> None:
+        """Return to the exact classifier, and ask it about what the coarse one has found.
+
+        Args:
+            retry: Whether to ask about points a little farther as well. Near the boundary the
+                coarse classifier errs often, and the last steps may be too small to make up for it.
+        """
+        if self._confirmed is None:
+            return
+        coarse, self.incumbent, self._confirmed = self.incumbent, self._confirmed, None
+        self.model = self._accelerated.exact
+        self.adversarial_at(coarse.points)
+        for growth in _RETRY_GROWTHS if retry else ():
+            closer = (1 + growth) * coarse.distances < self.incumbent.distances
+            rows = closer.nonzero().squeeze(1)  # waits for the device, a few times in an attack
+            if len(rows) == 0:
+                continue
+            problem = self.problem.part(rows)
+            points = moved_away(problem, coarse.points[rows], growth)
+            adversarial, certain = problem.goal.decide(self.model(points))
+            self.incumbent.offer(points, adversarial, certain, rows)
+
+    def drop(self, finished: Bool[Tensor, "b"]) -> Int64[Tensor, "k"]:
+        """Let the finished samples leave the search; waits for the device.
+
+        Samples whose adversarial the exact classifier rejects stay.
+
+        Returns:
+            The positions of the samples that stay, to cut the attack's own tensors.
+        """
+        if self._confirmed is not None and finished.any():
+            claimed = self.incumbent.distances.isfinite()
+            self._confirm()
+            finished = finished & ~(claimed & self.incumbent.distances.isinf())
+        return super().drop(finished)
+
+    def result(self) -> AttackResult:
+        """Return the closest adversarials of all samples, confirmed by the original model."""
+        self._confirm()
+        return super().result()
+
+    def _finalized(self, result: AttackResult, whole: Problem) -> AttackResult:
+        accelerated = self._accelerated
+        if accelerated.exact is not accelerated.original:
+            result = self._verified(result, whole)
+        return round_unmoved(accelerated.original, result, whole)
+
+    def _verified(self, result: AttackResult, whole: Problem) -> AttackResult:
+        """Confirm a result with the original model.
+
+        On the boundary the original and the exact classifier may differ by rounding. A point that
+        is not confirmed moves away from the input; an input on the boundary moves along the
+        gradient.
+        """
+        incumbent = Incumbent(whole.origins, whole.norm, whole.measured_limit)
+        found, missing = result.adversarials, result.success
+        for growth in _CONFIRM_GROWTHS:
+            rows = missing.nonzero().squeeze(1)
+            if len(rows) == 0:
+                break
+            problem = whole.part(rows)
+            points = found[rows]
+            if growth > 0:
+                points = moved_away(problem, points, growth)
+            logits = self._accelerated.original(points)
+            incumbent.offer(points, *problem.goal.decide(logits), rows)
+            missing = result.success & ~incumbent.distances.isfinite()
+            on_boundary = missing & (result.distances == 0)
+            if growth == 0 and on_boundary.any():
+                found = torch.where(per_sample(on_boundary, found), self._aside(whole), found)
+        return incumbent.result()
+
+    def _aside(self, whole: Problem) -> Tensor:
+        """Return points a little beside the inputs, towards the goal."""
+        logits, pull_back = differentiable(self._accelerated.exact, whole.origins)
+        gradients = pull_back(-whole.goal.margin_direction(logits))
+        fallback = noise_of_sample(whole.origins, self.generator)
+        steps = geometry.unit(gradients, fallback=fallback)
+        return whole.feasible_(whole.origins + _ASIDE * whole.unit * steps)
+
+
+def moved_away(
+    problem: Problem, points: Float[Tensor, "b *d"], growth: float
+) -> Float[Tensor, "b *d"]:
+    """Return points moved away from the inputs, by a share of their distances.
+
+    With levels each entry moves by at least one level, since rounding would undo less.
+    """
+    origins = problem.origins
+    moved = problem.feasible_(origins + (1 + growth) * (points - origins))
+    if problem.levels is None:
+        return moved
+    next_levels = points + problem.level * (points - origins).sign()
+    return problem.feasible_(torch.where(moved == points, next_levels, moved))

@@ -1,0 +1,91 @@
+"""The goal of an attack: any class but the label, or the class that is wanted."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from minnorm import logits as of_logits
+
+_ROUNDING = 16
+"""Units in the last place of the largest logit by which another summation order may change one."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What an attack aims at, for each sample of a batch.
+
+    Attributes:
+        labels: The true labels, or the wanted ones when `targeted`.
+        targeted: Whether the labels are the wanted ones.
+        confidence: How negative the margin of a point must be for the point to count.
+    """
+
+    labels: Int64[Tensor, "b"]
+    targeted: bool
+    confidence: float = 0.0
+
+    def part(self, rows: Int64[Tensor, "k"]) -> "Goal":
+        """Return the goal of some of the samples."""
+        return Goal(self.labels[rows], self.targeted, self.confidence)
+
+    def decide(
+        self, logits: Float[Tensor, "b c"]
+    ) -> tuple[Bool[Tensor, "b"], Bool[Tensor, "b"] | None]:
+        """Decide which logits are adversarial, and which of them under any summation order.
+
+        Returns:
+            Whether each is adversarial, with the confidence asked for; and whether it stays so if
+            sums are rounded differently. The second is `None` in half precision, in which no point
+            near the boundary would be certain.
+        """
+        adversarial = of_logits.is_adversarial(logits, self.labels, self.targeted)
+        beyond = -self.margins(logits) - self.confidence
+        if self.confidence > 0:
+            adversarial &= beyond >= 0
+        if logits.dtype not in (torch.float32, torch.float64):
+            return adversarial, None
+        rounding = _ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+        return adversarial, beyond >= rounding
+
+    def margins(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
+        """Return the margins: positive before the decision boundary, negative beyond it.
+
+        Untargeted: the label's logit minus the largest other. Targeted: the largest other minus the
+        label's. Infinite for logits that hold a NaN.
+        """
+        signed = of_logits.margins(logits, self.labels)
+        return (-signed if self.targeted else signed).nan_to_num(torch.inf, torch.inf, -torch.inf)
+
+    def margin_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Return the direction in logit space in which the margins grow, away from the goal."""
+        direction = of_logits.margin_direction(logits, self.labels)
+        return -direction if self.targeted else direction
+
+    def logits_ratios(
+        self, logits: Float[Tensor, "b c"]
+    ) -> tuple[Float[Tensor, "b"], Float[Tensor, "b c"]]:
+        """Return the margins divided by the range of the three largest logits, with the gradient.
+
+        See `minnorm.logits.logits_ratio`. Targeted, the divisor counts as constant; otherwise the
+        gradient would vanish where the target is the third likeliest class.
+
+        Returns:
+            The ratios, and the direction in logit space in which they grow.
+        """
+        sign = -1.0 if self.targeted else 1.0
+        return of_logits.value_and_direction(
+            lambda variables: (
+                sign * of_logits.logits_ratio(variables, self.labels, constant_range=self.targeted)
+            ),
+            logits,
+        )
+
+    def cross_entropy_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Return the direction in logit space towards the goal, by the cross-entropy.
+
+        Untargeted the cross-entropy grows along it, targeted it falls.
+        """
+        direction = of_logits.cross_entropy_direction(logits, self.labels)
+        return -direction if self.targeted else direction

@@ -1,0 +1,72 @@
+"""How an attack begins: its arguments become a problem and a search."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Generator
+
+from minnorm import geometry
+from minnorm.acceleration.accelerated import Accelerated
+from minnorm.attacks.contract import Model
+from minnorm.attacks.engine.autograd import draw_seed, ordinary, own_autograd_mode
+from minnorm.attacks.engine.coarse import AcceleratedSearch
+from minnorm.attacks.engine.goal import Goal
+from minnorm.attacks.engine.problem import Problem, check_levels, check_problem
+from minnorm.attacks.engine.search import Search
+from minnorm.geometry import Bounds, Norm
+
+
+@contextmanager
+def open_search(
+    model: Model,
+    inputs: Any,
+    labels: Any,
+    *,
+    targeted: bool,
+    bounds: Bounds,
+    generator: Generator | None,
+    norm: Norm = "l2",
+    confidence: float = 0.0,
+    radius_limit: float = math.inf,
+    starts: Any = None,
+    levels: int | None = None,
+) -> Iterator[Search]:
+    """Check what an attack was given, and begin a search; inside, autograd records nothing.
+
+    The tensors are annotated as `Any`, since this is where their types are checked.
+
+    Args:
+        model: The classifier.
+        inputs: The inputs to attack.
+        labels: Their true labels, or the wanted ones when `targeted`.
+        targeted: Whether the labels are the wanted ones.
+        bounds: The lowest and the highest value of an input.
+        generator: The source of what is random; `None` for one with a fixed seed.
+        norm: The norm of the distances.
+        confidence: How negative the margin of a point must be for the point to count.
+        radius_limit: The largest distance that counts, in units of the inputs.
+        starts: The points where the attack begins; only checked here.
+        levels: The number of levels to round points to; `None` for no rounding.
+
+    Raises:
+        InputError: If an argument is not as the contract says.
+    """
+    check_problem(model, inputs, labels, bounds, starts)
+    check_levels(levels, bounds)
+    with own_autograd_mode():
+        problem = Problem(
+            origins=ordinary(inputs),
+            goal=Goal(ordinary(labels), targeted, confidence),
+            bounds=bounds,
+            norm=norm,
+            radius_limit=radius_limit,
+            unit=geometry.span(bounds),
+            levels=levels,
+        )
+        seed = draw_seed(generator)
+        if isinstance(model, Accelerated):
+            yield AcceleratedSearch(problem, model, seed)
+        else:
+            yield Search(problem, model, seed)

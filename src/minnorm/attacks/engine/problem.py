@@ -1,0 +1,251 @@
+"""The problem that an attack solves, and the checks of what an attack is given."""
+
+import inspect
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from minnorm import geometry
+from minnorm.acceleration.accelerated import check_callable, original
+from minnorm.attacks.engine.goal import Goal
+from minnorm.checks import check_count
+from minnorm.errors import InputError
+from minnorm.geometry import Bounds, Norm
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is asked of an attack.
+
+    Perturbations and radii are in units of `unit`, since the papers' hyper-parameters are for
+    inputs in 0..1; points, bounds and distances are in units of the inputs.
+
+    Attributes:
+        origins: The inputs under attack, `[b *d]`.
+        goal: The labels, and whether to reach or to leave them.
+        bounds: The lowest and the highest value of an input.
+        norm: The norm of the distances.
+        radius_limit: The largest distance of an adversarial that counts; infinite for no limit.
+        unit: The unit of length: the width of the bounds, or 1 where a bound is infinite.
+        levels: The number of evenly spaced values from low to high that points are rounded to;
+            `None` for no rounding.
+    """
+
+    origins: Float[Tensor, "b *d"]
+    goal: Goal
+    bounds: Bounds = (0.0, 1.0)
+    norm: Norm = "l2"
+    radius_limit: float = math.inf
+    unit: float = 1.0
+    levels: int | None = None
+
+    def part(self, rows: Int64[Tensor, "k"]) -> "Problem":
+        """Return the problem of some of the samples."""
+        return replace(self, origins=self.origins[rows], goal=self.goal.part(rows))
+
+    def points(self, perturbations: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Return the feasible points at these perturbations, given in units."""
+        return self.feasible_(torch.add(self.origins, perturbations, alpha=self.unit))
+
+    def perturbations(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Return the perturbations of the points, in units."""
+        return points - self.origins if self.unit == 1 else (points - self.origins).div_(self.unit)
+
+    def feasible_(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Return the points clipped to the bounds and rounded to the levels.
+
+        Within a limited Linf radius an entry that rounding moves outside goes back by a level.
+        The points may be overwritten.
+        """
+        points = points.clamp_(*self.bounds)
+        if self.levels is None:
+            return points
+        points = geometry.quantize(points, self.levels, self.bounds)
+        if self.norm != "linf" or math.isinf(self.radius_limit):
+            return points
+        moves = points - self.origins
+        back = torch.where(moves.abs() > self.measured_limit, moves.sign(), 0.0)
+        return geometry.quantize(points - self.level * back, self.levels, self.bounds)
+
+    @property
+    def level(self) -> float:
+        """The distance between two neighboring levels, in units of the inputs; 0 without levels."""
+        return 0.0 if self.levels is None else geometry.span(self.bounds) / (self.levels - 1)
+
+    @property
+    def measured_limit(self) -> float:
+        """The radius limit for distances as they are measured.
+
+        On a grid a distance may be exactly the radius, so the rounding of the two must not decide.
+        """
+        if self.levels is None:
+            return self.radius_limit
+        eps = torch.finfo(self.origins.dtype).eps
+        return self.radius_limit + 2 * eps * max(abs(bound) for bound in self.bounds)
+
+    def radii(self) -> Float[Tensor, "b"]:
+        """Return radii, in units, of balls whose points stay within the limit when rounded."""
+        inner = geometry.inner_radii(
+            self.radius_limit, self.origins, self.bounds, self.norm, self.level
+        )
+        return inner / self.unit
+
+    def least_step(self) -> Float[Tensor, "b"]:
+        """Return the length of a step, in units, that the rounding of the points does not undo."""
+        gaps = geometry.rounding(self.origins, self.bounds).clamp_min(self.level) / (4 * self.unit)
+        entries = math.prod(self.origins.shape[1:])
+        return gaps * (math.sqrt(entries) if self.norm == "l2" else 1.0)
+
+    def to_halfspace(
+        self,
+        points: Float[Tensor, "b *d"],
+        normals: Float[Tensor, "b *d"],
+        rises: Float[Tensor, "b"],
+    ) -> Float[Tensor, "b *d"]:
+        """Return the smallest steps from the points, in units, after which a linear function rises.
+
+        See `geometry.to_halfspace`.
+
+        Args:
+            points: Where the steps begin.
+            normals: The gradients of the linear function, in units.
+            rises: By how much it must rise.
+        """
+        low, high = self.bounds
+        origin = low if math.isfinite(low) else 0.0
+        box = ((low - origin) / self.unit, (high - origin) / self.unit)
+        return geometry.to_halfspace((points - origin) / self.unit, normals, rises, box, self.norm)
+
+
+def check_attack(attack: object) -> None:
+    """Check that something can be called as an attack.
+
+    Raises:
+        InputError: If it is not a function, or takes other arguments.
+    """
+    if not callable(attack):
+        raise InputError(
+            f"{attack!r} is not an attack: expected a function such as minnorm.attacks.ddn. "
+            "minnorm.attacks.load_attack turns a spec into one."
+        )
+    if isinstance(attack, nn.Module):
+        raise InputError(f"a {type(attack).__name__} is a model, not an attack.")
+    try:
+        signature = inspect.signature(attack)
+        signature.bind(..., ..., ..., targeted=False, bounds=(0.0, 1.0), generator=None)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and not isinstance(attack, partial):
+            return  # some callables have no signature
+        raise InputError(
+            f"{getattr(attack, '__name__', attack)!s} cannot be called as an attack ({error}): it "
+            "is called with (model, inputs, labels, targeted=..., bounds=..., generator=...). Set "
+            "other parameters with functools.partial; call a combinator first, for example "
+            "bounded(ddn, epsilon=0.5)."
+        ) from error
+
+
+def check_evaluation_mode(model: object) -> None:
+    """Check that no part of a module is in training mode.
+
+    Batch norm would mix the samples of a batch and change its statistics, dropout would give other
+    logits each time, and other modules may do anything.
+
+    Raises:
+        InputError: If one is.
+    """
+    model = original(model)
+    if not isinstance(model, nn.Module):
+        return
+    for name, part in model.named_modules():
+        if part.training:
+            where = f" (its part {name!r}, a {type(part).__name__})" if name else ""
+            raise InputError(f"the model is in training mode{where}: call model.eval() first.")
+
+
+def check_problem(
+    model: object, inputs: Any, labels: Any, bounds: Bounds, starts: Any = None
+) -> None:
+    """Check the arguments that every attack takes.
+
+    Raises:
+        InputError: If the model is not callable; see `check_evaluation_mode` and `check_samples`.
+    """
+    check_callable(model)
+    check_evaluation_mode(model)
+    check_samples(inputs, labels, bounds, starts)
+
+
+def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
+    """Check the tensors that every attack takes.
+
+    Raises:
+        InputError: If one is not a tensor, a shape or dtype is wrong, the bounds are not an
+            interval, or an input or a start is NaN or outside the bounds.
+    """
+    pair = isinstance(bounds, tuple | list) and len(bounds) == 2
+    numbers = pair and all(isinstance(bound, Real) for bound in bounds)
+    if not numbers or not bounds[0] < bounds[1]:
+        raise InputError(f"bounds={bounds}: expected (low, high), two numbers with low < high.")
+    for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):
+        if not isinstance(values, Tensor) and not (name == "starts" and values is None):
+            raise InputError(
+                f"{name} are a {type(values).__name__}; expected a torch tensor, for example "
+                f"torch.as_tensor({name})."
+            )
+    if inputs.ndim < 1 or not inputs.is_floating_point():
+        raise InputError(
+            f"inputs have shape {list(inputs.shape)} and dtype {inputs.dtype}; expected floating "
+            "point values [b, ...]."
+        )
+    if labels.shape != inputs.shape[:1] or labels.dtype != torch.int64:
+        raise InputError(
+            f"labels have shape {list(labels.shape)} and dtype {labels.dtype}; expected int64 of "
+            f"shape [{len(inputs)}], one for each input."
+        )
+    if labels.device != inputs.device:
+        raise InputError(f"inputs are on {inputs.device}, labels on {labels.device}.")
+    if inputs.numel() == 0 and len(inputs) > 0:
+        raise InputError(f"inputs have shape {list(inputs.shape)}: the samples hold no values.")
+    _check_inside("inputs", inputs, bounds)
+    if starts is not None:
+        if starts.shape != inputs.shape or starts.dtype != inputs.dtype:
+            raise InputError(
+                f"starts are {starts.dtype} of shape {list(starts.shape)}; expected the same as "
+                f"the inputs, {inputs.dtype} of shape {list(inputs.shape)}."
+            )
+        _check_inside("starts", starts, bounds)
+
+
+def check_levels(levels: object, bounds: Bounds) -> None:
+    """Check the number of levels that an attack rounds to, `None` for no rounding.
+
+    Raises:
+        InputError: If it is below 2, or the bounds are infinite.
+    """
+    if levels is None:
+        return
+    check_count("levels", levels, least=2)
+    if not math.isfinite(bounds[1] - bounds[0]):
+        raise InputError(f"levels={levels} needs finite bounds, not {bounds}.")
+
+
+def _check_inside(name: str, values: Tensor, bounds: Bounds) -> None:
+    if values.numel() == 0:
+        return
+    # aminmax propagates NaN, and every comparison with NaN is false. The bounds are rounded to the
+    # dtype of the values: float32 cannot hold 0.1.
+    least, most = (float(value) for value in values.detach().aminmax())
+    low, high = (float(bound) for bound in torch.tensor(bounds, dtype=values.dtype))
+    if not low <= least <= most <= high or math.isinf(least) or math.isinf(most):
+        if math.isnan(least):
+            raise InputError(f"{name} hold NaN: remove those samples or fix them.")
+        raise InputError(
+            f"{name} range from {least:g} to {most:g}, outside the bounds {bounds}: scale them "
+            "(normalization belongs in the model), or set the bounds that they have."
+        )

@@ -1,0 +1,230 @@
+"""The search of an attack: the points it visits, the closest adversarials, and who is finished.
+
+An attack asks a `Search` to `visit` points (a forward pass, ready for backward passes) or for their
+logits, margins or success alone (a forward pass). Every point that is asked about counts towards
+the result, so no attack can forget one, least of all its last.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from minnorm import geometry
+from minnorm.attacks.contract import AttackResult, Model
+from minnorm.attacks.engine.autograd import differentiable, noise_of_sample, ordinary
+from minnorm.attacks.engine.goal import Goal
+from minnorm.attacks.engine.incumbent import Incumbent
+from minnorm.attacks.engine.problem import Problem
+from minnorm.geometry import per_sample
+from minnorm.logits import check_logits
+
+DROP_STEPS = frozenset(round(1.3**power) for power in range(40))
+"""The steps after which finished samples are dropped: 1, 2, 3, 4, 5, 6, 8, 11, 14, 18, 23, ...
+
+Dropping waits for the device, so it becomes rarer and rarer.
+"""
+
+
+class Visit(NamedTuple):
+    """What the model answers at some points.
+
+    Attributes:
+        logits: Its logits.
+        adversarial: Which of the points reach the goal.
+        pull_back: Takes a direction in logit space to the gradient with respect to the inputs, in
+            units of the problem; see `differentiable`.
+    """
+
+    logits: Float[Tensor, "b c"]
+    adversarial: Bool[Tensor, "b"]
+    pull_back: Callable[..., Float[Tensor, "b *d"]]
+
+
+class Search:
+    """The samples under attack, and the closest adversarial of each so far.
+
+    Args:
+        problem: What is asked.
+        model: The classifier.
+        seed: The seed of all that is random.
+
+    Attributes:
+        problem: The problem of the samples that are still under attack.
+        model: The classifier that is asked at the moment.
+        incumbent: The closest adversarials of these samples.
+        rows: The rows of the batch that these samples are.
+        classes: The number of classes; 0 until the model has answered.
+        generator: The source of what is random.
+    """
+
+    def __init__(self, problem: Problem, model: Model, seed: int = 0) -> None:
+        origins = problem.origins
+        self.problem = problem
+        self.model = model
+        self.incumbent = Incumbent(origins, problem.norm, problem.measured_limit)
+        self.rows = torch.arange(len(origins), device=origins.device)
+        self.classes = 0
+        self.generator = torch.Generator(origins.device).manual_seed(seed)
+        self._seed = seed
+        self._finished: list[tuple[Tensor, AttackResult]] = []
+        self._parts = 0
+        self._whole: Problem | None = problem  # None for a part of a search
+
+    @property
+    def goal(self) -> Goal:
+        """The goal of the samples that are still under attack."""
+        return self.problem.goal
+
+    def report_progress(self, share: float) -> bool:  # noqa: ARG002 - for an accelerated model
+        """Report the attack's progress, from 0 to 1, before each step.
+
+        Returns:
+            Whether another classifier answers from now on, so that what the attack has learned of
+            the boundary is in doubt. Never for a model that is not accelerated.
+        """
+        return False
+
+    def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
+        """Evaluate the model at the points, ready for gradients, and keep what is adversarial."""
+        logits, pull_back = differentiable(self.model, points)
+        adversarial = self._keep(points, logits)
+        unit = self.problem.unit
+
+        def in_units(cotangents: Tensor, *, again: bool = False) -> Tensor:
+            gradients = pull_back(cotangents, again=again)
+            return gradients if unit == 1 else gradients * unit
+
+        return Visit(logits, adversarial, in_units)
+
+    def logits_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
+        """Return the model's logits at the points, and keep what is adversarial."""
+        logits = self.model(points)
+        self._keep(points, logits)
+        return logits
+
+    def adversarial_at(self, points: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
+        """Return which of the points are adversarial, and keep these."""
+        return self._keep(points, self.model(points))
+
+    def margins_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
+        """Return the margins at the points, and keep what is adversarial.
+
+        A tie that is not adversarial has the smallest margin above 0.
+        """
+        logits = self.model(points)
+        adversarial = self._keep(points, logits)
+        margins = self.goal.margins(logits)
+        least = torch.finfo(margins.dtype).tiny
+        return torch.where(adversarial, margins, margins.clamp_min(least))
+
+    def _keep(self, points: Tensor, logits: Tensor) -> Tensor:
+        if self.classes == 0:  # once: the check waits for the device
+            check_logits(logits, self.goal.labels)
+            self.classes = logits.shape[1]
+        adversarial, certain = self.goal.decide(logits)
+        self.incumbent.offer(points, adversarial, certain)
+        return adversarial
+
+    def first_points(self, starts: Float[Tensor, "b *d"] | None) -> Float[Tensor, "b *d"]:
+        """Return the points to begin at: the inputs, or the feasible `starts`.
+
+        With `starts` the inputs are evaluated as well.
+        """
+        if starts is None:
+            return self.problem.origins
+        self.adversarial_at(self.problem.origins)
+        return self.problem.feasible_(ordinary(starts).clone())
+
+    def noise(self) -> Float[Tensor, "*d"]:
+        """Draw normal noise of the shape of one sample, shared by the whole batch."""
+        return noise_of_sample(self.problem.origins, self.generator)
+
+    def points_in_ball(self, radii: Float[Tensor, "b"]) -> Float[Tensor, "b *d"]:
+        """Draw points around the inputs, uniformly from balls of these radii, given in units.
+
+        The direction, and the share of the radius, are the same for the whole batch.
+        """
+        noise = self.noise().unsqueeze(0)
+        share = torch.rand(1, generator=self.generator, device=self.generator.device)
+        drawn = geometry.uniform_in_unit_ball(noise, share.to(noise), self.problem.norm)
+        return self.problem.points(per_sample(radii, self.problem.origins).to(noise.dtype) * drawn)
+
+    def with_directions(self, gradients: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Replace gradients that are zero, NaN or infinite by noise of L2 norm 1."""
+        usable = geometry.has_direction(gradients)
+        noise = self.noise()
+        fallback = noise / torch.linalg.vector_norm(noise)
+        return torch.where(per_sample(usable, gradients), gradients, fallback)
+
+    def drop(self, finished: Bool[Tensor, "b"]) -> Int64[Tensor, "k"]:
+        """Let the finished samples leave the search; waits for the device.
+
+        Returns:
+            The positions of the samples that stay, to cut the attack's own tensors.
+        """
+        stay, leave = (~finished).nonzero().squeeze(1), finished.nonzero().squeeze(1)
+        if len(leave) > 0:
+            self._finished.append((self.rows[leave], self.incumbent.part(leave).result()))
+            self.problem = self.problem.part(stay)
+            self.incumbent, self.rows = self.incumbent.part(stay), self.rows[stay]
+        return stay
+
+    def drop_found(self) -> Int64[Tensor, "k"]:
+        """Let the samples leave for which an adversarial has been found; see `drop`."""
+        return self.drop(self.incumbent.distances.isfinite())
+
+    def part(self, rows: Int64[Tensor, "k"] | None = None) -> Self:
+        """Return a new search on some of the samples, or all of them; see `absorb`.
+
+        Its random numbers follow from the number of parts before it, so they do not depend on how
+        long the other samples of the batch take.
+        """
+        self._parts += 1
+        seed = (self._seed * 6364136223846793005 + self._parts * 1442695040888963407) % 2**62
+        part = self._begin(self.problem if rows is None else self.problem.part(rows), seed)
+        part.classes = self.classes
+        part._whole = None
+        return part
+
+    def _begin(self, problem: Problem, seed: int) -> Self:
+        return type(self)(problem, self.model, seed)
+
+    def absorb(self, found: AttackResult, rows: Int64[Tensor, "k"] | None = None) -> None:
+        """Keep what a search on some of the samples, or all of them, has found."""
+        self.incumbent.offer(found.adversarials, found.success, rows=rows)
+
+    def result(self) -> AttackResult:
+        """Return the closest adversarials of all samples, in their order."""
+        result = self.incumbent.result()
+        if self._finished:
+            parts = [*self._finished, (self.rows, result)]
+            order = torch.cat([rows for rows, _ in parts]).argsort()
+            result = AttackResult(
+                torch.cat([part.adversarials for _, part in parts])[order],
+                torch.cat([part.distances for _, part in parts])[order],
+                torch.cat([part.success for _, part in parts])[order],
+            )
+        return result if self._whole is None else self._finalized(result, self._whole)
+
+    def _finalized(self, result: AttackResult, whole: Problem) -> AttackResult:
+        """Return the result of the whole batch in its final form."""
+        return round_unmoved(self.model, result, whole)
+
+
+def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> AttackResult:
+    """Round the inputs that are adversarial from the start, if they stay adversarial."""
+    if problem.levels is None:
+        return result
+    rounded = problem.feasible_(problem.origins.clone())
+    off_grid = geometry.rows(rounded != problem.origins).any(1)
+    rows = (result.success & (result.distances == 0) & off_grid).nonzero().squeeze(1)
+    if len(rows) == 0:
+        return result
+    adversarial, _ = problem.goal.part(rows).decide(model(rounded[rows]))
+    chosen = rows[adversarial]
+    points = result.adversarials.index_copy(0, chosen, rounded[chosen])
+    moved = geometry.distances(points, problem.origins, problem.norm)
+    return AttackResult(points, moved.where(result.success, torch.inf), result.success)

@@ -1,0 +1,1 @@
+"""Attacks that differentiate the model, one a file."""
