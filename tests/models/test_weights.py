@@ -1,4 +1,4 @@
-"""Weights on disk: round trips, damage, checkpoints that are pickles, fingerprints."""
+"""Weight files: round trips, damage, checkpoints that are pickles, fingerprints."""
 
 import os
 import pickle
@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from minnorm.errors import InputError, NotTrustedError
 from minnorm.models import (
     Normalized,
     build,
@@ -30,7 +31,7 @@ SPEC = "wide_resnet(depth=10, width=1)"
 
 
 def _trained() -> nn.Module:
-    """Gives a network whose batch-norm statistics are not the initial ones."""
+    """Return a network whose batch-norm statistics are not the initial ones."""
     model = build(SPEC)
     model(torch.rand(4, 3, 8, 8))
     return model.eval()
@@ -41,13 +42,13 @@ def _same_state(one: nn.Module, other: nn.Module) -> bool:
     return mine.keys() == theirs.keys() and all(mine[key].equal(theirs[key]) for key in mine)
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_weights_are_loaded(tmp_path: Path) -> None:
     model, path = _trained(), tmp_path / "w.safetensors"
     save_weights(model, SPEC, path)
     loaded = load_weights(path)
     assert _same_state(loaded, model)
     inputs = torch.rand(2, 3, 8, 8)
-    # Loaded models hold their weights channels-last, which rounds otherwise.
+    # The weights of loaded models are channels-last, which rounds differently.
     torch.testing.assert_close(load_model(str(path))(inputs), model(inputs))
     torch.testing.assert_close(load_model(f"{path} + {SPEC}")(inputs), model(inputs))
     assert not load_model(str(path)).training
@@ -59,7 +60,7 @@ def test_channels_last_weights_are_saved_as_the_same_values(tmp_path: Path) -> N
     assert _same_state(load_weights(tmp_path / "w.safetensors"), model)
 
 
-def test_of_a_normalized_the_network_inside_is_saved(tmp_path: Path) -> None:
+def test_the_network_inside_a_normalized_is_saved(tmp_path: Path) -> None:
     path, inner = tmp_path / "w.safetensors", _trained()
     model = Normalized(inner, [0.5] * 3, [0.25] * 3)
     save_weights(model, SPEC, path)
@@ -70,7 +71,7 @@ def test_of_a_normalized_the_network_inside_is_saved(tmp_path: Path) -> None:
     torch.testing.assert_close(load_model(str(path))(inputs), model(inputs))
 
 
-def test_saving_replaces_the_file_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_saving_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_text("old")
     save_weights(_trained(), SPEC, path)
@@ -99,19 +100,19 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(mnist_cnn(), "mnist_cnn", path)
     with pytest.raises(
-        ValueError, match=r"w.safetensors do not fit 'cifar10_cnn': .*size mismatch"
+        InputError, match=r"w.safetensors do not fit 'cifar10_cnn': .*size mismatch"
     ):
         load_weights(path, "cifar10_cnn")
     save_file({"bias": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match=r"do not fit 'mnist_cnn': .*Missing key"):
+    with pytest.raises(InputError, match=r"do not fit 'mnist_cnn': .*Missing key"):
         load_weights(path, "mnist_cnn")
 
 
-def test_weights_without_an_architecture_need_one_said(tmp_path: Path) -> None:
+def test_weights_without_an_architecture_require_one_in_the_spec(tmp_path: Path) -> None:
     path, model = tmp_path / "w.safetensors", mnist_cnn()
     save_file(model.state_dict(), path)
     with pytest.raises(
-        ValueError, match=r"write the architecture behind it, for example '.*\+ wide"
+        InputError, match=r"write the architecture after it, for example '.*\+ wide"
     ):
         load_model(str(path))
     assert _same_state(load_model(f"{path} + mnist_cnn"), model)
@@ -123,12 +124,12 @@ def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(mnist_cnn(), "mnist_cnn", path)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(ValueError, match=r"w.safetensors is not a whole safetensors file: "):
+    with pytest.raises(InputError, match=r"w.safetensors is not a complete safetensors file: "):
         load_model(str(path))
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pt"])
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError, match=f"there is no file .*{name}"):
         load_model(f"{tmp_path / name} + mnist_cnn")
 
@@ -144,16 +145,16 @@ def test_a_checkpoint_of_plain_tensors_is_loaded(
     assert _same_state(load_model(f"{path} + mnist_cnn"), model)
 
 
-def test_a_checkpoint_names_no_architecture(tmp_path: Path) -> None:
+def test_a_checkpoint_requires_an_architecture_in_the_spec(tmp_path: Path) -> None:
     torch.save(mnist_cnn().state_dict(), tmp_path / "w.pt")
-    with pytest.raises(ValueError, match="does not say of which network it is the weights"):
+    with pytest.raises(InputError, match="does not name its network"):
         load_model(str(tmp_path / "w.pt"))
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, torch.zeros(3)])
 def test_a_checkpoint_without_weights_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pt")
-    with pytest.raises(ValueError, match=r"w.pt holds no table of weights: expected a state_dict"):
+    with pytest.raises(InputError, match=r"w.pt holds no weights: expected a state_dict"):
         load_model(f"{tmp_path / 'w.pt'} + mnist_cnn")
 
 
@@ -173,7 +174,7 @@ def _explode(target: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @pytest.fixture
 def bomb(tmp_path: Path) -> tuple[Path, Path, nn.Module]:
-    """Gives a checkpoint with code in it, the folder that the code makes, and the network."""
+    """Return a checkpoint that contains code, the folder that the code makes, and the network."""
     model = mnist_cnn()
     content = Bomb(model.state_dict())
     content.target = str(tmp_path / "exploded")
@@ -181,11 +182,13 @@ def bomb(tmp_path: Path) -> tuple[Path, Path, nn.Module]:
     return tmp_path / "w.pt", tmp_path / "exploded", model
 
 
-def test_a_pickle_with_code_is_refused_and_its_code_not_run(
+def test_a_pickle_with_code_is_refused_and_its_code_does_not_run(
     bomb: tuple[Path, Path, nn.Module],
 ) -> None:
     path, exploded, _ = bomb
-    with pytest.raises(ValueError, match=r"w.pt is refused: .*--trust in the shell, trust=True"):
+    with pytest.raises(
+        NotTrustedError, match=r"w.pt is refused: .*--trust in the shell, trust=True"
+    ):
         load_model(f"{path} + mnist_cnn")
     assert not exploded.exists()
 
@@ -199,7 +202,7 @@ def test_a_pickle_with_code_is_loaded_when_trusted(bomb: tuple[Path, Path, nn.Mo
 def test_a_pickled_module_needs_trust(tmp_path: Path) -> None:
     path, model = tmp_path / "w.pth", mnist_cnn()
     torch.save(model, path)
-    with pytest.raises(ValueError, match=r"w.pth is refused"):
+    with pytest.raises(NotTrustedError, match=r"w.pth is refused"):
         load_model(f"{path} + mnist_cnn")
     assert _same_state(load_model(f"{path} + mnist_cnn", trust=True), model)
 
@@ -209,13 +212,13 @@ def test_a_file_that_is_no_checkpoint_is_refused_with_and_without_trust(
     tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "w.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"w.pt (is refused|holds no table)"):
+    with pytest.raises(InputError, match=r"w.pt (is refused|holds no weights)"):
         load_model(f"{tmp_path / 'w.pt'} + mnist_cnn")
-    with pytest.raises(ValueError, match=r"w.pt (cannot be read as a checkpoint|holds no table)"):
+    with pytest.raises(InputError, match=r"w.pt (cannot be read as a checkpoint|holds no weights)"):
         load_model(f"{tmp_path / 'w.pt'} + mnist_cnn", trust=True)
 
 
-def test_the_file_sha256_is_that_of_the_content(tmp_path: Path) -> None:
+def test_the_sha256_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert weights.file_sha256(tmp_path / "file") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -276,3 +279,31 @@ def test_the_fingerprint_of_a_function_is_its_name() -> None:
     assert fingerprint(_same_state) == fingerprint(_same_state)
     assert fingerprint(_same_state) != fingerprint(_trained)
     assert fingerprint(cifar10_cnn()) != fingerprint(mnist_cnn())
+
+
+class Stepped(nn.Module):
+    """A module whose extra state is a number."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def get_extra_state(self) -> Any:
+        return self.step
+
+
+def test_a_state_that_holds_more_than_tensors_is_refused(tmp_path: Path) -> None:
+    message = "values that are not tensors, and a weight file can hold tensors only: _extra_state"
+    with pytest.raises(InputError, match=message):
+        save_weights(Stepped(3), "mnist_cnn", tmp_path / "w.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"w.safetensors cannot be written: .*No such file"):
+        save_weights(mnist_cnn(), "mnist_cnn", tmp_path / "missing" / "w.safetensors")
+
+
+def test_the_fingerprint_covers_extra_state_that_is_not_a_tensor() -> None:
+    assert fingerprint(Stepped(3)) == fingerprint(Stepped(3))
+    assert fingerprint(Stepped(3)) != fingerprint(Stepped(4))
