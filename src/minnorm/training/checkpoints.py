@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, the last one and the one before."""
+"""Checkpoints of a training run: the last one, and the one before it."""
 
 import errno
 import json
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from minnorm import runtime
-from minnorm.errors import in_short
-from minnorm.files import write_whole
+from minnorm.errors import InputError, RunConflictError, one_line
+from minnorm.files import write_atomically
+from minnorm.runtime import ranks
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
 
-LAST, BEFORE = "last.ckpt", "before.ckpt"
+LAST, BEFORE, LOG = "last.ckpt", "before.ckpt", "log.jsonl"
 
 _VALUES = {
     "epoch": int,
@@ -29,16 +29,16 @@ _VALUES = {
     "sessions": list,
     "fingerprints": dict,
 }
-"""The kinds of what a checkpoint holds beside the states of networks and optimizers."""
+"""The types of the plain values in a checkpoint; the rest are states of networks and the like."""
 
 
 class Checkpoint(NamedTuple):
-    """What was read of a run.
+    """A checkpoint that was read.
 
     Attributes:
         path: The file.
-        state: What it holds.
-        damaged: Files that are newer, but cannot be read.
+        state: Its content.
+        damaged: Newer files that cannot be read.
     """
 
     path: Path
@@ -46,53 +46,56 @@ class Checkpoint(NamedTuple):
     damaged: list[Path]
 
 
-def are_in(out: Path) -> bool:
-    """Tells if a run's checkpoints are in a folder."""
-    return any((out / name).exists() for name in (LAST, BEFORE))
+def exist(folder: Path) -> bool:
+    """Return whether a folder holds checkpoints of a run."""
+    return any((folder / name).exists() for name in (LAST, BEFORE))
 
 
-def save(fabric: "Fabric", out: Path, state: dict[str, Any]) -> None:
-    """Writes the state of a run, and its log, `log.jsonl`; called by all ranks.
+def save(fabric: "Fabric", folder: Path, state: dict[str, Any]) -> None:
+    """Write the state of a run, and its log; all ranks call it, the first one writes.
 
-    What cannot be written, for example since the disk is full, is warned of, and the run goes on:
-    the checkpoint before it is still there.
+    If writing fails, for example because the disk is full, it warns and the run continues: the
+    earlier checkpoint still exists.
 
     Args:
-        fabric: Tells the ranks apart; the first one writes.
-        out: The folder of the run.
-        state: Plain values and tensors, and objects with a `state_dict`, of which that is kept.
+        fabric: Knows the rank.
+        folder: The folder of the run.
+        state: Plain values, tensors, and objects with a `state_dict`, which is saved.
     """
     if fabric.is_global_zero:
-        held = {
+        content = {
             name: part.state_dict() if hasattr(part, "state_dict") else part
             for name, part in state.items()
         }
-        new = out / f"{LAST}.new"
+        new = folder / f"{LAST}.new"
         try:
-            write_whole(new, partial(torch.save, held))
-            if (out / LAST).exists():
-                (out / LAST).replace(out / BEFORE)
-            new.replace(out / LAST)
+            write_atomically(new, partial(torch.save, content))
+            if (folder / LAST).exists():
+                (folder / LAST).replace(folder / BEFORE)
+            new.replace(folder / LAST)
         except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
-            logger.warning("no checkpoint was written (%s): the run goes on without", error)
+            logger.warning("no checkpoint was written (%s): the run continues without it", error)
         else:
-            _try_log(out, state["log"])
+            _try_log(folder, state["log"])
     fabric.barrier()
 
 
-def newest(fabric: "Fabric", out: Path) -> Checkpoint | None:
-    """Reads the last checkpoint that is whole; called by all ranks, it writes nothing.
+def newest(fabric: "Fabric", folder: Path) -> Checkpoint | None:
+    """Read the newest complete checkpoint; all ranks call it, and nothing is written.
 
-    A damaged one is warned of; then the one before it counts, or else there is none.
+    A damaged checkpoint causes a warning, and the one before it is taken.
+
+    Returns:
+        The checkpoint; `None` if none can be read.
 
     Raises:
-        ValueError: If it is whole, but holds something else.
-        OSError: If a file cannot be read, which says nothing about whether it is whole.
+        RunConflictError: If it is complete but of another form.
+        OSError: If the disk cannot read a file, which does not mean that the file is damaged.
     """
     found: Checkpoint | None = None
-    with runtime.same_on_all_ranks():
+    with ranks.raise_on_all():
         if fabric.is_global_zero:
-            found = _newest(out)
+            found = _newest(folder)
             if found is not None:
                 _check_values(found)
     path = fabric.broadcast(None if found is None else found.path)
@@ -101,9 +104,9 @@ def newest(fabric: "Fabric", out: Path) -> Checkpoint | None:
     return found or Checkpoint(path, _read(path), [])
 
 
-def _newest(out: Path) -> Checkpoint | None:
+def _newest(folder: Path) -> Checkpoint | None:
     damaged: list[Path] = []
-    for path in (out / LAST, out / BEFORE):
+    for path in (folder / LAST, folder / BEFORE):
         if not path.exists():
             continue
         try:
@@ -112,46 +115,57 @@ def _newest(out: Path) -> Checkpoint | None:
         except MemoryError:
             raise
         except Exception as error:  # damaged files raise errors of many kinds
-            # A damaged archive may ask for a place before its beginning; else the disk is at fault.
+            # Seeking to a negative position, as damaged archives cause, is EINVAL. With any other
+            # error number the disk is at fault.
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
-            logger.warning("the checkpoint %s is damaged (%s)", path, in_short(error))
+            logger.warning("the checkpoint %s is damaged (%s)", path, one_line(error))
             damaged.append(path)
             continue
         return Checkpoint(path, state, damaged)
     if damaged:
-        logger.warning("no checkpoint in %s can be read: training begins again", out)
+        logger.warning("no checkpoint in %s can be read: the training starts again", folder)
     return None
+
+
+def _check_sums(path: Path) -> None:
+    """Raise an error for an archive whose checksums do not match; PyTorch does not check them."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise InputError(f"the checksum of {damaged} does not match")
 
 
 def _read(path: Path) -> dict[str, Any]:
     state: object = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
-        raise ValueError(f"it holds a {type(state).__name__}")
+        raise InputError(f"it holds a {type(state).__name__}")
     return state
 
 
 def _check_values(checkpoint: Checkpoint) -> None:
-    there = checkpoint.state
-    other = [name for name, kind in _VALUES.items() if not isinstance(there.get(name), kind)]
-    if not other and not 0 < there["epoch"] == len(there["log"]):
-        other = ["epoch"]
-    if other:
-        raise ValueError(_of_another(checkpoint.path, f"in {', '.join(other)}"))
+    state = checkpoint.state
+    wrong = [name for name, kind in _VALUES.items() if not isinstance(state.get(name), kind)]
+    if not wrong and not 0 < state["epoch"] == len(state["log"]):
+        wrong = ["epoch"]
+    if wrong:
+        raise _of_another_run(checkpoint.path, f"in {', '.join(wrong)}")
 
 
-def _of_another(path: Path, how: str) -> str:
-    return (
-        f"{path} is of another network, or another version ({how}): name another folder with "
-        f"--out, or delete {path.parent}."
+def _of_another_run(path: Path, difference: str) -> RunConflictError:
+    return RunConflictError(
+        f"{path} is of another network, or another version ({difference}): name another folder "
+        f"with --out, or delete {path.parent}."
     )
 
 
-def restore(fabric: "Fabric", out: Path, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
-    """Puts into `state` what a checkpoint holds; called by all ranks.
+def restore(fabric: "Fabric", folder: Path, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+    """Put the content of a checkpoint into `state`; all ranks call it.
+
+    Damaged files are removed, so that the next checkpoint does not replace the good one.
 
     Raises:
-        ValueError: If it is not one of this run.
+        RunConflictError: If the checkpoint does not fit this run.
     """
     try:
         for name, part in state.items():
@@ -159,34 +173,26 @@ def restore(fabric: "Fabric", out: Path, checkpoint: Checkpoint, state: dict[str
                 part.load_state_dict(checkpoint.state[name])
             else:
                 state[name] = checkpoint.state[name]
-    except Exception as error:  # a file that holds something else raises errors of many kinds
-        raise ValueError(_of_another(checkpoint.path, in_short(error))) from error
-    fabric.barrier()  # before files go that another rank may still be reading
+    except Exception as error:  # a file of another run raises errors of many kinds
+        raise _of_another_run(checkpoint.path, one_line(error)) from error
+    fabric.barrier()  # another rank may still read the files
     if fabric.is_global_zero:
         if checkpoint.damaged:
-            logger.warning("going on from %s, after epoch %d", checkpoint.path, state["epoch"])
-        for path in checkpoint.damaged:  # or the next one would take the place of the good one
+            logger.warning("continuing from %s, after epoch %d", checkpoint.path, state["epoch"])
+        for path in checkpoint.damaged:
             path.unlink()
-        _try_log(out, state["log"])
+        _try_log(folder, state["log"])
 
 
-def _check_sums(path: Path) -> None:
-    """Raises for a checkpoint that is not what was written: PyTorch itself does not look."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"the sum of {damaged} is another one")
-
-
-def _try_log(out: Path, lines: list[dict[str, float]]) -> None:
-    """Writes the log, or warns that it could not: it is written again with the next checkpoint."""
+def _try_log(folder: Path, lines: list[dict[str, float]]) -> None:
+    """Write the log, or warn that it could not be written: the next checkpoint writes it again."""
     try:
-        write_log(out, lines)
+        write_log(folder, lines)
     except OSError as error:
         logger.warning("the log was not written (%s)", error)
 
 
-def write_log(out: Path, lines: list[dict[str, float]]) -> None:
-    """Writes the log anew: it always tells of the same epochs as the checkpoint."""
+def write_log(folder: Path, lines: list[dict[str, float]]) -> None:
+    """Write the whole log: it always covers the same epochs as the checkpoint."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    write_whole(out / "log.jsonl", lambda path: path.write_text(text))
+    write_atomically(folder / LOG, lambda path: path.write_text(text))

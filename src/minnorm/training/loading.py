@@ -1,4 +1,4 @@
-"""What an epoch goes through: the batches of a rank, shuffled and augmented."""
+"""The batches of an epoch, shuffled and augmented: the part of one rank."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from minnorm.data import Data
-from minnorm.errors import in_short
+from minnorm.errors import InputError, one_line
 from minnorm.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Some training samples, on the CPU.
+    """A batch of training samples, on the CPU.
 
     Attributes:
-        positions: Where they are in the data.
-        images: The samples as they are, where they were asked for.
-        inputs: The samples augmented.
+        positions: The positions of the samples in the data.
+        images: The samples without augmentation; `None` unless they were requested.
+        inputs: The augmented samples.
         labels: Their labels.
-        seeds: What decides how each of them is augmented in this epoch.
+        seeds: The seeds of their augmentation in this epoch.
     """
 
     positions: Int64[Tensor, "b"]
@@ -41,15 +41,16 @@ class _Epoch(Dataset[TrainingBatch | Exception]):
     keep_images: bool
 
     def __getitem__(self, places: slice) -> TrainingBatch | Exception:
+        # Errors are returned: PyTorch would add the traceback of a worker to the message.
         positions = self.order[places]
         seeds = self.seeds[positions].tolist()
         try:
             images, labels = self.data.batch(positions.tolist())
             inputs = self.augment(images, seeds)
-        except (ValueError, OSError) as error:  # PyTorch would add a worker's trace to its message
+        except (InputError, OSError) as error:
             return error
-        except Exception as error:  # whatever a user's data raises
-            return ValueError(f"{self.data.name} cannot be read: {in_short(error)}")
+        except Exception as error:  # a user's data raises errors of any kind
+            return InputError(f"{self.data.name} cannot be read: {one_line(error)}")
         return TrainingBatch(positions, images if self.keep_images else None, inputs, labels, seeds)
 
 
@@ -64,33 +65,33 @@ def batches(
     workers: int = 0,
     keep_images: bool = False,
 ) -> Iterator[TrainingBatch]:
-    """Gives the part of a rank of each batch of an epoch; what does not fill one is left out.
+    """Yield this rank's part of each batch of an epoch; an incomplete last batch is left out.
 
     Args:
         data: The samples.
-        augment: What becomes of them, see `load_augmentation`.
-        batch_size: Samples at once, over all ranks together.
-        seed: Decides the order, and how each sample is augmented.
-        rank: Which of the ranks this is; it takes every sample of a batch whose place is its number
-            modulo the number of ranks.
+        augment: Their augmentation, see `load_augmentation`.
+        batch_size: Samples in a batch, over all ranks together.
+        seed: Decides the order, and the augmentation of each sample.
+        rank: The number of this rank, `r` of `n`: it takes the samples `r`, `r + n`, `r + 2n`, ...
+            of each batch.
         world_size: The number of ranks.
-        workers: Processes that read and augment ahead; 0 for none, where this one does.
-        keep_images: Whether the samples are wanted as they are too.
+        workers: Processes that read and augment ahead; with 0, this process does it.
+        keep_images: Whether batches hold the samples without augmentation too.
 
     Raises:
-        ValueError: If samples cannot be read, or augmented.
-        OSError: If a file of theirs is gone.
+        InputError: If samples cannot be read or augmented.
+        OSError: If one of their files cannot be read.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator)
     seeds = torch.randint(2**62, (len(data),), generator=generator)
-    whole = range(0, len(data) - batch_size + 1, batch_size)
+    starts = range(0, len(data) - batch_size + 1, batch_size)
     loader = DataLoader(
         _Epoch(data, augment, order, seeds, keep_images),
         batch_size=None,
-        sampler=[slice(start + rank, start + batch_size, world_size) for start in whole],
+        sampler=[slice(start + rank, start + batch_size, world_size) for start in starts],
         num_workers=workers,
-        generator=generator,  # or it would draw from the global one
+        generator=generator,  # by default it would draw from the global one
     )
     for batch in loader:
         if isinstance(batch, Exception):

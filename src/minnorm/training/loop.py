@@ -1,11 +1,8 @@
-"""The one training loop: updates, averages, validation, checkpoints, logging."""
+"""The training loop: in each epoch updates, validation, checkpoints and logs."""
 
-import importlib.util
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,227 +11,189 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from minnorm import runtime
-from minnorm.acceleration import is_out_of_memory
-from minnorm.data import Data
-from minnorm.errors import in_short
 from minnorm.models import save_weights
+from minnorm.runtime import ranks
 from minnorm.training import checkpoints
-from minnorm.training.augmentation import Augmentation, load_augmentation
+from minnorm.training.adversarial_batch import perturb_and_loss
+from minnorm.training.attack_passes import AttackPasses
+from minnorm.training.augmentation import load_augmentation
 from minnorm.training.loading import TrainingBatch, batches
-from minnorm.training.objectives import Adversarial, Objective
-from minnorm.training.objectives.memory import Memory
+from minnorm.training.loss_checks import check_finite, check_gradients, check_loss, naming_objective
+from minnorm.training.objectives.contract import Adversarial, Objective
 from minnorm.training.optimization import make_optimizer, make_schedule
+from minnorm.training.preflight import Preflight
 from minnorm.training.recipe import Recipe
+from minnorm.training.run_folder import last_weights_file, weights_file
+from minnorm.training.tensorboard_log import TensorBoardLog
 from minnorm.training.validation import accuracy, robust_accuracy
+from minnorm.training.warm_starts import WarmStarts
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from torch.utils.tensorboard import SummaryWriter
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[float, int, dict[str, float]], None]
-"""Called after each update and each epoch with the epochs done, with the part of the one under way;
-the epochs in all; and what was measured after the last whole one, nothing before there is one."""
+"""Called after each update and each epoch with the epochs done, a fraction within an epoch; the
+epochs in all; and the measurements of the last whole epoch, empty before there is one."""
 
 
-class Run:
-    """A run under way: all that an epoch changes.
+class TrainingRun:
+    """The state of a run, which each epoch changes.
+
+    Args:
+        fabric: Devices, ranks and precision.
+        recipe: The recipe.
+        folder: The folder of the run.
+        checked: The network, the objectives and the data.
+        workers: Processes, of each rank, that read and augment images ahead.
 
     Attributes:
-        state: What a checkpoint holds.
+        state: The content of a checkpoint.
     """
 
     def __init__(
-        self,
-        fabric: "Fabric",
-        recipe: Recipe,
-        out: Path,
-        *,
-        network: nn.Module,
-        objectives: Mapping[int, Objective],
-        training: Data,
-        validation: Data,
-        workers: int,
+        self, fabric: "Fabric", recipe: Recipe, folder: Path, checked: Preflight, *, workers: int
     ) -> None:
-        self._fabric, self._recipe, self._out = fabric, recipe, out
-        self._augment, self._workers = load_augmentation(recipe.augmentation), workers
-        self._network, self._training, self._validation = network, training, validation
-        self._objectives = objectives
-        self._adversarial = [one for one in objectives.values() if isinstance(one, Adversarial)]
-        warm = [one for one in self._adversarial if one.warm_start]
-        self._warm = bool(warm)
-        self._memory = Memory(len(training))
-        for objective in warm:  # one that takes over goes on from the points of the one before
-            objective.memory = self._memory
+        self._fabric, self._recipe, self._folder, self._workers = fabric, recipe, folder, workers
+        self._network, self._objectives = checked.network, checked.objectives
+        self._training, self._validation = checked.training, checked.validation
+        adversarial = [one for one in self._objectives.values() if isinstance(one, Adversarial)]
+        self._is_adversarial = bool(adversarial)
+        self._augment = load_augmentation(recipe.augmentation)
+        self._warm_starts = WarmStarts(len(self._training), self._augment)
+        self._needs_images = any(objective.warm_start for objective in adversarial)
+        network = self._network
         optimizer = make_optimizer(recipe, network)
-        self._updates_in_epoch = len(training) // recipe.batch_size
+        self._updates_in_epoch = len(self._training) // recipe.batch_size
         self._schedule = make_schedule(recipe, optimizer, self._updates_in_epoch)
         self._average: AveragedModel | None = None
-        if recipe.ema is not None:  # before the hook, which is not to be copied
+        if recipe.ema is not None:  # before the hooks of `AttackPasses`, which a copy must not have
             averaging = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
             self._average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
-        self._writer: SummaryWriter | None = None
-        self._forwards = self._gradients = 0
-        for asked in (network, *(other for one in self._adversarial for other in one.others)):
-            asked.register_forward_hook(self._count)
-        if recipe.compile:  # inside the network: the attack, which asks that alone, is faster too
+        others = (other for objective in adversarial for other in objective.others)
+        self._passes = AttackPasses([network, *others])
+        self._perturbed = torch.zeros((), dtype=torch.int64, device=fabric.device)
+        if recipe.compile:  # the network inside the wrappers, so that attacks are faster too
             setattr(network, "forward", torch.compile(network.forward))  # noqa: B010 - for the types
         self._module, self._optimizer = fabric.setup(network, optimizer)
+        self._tensorboard = TensorBoardLog(folder / "tensorboard")
         self.state: dict[str, Any] = {
             "network": network,
             "optimizer": optimizer,
             "schedule": self._schedule,
-            "precision": fabric.strategy.precision,  # which may have a scale of the loss
+            "precision": fabric.strategy.precision,  # it may hold a scale of the loss
             "epoch": 0,
             "best": -1.0,
             "kept": {},
             "log": [],
             "sessions": [],
+            "fingerprints": checked.fingerprints,
         }
         if self._average is not None:
             self.state["average"] = self._average.to(fabric.device)
-        if self._warm:
-            self.state["memory"] = self._memory
-
-    def _count(self, module: nn.Module, _: object, logits: Tensor) -> None:
-        """Counts what attacks ask: of networks in evaluation mode."""
-        if module.training:
-            return
-        self._forwards += len(logits)
-        if logits.requires_grad:
-            logits.register_hook(self._count_gradients)  # type: ignore[no-untyped-call]
-
-    def _count_gradients(self, gradients: Tensor) -> None:
-        self._gradients += len(gradients)
-
-    def _moved(self) -> int:
-        return sum(int(objective.moved) for objective in self._adversarial)
+        if self._needs_images:
+            self.state["warm_starts"] = self._warm_starts
 
     def epoch(self, epoch: int, on_progress: Progress) -> None:
-        """Goes through the data once, validates, and keeps what is to be kept."""
+        """Train one epoch, validate, and write the weights, the checkpoint and the logs.
+
+        Args:
+            epoch: Its number, counted from 0.
+            on_progress: Called after each update, and at the end.
+
+        Raises:
+            InputError: If the loss or the weights are not finite, or an objective is not as its
+                contract says.
+        """
         fabric, recipe, state = self._fabric, self._recipe, self.state
         started = time.perf_counter()
-        # Each epoch's randomness follows from its number: one that is repeated is the same again.
+        # The random numbers of an epoch follow from its number: a repeated epoch is identical.
         seed = recipe.seed + 1_000_003 * (epoch + 1) + fabric.global_rank
         fabric.seed_everything(seed % 2**32, verbose=False)
         learning_rate = float(self._schedule.get_last_lr()[0])
-        before = self._moved()
-        self._forwards = self._gradients = 0
-        loss = self._updates(epoch, on_progress)
-        spent = (self._forwards, self._gradients, self._moved() - before)
-        forwards, gradients, moved = map(sum, zip(*runtime.gather(spent), strict=True))
-        self._share_buffers()
-        candidate = self._network if self._average is None else self._average.module
+        loss = self._train(epoch, on_progress)
         measured: dict[str, float] = {
             "epoch": epoch + 1,
             "learning_rate": learning_rate,
             "loss": loss,
-            "forwards_per_image": forwards / len(self._training),
-            "gradients_per_image": gradients / len(self._training),
+            **self._attack_costs(),
         }
-        if self._adversarial:
-            measured["moved"] = moved / (self._updates_in_epoch * recipe.batch_size)
+        self._share_buffers()
+        candidate = self._network if self._average is None else self._average.module
         measured["validation_accuracy"] = accuracy(candidate, self._validation, recipe.batch_size)
         criterion = measured["validation_accuracy"]
         if recipe.robust_validation is not None:
             criterion = robust_accuracy(candidate, self._validation, recipe.robust_validation)
             measured["robust_accuracy"] = criterion
         measured["seconds"] = round(time.perf_counter() - started, 2)
-        of_last_objective = epoch + 1 >= max(self._objectives)
-        if of_last_objective and runtime.gather(criterion)[0] > state["best"]:
-            state["best"] = criterion
-            weights = candidate.state_dict()
-            state["kept"] = {name: value.to("cpu", copy=True) for name, value in weights.items()}
-            self._write(candidate, "best", weights_file(self._out, recipe))
-        self._write(candidate, "last", self._out / f"{recipe.name}-last.safetensors")
+        self._keep_weights(epoch, candidate, criterion)
         state["epoch"] = epoch + 1
         state["log"] = [*state["log"], measured]
-        checkpoints.save(fabric, self._out, state)
-        self._tell_tensorboard(measured)
+        checkpoints.save(fabric, self._folder, state)
+        if fabric.is_global_zero:
+            self._tensorboard.write(measured)
         on_progress(epoch + 1, recipe.epochs, measured)
 
-    def _write(self, network: nn.Module, which: str, file: Path) -> None:
-        if not self._fabric.is_global_zero:
-            return
-        try:
-            save_weights(network, self._recipe.architecture, file)
-        except OSError as error:
-            logger.warning("the %s weights were not written (%s)", which, error)
+    def close(self) -> None:
+        """Close the files that stay open during the run."""
+        self._tensorboard.close()
 
-    def _share_buffers(self) -> None:
-        """Makes what is validated the same on all ranks.
-
-        Statistics of batch norms are those of the first rank, as in the wrapper's forward passes.
-        """
-        networks = [self._network, *([] if self._average is None else [self._average])]
-        for buffer in (buffer for network in networks for buffer in network.buffers()):
-            runtime.take_from_first_rank(buffer)
-
-    def _updates(self, epoch: int, on_progress: Progress) -> float:
-        """Updates the weights with each batch and gives the mean loss."""
+    def _train(self, epoch: int, on_progress: Progress) -> float:
+        """Update the weights with each batch; return the mean loss."""
         fabric, module, optimizer = self._fabric, self._module, self._optimizer
         module.train()
-        first = max(first for first in self._objectives if first <= epoch + 1)
-        objective, spec = self._objectives[first], self._recipe.objectives[first]
+        self._passes.reset()
+        self._perturbed.zero_()
+        start = max(start for start in self._objectives if start <= epoch + 1)
+        objective, spec = self._objectives[start], self._recipe.objectives[start]
         losses: list[Tensor] = []
         last = self.state["log"][-1] if self.state["log"] else {}
         for batch in self._batches(epoch):
-            if batch.images is not None:
-                augment = _seeded(self._augment, batch.seeds)
-                self._memory.turn_to(batch.positions, batch.images, augment)
-            inputs, labels = batch.inputs.to(fabric.device), batch.labels.to(fabric.device)
             optimizer.zero_grad()
-            # An attack on the network inside the wrappers shall have the precision of the update.
-            with fabric.autocast():
-                loss = _loss(objective, spec, module, inputs, labels)
+            loss = self._loss(objective, spec, batch)
             fabric.backward(loss)
             if not losses:
-                self._check_gradients(spec)
+                check_gradients(self._network, spec, fabric.world_size)
             if self._recipe.largest_gradient is not None:
                 fabric.clip_gradients(
                     module,
                     optimizer,
                     max_norm=self._recipe.largest_gradient,
-                    error_if_nonfinite=False,  # which the loss tells, or the scaler mends
+                    # The loss shows an infinite gradient, and the scaler of float16 skips it.
+                    error_if_nonfinite=False,
                 )
             optimizer.step()
             self._schedule.step()
             if self._average is not None:
                 self._average.update_parameters(self._network)
             losses.append(loss.detach())
-            if len(losses) < self._updates_in_epoch:  # a whole one is told of with what it gave
+            if len(losses) < self._updates_in_epoch:  # the end of the epoch is reported later
                 done = epoch + len(losses) / self._updates_in_epoch
                 on_progress(done, self._recipe.epochs, last)
-        self._memory.share(partial(fabric.all_reduce, reduce_op="sum"))
+        self._warm_starts.share(partial(fabric.all_reduce, reduce_op="sum"))
         reduced: Any = fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")
         mean = float(reduced)
-        if not math.isfinite(mean):
-            raise ValueError(
-                f"the loss became {mean} in epoch {epoch + 1}: lower the learning rate, or look "
-                f"for what is not finite in {self._training.name}."
-            )
-        # Of an update after the last loss, which would make the best weights worthless.
-        if not all(bool(weight.isfinite().all()) for weight in self._network.parameters()):
-            raise ValueError(
-                f"the weights became infinite or NaN at the end of epoch {epoch + 1}: lower the "
-                "learning rate."
-            )
+        check_finite(mean, self._network.parameters(), epoch + 1, self._training.name)
         return mean
 
-    def _check_gradients(self, spec: str) -> None:
-        weights = [(n, w) for n, w in self._network.named_parameters() if w.requires_grad]
-        idle = [name for name, weight in weights if weight.grad is None]
-        if len(idle) == len(weights):
-            raise ValueError(
-                f"objective: {spec} gave a loss that does not depend on the weights of the network."
-            )
-        if idle and self._fabric.world_size > 1:  # for whose gradients the ranks would wait
-            raise ValueError(
-                f"of the network {', '.join(idle[:5])} takes no part in the loss, which several "
-                "ranks cannot train: leave it out, freeze it, or use one rank."
-            )
+    def _loss(self, objective: Objective | Adversarial, spec: str, batch: TrainingBatch) -> Tensor:
+        """Return the loss of a batch; remember and count the perturbed samples."""
+        device = self._fabric.device
+        inputs, labels = batch.inputs.to(device), batch.labels.to(device)
+        if not isinstance(objective, Adversarial):
+            with self._fabric.autocast(), naming_objective(spec):
+                loss = objective(self._module, inputs, labels)
+            return check_loss(loss)
+        starts = self._warm_starts.starts(batch, inputs) if objective.warm_start else None
+        # The attack is on the network inside the wrappers: without this it would be in float32.
+        with self._fabric.autocast(), naming_objective(spec):
+            points, loss = perturb_and_loss(objective, self._module, inputs, labels, starts)
+        if objective.warm_start:
+            self._warm_starts.keep(batch, inputs, points)
+        # This stays on the device, since reading a number would wait for it.
+        self._perturbed += (points != inputs).flatten(1).any(1).sum()
+        return check_loss(loss)
 
     def _batches(self, epoch: int) -> Iterator[TrainingBatch]:
         return batches(
@@ -245,56 +204,46 @@ class Run:
             rank=self._fabric.global_rank,
             world_size=self._fabric.world_size,
             workers=self._workers,
-            keep_images=self._warm,
+            keep_images=self._needs_images,
         )
 
-    def _tell_tensorboard(self, measured: dict[str, float]) -> None:
-        if not self._fabric.is_global_zero or importlib.util.find_spec("tensorboard") is None:
+    def _attack_costs(self) -> dict[str, float]:
+        """Return the passes for each image, and the share of samples that attacks perturbed."""
+        counts = (self._passes.forwards, self._passes.gradients, int(self._perturbed))
+        forwards, gradients, perturbed = map(sum, zip(*ranks.gather(counts), strict=True))
+        images = len(self._training)
+        costs = {
+            "forwards_per_image": forwards / images,
+            "gradients_per_image": gradients / images,
+        }
+        if self._is_adversarial:
+            costs["moved"] = perturbed / (self._updates_in_epoch * self._recipe.batch_size)
+        return costs
+
+    def _share_buffers(self) -> None:
+        """Copy the buffers of the first rank, so that all ranks validate the same network.
+
+        The wrapper does the same with the statistics of batch norms in each forward pass.
+        """
+        networks = [self._network, *([] if self._average is None else [self._average])]
+        for buffer in (buffer for network in networks for buffer in network.buffers()):
+            ranks.broadcast_from_first(buffer)
+
+    def _keep_weights(self, epoch: int, candidate: nn.Module, criterion: float) -> None:
+        """Write the weights, and keep them if they are the best of the last objective so far."""
+        state, recipe, folder = self.state, self._recipe, self._folder
+        of_last_objective = epoch + 1 >= max(self._objectives)
+        if of_last_objective and ranks.gather(criterion)[0] > state["best"]:
+            state["best"] = criterion
+            weights = candidate.state_dict()
+            state["kept"] = {name: value.to("cpu", copy=True) for name, value in weights.items()}
+            self._write_weights(candidate, "best", weights_file(folder, recipe))
+        self._write_weights(candidate, "last", last_weights_file(folder, recipe))
+
+    def _write_weights(self, network: nn.Module, which: str, file: Path) -> None:
+        if not self._fabric.is_global_zero:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
-        epoch = int(measured["epoch"])
         try:
-            if self._writer is None:
-                self._writer = SummaryWriter(str(self._out / "tensorboard"), purge_step=epoch)
-            for name, value in measured.items():
-                self._writer.add_scalar(name, value, epoch)
-            self._writer.flush()
+            save_weights(network, self._recipe.architecture, file)
         except OSError as error:
-            logger.warning("TensorBoard's log was not written (%s)", error)
-
-    def close(self) -> None:
-        """Ends what is written to as the run goes on."""
-        if self._writer is not None:
-            with suppress(OSError):  # of which it was warned
-                self._writer.close()
-
-
-def _loss(
-    objective: Objective, spec: str, module: nn.Module, inputs: Tensor, labels: Tensor
-) -> Tensor:
-    """Gives the loss, or says what an objective of the user did instead."""
-    try:
-        loss: object = objective(module, inputs, labels)
-    except Exception as error:  # whatever a user's objective raises
-        if is_out_of_memory(error):
-            raise
-        raise ValueError(f"objective: {spec} raised {in_short(error)}") from error
-    if not isinstance(loss, Tensor):
-        raise ValueError(f"the objective gave a {type(loss).__name__}; expected a scalar tensor.")
-    if loss.ndim > 0 or not loss.is_floating_point() or not loss.requires_grad:
-        without = "" if loss.requires_grad else " without a gradient"
-        raise ValueError(
-            f"the objective gave {loss.dtype} of shape {list(loss.shape)}{without}; expected a "
-            "scalar floating point loss that depends on the weights."
-        )
-    return loss
-
-
-def _seeded(augment: Augmentation, seeds: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    return lambda images: augment(images, seeds)
-
-
-def weights_file(out: Path, recipe: Recipe) -> Path:
-    """Gives where the weights of the best epoch are."""
-    return out / f"{recipe.name}.safetensors"
+            logger.warning("the %s weights were not written (%s)", which, error)

@@ -1,4 +1,4 @@
-"""What a recipe's optimiser and schedule are in PyTorch."""
+"""The optimizer and the learning rate schedule of a recipe, in PyTorch."""
 
 import math
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from minnorm.training.recipe import Recipe, Schedule
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
-    """Makes the optimiser of a network's parameters."""
+    """Return the optimizer of a network's parameters."""
     chosen = recipe.optimizer
     parameters = network.parameters()
     if chosen.name == "adamw":
@@ -29,12 +29,12 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
 
 
 def make_schedule(recipe: Recipe, optimizer: Optimizer, updates: int) -> LambdaLR:
-    """Makes the schedule, that is to be told of each update.
+    """Return the schedule, to be stepped after each update.
 
     Args:
         recipe: The recipe.
-        optimizer: Its optimiser.
-        updates: How many there are in an epoch.
+        optimizer: Its optimizer.
+        updates: The number of updates in an epoch.
     """
     return LambdaLR(
         optimizer,
@@ -43,16 +43,15 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer, updates: int) -> LambdaL
 
 
 def share_of_rate(schedule: Schedule, epoch: float, epochs: int) -> float:
-    """Gives by what the learning rate is multiplied at a time.
+    """Return the factor of the learning rate at a point in time.
 
     Args:
         schedule: The schedule.
-        epoch: The time, in epochs; 1.5 is half-way through the second.
-        epochs: How many there are in all.
+        epoch: The time in epochs; 1.5 is the middle of the second one.
+        epochs: The number of epochs in all.
     """
     if epoch < schedule.warmup:
-        # The first update is not lost: its rate is above 0.
-        return max(epoch / schedule.warmup, 1e-3)
+        return max(epoch / schedule.warmup, 1e-3)  # a rate of 0 would waste the first update
     if schedule.name == "constant":
         return 1.0
     if schedule.name == "milestones":

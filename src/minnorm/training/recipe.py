@@ -1,10 +1,6 @@
-"""Recipes: all that it takes to train a network again, in one YAML file."""
+"""Recipes: everything that is needed to train a network again."""
 
-import importlib.resources
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,42 +8,43 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from minnorm import specs
 from minnorm.attacks import load_attack
+from minnorm.attacks.composition import radii_of
+from minnorm.errors import InputError
 from minnorm.training.augmentation import load_augmentation
-from minnorm.training.objectives import load_objective
+from minnorm.training.objectives.registry import load_objective
 
 
-def _no_truth_value(value: object) -> object:
-    """Refuses `yes` and `true`, which Python takes for 1."""
+def _refuse_boolean(value: object) -> object:
+    """Refuse `yes` and `true`, which Python treats as 1."""
     if isinstance(value, bool):
-        raise ValueError("a truth value was given; expected a number")
+        raise InputError("a truth value was given; expected a number")
     return value
 
 
-_Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+_Whole = Annotated[int, BeforeValidator(_refuse_boolean)]
 _Count = Annotated[_Whole, Field(ge=1)]
-_Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+_Number = Annotated[float, BeforeValidator(_refuse_boolean), Field(allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
+class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Optimizer(_Part):
-    """Stochastic gradient descent with momentum (`sgd`), or `adamw`, which has none.
+class Optimizer(_Settings):
+    """Stochastic gradient descent with momentum (`sgd`), or `adamw`.
 
     Attributes:
-        name: Which of the two.
-        learning_rate: The largest, before the schedule.
-        momentum: Of `sgd`, 0.9 by default.
-        nesterov: Whether it is Nesterov's.
-        weight_decay: The factor of the weights' L2 penalty in `sgd`; in `adamw` it is decoupled.
+        name: `sgd` or `adamw`.
+        learning_rate: The largest learning rate; the schedule lowers it.
+        momentum: The momentum of `sgd`, 0.9 by default.
+        nesterov: Whether the momentum is Nesterov's.
+        weight_decay: In `sgd` the factor of an L2 penalty on the weights, in `adamw` decoupled from
+            the gradient.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -58,30 +55,31 @@ class Optimizer(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_momentum_by_default(cls, given: object) -> object:
+    def _no_momentum_of_adamw(cls, given: object) -> object:
         if isinstance(given, dict) and given.get("name") == "adamw":
             return {"momentum": 0.0, **given}
         return given
 
     @model_validator(mode="after")
-    def _momentum_is_of_sgd(self) -> Self:
+    def _momentum_fits_the_optimizer(self) -> Self:
         given = [name for name in ("momentum", "nesterov") if getattr(self, name)]
         if self.name == "adamw" and given:
-            raise ValueError(f"adamw takes no {' and no '.join(given)}")
+            raise InputError(f"adamw takes no {' and no '.join(given)}")
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs a momentum above 0")
+            raise InputError("nesterov needs a momentum above 0")
         return self
 
 
-class Schedule(_Part):
-    """How the learning rate changes, update by update.
+class Schedule(_Settings):
+    """The factor of the learning rate, which changes with each update.
 
     Attributes:
-        name: `constant` leaves it as it is; `milestones` multiplies it by `factor` after each of
-            `milestones` epochs; `cosine` and `linear` let it fall to 0.
-        milestones: Numbers of epochs, in their order.
-        factor: By what it is multiplied.
-        warmup: In how many epochs, which may be a part of one, it rises from 0 at first.
+        name: `constant` leaves the learning rate as it is; `milestones` multiplies it by `factor`
+            after each of `milestones` epochs; `cosine` and `linear` lower it to 0.
+        milestones: Numbers of epochs, in rising order.
+        factor: The factor at each milestone.
+        warmup: The number of epochs, which may be a fraction, in which the learning rate rises from
+            0 at the beginning.
     """
 
     name: Literal["constant", "milestones", "cosine", "linear"] = "constant"
@@ -90,23 +88,23 @@ class Schedule(_Part):
     warmup: Annotated[_Number, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
-    def _milestones_are_in_order(self) -> Self:
+    def _milestones_fit_the_schedule(self) -> Self:
         if self.milestones and self.name != "milestones":
-            raise ValueError(f"{self.name} takes no milestones, but name: milestones does")
+            raise InputError(f"{self.name} takes no milestones; use name: milestones")
         if self.name == "milestones" and not self.milestones:
-            raise ValueError("which milestones? for example milestones: [30, 40]")
+            raise InputError("milestones are missing; expected for example milestones: [30, 40]")
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones {list(self.milestones)} are not in rising order")
+            raise InputError(f"milestones {list(self.milestones)} are not in rising order")
         return self
 
 
-class RobustValidation(_Part):
-    """What tells after each epoch how robust the network is.
+class RobustValidation(_Settings):
+    """The measurement of robustness after each epoch.
 
     Attributes:
-        attack: The attack's spec: a short one.
-        epsilon: The radius, in the attack's norm.
-        images: How many validation images are attacked, the first ones.
+        attack: The spec of the attack; a short one, since it runs after each epoch.
+        epsilon: The radius, in the norm of the attack.
+        images: The number of validation images that are attacked, the first ones.
     """
 
     attack: str = "normal_pursuit(budget=30)"
@@ -115,56 +113,49 @@ class RobustValidation(_Part):
 
     @field_validator("attack")
     @classmethod
-    def _known_attack(cls, spec: str) -> str:
+    def _attack_exists(cls, spec: str) -> str:
         load_attack(spec)
         return spec
 
     @model_validator(mode="after")
-    def _same_radius(self) -> Self:
-        if any(own != self.epsilon for own in _radii(self.attack)):
-            raise ValueError(
-                f"{self.attack} looks within another radius than epsilon={self.epsilon:g}"
+    def _radius_is_that_of_the_attack(self) -> Self:
+        radii = radii_of(load_attack(self.attack))
+        if any(radius != self.epsilon for radius in radii):
+            raise InputError(
+                f"{self.attack} searches within another radius than epsilon={self.epsilon:g}: set "
+                "both to the same radius"
             )
         return self
 
 
-def _radii(attack: str) -> Iterator[object]:
-    """Gives the radii within which an attack looks, or those that it is made of."""
-    for name, value in specs.parse(attack).arguments.items():
-        if name == "epsilon":
-            yield value
-        elif name in ("attack", "attacks"):
-            for inner in [value] if isinstance(value, str) else value:
-                yield from _radii(inner)
-
-
-class Recipe(_Part):
-    """How to train a network.
+class Recipe(_Settings):
+    """A recipe for training a network.
 
     Attributes:
-        name: What the trained network is called.
-        architecture: The network's spec, see `minnorm.models.build`.
+        name: The name of the trained network.
+        architecture: The spec of the network, see `minnorm.models.build`.
         data: The spec of the training data.
-        validation: The spec of the data by which the best epoch is chosen.
+        validation: The spec of the data on which the best epoch is chosen.
         test: The spec of the data on which the result is reported; used once, at the end.
-        initial: The spec of a trained network of this architecture to begin with; by default the
+        initial: The spec of a trained network of this architecture to start from; by default the
             weights are random.
         objective: The spec of the loss, see `minnorm.training.load_objective`; or several, each
-            by the epoch, counted from 1, from which it holds, as where a radius or a budget grows.
-            Then the best epoch is one of the last objective's.
-        epochs: How often to go through the data.
-        batch_size: Samples in a batch, over all ranks together. The last batch of an epoch is left
-            out when it is not full; the order changes with each epoch.
-        augmentation: What is done to the training images, see `load_augmentation`.
-        optimizer: The optimiser.
-        schedule: How the learning rate changes.
-        largest_gradient: Where set, the L2 norm to which longer gradients are clipped.
-        ema: Where set, the decay of an exponential moving average of the weights, update by update;
-            the average is what is validated and kept.
-        robust_validation: Where set, the best epoch is chosen by accuracy under this attack.
+            with the epoch, counted from 1, at which it starts, for example for a radius or a number
+            of steps that grows. The best epoch is then one of the last objective's.
+        epochs: The number of passes through the data.
+        batch_size: Samples in a batch, over all ranks together. An incomplete last batch of an
+            epoch is left out; the order changes with each epoch.
+        augmentation: The transforms of the training images, see `load_augmentation`.
+        optimizer: The optimizer.
+        schedule: The schedule of the learning rate.
+        largest_gradient: The L2 norm to which longer gradients are clipped; by default they are
+            not.
+        ema: The decay of an exponential moving average of the weights, updated with each update.
+            The average is validated and kept. By default there is none.
+        robust_validation: An attack; the best epoch is then chosen by accuracy under it.
         compile: Whether the network is compiled by `torch.compile`.
-        precision: As Lightning Fabric names it; the weights stay in float32.
-        seed: Decides the initial weights, the order of the data, the augmentation and the dropout.
+        precision: The precision in Lightning Fabric's terms; the weights stay in float32.
+        seed: Decides the initial weights, the order of the data, augmentation and dropout.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=100)]
@@ -186,165 +177,42 @@ class Recipe(_Part):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: Annotated[_Whole, Field(ge=0, lt=2**32)] = 0
 
+    @property
+    def objectives(self) -> dict[int, str]:
+        """The specs of the losses, by the epoch, counted from 1, at which each starts."""
+        given = {1: self.objective} if isinstance(self.objective, str) else self.objective
+        return dict(sorted(given.items()))
+
     @field_validator("name")
     @classmethod
-    def _no_file_of_the_run(cls, name: str) -> str:
+    def _name_is_no_file_of_the_run(cls, name: str) -> str:
         if name == "recipe":
-            raise ValueError("its card would take the place of recipe.json: choose another name")
+            raise InputError("the card of this name would overwrite recipe.json: choose another")
         return name
 
     @field_validator("objective")
     @classmethod
-    def _known_objectives(cls, given: str | dict[int, str]) -> str | dict[int, str]:
+    def _objectives_exist(cls, given: str | dict[int, str]) -> str | dict[int, str]:
         for spec in [given] if isinstance(given, str) else given.values():
             load_objective(spec)
         return given
 
-    @model_validator(mode="after")
-    def _parts_fit_the_epochs(self) -> Self:
-        starts = list(self.objectives)
-        if not starts or starts[0] != 1 or starts[-1] > self.epochs:
-            raise ValueError(
-                f"objective: there is one from each of the epochs {starts}; the first of them has "
-                f"to be 1, and the last at most epochs={self.epochs}"
-            )
-        if self.schedule.warmup >= self.epochs:
-            raise ValueError(
-                f"schedule.warmup={self.schedule.warmup:g}: expected less than epochs={self.epochs}"
-            )
-        return self
-
-    @property
-    def objectives(self) -> dict[int, str]:
-        """The specs of the losses, by the epoch, counted from 1, from which each holds."""
-        given = {1: self.objective} if isinstance(self.objective, str) else self.objective
-        return dict(sorted(given.items()))
-
     @field_validator("augmentation")
     @classmethod
-    def _known_transforms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _transforms_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         load_augmentation(names)
         return names
 
-
-_ENDINGS = (".yaml", ".yml", ".json")
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Gives the files of the recipes that come with the package, by name."""
-    folder = Path(str(importlib.resources.files("minnorm.training") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
-    """Reads and checks a recipe.
-
-    Args:
-        source: A YAML file, the `recipe.json` of a run, or the name of a shipped recipe.
-        settings: Changes to it, each `key=value` with dots into its parts, for example
-            `optimizer.learning_rate=0.05`; values are read as YAML.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not YAML or not a recipe; the message names each wrong field.
-    """
-    try:
-        import yaml
-    except ImportError as error:
-        raise ImportError("training needs PyYAML: pip install 'minnorm[training]'") from error
-    path = Path(source)
-    if path.suffix not in _ENDINGS:
-        if path.is_file():
-            raise ValueError(
-                f"{path}: a recipe is a file whose name ends in {', '.join(_ENDINGS)}."
+    @model_validator(mode="after")
+    def _objectives_and_warmup_fit_the_epochs(self) -> Self:
+        starts = list(self.objectives)
+        if not starts or starts[0] != 1 or starts[-1] > self.epochs:
+            raise InputError(
+                f"objective: the objectives start at the epochs {starts}; expected the first at 1 "
+                f"and the last at epochs={self.epochs} or earlier"
             )
-        path = shipped_recipes()[specs.choose(str(source), shipped_recipes(), "recipe")]
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no recipe {path}.")
-    try:
-        text = path.read_text()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a recipe: it is no text ({error}).") from error
-    try:
-        content = _read_yaml(text)
-        changes = [(setting, *setting.partition("=")[::2]) for setting in settings]
-        values = [(setting, key.strip(), _read_yaml(value)) for setting, key, value in changes]
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of dates that there are not
-        raise ValueError(f"{path} or a setting cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is not a recipe: expected keys and values.")
-    for setting, key, value in values:
-        _change(content, setting, key, value)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        changed = f" with {', '.join(settings)}" if settings else ""
-        problems = [
-            _explain(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()
-        ]
-        raise ValueError(
-            f"{path.name}{changed} is not a valid recipe.\n  " + "\n  ".join(problems)
-        ) from error
-
-
-def _read_yaml(text: str) -> Any:
-    import yaml
-
-    _check_keys(yaml.compose(text, yaml.SafeLoader))
-    return yaml.safe_load(text)
-
-
-def _check_keys(node: Any) -> None:
-    """Checks that no key is given twice: YAML takes the last one without a word."""
-    if node is None or not isinstance(node.value, list):
-        return
-    parts = node.value
-    if node.id == "mapping":
-        keys, parts = [key.value for key, _ in node.value], [part for _, part in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ValueError(f"the key {key!r} is given {keys.count(key)} times.")
-    for part in parts:
-        _check_keys(part)
-
-
-_IN_WORDS_OF_RECIPES = {
-    "model_type": "expected settings of its own, as in optimizer.learning_rate=0.05",
-    "tuple_type": "expected a list",
-    "string_pattern_mismatch": (
-        "expected lower-case letters, digits, dots and dashes, a letter or digit first"
-    ),
-}
-"""What is told of problems, by pydantic's names for them, where its own words are Python's."""
-
-
-def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:
-    message = message.removeprefix("Value error, ")
-    # Of the ways to write an objective, pydantic names the types, which no recipe has.
-    parts = [str(part) for part in place if part not in ("str", "dict[int,str]", "[key]")]
-    if not parts:  # of the recipe as a whole
-        return message
-    *path, last = parts
-    if kind == "extra_forbidden":
-        part: Any = Recipe
-        for name in path:  # a part that may be missing is a union with None
-            declared = part.model_fields[name].annotation
-            part = next((one for one in get_args(declared) if one is not NoneType), declared)
-        try:
-            specs.choose(last, part.model_fields, "setting" + "".join(f" {name}" for name in path))
-        except ValueError as error:
-            return str(error)
-    return f"{'.'.join(parts)}: {_IN_WORDS_OF_RECIPES.get(kind, message)}"
-
-
-def _change(content: dict[str, Any], setting: str, key: str, value: Any) -> None:
-    if "=" not in setting or not key:
-        raise ValueError(f"cannot read the setting {setting!r}: write key=value.")
-    *path, last = key.split(".")
-    for part in path:
-        if content.setdefault(part, {}) is None:
-            content[part] = {}
-        content = content[part]
-        if not isinstance(content, dict):
-            raise ValueError(f"cannot set {key!r}: {part!r} is a value, not a group of values.")
-    content[last] = value
+        if self.schedule.warmup >= self.epochs:
+            raise InputError(
+                f"schedule.warmup={self.schedule.warmup:g}: expected less than epochs={self.epochs}"
+            )
+        return self

@@ -1,66 +1,66 @@
-"""How good a network is in training: on the images as they are, and under a short attack."""
+"""How good a network is during training: on the images, and under a short attack."""
 
 import torch
 from torch import Generator, Tensor, nn
 
-from minnorm import runtime
 from minnorm.attacks import load_attack
-from minnorm.attacks.combinators import norm_of
-from minnorm.attacks.gradients import own_autograd_mode
+from minnorm.attacks.composition import norm_of
+from minnorm.attacks.engine.autograd import own_autograd_mode
 from minnorm.data import Data
 from minnorm.geometry import distances
-from minnorm.losses import is_adversarial, predictions
-from minnorm.training.objectives.contract import in_evaluation_mode, under_attack
+from minnorm.logits import is_adversarial, predictions
+from minnorm.runtime import devices, ranks
+from minnorm.training.evaluation_mode import in_evaluation_mode, under_attack
 from minnorm.training.recipe import RobustValidation
 
 
 @torch.no_grad()
-@runtime.full_float32()
+@devices.full_float32()
 def accuracy(model: nn.Module, data: Data, batch_size: int = 1000) -> float:
-    """Gives the share of correct predictions, in evaluation mode; the mode is restored after.
+    """Return the share of correct predictions in evaluation mode; the mode is restored afterwards.
 
     Args:
-        model: Inputs `[b *d]` to logits `[b c]`; asked on the device of its parameters.
+        model: Inputs `[b *d]` to logits `[b c]`; it runs on the device of its parameters.
         data: The samples.
-        batch_size: How many are asked at a time.
+        batch_size: The number of samples in a forward pass.
 
     Returns:
         The share, 0 to 1.
     """
-    parameter = next(model.parameters(), torch.empty(0))
+    device = _device_of(model)
     correct = 0
     with in_evaluation_mode(model):
         for start in range(0, len(data), batch_size):
             inputs, labels = data.batch(range(start, min(start + batch_size, len(data))))
-            logits: Tensor = model(inputs.to(parameter.device))
+            logits: Tensor = model(inputs.to(device))
             correct += int((predictions(logits).cpu() == labels).sum())
     return correct / len(data)
 
 
-@runtime.full_float32()
+@devices.full_float32()
 def robust_accuracy(
     model: nn.Module, data: Data, validation: RobustValidation, batch_size: int = 100
 ) -> float:
-    """Gives the share of samples without an adversarial within the radius; the ranks share it.
+    """Return the share of samples without an adversarial within a radius; ranks share the work.
 
-    What the attack finds is asked of the model again. A sample on which the model errs by itself is
-    its own adversarial.
+    The adversarials of the attack are predicted again. A sample that the model misclassifies counts
+    as not robust.
 
     Args:
-        model: Inputs `[b *d]` in 0..1 to logits `[b c]`; attacked in evaluation mode on the device
-            of its parameters.
-        data: The samples, of which the first ones are attacked.
+        model: Inputs `[b *d]` in 0..1 to logits `[b c]`; it is attacked in evaluation mode on the
+            device of its parameters.
+        data: The samples; the first ones are attacked.
         validation: The attack, the radius, and the number of samples.
-        batch_size: How many are attacked at a time.
+        batch_size: The number of samples that are attacked at a time.
 
     Returns:
-        The share, 0 to 1: an upper bound, as with any attack.
+        The share, 0 to 1: an upper bound of the robust accuracy, as with any attack.
     """
     attack = load_attack(validation.attack)
     norm = norm_of([attack])
-    device = next(model.parameters(), torch.empty(0)).device
+    device = _device_of(model)
     samples = min(validation.images, len(data))
-    starts = range(0, samples, batch_size)[runtime.rank() :: runtime.world_size()]
+    starts = range(0, samples, batch_size)[ranks.rank() :: ranks.world_size()]
     robust = 0
     with own_autograd_mode(), under_attack(model) as target:
         for start in starts:
@@ -72,5 +72,9 @@ def robust_accuracy(
             wrong = is_adversarial(target(points), labels, targeted=False)
             within = distances(points, inputs, norm) <= validation.epsilon
             robust += int((right & ~(wrong & within)).sum())
-    total: int = sum(runtime.gather(robust))
+    total: int = sum(ranks.gather(robust))
     return total / samples
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters(), torch.empty(0)).device

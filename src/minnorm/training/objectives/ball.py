@@ -1,4 +1,4 @@
-"""What the objectives that look inside a ball have in common: Madry, FGSM and TRADES."""
+"""Search inside a ball: the part that Madry, FGSM and TRADES share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,17 +7,19 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
-from minnorm import geometry
-from minnorm.attacks import checks
-from minnorm.attacks.ascent import default_step_size
-from minnorm.attacks.search import Search, search
+from minnorm import checks, geometry
+from minnorm.attacks.engine.ascent import default_step_size
+from minnorm.attacks.engine.opening import open_search
+from minnorm.attacks.engine.search import Search
 
 
-def check_ascent(epsilon: float, norm: geometry.Norm, steps: int, step_size: float | None) -> float:
-    """Checks how the ball is searched, and gives the length of a step.
+def checked_step_size(
+    epsilon: float, norm: geometry.Norm, steps: int, step_size: float | None
+) -> float:
+    """Check the arguments of an ascent, and return the length of a step.
 
     Raises:
-        ValueError: If an argument is not as `madry` describes.
+        InputError: If an argument is not as `madry` describes it.
     """
     checks.check_number("epsilon", epsilon, 0)
     checks.check_count("steps", steps)
@@ -28,7 +30,7 @@ def check_ascent(epsilon: float, norm: geometry.Norm, steps: int, step_size: flo
 
 
 @contextmanager
-def in_ball(
+def search_in_balls(
     model: nn.Module,
     inputs: Float[Tensor, "b *d"],
     labels: Int64[Tensor, "b"],
@@ -37,8 +39,8 @@ def in_ball(
     epsilon: float,
     norm: geometry.Norm,
 ) -> Iterator[tuple[Search, Float[Tensor, "b"]]]:
-    """Gives a search around images in 0..1, and the radii of the balls, for `ascend`."""
-    with search(
+    """Open a search around inputs in 0..1; yield it with the radii of the balls, for `ascend`."""
+    with open_search(
         model,
         inputs,
         labels,
@@ -46,5 +48,5 @@ def in_ball(
         bounds=(0.0, 1.0),
         generator=generator,
         norm=norm,
-    ) as state:
-        yield state, torch.full_like(state.incumbent.distances, epsilon)
+    ) as search:
+        yield search, torch.full_like(search.incumbent.distances, epsilon)

@@ -1,18 +1,19 @@
-"""The objectives by name, and the words by which a recipe chooses them."""
+"""The objectives by name, and the specs that name them in a recipe."""
 
 from collections.abc import Callable
 
-from minnorm import specs
-from minnorm.training.objectives._clean import clean
-from minnorm.training.objectives._closest import closest
-from minnorm.training.objectives._ddn import ddn
-from minnorm.training.objectives._ensemble import ensemble
-from minnorm.training.objectives._fgsm import fgsm
-from minnorm.training.objectives._madry import madry
-from minnorm.training.objectives._trades import trades
-from minnorm.training.objectives.contract import Objective
+from minnorm import factories, specs
+from minnorm.errors import InputError
+from minnorm.training.objectives.clean import clean
+from minnorm.training.objectives.closest import closest
+from minnorm.training.objectives.contract import Adversarial, Objective
+from minnorm.training.objectives.ddn import ddn
+from minnorm.training.objectives.ensemble import ensemble
+from minnorm.training.objectives.fgsm import fgsm
+from minnorm.training.objectives.madry import madry
+from minnorm.training.objectives.trades import trades
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {
+OBJECTIVES: dict[str, Callable[..., Objective | Adversarial]] = {
     "clean": clean,
     "closest": closest,
     "ddn": ddn,
@@ -21,30 +22,30 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "madry": madry,
     "trades": trades,
 }
-"""What makes the objectives, by name."""
+"""The functions that return the objectives, by name."""
 
 
-def load_objective(spec: str) -> Objective:
-    """Gives the objective of a spec, for example `clean` or `madry(epsilon=0.3, norm='linf')`.
+def load_objective(spec: str) -> Objective | Adversarial:
+    """Return the objective of a spec, for example `clean` or `madry(epsilon=0.3, norm='linf')`.
 
-    `package.module:function(weight=0.5)` is an objective of the user: the function gives it.
+    `package.module:function(weight=0.5)` is an objective of your own: what the function returns.
 
     Raises:
-        ValueError: If there is no such objective, it has no such parameter, lacks one that it
-            needs, or a value is not as it should be.
+        InputError: If the objective does not exist, has no such parameter, lacks one that it
+            requires, or an argument is not as it describes.
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
-        raise ValueError(f"{spec!r}: an objective has no slice.")
+        raise InputError(f"{spec!r}: an objective has no slice.")
     if ":" in parsed.head:
-        made: Objective = specs.call_factory(parsed, "objective")
-        if not callable(made):
-            raise ValueError(
-                f"{parsed.head!r} gave {type(made).__name__}, expected an objective, a function "
-                "(model, inputs, labels) -> loss."
+        made: Objective | Adversarial = factories.call_factory(parsed, "objective")
+        if not isinstance(made, Adversarial) and not callable(made):
+            raise InputError(
+                f"{parsed.head!r} returned {type(made).__name__}; expected an objective: a "
+                "function (model, inputs, labels) -> loss, or a minnorm.training.Adversarial."
             )
         return made
     make = OBJECTIVES[specs.choose(parsed.head, OBJECTIVES, "objective")]
-    specs.check_arguments(make, parsed.arguments, parsed.head)
-    specs.check_complete(make, spec)
+    factories.check_arguments(make, parsed.arguments, parsed.head)
+    factories.check_complete(make, spec)
     return make(**parsed.arguments)

@@ -1,8 +1,8 @@
 """The paper's defense: train on the closest adversarials that DDN finds (section 5, eq. 9)."""
 
 from minnorm import specs
-from minnorm.training.objectives._closest import closest
-from minnorm.training.objectives.contract import Objective
+from minnorm.training.objectives.closest import closest
+from minnorm.training.objectives.contract import Adversarial
 
 
 def ddn(
@@ -14,20 +14,20 @@ def ddn(
     levels: int | None = None,
     warm_start: bool = False,
     label_smoothing: float = 0.0,
-) -> Objective:
-    """Gives the loss at the adversarials that DDN finds, scaled down to a largest norm.
+) -> Adversarial:
+    """Return the objective that trains on the adversarials of DDN, limited to a largest norm.
 
     Args:
         max_norm: The largest L2 norm of a perturbation, see `closest`.
         steps: Gradients for each update.
-        initial_norm: See `minnorm.attacks.ddn`; the next two too.
-        gamma: The factor by which the norm changes.
-        levels: Rounding at each step.
-        warm_start: See `closest`; the first radius is then that of the last epoch.
+        initial_norm: The first radius of the attack, see `minnorm.attacks.ddn`.
+        gamma: The factor by which the radius changes.
+        levels: The number of levels that the attack rounds to; `None` for no rounding.
+        warm_start: See `closest`; the first radius is then that of the previous epoch.
         label_smoothing: See `clean`.
 
     Raises:
-        ValueError: If an argument is not as described.
+        InputError: If an argument is not as described.
     """
     settings = {"steps": steps, "initial_norm": initial_norm, "gamma": gamma, "levels": levels}
     attack = specs.describe("ddn", settings)

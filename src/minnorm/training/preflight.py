@@ -1,0 +1,217 @@
+"""The pre-flight check of a training: what cannot be trained is refused before anything is written.
+
+It also collects what the training needs: the network, the objectives and the data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from minnorm.data import Data, load_data
+from minnorm.data.dataset import evenly_spaced
+from minnorm.errors import InputError, RunConflictError, one_line
+from minnorm.logits import check_labels, check_logits
+from minnorm.models import build, fingerprint, load_model, network_of
+from minnorm.models.weights import check_state
+from minnorm.training.augmentation import load_augmentation
+from minnorm.training.checkpoints import Checkpoint
+from minnorm.training.evaluation_mode import in_evaluation_mode
+from minnorm.training.objectives.contract import Adversarial, Objective
+from minnorm.training.objectives.registry import load_objective
+from minnorm.training.recipe import Recipe
+from minnorm.training.validation import robust_accuracy
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_CHECKED_SAMPLES = 256
+"""Samples of a data set that are checked, evenly spread: data is often sorted by class."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a training needs, checked.
+
+    Attributes:
+        network: The network to train, on the CPU, in training mode.
+        objectives: The objectives, by the epoch, counted from 1, at which each starts.
+        training: The training data.
+        validation: The data on which the best epoch is chosen.
+        test: The data on which the result is reported.
+        fingerprints: The SHA-256 of the data, by their specs, and of the networks that the training
+            starts from or that its objectives use.
+    """
+
+    network: nn.Module
+    objectives: Mapping[int, Objective | Adversarial]
+    training: Data
+    validation: Data
+    test: Data
+    fingerprints: dict[str, str]
+
+
+def preflight(
+    fabric: "Fabric", recipe: Recipe, checkpoint: Checkpoint | None, *, trust: bool
+) -> Preflight:
+    """Load what a recipe names, and check that the parts fit together.
+
+    The global random generators are seeded, which decides the initial weights.
+
+    Args:
+        fabric: Knows the number of ranks.
+        recipe: The recipe.
+        checkpoint: The checkpoint from which the run continues; `None` for a new run.
+        trust: Whether the file of the initial network may run the code that it holds.
+
+    Raises:
+        InputError: If a part cannot be loaded, or does not fit the others.
+        MissingFileError: If data or the initial network do not exist.
+        RunConflictError: If data or networks have changed since the run of the checkpoint started.
+    """
+    training, validation = load_data(recipe.data), load_data(recipe.validation)
+    test = load_data(recipe.test)
+    _check_batch_size(recipe, training, fabric.world_size)
+    fabric.seed_everything(recipe.seed, verbose=False)
+    network = _make_network(recipe, trust=trust, resumed=checkpoint is not None)
+    objectives = {start: load_objective(spec) for start, spec in recipe.objectives.items()}
+    parts = {recipe.data: training, recipe.validation: validation, recipe.test: test}
+    for data in parts.values():
+        _check_data(network, data)
+    _check_augmentation(recipe, network, training)
+    others = _other_networks(objectives)
+    _check_other_networks(others, network, training)
+    _check_robust_validation(recipe, network, validation)
+    fingerprints = {spec: data.fingerprint for spec, data in parts.items()}
+    fingerprints |= {name: fingerprint(other) for name, other in others.items()}
+    if checkpoint is not None:
+        fingerprints = _continued_fingerprints(checkpoint, fingerprints)
+    elif recipe.initial is not None:
+        fingerprints[recipe.initial] = fingerprint(network)
+    return Preflight(network, objectives, training, validation, test, fingerprints)
+
+
+def _check_batch_size(recipe: Recipe, data: Data, ranks: int) -> None:
+    if recipe.batch_size > len(data) or recipe.batch_size % ranks:
+        raise InputError(
+            f"batch_size={recipe.batch_size} does not fit: expected at most {len(data)}, the "
+            f"samples of {data.name}, and a multiple of the number of ranks, {ranks}."
+        )
+
+
+def _make_network(recipe: Recipe, *, trust: bool, resumed: bool) -> nn.Module:
+    """Return the network; with the weights of the initial one, unless a checkpoint follows."""
+    network = build(recipe.architecture)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise InputError(f"architecture: {recipe.architecture!r} has no parameters to train.")
+    check_state(network_of(network).state_dict())
+    if recipe.initial is None or resumed:
+        return network
+    try:
+        network.load_state_dict(load_model(recipe.initial, trust=trust).state_dict())
+    except RuntimeError as error:
+        raise InputError(
+            f"initial: {recipe.initial!r} is not a network of the architecture "
+            f"{recipe.architecture!r}: {one_line(error)}"
+        ) from error
+    return network
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, inputs: Float[Tensor, "b *d"], source: str) -> Any:
+    """Return what a network answers in evaluation mode; `source` names the inputs in errors."""
+    with in_evaluation_mode(network):
+        try:
+            return network(inputs)
+        except Exception as error:  # whatever a network raises, it does not fit the data
+            raise InputError(
+                f"the network cannot take inputs of shape {list(inputs.shape)} from {source}: "
+                f"{one_line(error)}"
+            ) from error
+
+
+def _check_data(network: nn.Module, data: Data) -> None:
+    """Check on some samples that inputs are in 0..1, and that the network has a class for each."""
+    inputs, labels = data.batch(evenly_spaced(len(data), _CHECKED_SAMPLES))
+    if not ((inputs >= 0) & (inputs <= 1)).all():  # this refuses NaN too
+        raise InputError(
+            f"{data.name} has values from {inputs.min():g} to {inputs.max():g}; training takes "
+            "inputs in 0..1. Normalization belongs in the network: architecture: "
+            "mine(mean=[0.5], std=[0.25])."
+        )
+    logits = _logits(network, inputs[:2], data.name)
+    try:
+        check_logits(logits, labels[:2])
+        check_labels(labels, logits.shape[1])
+    except InputError as error:
+        raise InputError(f"{data.name}: {error}") from error
+    if len(data.classes) > logits.shape[1]:
+        raise InputError(
+            f"{data.name} has {len(data.classes)} classes, the network {logits.shape[1]}."
+        )
+
+
+def _check_augmentation(recipe: Recipe, network: nn.Module, data: Data) -> None:
+    """Check on some samples that the network takes what the augmentation returns."""
+    inputs, _ = data.batch(evenly_spaced(len(data), _CHECKED_SAMPLES))
+    augmented = load_augmentation(recipe.augmentation)(inputs, range(len(inputs)))
+    _logits(network, augmented[:2], f"{data.name} after {', '.join(recipe.augmentation)}")
+
+
+def _other_networks(objectives: Mapping[int, Objective | Adversarial]) -> dict[str, nn.Module]:
+    """Return the fixed networks of the objectives, by a name for messages and the card."""
+    return {
+        f"network {number} of the objective of epoch {start}": other
+        for start, objective in objectives.items()
+        if isinstance(objective, Adversarial)
+        for number, other in enumerate(objective.others, 1)
+    }
+
+
+def _check_other_networks(others: Mapping[str, nn.Module], network: nn.Module, data: Data) -> None:
+    """Check that fixed networks return logits of the shape of those of the network in training."""
+    if not others:
+        return
+    inputs, _ = data.batch(range(min(2, len(data))))
+    expected = _logits(network, inputs, data.name).shape
+    for name, other in others.items():
+        try:
+            found = _logits(other, inputs, data.name).shape
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+        if found != expected:
+            raise InputError(
+                f"{name} returns logits of shape {list(found)}; expected {list(expected)}."
+            )
+
+
+def _check_robust_validation(recipe: Recipe, network: nn.Module, validation: Data) -> None:
+    """Check on one sample that the attack of the validation can attack the network."""
+    if recipe.robust_validation is None:
+        return
+    try:
+        robust_accuracy(network, validation[:1], recipe.robust_validation)
+    except InputError as error:
+        raise InputError(f"robust_validation: {error}") from error
+    except Exception as error:  # a user's attack raises errors of any kind
+        raise InputError(f"robust_validation: {one_line(error)}") from error
+
+
+def _continued_fingerprints(
+    checkpoint: Checkpoint, fingerprints: Mapping[str, str]
+) -> dict[str, str]:
+    """Check that data and fixed networks are those of the checkpoint; return its fingerprints too.
+
+    The checkpoint alone knows the network that the run started from.
+    """
+    earlier: dict[str, str] = checkpoint.state["fingerprints"]
+    changed = [spec for spec, found in fingerprints.items() if earlier.get(spec) != found]
+    if changed:
+        raise RunConflictError(
+            f"{', '.join(changed)} changed since the run in {checkpoint.path.parent} started: name "
+            "another folder with --out."
+        )
+    return {**fingerprints, **earlier}

@@ -1,0 +1,118 @@
+"""Train a network by a recipe: the pre-flight check, the epochs, and the result."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minnorm.checks import check_count
+from minnorm.errors import InputError, OutOfMemoryError, one_line
+from minnorm.models import Card
+from minnorm.models.load import use_channels_last
+from minnorm.runtime import provenance, ranks
+from minnorm.runtime.memory import is_out_of_memory, keep_freed_memory
+from minnorm.training import checkpoints
+from minnorm.training.checkpoints import Checkpoint
+from minnorm.training.launch import launch_fabric
+from minnorm.training.loop import Progress, TrainingRun
+from minnorm.training.preflight import preflight
+from minnorm.training.recipe import Recipe
+from minnorm.training.results import write_results
+from minnorm.training.run_folder import RunFolder
+from minnorm.training.sessions import warn_of_changes
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def train(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    workers: int = 0,
+    trust: bool = False,
+    on_progress: Progress | None = None,
+) -> Card:
+    """Train a network by a recipe.
+
+    The folder `out` then holds `recipe.json`; `log.jsonl`, one line for each epoch; `last.ckpt` and
+    `before.ckpt`, to continue from; the weights of the last epoch, `<name>-last.safetensors`; the
+    weights of the best epoch, `<name>.safetensors`, and their card, `<name>.json`, the two files of
+    a network in the zoo; and, where TensorBoard is installed, its log in `tensorboard`. The global
+    random generators of PyTorch, NumPy and Python are seeded.
+
+    Args:
+        recipe: The recipe.
+        out: The folder of the run; created if it does not exist.
+        resume: Whether to continue a run in `out` after its last complete epoch. The result is that
+            of an uninterrupted run. Without a run in `out`, a new one starts.
+        workers: Processes, of each rank, that read and augment images ahead, so that a GPU does not
+            wait for them. The result is the same.
+        trust: Whether the file of the initial network may run the code that it holds.
+        on_progress: Called during the run.
+
+    Returns:
+        The card of the trained network.
+
+    Raises:
+        InputError: If a part of the recipe cannot be used, or the loss is not finite.
+        RunConflictError: If `out` holds another run, or this one without `resume`; if another
+            process works there; or if the data have changed since the run started.
+        OutOfMemoryError: If the device does not have enough memory.
+        MissingFileError: If data or the initial network do not exist.
+        MissingLibraryError: If Lightning Fabric is not installed.
+        OSError: If the folder or the weights cannot be written.
+    """
+    check_count("workers", workers, least=0)
+    keep_freed_memory()
+    fabric = launch_fabric(recipe)
+    session = provenance.session(fabric.device)
+    with RunFolder(Path(out)) as folder:
+        checkpoint = _checkpoint(fabric, folder) if resume else None
+        checked = preflight(fabric, recipe, checkpoint, trust=trust)
+        # Only now, so that a training that is refused leaves no folder behind.
+        with ranks.raise_on_all():
+            if fabric.is_global_zero:
+                folder.claim(recipe, resume=resume)
+        use_channels_last(checked.network)
+        run = TrainingRun(fabric, recipe, folder.path, checked, workers=workers)
+        with closing(run):
+            if checkpoint is not None:
+                checkpoints.restore(fabric, folder.path, checkpoint, run.state)
+                if fabric.is_global_zero:
+                    warn_of_changes(run.state["sessions"], session)
+                checkpoint = None  # it may be as large as the network and all perturbations
+            if run.state["epoch"] < recipe.epochs:
+                run.state["sessions"] = [*run.state["sessions"], session]
+            for epoch in range(run.state["epoch"], recipe.epochs):
+                _train_epoch(run, recipe, epoch, on_progress or (lambda *_: None))
+        return write_results(
+            fabric,
+            recipe,
+            folder.path,
+            run.state,
+            validation=checked.validation,
+            test=checked.test,
+        )
+
+
+def _checkpoint(fabric: "Fabric", folder: RunFolder) -> Checkpoint | None:
+    """Return the checkpoint to continue from; the folder is locked before it is read."""
+    if not checkpoints.exist(folder.path):
+        return None
+    with ranks.raise_on_all():
+        if fabric.is_global_zero:
+            folder.lock()
+    return checkpoints.newest(fabric, folder.path)
+
+
+def _train_epoch(run: TrainingRun, recipe: Recipe, epoch: int, on_progress: Progress) -> None:
+    try:
+        run.epoch(epoch, on_progress)
+    except RuntimeError as error:  # PyTorch's, on the device of the training
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(
+                f"not enough memory for batch_size={recipe.batch_size} (epoch {epoch + 1}, "
+                f"{one_line(error)}): lower it, or share the batches among ranks with torchrun."
+            ) from error
+        raise InputError(f"epoch {epoch + 1} failed: {one_line(error)}") from error
