@@ -7,7 +7,7 @@
 #   make test-fetch   the tests that download what the package does not ship
 #   make test-gpu     the tests that need a GPU
 #   make coverage     the fast tests, and the lines and branches that they do not enter; T=... too
-#   make mutants      the share of small faults in the code that the tests find; M='minnorm.logits*'
+#   make mutants      the share of small faults in the code that the tests find; M='logits engine'
 #   make docs         write the pages that follow from the code
 #   make bench        measure the speed: other libraries, floor, time to quality, memory, ranks
 #   make peers        compare the attacks with those of other libraries

@@ -1,0 +1,38 @@
+"""`make mutants` mutates code that exists, with tests that exist, and counts right."""
+
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from mutants import AREAS, ROOT, configuration, score
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_each_area_names_code_and_tests_that_exist(name: str) -> None:
+    area = AREAS[name]
+    assert all(list(ROOT.glob(pattern)) for pattern in area.code)
+    assert all((ROOT / tests).exists() for tests in area.tests)
+
+
+def test_the_configuration_names_the_code_and_the_tests() -> None:
+    parser = ConfigParser()
+    parser.read_string(configuration(AREAS["evaluation"]))
+    settings = parser["mutmut"]
+    assert settings["only_mutate"].split() == ["src/minnorm/evaluation/*.py"]
+    assert settings["pytest_add_cli_args_test_selection"].split() == ["tests/evaluation"]
+    assert all(Path(ROOT / name).exists() for name in settings["also_copy"].split())
+
+
+def test_the_score_is_the_share_that_tests_find() -> None:
+    counts = {
+        "killed": 5,
+        "timeout": 1,
+        "segfault": 0,
+        "suspicious": 0,
+        "survived": 1,
+        "no_tests": 1,
+        "skipped": 100,
+    }
+    assert score(counts) == 75
+    assert score(dict.fromkeys(counts, 0)) == 0
