@@ -2,10 +2,9 @@
 
     python tests/mutants.py [AREA ...]
 
-mutmut changes one expression at a time and runs the fast tests that reach it. A mutant that no test
-notices survives: either a test is missing, or the change makes no difference. The checkout is copied
-to `.mutants/AREA`, so work can go on meanwhile; a second run continues the first, and tests again
-only what changed. The survivors of an area are in `.mutants/AREA/survivors.diff`.
+mutmut changes one expression at a time and runs the fast tests that reach it. A mutant that no
+test notices survives: either a test is missing, or the change makes no difference. The checkout is
+copied to `.mutants/AREA`, so work can go on meanwhile; the survivors are in `survivors.diff` there.
 """
 
 import argparse
@@ -68,10 +67,12 @@ def configuration(area: Area) -> str:
 
 
 def copy_checkout(folder: Path) -> None:
-    """Copy the files of the checkout that git does not ignore, new ones included."""
+    """Copy the files of the checkout that git does not ignore, new ones included.
+
+    What a former run left in the folder is deleted.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     listed = subprocess.run(_LISTED, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for part in ("src", "tests"):
-        shutil.rmtree(folder / part, ignore_errors=True)
     for name in listed.split("\0"):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
