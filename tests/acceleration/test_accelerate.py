@@ -12,11 +12,11 @@ from attacks.networks import problem
 from attacks.test_contract import Synchronisations
 from minnorm.acceleration import Accelerated, accelerate, timing
 from minnorm.attacks import Attack, ddn, fmn, normal_pursuit, with_bisection, worst_case
-from minnorm.attacks.search import Search
+from minnorm.attacks.engine.search import Search
 from minnorm.data import load_data
 from minnorm.evaluation.judge import counting, run_and_judge
 from minnorm.geometry import Norm, distances
-from minnorm.losses import margins
+from minnorm.logits import margins
 from minnorm.models import Normalized, load_model
 from minnorm.models.wide_resnet import WideResNet
 

@@ -70,6 +70,6 @@ def raise_on_all() -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         raised = error
-    for error in gather(raised):
-        if error is not None:
-            raise error
+    for first in gather(raised):
+        if first is not None:
+            raise first
