@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minnorm.data import Data, from_arrays, from_map_dataset
-from minnorm.data.dataset import checksum
+from minnorm.data.dataset import checksum, evenly_spaced
+from minnorm.errors import InputError
 
 
 def _numbered(count: int = 10) -> Data:
-    """Gives data whose inputs and labels are their own positions."""
+    """Return a data set whose inputs and labels are their own positions."""
     return from_arrays("numbers", np.arange(count, dtype=np.float32)[:, None], np.arange(count))
 
 
@@ -49,7 +50,7 @@ def test_bfloat16_is_widened() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-def test_floating_point_is_taken_as_it_is(dtype: torch.dtype) -> None:
+def test_floating_point_values_stay_as_they_are(dtype: torch.dtype) -> None:
     images = torch.tensor([[-1.0, 300.0], [0.5, 0.0]], dtype=dtype)
     inputs, _ = from_arrays("x", images, torch.tensor([0, 1])).batch([0, 1])
     assert inputs.dtype == dtype
@@ -123,7 +124,7 @@ def test_the_fingerprint_does_not_depend_on_name_container_or_memory_layout() ->
     assert all(len(fingerprint) == 64 for fingerprint in found)
 
 
-def test_a_fingerprint_that_is_known_is_kept() -> None:
+def test_a_given_fingerprint_is_kept() -> None:
     data = from_arrays("x", np.zeros((1, 1)), np.array([0]), fingerprint="known")
     assert data.fingerprint == "known"
 
@@ -146,10 +147,10 @@ def test_checksums_are_of_the_values_in_c_order() -> None:
         (np.ones((1, 3), int), np.array([0]), "images are int64; expected uint8"),
     ],
 )
-def test_arrays_that_are_not_labelled_samples_are_refused(
+def test_arrays_that_are_not_labeled_samples_are_refused(
     images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         from_arrays("x", images, labels)
 
 
@@ -201,11 +202,32 @@ def _images(*sizes: int) -> list[tuple[Tensor, int]]:
     ],
     ids=["sizes", "triples", "label", "input", "no pair"],
 )
-def test_items_that_do_not_make_a_batch_are_refused(pairs: Any) -> None:
-    with pytest.raises(ValueError, match=r"mine: its items cannot be stacked into a batch"):
+def test_items_that_do_not_form_a_batch_are_refused(pairs: Any) -> None:
+    with pytest.raises(InputError, match=r"mine: its items cannot be stacked into a batch"):
         from_map_dataset("mine", Pairs(pairs))
 
 
 def test_an_empty_map_style_data_set_is_refused() -> None:
-    with pytest.raises(ValueError, match="mine has no samples"):
+    with pytest.raises(InputError, match="mine has no samples"):
         from_map_dataset("mine", Pairs([]))
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "expected"),
+    [(10, 5, [0, 2, 4, 6, 8]), (10, 4, [0, 2, 5, 7]), (3, 16, [0, 1, 2]), (1, 1, [0]), (5, 1, [0])],
+)
+def test_positions_are_evenly_spaced_from_the_first(
+    count: int, most: int, expected: list[int]
+) -> None:
+    assert evenly_spaced(count, most) == expected
+
+
+@given(st.integers(1, 10_000), st.integers(1, 50))
+def test_evenly_spaced_positions_differ_and_leave_no_wide_gap(count: int, most: int) -> None:
+    positions = evenly_spaced(count, most)
+    assert len(positions) == min(count, most)
+    gaps = [
+        after - before for before, after in zip(positions, [*positions[1:], count], strict=True)
+    ]
+    assert min(gaps) >= 1
+    assert max(gaps) - min(gaps) <= 1

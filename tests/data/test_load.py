@@ -1,4 +1,4 @@
-"""Data specs: every form, and what is said when one does not work."""
+"""Data specs: every form, and the error if one does not work."""
 
 import re
 import sys
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from minnorm.data import FORMS, Data, as_data, from_arrays, load_data
 from minnorm.data.dataset import checksum
+from minnorm.errors import InputError, MissingLibraryError
 
 IMAGES = np.arange(6 * 2 * 2, dtype=np.uint8).reshape(6, 1, 2, 2)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -56,13 +57,13 @@ def test_slices_keep_the_positions_in_the_whole_set(part: str, expected: range) 
 
 def test_an_empty_slice_is_refused() -> None:
     message = "'mnist-sample[1000:]' is empty: mnist-sample has 1000 samples."
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(InputError, match=re.escape(message)):
         load_data("mnist-sample[1000:]")
 
 
 @pytest.fixture(params=["npz", "safetensors"])
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Gives a file with the arrays of this module."""
+    """Return a file with the arrays of this module."""
     path = tmp_path / f"mine.{request.param}"
     if request.param == "npz":
         np.savez(path, images=IMAGES, labels=LABELS)
@@ -80,7 +81,7 @@ def test_a_file_is_read(file: Path) -> None:
     assert data.fingerprint == from_arrays("any", IMAGES, LABELS).fingerprint
 
 
-def test_the_home_folder_is_known(
+def test_a_path_may_start_with_the_home_folder(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -88,18 +89,18 @@ def test_the_home_folder_is_known(
 
 
 def test_a_file_takes_no_arguments(file: Path) -> None:
-    with pytest.raises(ValueError, match=r"takes no arguments; resize was given"):
+    with pytest.raises(InputError, match=r"takes no arguments, but resize was given"):
         load_data(f"{file}(resize=3)")
 
 
 @pytest.mark.parametrize("length", [0, 10, 150])
 def test_a_truncated_file_is_refused(file: Path, length: int) -> None:
     file.write_bytes(file.read_bytes()[:length])
-    with pytest.raises(ValueError, match=f"{file.name} cannot be read as {file.suffix[1:]}: "):
+    with pytest.raises(InputError, match=f"{file.name} cannot be read as {file.suffix[1:]}: "):
         load_data(str(file))
 
 
-def test_a_file_that_is_not_there_is_refused(file: Path) -> None:
+def test_a_missing_file_is_refused(file: Path) -> None:
     file.unlink()
     with pytest.raises(FileNotFoundError, match=f"there is no file {re.escape(str(file))}"):
         load_data(str(file))
@@ -108,11 +109,11 @@ def test_a_file_that_is_not_there_is_refused(file: Path) -> None:
 def test_a_file_without_images_and_labels_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", x=IMAGES, labels=LABELS)
     with pytest.raises(
-        ValueError, match=r"mine.npz holds labels, x; expected arrays named 'images'"
+        InputError, match=r"mine.npz holds labels, x; expected arrays named 'images'"
     ):
         load_data(str(tmp_path / "mine.npz"))
     np.savez(tmp_path / "mine.npz")
-    with pytest.raises(ValueError, match=r"mine.npz holds nothing; expected"):
+    with pytest.raises(InputError, match=r"mine.npz holds nothing; expected"):
         load_data(str(tmp_path / "mine.npz"))
 
 
@@ -129,18 +130,18 @@ class Bomb:
 def test_a_pickle_inside_a_file_is_not_run(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     np.savez(tmp_path / "mine.npz", images=np.array([Bomb(touched)], object), labels=LABELS[:1])
-    with pytest.raises(ValueError, match="cannot be read as npz"):
+    with pytest.raises(InputError, match="cannot be read as npz"):
         load_data(str(tmp_path / "mine.npz"))
     assert not touched.exists()
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Gives a folder of 8 x 6 images of one colour: 2 green cats, 1 blue dog."""
-    for name, colour in (("cat/1", (0, 255, 0)), ("cat/2", (0, 51, 0)), ("dog/1", (0, 0, 255))):
+    """Return a folder of 8 x 6 images of one color: 2 green cats, 1 blue dog."""
+    for name, color in (("cat/1", (0, 255, 0)), ("cat/2", (0, 51, 0)), ("dog/1", (0, 0, 255))):
         path = tmp_path / "photos" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 6), colour).save(path)
+        Image.new("RGB", (8, 6), color).save(path)
     return tmp_path / "photos"
 
 
@@ -154,7 +155,7 @@ def test_a_folder_of_images_is_read(folder: Path) -> None:
     torch.testing.assert_close(inputs, expected[:, :, None, None].expand_as(inputs))
 
 
-def test_resize_scales_the_shorter_side_and_crop_cuts_the_centre(folder: Path) -> None:
+def test_resize_scales_the_shorter_side_and_crop_cuts_out_the_center(folder: Path) -> None:
     def shape(arguments: str) -> list[int]:
         return list(load_data(f"folder:{folder}({arguments})").batch([0])[0].shape[2:])
 
@@ -163,7 +164,7 @@ def test_resize_scales_the_shorter_side_and_crop_cuts_the_centre(folder: Path) -
     assert shape("resize=12, crop=10") == [10, 10]
 
 
-def test_the_crop_is_of_the_centre_of_the_resized_image(tmp_path: Path) -> None:
+def test_the_crop_is_the_center_of_the_resized_image(tmp_path: Path) -> None:
     gradient = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (12, 1))
     (tmp_path / "photos" / "only").mkdir(parents=True)
     Image.fromarray(gradient).save(tmp_path / "photos" / "only" / "1.png")
@@ -188,42 +189,46 @@ def test_the_fingerprint_of_a_folder_changes_with_an_image(folder: Path) -> None
     assert load_data(f"folder:{folder}").fingerprint != before
 
 
-def test_images_of_different_sizes_are_refused_until_they_get_a_common_one(folder: Path) -> None:
+def test_images_of_different_sizes_are_refused_unless_they_are_resized(folder: Path) -> None:
     Image.new("RGB", (9, 9)).save(folder / "dog" / "2.png")
     with pytest.raises(
-        ValueError, match=r"cannot be stacked .*folder:PATH\(resize=256, crop=224\)"
+        InputError, match=r"cannot be stacked .*folder:PATH\(resize=256, crop=224\)"
     ):
         load_data(f"folder:{folder}")
     inputs, _ = load_data(f"folder:{folder}(resize=6, crop=6)").batch([0, 3])
     assert inputs.shape == (2, 3, 6, 6)
 
 
-def test_a_folder_that_is_no_folder_of_images_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_images_in_subfolders_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         load_data(f"folder:{tmp_path}/nothing")
-    with pytest.raises(ValueError, match="is not a folder of images: expected one folder for each"):
+    with pytest.raises(
+        InputError, match="is not a folder of images: expected one folder per class"
+    ):
         load_data(f"folder:{folder / 'cat'}")
     (folder / "empty").mkdir()
-    with pytest.raises(ValueError, match="is not a folder of images"):
+    with pytest.raises(InputError, match="is not a folder of images"):
         load_data(f"folder:{folder}")
 
 
 def test_a_damaged_image_is_named(folder: Path) -> None:
     (folder / "cat" / "1.png").write_bytes(b"no image")
-    with pytest.raises((ValueError, OSError), match=r"1\.png"):
+    with pytest.raises(InputError, match=r"1\.png"):
         load_data(f"folder:{folder}")
 
 
 @pytest.mark.parametrize("scheme", ["folder", "imagenet"])
 @pytest.mark.parametrize("arguments", ["size=3", "path='x'"])
-def test_a_folder_takes_resize_and_crop_alone(folder: Path, scheme: str, arguments: str) -> None:
-    with pytest.raises(ValueError, match=r"no parameter of \w+: '(size|path)'.* is: crop, resize"):
+def test_a_folder_takes_only_resize_and_crop(folder: Path, scheme: str, arguments: str) -> None:
+    with pytest.raises(
+        InputError, match=r"unknown parameter '(size|path)' of \w+:.* Available: crop, resize"
+    ):
         load_data(f"{scheme}:{folder}({arguments})")
 
 
 @pytest.mark.parametrize("arguments", ["resize='big'", "crop='big'", "resize=-3", "crop=0"])
-def test_a_size_that_is_no_size_is_refused(folder: Path, arguments: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(arguments)):
+def test_a_size_that_is_not_a_positive_number_is_refused(folder: Path, arguments: str) -> None:
+    with pytest.raises(InputError, match=re.escape(arguments)):
         load_data(f"folder:{folder}({arguments})")
 
 
@@ -244,7 +249,7 @@ def text(): return "mnist-sample[:3]"
 
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the module `data_factories` importable from the current folder."""
+    """Make the module `data_factories` importable from the current folder."""
     (tmp_path / "data_factories.py").write_text(FACTORIES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -265,7 +270,7 @@ def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("text", "mnist-sample", (3, 1, 28, 28)),
     ],
 )
-def test_a_factory_gives_data(call: str, name: str, shape: tuple[int, ...]) -> None:
+def test_a_factory_returns_data(call: str, name: str, shape: tuple[int, ...]) -> None:
     data = load_data(f"data_factories:{call}")
     assert data.name == name
     inputs, labels = data.batch(range(len(data)))
@@ -274,12 +279,12 @@ def test_a_factory_gives_data(call: str, name: str, shape: tuple[int, ...]) -> N
 
 
 @pytest.mark.usefixtures("factories")
-def test_a_factory_that_gives_something_else_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot use int as data: give a spec such as"):
+def test_a_factory_that_returns_something_else_is_refused() -> None:
+    with pytest.raises(InputError, match="cannot use int as data: pass a spec such as"):
         load_data("data_factories:number")
 
 
-def test_as_data_takes_what_users_hold() -> None:
+def test_as_data_takes_data_specs_pairs_and_data_sets() -> None:
     images, labels = torch.rand(4, 2), torch.tensor([0, 1, 0, 1])
     data = from_arrays("mine", images, labels)
     assert as_data(data) is data
@@ -294,36 +299,48 @@ def test_as_data_takes_what_users_hold() -> None:
         assert made.batch(range(4))[0].equal(images)
 
 
-def test_a_loader_is_refused_with_what_to_give_instead() -> None:
+def test_a_data_loader_is_refused_with_the_alternative() -> None:
     loader = DataLoader(TensorDataset(torch.rand(2, 1), torch.tensor([0, 1])))
     with pytest.raises(
-        ValueError, match=r"cannot use DataLoader .* \(of a DataLoader, its .dataset"
+        InputError, match=r"cannot use DataLoader .* \(for a DataLoader, its .dataset"
     ):
         as_data(loader)
 
 
 @pytest.mark.parametrize("value", [None, 3, object()])
-def test_as_data_refuses_the_rest(value: object) -> None:
-    with pytest.raises(ValueError, match=f"cannot use {type(value).__name__} as data"):
+def test_as_data_refuses_other_values(value: object) -> None:
+    with pytest.raises(InputError, match=f"cannot use {type(value).__name__} as data"):
         as_data(value)
 
 
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ("mnits", "there is no data set 'mnits'. Did you mean 'mnist'?"),
-        ("mnist-sample/train", "there is no data set 'mnist-sample/train'."),
-        ("imagenet", "there is no data set 'imagenet'."),
-        ("images.csv", "there is no data set 'images.csv'."),
+        ("mnits", "unknown data set 'mnits'. Did you mean 'mnist'?"),
+        ("mnist-sample/train", "unknown data set 'mnist-sample/train'."),
+        ("imagenet", "unknown data set 'imagenet'."),
+        ("images.csv", "unknown data set 'images.csv'."),
     ],
 )
-def test_a_name_that_is_no_data_set_is_refused_with_all_forms(spec: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(reason)}") as caught:
+def test_an_unknown_data_set_is_refused_with_all_forms(spec: str, reason: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(reason)}") as caught:
         load_data(spec)
-    assert str(caught.value).endswith(f"Data specs are: {FORMS}.")
+    assert str(caught.value).endswith(f"Forms of a data spec: {FORMS}.")
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist-sample"])
 def test_a_data_set_takes_no_arguments(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} takes no arguments; size was given"):
+    with pytest.raises(InputError, match=f"{name} takes no arguments, but size was given"):
         load_data(f"{name}(size=3)")
+
+
+@pytest.mark.parametrize("value", [True, 2.5])
+def test_a_size_that_is_not_a_whole_number_is_refused(folder: Path, value: object) -> None:
+    with pytest.raises(InputError, match=f"resize={value}: expected a whole number of at least 1"):
+        load_data(f"folder:{folder}(resize={value})")
+
+
+def test_a_folder_requires_torchvision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+    with pytest.raises(MissingLibraryError, match=r"pip install 'minnorm\[vision\]'"):
+        load_data(f"folder:{folder}")

@@ -1,4 +1,4 @@
-"""The cache: data sets appear in it whole or not at all, and damage is found."""
+"""The cache: data sets are stored completely or not at all, and damage is found."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from minnorm.data import cache_folder, load_data
+from minnorm.data import cache_folder, is_cached, load_data
 from minnorm.data.cache import appearing_folder, store
+from minnorm.errors import InputError, MissingFileError
 
 IMAGES = np.arange(5 * 4, dtype=np.uint8).reshape(5, 1, 2, 2)
 LABELS = np.arange(5, dtype=np.int64)
@@ -16,19 +17,19 @@ LABELS = np.arange(5, dtype=np.int64)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Gives the folder of an empty cache, which the package uses."""
+    """Return the folder of an empty cache that the package uses."""
     monkeypatch.setenv("MINNORM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def stored() -> Path:
-    """Gives the folder of `mnist` in the cache, with some content of the tests."""
+    """Return the folder of `mnist` in the cache, with content made for the tests."""
     splits = {"train": (IMAGES, LABELS), "test": (IMAGES[::-1], LABELS[::-1])}
     return store("mnist", "the tests", ("zero", "one"), splits)
 
 
-def test_the_cache_is_where_the_environment_says(
+def test_the_environment_can_set_the_cache_folder(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cache_folder() == cache
@@ -36,7 +37,7 @@ def test_the_cache_is_where_the_environment_says(
     assert "minnorm" in cache_folder().parts
 
 
-def test_what_is_stored_is_opened(stored: Path) -> None:
+def test_stored_splits_are_opened(stored: Path) -> None:
     assert sorted(file.name for file in stored.iterdir()) == [
         "card.json",
         "test-images.npy",
@@ -44,6 +45,7 @@ def test_what_is_stored_is_opened(stored: Path) -> None:
         "train-images.npy",
         "train-labels.npy",
     ]
+    assert is_cached("mnist")
     train, test = load_data("mnist/train"), load_data("mnist/test[:2]")
     assert (train.name, train.classes, len(train)) == ("mnist/train", ("zero", "one"), 5)
     inputs, labels = test.batch([0, 1])
@@ -51,20 +53,25 @@ def test_what_is_stored_is_opened(stored: Path) -> None:
     assert labels.tolist() == [4, 3]
 
 
-def test_the_test_set_is_what_the_bare_name_means(stored: Path) -> None:
+def test_a_name_without_a_split_is_the_test_set(stored: Path) -> None:
     assert stored.exists()
     assert load_data("mnist").fingerprint == load_data("mnist/test").fingerprint
     assert load_data("mnist").fingerprint != load_data("mnist/train").fingerprint
 
 
-def test_a_split_that_is_not_there_is_refused(stored: Path) -> None:
+def test_an_unknown_split_is_refused(stored: Path) -> None:
     assert stored.exists()
-    with pytest.raises(ValueError, match=r"mnist has no split 'valid'. There is: test, train\."):
+    with pytest.raises(
+        InputError, match=r"unknown split 'valid' of mnist. Available: test, train\."
+    ):
         load_data("mnist/valid")
 
 
-def test_what_is_not_in_the_cache_is_refused_with_the_command_that_fetches_it() -> None:
-    with pytest.raises(ValueError, match=r"not in the cache .* with: minnorm data fetch mnist$"):
+def test_a_data_set_that_is_not_cached_is_refused_with_the_command_that_fetches_it() -> None:
+    assert not is_cached("mnist")
+    with pytest.raises(
+        MissingFileError, match=r"not in the cache .* with: minnorm data fetch mnist$"
+    ):
         load_data("mnist")
 
 
@@ -76,7 +83,7 @@ def test_a_flipped_bit_is_found(stored: Path, file: str) -> None:
     content = bytearray((stored / file).read_bytes())
     content[-3] ^= 1
     (stored / file).write_bytes(content)
-    with pytest.raises(ValueError, match=f"differs from its checksums. {AGAIN}"):
+    with pytest.raises(InputError, match=f"differs from its checksums. {AGAIN}"):
         load_data("mnist")
     assert len(load_data("mnist/train")) == 5
 
@@ -88,31 +95,31 @@ def test_a_truncated_file_is_found(stored: Path, file: str, length: int) -> None
     if file == "card.json" and length == -1:
         length = -2  # the last character is a line break
     (stored / file).write_bytes(content[:length])
-    with pytest.raises(ValueError, match=AGAIN):
+    with pytest.raises(InputError, match=AGAIN):
         load_data("mnist")
 
 
 @pytest.mark.parametrize("file", ["test-images.npy", "test-labels.npy"])
 def test_a_missing_file_is_found(stored: Path, file: str) -> None:
     (stored / file).unlink()
-    with pytest.raises(ValueError, match=f"cannot be read .* {AGAIN}"):
+    with pytest.raises(InputError, match=f"cannot be read .* {AGAIN}"):
         load_data("mnist")
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"splits": {"test": {}}}'])
-def test_a_card_of_another_form_is_found(stored: Path, content: str) -> None:
+def test_a_card_of_another_format_is_found(stored: Path, content: str) -> None:
     (stored / "card.json").write_text(content)
-    with pytest.raises(ValueError, match=AGAIN):
+    with pytest.raises(InputError, match=AGAIN):
         load_data("mnist")
 
 
-def test_the_card_says_where_the_data_came_from(stored: Path) -> None:
+def test_the_card_has_the_source_and_the_splits(stored: Path) -> None:
     card = json.loads((stored / "card.json").read_text())
     assert (card["name"], card["source"]) == ("mnist", "the tests")
     assert card["splits"].keys() == {"train", "test"}
 
 
-def test_storing_again_replaces_all(stored: Path) -> None:
+def test_storing_again_replaces_everything(stored: Path) -> None:
     store("mnist", "elsewhere", (), {"test": (IMAGES[:1], LABELS[:1])})
     assert not (stored / "train-images.npy").exists()
     assert len(load_data("mnist")) == 1
@@ -134,7 +141,7 @@ def test_a_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert _content(target.parent) == {"target": "", "target/file": "new"}
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_files_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
     left = tmp_path / ".target-killed" / "made"
     left.mkdir(parents=True)
     (left / "half.npy").write_bytes(b"half")
@@ -150,13 +157,13 @@ def _interrupted(target: Path, error: type[BaseException]) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
-def test_an_interrupted_block_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+def test_an_interrupted_block_leaves_no_files(tmp_path: Path, error: type[BaseException]) -> None:
     with pytest.raises(error):
         _interrupted(tmp_path / "here" / "target", error)
     assert _content(tmp_path / "here") == {}
 
 
-def test_an_interrupted_block_keeps_what_was_there(tmp_path: Path) -> None:
+def test_an_interrupted_block_keeps_the_old_folder(tmp_path: Path) -> None:
     target = tmp_path / "here" / "target"
     target.mkdir(parents=True)
     (target / "file").write_text("old")
@@ -165,7 +172,7 @@ def test_an_interrupted_block_keeps_what_was_there(tmp_path: Path) -> None:
     assert _content(tmp_path / "here") == {"target": "", "target/file": "old"}
 
 
-def test_a_finished_block_replaces_what_was_there(tmp_path: Path) -> None:
+def test_a_finished_block_replaces_the_old_folder(tmp_path: Path) -> None:
     target = tmp_path / "here" / "target"
     target.mkdir(parents=True)
     (target / "old").write_text("old")
@@ -174,7 +181,7 @@ def test_a_finished_block_replaces_what_was_there(tmp_path: Path) -> None:
     assert _content(tmp_path / "here") == {"target": "", "target/new": "new"}
 
 
-def test_a_replacement_that_fails_keeps_what_was_there(
+def test_a_replacement_that_fails_keeps_the_old_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "here" / "target"
