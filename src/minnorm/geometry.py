@@ -200,7 +200,7 @@ def uniform_in_unit_ball(
         # The distribution function of a normal variable makes it uniform.
         uniform: Tensor = torch.special.ndtr(noise)
         return uniform.mul_(2).sub_(1)
-    entries = max(rows(noise).shape[1], 1)
+    entries = rows(noise).shape[1]
     return scale_to_norm(noise, shares ** (1 / entries))
 
 

@@ -1,0 +1,346 @@
+"""Logits and labels: predictions, decisions, margins, losses and their directions."""
+
+import math
+import re
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, cross_entropy
+
+from minnorm.errors import InputError
+from minnorm.logits import (
+    Model,
+    check_classes_of_ratio,
+    check_labels,
+    check_logits,
+    cross_entropy_direction,
+    difference_direction,
+    is_adversarial,
+    likeliest_others,
+    logit_differences,
+    logits_ratio,
+    margin_direction,
+    margins,
+    predictions,
+    targeted_logits_ratio,
+    value_and_direction,
+)
+
+
+@st.composite
+def decisions(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
+    """Draw logits [b c] in float64 of 0 to 5 samples and 2 to 6 classes, and labels [b]."""
+    batch, classes = draw(st.integers(0, 5)), draw(st.integers(2, 6))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    scale = 10.0 ** draw(st.integers(-3, 1))
+    logits = scale * torch.randn(batch, classes, generator=generator, dtype=torch.float64)
+    return logits, torch.randint(classes, (batch,), generator=generator)
+
+
+@given(decisions())
+def test_predictions_are_the_largest_logits(problem: tuple[Tensor, Tensor]) -> None:
+    logits, _ = problem
+    assert torch.equal(predictions(logits), logits.argmax(1))
+
+
+def test_logits_with_a_nan_predict_no_class() -> None:
+    logits = torch.tensor([[math.nan, 1.0], [1.0, math.nan], [0.0, 1.0], [math.inf, -math.inf]])
+    assert predictions(logits).tolist() == [-1, -1, 1, 0]
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_logits_with_a_nan_are_never_adversarial(label: int, targeted: bool) -> None:
+    logits = torch.zeros(3, 3).fill_diagonal_(math.nan)
+    logits[:, 2] = 9.0
+    logits[2] = math.nan
+    assert not is_adversarial(logits, torch.full((3,), label), targeted).any()
+
+
+@given(decisions())
+def test_margins_are_below_zero_exactly_when_the_sample_is_misclassified(
+    problem: tuple[Tensor, Tensor],
+) -> None:
+    logits, labels = problem
+    assert torch.equal(margins(logits, labels) < 0, is_adversarial(logits, labels, targeted=False))
+    assert torch.equal(margins(logits, labels) > 0, is_adversarial(logits, labels, targeted=True))
+
+
+@given(decisions())
+def test_margins_are_the_own_logit_less_the_largest_other(problem: tuple[Tensor, Tensor]) -> None:
+    logits, labels = problem
+    expected = [
+        row[label] - max(value for index, value in enumerate(row) if index != label)
+        for row, label in zip(logits.tolist(), labels.tolist(), strict=True)
+    ]
+    assert margins(logits, labels).tolist() == expected
+
+
+def test_a_tie_belongs_to_the_first_class() -> None:
+    logits, labels = torch.ones(2, 2), torch.tensor([0, 1])
+    assert is_adversarial(logits, labels, targeted=False).tolist() == [False, True]
+    assert margins(logits, labels).tolist() == [0, 0]
+
+
+@given(decisions())
+def test_the_cross_entropy_direction_is_that_of_the_gradient(
+    problem: tuple[Tensor, Tensor],
+) -> None:
+    logits, labels = problem
+    logits.requires_grad_()
+    loss = cross_entropy(logits, labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, logits)
+    with torch.no_grad():
+        direction = cross_entropy_direction(logits, labels)
+        left_out = 1 - logits.softmax(1).gather(1, labels[:, None])
+    torch.testing.assert_close(direction * left_out, gradient, rtol=1e-9, atol=1e-12)
+    # Where the factor itself is little more than rounding, it is the gradient that is wrong.
+    sound = left_out.squeeze(1) > 1e-6
+    angles = cosine_similarity(direction[sound], gradient[sound], eps=1e-30)
+    torch.testing.assert_close(angles, torch.ones_like(angles), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("margin", [20.0, 1e3, 1e30])
+def test_the_cross_entropy_direction_of_saturated_logits_is_not_zero(margin: float) -> None:
+    logits = torch.tensor([[margin, 0.0, 0.0]], requires_grad=True)
+    labels = torch.tensor([0])
+    (gradient,) = torch.autograd.grad(cross_entropy(logits, labels), logits)
+    assert not gradient[0, 0]  # the reason for the direction: float32 has no gradient left here
+    assert cross_entropy_direction(logits.detach(), labels).tolist() == [[-1, 0.5, 0.5]]
+
+
+def test_the_cross_entropy_direction_of_two_classes_is_from_one_to_the_other() -> None:
+    direction = cross_entropy_direction(
+        torch.tensor([[5.0, -2.0], [0.0, 90.0]]), torch.tensor([0, 0])
+    )
+    assert direction.tolist() == [[-1, 1], [-1, 1]]
+
+
+def test_directions_leave_the_logits_alone() -> None:
+    logits = torch.tensor([[1.0, 2.0]])
+    labels = torch.tensor([0])
+    cross_entropy_direction(logits, labels)
+    margin_direction(logits, labels)
+    difference_direction(logits, labels, 1 - labels)
+    margins(logits, labels)
+    assert logits.tolist() == [[1, 2]]
+
+
+@given(decisions())
+def test_the_margin_direction_is_the_gradient_of_the_margins(
+    problem: tuple[Tensor, Tensor],
+) -> None:
+    logits, labels = problem
+    _, gradients = value_and_direction(lambda variables: margins(variables, labels), logits)
+    assert torch.equal(margin_direction(logits, labels), gradients)
+
+
+def test_the_margin_direction_of_a_tie_is_towards_the_first_of_the_others() -> None:
+    logits, labels = torch.tensor([[2.0, 2.0, 2.0], [1.0, 2.0, 2.0]]), torch.tensor([1, 0])
+    assert margin_direction(logits, labels).tolist() == [[-1, 1, 0], [1, -1, 0]]
+
+
+@given(decisions(), st.integers(1, 7))
+def test_the_likeliest_others_are_sorted_and_leave_out_the_label(
+    problem: tuple[Tensor, Tensor], number: int
+) -> None:
+    logits, labels = problem
+    found = likeliest_others(logits, labels, number)
+    for row, label, others in zip(logits.tolist(), labels.tolist(), found.tolist(), strict=True):
+        order = sorted(range(len(row)), key=row.__getitem__, reverse=True)
+        assert others == [one for one in order if one != label][:number]
+
+
+def test_the_likeliest_others_of_nan_logits_are_other_classes() -> None:
+    logits = torch.tensor([[math.nan, math.nan, 1.0], [-math.inf, 3.0, math.inf]])
+    found = likeliest_others(logits, torch.tensor([2, 1]), 2)
+    assert sorted(found[0].tolist()) == [0, 1]
+    assert found[1].tolist() == [2, 0]
+
+
+@given(decisions())
+def test_logit_differences_and_their_direction(problem: tuple[Tensor, Tensor]) -> None:
+    logits, ones = problem
+    others = (ones + 1) % logits.shape[1]
+    expected = [
+        row[one] - row[other]
+        for row, one, other in zip(logits.tolist(), ones.tolist(), others.tolist(), strict=True)
+    ]
+    values, direction = value_and_direction(
+        lambda variables: logit_differences(variables, ones, others), logits
+    )
+    assert values.tolist() == expected
+    assert torch.equal(difference_direction(logits, ones, others), direction)
+
+
+def test_the_difference_of_a_class_with_itself_counts_as_the_class() -> None:
+    one = torch.tensor([1])
+    assert difference_direction(torch.zeros(1, 3), one, one).tolist() == [[0, 1, 0]]
+
+
+LOGITS = torch.tensor([[4.0, 1.0, 3.0, 0.0, -2.0]])
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [(0, 1 / 3), (2, -1 / 3), (1, -1.0), (3, -4 / 3), (4, -2.0)]
+)
+def test_the_logits_ratio_is_the_margin_over_the_range_of_the_three_largest(
+    label: int, expected: float
+) -> None:
+    labels = torch.tensor([label])
+    for constant_range in (False, True):
+        found = logits_ratio(LOGITS, labels, constant_range=constant_range)
+        assert found.item() == pytest.approx(expected)
+    scaled = logits_ratio(1000 * LOGITS - 7, labels)
+    assert scaled.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("label", "target", "expected"),
+    [(0, 2, 1 / 3.5), (0, 4, 6 / 3.5), (2, 0, -1 / 3.5), (1, 4, 3 / 3.5), (3, 3, 0.0)],
+)
+def test_the_targeted_ratio_is_the_difference_over_the_range_of_the_four_largest(
+    label: int, target: int, expected: float
+) -> None:
+    labels, targets = torch.tensor([label]), torch.tensor([target])
+    found = targeted_logits_ratio(LOGITS, labels, targets)
+    assert found.item() == pytest.approx(expected)
+    scaled = targeted_logits_ratio(1000 * LOGITS - 7, labels, targets)
+    assert scaled.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ratios_of_equal_logits_are_finite(dtype: torch.dtype) -> None:
+    labels, targets = torch.tensor([1, 1]), torch.tensor([2, 4])
+    logits = torch.ones(2, 5, dtype=dtype)
+    logits[1, 4] = 0.0  # the four largest logits are equal, the target is a fifth
+    tiny = torch.finfo(dtype).tiny
+    assert logits_ratio(logits, labels).tolist() == [0, 0]
+    assert targeted_logits_ratio(logits, labels, targets).tolist() == [0, 1 / tiny]
+    _, direction = value_and_direction(
+        lambda variables: targeted_logits_ratio(variables, labels, targets), logits
+    )
+    assert direction.isfinite().all()
+
+
+def test_the_ratio_of_the_third_likeliest_class_has_a_gradient_only_with_a_constant_range() -> None:
+    labels = torch.tensor([1])
+    gradients = [
+        value_and_direction(
+            lambda variables, constant=constant: logits_ratio(  # type: ignore[misc]
+                variables, labels, constant_range=constant
+            ),
+            LOGITS,
+        )[1]
+        for constant in (False, True)
+    ]
+    assert torch.allclose(gradients[0], torch.zeros(1, 5))
+    assert gradients[1].tolist() == [[pytest.approx(-1 / 3), pytest.approx(1 / 3), 0, 0, 0]]
+
+
+def test_ratios_need_enough_classes() -> None:
+    message = (
+        "this ratio of logits needs at least {} classes, the model has {}: use "
+        "loss='cross-entropy'."
+    )
+    labels = torch.tensor([0])
+    logits_ratio(torch.eye(1, 3), labels)
+    targeted_logits_ratio(torch.eye(1, 4), labels, labels)
+    check_classes_of_ratio(3, 3)
+    with pytest.raises(InputError, match=f"^{re.escape(message.format(3, 2))}$"):
+        logits_ratio(torch.eye(1, 2), labels)
+    with pytest.raises(InputError, match=f"^{re.escape(message.format(4, 3))}$"):
+        targeted_logits_ratio(torch.eye(1, 3), labels, labels)
+
+
+def test_a_value_and_its_direction_come_without_a_graph_in_any_autograd_mode() -> None:
+    logits = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    for mode in (torch.enable_grad(), torch.no_grad()):
+        with mode:
+            values, direction = value_and_direction(lambda one: one.square().sum(1), logits)
+        assert values.tolist() == [5, 10]
+        assert direction.tolist() == [[2, 4], [6, -2]]
+        assert not values.requires_grad
+        assert not direction.requires_grad
+    assert not logits.requires_grad
+
+
+def test_a_model_is_a_function_or_a_module() -> None:
+    assert isinstance(lambda inputs: inputs, Model)
+    assert isinstance(torch.nn.Identity(), Model)
+    assert not isinstance("zoo:mnist-cnn", Model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_logits_of_two_classes_or_more_pass(dtype: torch.dtype) -> None:
+    for classes in (2, 10):
+        logits = torch.zeros(3, classes, dtype=dtype)
+        check_logits(logits, torch.tensor([0, classes - 1, 1]))
+        check_logits(logits[:0], torch.zeros(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        (None, "the model returned NoneType; expected a floating point tensor of logits."),
+        ([[0.0]], "the model returned list; expected a floating point tensor of logits."),
+        (
+            (torch.zeros(2, 5),),
+            "the model returned tuple; expected a floating point tensor of logits.",
+        ),
+        (
+            torch.zeros(2, 5, dtype=torch.int64),
+            "the model returned torch.int64; expected a floating point tensor of logits.",
+        ),
+        (
+            torch.zeros(2, 5, dtype=torch.complex64),
+            "the model returned torch.complex64; expected a floating point tensor of logits.",
+        ),
+        (
+            torch.zeros(2),
+            "the model returned an output of shape [2] for 2 inputs; expected logits [2, classes] "
+            "with at least 2 classes.",
+        ),
+        (
+            torch.zeros(2, 5, 1),
+            "the model returned an output of shape [2, 5, 1] for 2 inputs; expected logits "
+            "[2, classes] with at least 2 classes.",
+        ),
+        (
+            torch.zeros(3, 5),
+            "the model returned an output of shape [3, 5] for 2 inputs; expected logits "
+            "[2, classes] with at least 2 classes.",
+        ),
+        (
+            torch.zeros(2, 1),
+            "the model returned an output of shape [2, 1] for 2 inputs; expected logits "
+            "[2, classes] with at least 2 classes.",
+        ),
+    ],
+)
+def test_an_output_that_is_not_logits_is_refused(logits: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        check_logits(logits, torch.tensor([0, 0]))
+
+
+@pytest.mark.parametrize("labels", [[0, 9], [5, 5], [0, 5], [-1, 4], [-1, -1]])
+def test_labels_without_a_class_are_refused(labels: list[int]) -> None:
+    message = (
+        f"labels range from {labels[0]} to {labels[1]}, but the model has 5 classes: expected "
+        "labels from 0 to 4."
+    )
+    given = torch.tensor(labels)
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        check_labels(given, 5)
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        check_logits(torch.zeros(2, 5), given)
+
+
+def test_labels_from_0_to_the_last_class_pass() -> None:
+    check_labels(torch.tensor([0, 4]), 5)
+    check_labels(torch.tensor([4]), 5)
+    check_labels(torch.zeros(0, dtype=torch.int64), 5)
