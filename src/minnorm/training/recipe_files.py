@@ -149,7 +149,7 @@ def _unknown_setting(path: Sequence[str], name: str) -> str:
         declared = group.model_fields[part].annotation
         group = next((one for one in get_args(declared) if one is not NoneType), declared)
     try:
-        specs.choose(name, group.model_fields, "setting", f"of {'.'.join(path)}" if path else "")
+        specs.choose(name, group.model_fields, "setting", f"in {'.'.join(path)}" if path else "")
     except InputError as error:
         return str(error)
     raise AssertionError(f"the setting {name!r} exists")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from minnorm import runtime
 from minnorm.data import load_data
 from minnorm.models import Card, Normalized, load_model
 from minnorm.models.weights import file_sha256
+from minnorm.runtime import provenance
 from minnorm.training import (
     OBJECTIVES,
     Adversarial,
@@ -72,7 +72,7 @@ def test_the_folder_holds_what_the_zoo_is_made_of(
     }
     (session,) = card.sessions
     assert session["ranks"] == 1
-    assert runtime.provenance(torch.device("cpu")).items() <= session.items()
+    assert provenance.describe(torch.device("cpu")).items() <= session.items()
 
 
 def test_the_card_says_the_accuracy_of_the_weights_of_the_best_epoch(

@@ -133,8 +133,8 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("batch_size=0", "batch_size: Input should be greater than or equal to 1"),
         ("name=Not A Name", "name: expected lower-case letters"),
         ("name=../escape", "name: expected lower-case letters"),
-        ("epoch=1", "there is no setting 'epoch'. Did you mean 'epochs'?"),
-        ("optimizer.speed=1", "no setting optimizer 'speed'. There is: learning_rate"),
+        ("epoch=1", "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        ("optimizer.speed=1", "unknown setting 'speed' in optimizer. Available: learning_rate"),
         ("optimizer=sgd", "optimizer: expected settings of its own"),
         ("optimizer.name=adam", "optimizer.name: Input should be 'sgd'"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate: Input should be greater than 0"),
@@ -149,9 +149,9 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("schedule.name=milestones", "schedule: which milestones? for example"),
         ("schedule.factor=2", "schedule.factor: Input should be less than or equal to 1"),
         ("precision=8", "precision: Input should be '32-true', 'bf16-mixed' or '16-mixed'"),
-        ("objective=cleam", "there is no objective 'cleam'. Did you mean 'clean'? There is:"),
+        ("objective=cleam", "unknown objective 'cleam'. Did you mean 'clean'? Available:"),
         ("objective=madry", "'madry' lacks epsilon: write madry(epsilon=...)."),
-        ("objective=madry(eps=1)", "there is no parameter of madry 'eps'."),
+        ("objective=madry(eps=1)", "unknown parameter 'eps' of madry."),
         ("objective=ddn(max_norm=0)", "max_norm=0: expected a number above 0."),
         ("objective=ddn(max_norm=1, warm_start='no')", "warm_start='no': expected True or False"),
         ("objective=closest(max_norm=1, attack=5)", "attack=5: expected the spec of an attack"),
@@ -163,7 +163,7 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("seed=4294967296", "seed: Input should be less than 4294967296"),
         ("schedule.warmup=100", "schedule.warmup=100: expected less than epochs="),
         ("augmentation=['RandomCrop(size=20)[:5]']", "a transform has no slice"),
-        ("robust_validation.eps=0.3", "there is no setting robust_validation 'eps'"),
+        ("robust_validation.eps=0.3", "unknown setting 'eps' in robust_validation"),
         ("robust_validation={epsilon: 1, attack: [ddn]}", "robust_validation.attack: Input should"),
         (
             "robust_validation={epsilon: 2, attack: \"worst_case(attacks=['pgd(epsilon=1)'])\"}",
@@ -260,9 +260,7 @@ def test_yaml_cannot_run_code(file: Path, tmp_path: Path) -> None:
 def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no recipe .*none.yaml"):
         load_recipe(tmp_path / "none.yaml")
-    with pytest.raises(
-        ValueError, match=r"there is no recipe 'mnist-cmn'\. Did you mean 'mnist-cnn'"
-    ):
+    with pytest.raises(ValueError, match=r"unknown recipe 'mnist-cmn'\. Did you mean 'mnist-cnn'"):
         load_recipe("mnist-cmn")
 
 

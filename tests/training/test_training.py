@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from minnorm import runtime
-from minnorm.files import sweep, write_tensors
+from minnorm.runtime import 
+from minnorm.files import remove_partial_files, write_tensors
 from minnorm.models import Card, build, fingerprint, load_model, save_weights
 from minnorm.training import OBJECTIVES, Recipe, checkpoints, load_recipe, train
 from training import small_runs
@@ -463,7 +463,7 @@ def test_a_folder_in_which_another_process_works_is_refused(digits: Path, tmp_pa
     folder = stopped(recipe, tmp_path / "run")
     with (
         FileLock(folder / ".lock"),
-        pytest.raises(ValueError, match="another process is at work in"),
+        pytest.raises(ValueError, match="another process is working in"),
     ):
         train(recipe, folder, resume=True)
     train(recipe, folder, resume=True)
@@ -539,7 +539,7 @@ def test_what_a_kill_left_of_weights_goes(tmp_path: Path, monkeypatch: pytest.Mo
         save_weights(small_runs.network(), small_runs.NETWORK, tmp_path / "x.safetensors")
     monkeypatch.undo()
     assert len(list(tmp_path.iterdir())) == 1
-    sweep(tmp_path)
+    remove_partial_files(tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -39,11 +39,11 @@ def test_none_leaves_the_images_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("RandomFlip", "there is no transform 'RandomFlip'"),
-        ("RandomHorizontalFlip(probability=1)", "no parameter of RandomHorizontalFlip"),
+        ("RandomFlip", "unknown transform 'RandomFlip'"),
+        ("RandomHorizontalFlip(probability=1)", "unknown parameter 'probability'"),
         ("RandomCrop", "RandomCrop: .*size"),
         ("RandomHorizontalFlip(p=3)", "RandomHorizontalFlip.p=3.: "),
-        ("Transform", "there is no transform 'Transform'"),
+        ("Transform", "unknown transform 'Transform'"),
     ],
 )
 def test_what_is_no_transform_is_refused(name: str, problem: str) -> None:

@@ -1,0 +1,51 @@
+"""Objectives by their specs."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from minnorm.errors import InputError
+from minnorm.training import Adversarial, Objective, clean, load_objective, madry
+from training.objectives.cases import loss_of, problem
+
+
+def of_a_user(*, weight: float) -> Objective:
+    return lambda model, inputs, labels: weight * cross_entropy(model(inputs), labels)
+
+
+def adversarial_of_a_user() -> Adversarial:
+    return madry(epsilon=0.25, warm_start=True)
+
+
+def no_objective() -> str:
+    return "no"
+
+
+def test_an_objective_of_the_user_is_named_by_its_function() -> None:
+    model, inputs, labels = problem()
+    half = loss_of(load_objective(f"{__name__}:of_a_user(weight=0.5)"), model, inputs, labels)
+    torch.testing.assert_close(half, 0.5 * loss_of(clean(), model, inputs, labels))
+    made = load_objective(f"{__name__}:adversarial_of_a_user")
+    assert isinstance(made, Adversarial)
+    assert made.warm_start
+
+
+def test_what_is_no_objective_is_refused() -> None:
+    with pytest.raises(InputError, match=r"no_objective' returned str; expected an objective"):
+        load_objective(f"{__name__}:no_objective")
+    with pytest.raises(InputError, match="of_a_user"):
+        load_objective(f"{__name__}:of_a_user(width=0.5)")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("cleam", "unknown objective 'cleam'. Did you mean 'clean'"),
+        ("clean[:3]", "an objective has no slice"),
+        ("madry", "'madry' requires epsilon: write madry"),
+        ("madry(eps=1)", "unknown parameter 'eps' of madry"),
+    ],
+)
+def test_wrong_specs_are_refused(spec: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_objective(spec)
