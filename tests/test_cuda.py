@@ -1,4 +1,4 @@
-"""On a GPU all is as on the CPU: `make test-gpu`, without which these tests are skipped."""
+"""A GPU gives what the CPU gives. These tests are collected by `make test-gpu` only."""
 
 from pathlib import Path
 
@@ -7,21 +7,21 @@ import torch
 
 from attacks.cases import LINF, VARIANTS, attack_of
 from attacks.networks import problem
-from minnorm import attack, evaluate, load_model, runtime
+from minnorm import attack, evaluate, load_model
 from minnorm.attacks import ENTRIES
 from minnorm.data import load_data
 from minnorm.evaluation import of_attack, summarize
-from minnorm.losses import is_adversarial
+from minnorm.logits import is_adversarial
+from minnorm.runtime import devices
 from minnorm.training import train
 from training.small_runs import digits_file, log_of, recipe_of, stopped
 
-pytestmark = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu"
-)
+if not torch.cuda.is_available():
+    pytest.fail("these tests need a GPU, and PyTorch finds none", pytrace=False)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_an_attack_finds_there_what_it_finds_on_the_cpu(variant: str) -> None:
+def test_an_attack_finds_on_a_gpu_what_it_finds_on_the_cpu(variant: str) -> None:
     model, inputs, labels = problem((3, 4, 4), batch=32)
     chosen = attack_of(variant)
     expected = chosen(model, inputs, labels)
@@ -32,7 +32,7 @@ def test_an_attack_finds_there_what_it_finds_on_the_cpu(variant: str) -> None:
     with torch.no_grad():
         wrong = is_adversarial(model(found.adversarials), labels.cuda(), targeted=False)
     assert wrong.equal(found.success)
-    # A GPU has other random numbers, and adds in another order.
+    # A GPU draws other random numbers and sums in another order.
     success = found.success.cpu()
     assert int((success != expected.success).sum()) <= 2
     if ENTRIES[variant.removesuffix(LINF)].goal == "closest":
@@ -67,9 +67,9 @@ def test_float32_is_computed_in_full() -> None:
         def error() -> float:
             return float((layer(inputs.cuda()).cpu() - expected).abs().max())
 
-        with runtime.full_float32():
+        with devices.full_float32():
             assert error() < 1e-5
-        assert error() > 1e-5  # TF32 is PyTorch's default, to which it returns
+        assert error() > 1e-5  # PyTorch's default, TF32, is back
 
 
 def test_the_same_seed_gives_the_same_adversarials() -> None:
@@ -97,4 +97,4 @@ def test_training_learns_and_resumes(precision: str, tmp_path: Path) -> None:
     assert card.gradients_per_image == 9
     train(recipe, stopped(recipe, tmp_path / "stopped"), resume=True)
     resumed = [line["loss"] for line in log_of(tmp_path / "stopped")]
-    assert resumed == pytest.approx(losses, rel=1e-3)  # additions may come in another order
+    assert resumed == pytest.approx(losses, rel=1e-3)  # a GPU may sum in another order
