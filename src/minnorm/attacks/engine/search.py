@@ -6,7 +6,7 @@ the result, so no attack can forget one, least of all its last.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -176,7 +176,7 @@ class Search:
         """Let the samples leave for which an adversarial has been found; see `drop`."""
         return self.drop(self.incumbent.distances.isfinite())
 
-    def part(self, rows: Int64[Tensor, "k"] | None = None) -> Self:
+    def part(self, rows: Int64[Tensor, "k"] | None = None) -> "Search":
         """Return a new search on some of the samples, or all of them; see `absorb`.
 
         Its random numbers follow from the number of parts before it, so they do not depend on how
@@ -189,7 +189,7 @@ class Search:
         part._whole = None
         return part
 
-    def _begin(self, problem: Problem, seed: int) -> Self:
+    def _begin(self, problem: Problem, seed: int) -> "Search":
         return type(self)(problem, self.model, seed)
 
     def absorb(self, found: AttackResult, rows: Int64[Tensor, "k"] | None = None) -> None:
@@ -219,7 +219,7 @@ def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> Attac
     if problem.levels is None:
         return result
     rounded = problem.feasible_(problem.origins.clone())
-    off_grid = geometry.rows(rounded != problem.origins).any(1)
+    off_grid = geometry.distances(rounded, problem.origins, "linf") > 0
     rows = (result.success & (result.distances == 0) & off_grid).nonzero().squeeze(1)
     if len(rows) == 0:
         return result
