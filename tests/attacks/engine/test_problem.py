@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -23,6 +24,7 @@ from minnorm.attacks.engine.problem import (
     check_evaluation_mode,
     check_levels,
     check_problem,
+    check_samples,
 )
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds, Norm, dot, inner_radii, norms
@@ -137,7 +139,9 @@ def test_radii_are_inner_radii_in_units(norm: Norm) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_least_step_is_a_quarter_of_a_rounding_in_each_entry(dtype: torch.dtype) -> None:
+def test_the_least_step_is_a_quarter_of_a_rounding_or_half_a_level_in_each_entry(
+    dtype: torch.dtype,
+) -> None:
     inputs = torch.full((2, 3, 3), 0.5, dtype=dtype)
     eps = torch.finfo(dtype).eps
     assert problem_of(inputs, norm="linf").least_step().tolist() == [eps / 4] * 2
@@ -145,7 +149,8 @@ def test_the_least_step_is_a_quarter_of_a_rounding_in_each_entry(dtype: torch.dt
     wide = problem_of(inputs, bounds=(0.0, 32.0), norm="linf")
     assert wide.least_step().tolist() == [eps / 4] * 2
     on_grid = problem_of(inputs, bounds=(0.0, 32.0), levels=9, norm="linf")
-    assert on_grid.least_step().tolist() == [4 / (4 * 32)] * 2
+    # More than half a level, or rounding undoes the step.
+    assert on_grid.least_step().tolist() == pytest.approx([0.51 * 4 / 32] * 2)
     flat = problem_of(torch.full((2,), 0.5, dtype=dtype))
     assert flat.least_step().tolist() == [eps / 4] * 2
 
@@ -226,6 +231,8 @@ def test_a_function_with_the_arguments_of_an_attack_is_one(attack: object) -> No
     check_attack(attack)
 
 
+MISSPELLED: dict[str, Any] = {"stepz": 3}
+
 ADVICE = (
     "it is called with (model, inputs, labels, targeted=..., bounds=..., generator=...). Set other "
     "parameters with functools.partial; call a combinator first, for example bounded(ddn, "
@@ -257,7 +264,7 @@ def with_epsilon(
         (without_generator, "without_generator cannot be called as an attack (got an unexpected "),
         (with_epsilon, "with_epsilon cannot be called as an attack (missing a required "),
         (bounded, "bounded cannot be called as an attack ("),
-        (partial(ddn, stepz=3), "functools.partial("),
+        (partial(ddn, **MISSPELLED), "functools.partial("),
     ],
     ids=["spec", "none", "model", "too few", "too many", "combinator", "partial"],
 )
@@ -308,7 +315,12 @@ def test_a_problem_is_checked_whole() -> None:
             call()
 
 
-@pytest.mark.parametrize("levels", [None, 2, 256])
+@pytest.mark.parametrize("bounds", [[0, 1], (np.float32(0), np.int64(1)), (False, True)])
+def test_bounds_are_any_two_real_numbers(bounds: Any) -> None:
+    check_samples(torch.tensor([[0.0, 1.0]]), torch.tensor([0]), bounds)
+
+
+@pytest.mark.parametrize("levels", [None, 2, 256, np.int64(16)])
 def test_levels_from_2_pass(levels: int | None) -> None:
     check_levels(levels, (0.0, 1.0))
 
