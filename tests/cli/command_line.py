@@ -1,4 +1,4 @@
-"""Calls the command line in this process, as a user's shell would in another."""
+"""The command line, called in this process as a shell calls it in another."""
 
 import re
 import sys
@@ -9,10 +9,12 @@ import pytest
 
 from minnorm.cli import main
 
+_PROGRESS = re.compile(r"\S.*\s\d+/(\d+|\?)\s+\d+:\d\d:\d\d")
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did: its exit code and what it printed."""
+    """The result of a command: its exit code and its output."""
 
     code: int
     output: str
@@ -20,16 +22,13 @@ class Outcome:
 
     @property
     def message(self) -> str:
-        """Standard error without the progress bars, in one line."""
+        """Standard error in one line, without the progress bars."""
         lines = [line for line in self.errors.splitlines() if not _PROGRESS.match(line)]
         return " ".join(" ".join(lines).split())
 
 
-_PROGRESS = re.compile(r"\S.*\s\d+/(\d+|\?)\s+\d+:\d\d:\d\d")
-
-
 class Shell:
-    """Runs commands."""
+    """Run commands."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
@@ -37,7 +36,7 @@ class Shell:
 
     def __call__(self, *words: str) -> Outcome:
         self._monkeypatch.setattr(sys, "argv", ["minnorm", *words])
-        # Annotations are checked in the tests only; users see what comes without.
+        # Annotations are checked at run time in the tests only; users see the errors without.
         self._monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:

@@ -1,4 +1,6 @@
-"""What the tests of the command line share."""
+"""Fixtures shared by the tests of the command line."""
+
+from pathlib import Path
 
 import pytest
 
@@ -7,5 +9,12 @@ from cli.command_line import Shell
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """The command line, called in this process."""
+    """Return the command line, called in this process."""
     return Shell(monkeypatch, capsys)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a new folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -53,9 +53,9 @@ def evaluate(
         str,
         typer.Option(
             metavar="auto|off|WORD+...",
-            help="How to accelerate the model. auto: measured. off: not at all. Or any of folded, "
-            "narrow, channels-last, autocast, bfloat16, compiled; or plain. The original model "
-            "verifies all results.",
+            help="How to accelerate the model. auto: measured. off: not at all. plain: only frozen "
+            "parameters. Or any of folded, narrow, channels-last, autocast, bfloat16, compiled. "
+            "The original model verifies all results.",
         ),
     ] = "auto",
     device: Device = None,

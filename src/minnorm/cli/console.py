@@ -63,6 +63,9 @@ class _ProgressLines(Progress):
         done = f"{task.completed:.4g} of {task.total:g}" if task.total else "started"
         self.console.print(f"{task.description}: {done}", markup=False, soft_wrap=True)
 
+    def stop(self) -> None:
+        self.live.stop()  # without the empty line that Progress adds if there is no terminal
+
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:

@@ -1,0 +1,65 @@
+"""The commands `evaluate` and `train`, from the command line to what they print and save."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.bad_evaluation import DATA, MODEL
+from cli.command_line import Shell
+from minnorm.attacks.default import DEFAULT
+from minnorm.evaluation import load_run
+
+TESTS = Path(__file__).parent.parent
+
+
+def test_an_evaluation_prints_a_table_and_where_the_records_are(
+    shell: Shell, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=5)", "--attack", "ddn(steps=3)"]
+    outcome = shell(*words, "--out", str(out), "--epsilon", "0.5", "--norm", "linf")
+    assert outcome.code == 0
+    for text in ("ddn(steps=5)", "ddn(steps=3)", "worst case", "median linf", "acc. % at 0.5"):
+        assert text in outcome.output
+    assert outcome.output.splitlines()[-1] == f"records: {out}"
+    assert outcome.message == ""
+    assert len(load_run(out).records) == 2 * 8
+
+
+def test_an_evaluation_without_an_attack_uses_the_default(shell: Shell, tmp_path: Path) -> None:
+    outcome = shell("evaluate", MODEL, DATA, "--out", str(tmp_path / "run"))
+    assert outcome.code == 0
+    assert set(load_run(tmp_path / "run").records.column("attack").to_pylist()) == {DEFAULT}
+    assert DEFAULT in outcome.output
+    assert f"Default: {DEFAULT}." in " ".join(shell("evaluate", "--help").output.split())
+
+
+def test_the_options_are_passed_to_the_evaluation(shell: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--targets", "random:2", "--batch-size", "3", "--seed", "7", "--bounds", "-1", "2"]
+    words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=2)", "--out", str(out), *options]
+    assert shell(*words, "--no-adversarials", "--device", "cpu").code == 0
+    configuration = load_run(out).manifest["configuration"]
+    expected = {"targets": "random:2", "batch_size": 3, "seed": 7, "bounds": [-1.0, 2.0],
+                "device": "cpu", "save_adversarials": False}  # fmt: skip
+    assert expected.items() <= configuration.items()
+    assert not list(out.rglob("*.safetensors"))
+
+
+def test_the_same_command_again_prints_the_same_table(shell: Shell, tmp_path: Path) -> None:
+    words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=2)", "--out", str(tmp_path / "run")]
+    assert shell(*words).output == shell(*words).output
+
+
+@pytest.mark.slow
+def test_a_new_process_evaluates_and_prints_no_colors(tmp_path: Path) -> None:
+    words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=2)", "--out", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, "-m", "minnorm", *words],
+        cwd=TESTS, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "ddn(steps=2)" in done.stdout
+    assert "\x1b[" not in done.stdout
+    assert len(load_run(tmp_path / "run").records) == 8
