@@ -3,7 +3,7 @@
 #   make demo         attack the shipped network on the shipped images, beside the paper's figures
 #   make quick        the fast tests of what git says you changed; or T='tests/test_specs.py --pdb'
 #   make check        format, lint, types, import contracts, fast tests: before each commit
-#   make test         `make check` and the slow tests: what CI runs
+#   make test         format, lint, types, and all tests but the next two kinds: what CI runs
 #   make test-fetch   the tests that download what the package does not ship
 #   make test-gpu     the tests that need a GPU
 #   make coverage     the fast tests, and the lines and branches that they do not enter; T=... too
@@ -14,19 +14,23 @@
 #   make anytime      measure the norms at budgets from 10 to 1,000 (6 hours)
 #   make defenses     measure how robust the trained networks are, and what training costs (days)
 #
-# make check and make test run two processes of tests; WORKERS=8 runs eight.
+# WORKERS=8 runs the tests in eight processes instead of two. UV=uv installs with uv, and then
+# RESOLUTION=lowest-direct installs the oldest versions that pyproject.toml allows.
 
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+UV ?=
+RESOLUTION ?= highest
 T ?=
 M ?=
 
 PYTEST := $(BIN)/python -m pytest
+INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python --resolution $(RESOLUTION),$(BIN)/python -m pip install)
 FAST := -m 'not slow and not fetch'
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo quick check test test-fetch test-gpu coverage mutants docs static \
+.PHONY: demo quick check test tests test-fetch test-gpu coverage mutants docs static \
 	bench peers anytime defenses
 .DEFAULT_GOAL := check
 
@@ -34,7 +38,7 @@ PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
+	$(INSTALL) --quiet --editable '.[all,dev]'
 	@touch $@
 
 demo: .venv/.ready
@@ -56,6 +60,10 @@ check: static
 	$(PYTEST) $(PARALLEL) $(FAST)
 
 test: static
+	$(PYTEST) $(PARALLEL) -m 'not fetch'
+
+# The tests of `make test` without the rest, for versions of the tools that format and lint otherwise.
+tests: .venv/.ready
 	$(PYTEST) $(PARALLEL) -m 'not fetch'
 
 test-fetch: .venv/.ready

@@ -1,6 +1,6 @@
-"""Writes the parts of the documentation that follow from the code: `make docs`.
+"""Write the parts of the documentation that follow from the code: `make docs`.
 
-Run from the root of the checkout. A test checks that the files are as this would write them.
+Run it from the root of the checkout. A test checks that the files are up to date.
 """
 
 from pathlib import Path
@@ -9,41 +9,42 @@ from minnorm.attacks import ENTRIES
 
 INTRODUCTION = """# How to choose an attack
 
-This page is written from the registry of attacks by `make docs`. All of them are functions of one
-form, `attack(model, inputs, labels, *, targeted=False, bounds=(0.0, 1.0), generator=None, ...)`,
-and give an `AttackResult`; `help(minnorm.attacks.NAME)` describes the hyper-parameters.
+`make docs` writes this page from the registry of attacks. All attacks are functions of one form,
+`attack(model, inputs, labels, *, targeted=False, bounds=(0.0, 1.0), generator=None, ...)`, and
+return an `AttackResult`. `help(minnorm.attacks.NAME)` describes their hyper-parameters.
 
-Attacks that look for the *closest* adversarial tell the accuracy at every radius in one run; those
-that look *within epsilon* tell it at one, and say nothing of larger radii. `norm='linf'` changes
-the norm of those that know it; records and tables follow. Costs are of one sample; k is
-`candidates`, the number of classes considered. The inputs cost one or two forward passes more.
+Attacks with the goal *closest* search for the closest adversarial: one run gives the accuracy at
+every radius. Attacks with the goal *within epsilon* give the accuracy at one radius, and nothing
+beyond it. Attacks that support Linf take `norm='linf'`; records and tables are then in that norm.
+Costs are for one sample; k is `candidates`, the number of classes considered. The clean input costs
+one or two more forward passes. With `levels=256`, every attack rounds its points to 8-bit images.
 
 """
 
 COMBINATORS = """
-Attacks are combined to attacks:
+Attacks can be combined. A combination is an attack, too:
 
 | | |
 |---|---|
-| `worst_case([ddn, fmn])` | runs several and keeps the closest adversarial of each sample |
-| `with_restarts(ddn, 5)` | runs one several times, from random points |
-| `with_bisection(deepfool, 10)` | moves what it finds onto the boundary by forward passes |
-| `bounded(ddn, 0.5)` | keeps what is within a radius, and scales down what is farther |
+| `worst_case([ddn, fmn])` | runs several attacks and keeps the closest adversarial of each sample |
+| `with_restarts(ddn, 5)` | runs an attack several times, from random points |
+| `with_bisection(deepfool, 10)` | moves each adversarial to the boundary, by forward passes |
+| `bounded(ddn, 0.5)` | scales down each adversarial beyond a radius, and checks it again |
 
-What is moved or scaled down is no longer on the grid of an attack's `levels` (8-bit images), nor
-has it its `confidence`. What `bounded` scales down, like the defense of the paper, need not be
-adversarial any more; then it is no success.
+If all attacks of a combination round to the same `levels`, so does the combination. An adversarial
+that was moved or scaled down no longer has the `confidence` of its attack. One that `bounded`
+scales down may no longer be adversarial; then it counts as a failure.
 
 The result of `carlini_wagner` also has the `constants` C of eq. 5 with which each adversarial was
-found (the paper's figure 2). Its defaults are for thousands of steps; for a hundred take
-`carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)` or so on MNIST.
+found (figure 2 of the paper). Its defaults are for thousands of steps. For a hundred steps on
+MNIST, `carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)` is a good start.
 
 On the command line: `--attack "worst_case(attacks=['ddn(steps=300)', 'fmn'])"`.
 """
 
 
 def attacks_page() -> str:
-    """Gives the page on the choice of an attack."""
+    """Return the page on the choice of an attack."""
     lines = [
         "| attack | goal | norms | targeted | cost | use it for | source |",
         "|---|---|---|---|---|---|---|",
@@ -61,7 +62,7 @@ PAGES = {"attacks.md": attacks_page}
 
 
 def main() -> None:
-    """Writes the pages into the folder of this file."""
+    """Write the pages into the folder of this file."""
     for name, page in PAGES.items():
         (Path(__file__).parent / name).write_text(page())
 
