@@ -1,11 +1,18 @@
-"""Records made by hand, for the tests of metrics and tables."""
+"""Records made by hand, and comparisons of records."""
 
 import math
 from collections.abc import Sequence
 
 import pyarrow as pa
+from hypothesis import strategies as st
 
-from minnorm.evaluation import SCHEMA, Records
+from minnorm.evaluation import SCHEMA, Estimate, Records
+
+INF = math.inf
+
+# A coarse grid, so that there are ties, and radii that are exactly a distance.
+DISTANCE = st.one_of(st.integers(0, 12).map(lambda n: n / 4), st.just(INF))
+DISTANCES = st.lists(DISTANCE, min_size=1, max_size=30)
 
 
 def table(
@@ -18,7 +25,7 @@ def table(
     gray: float = 9.0,
     backwards: float = 5.0,
 ) -> Records:
-    """Gives records with these L2 distances; 0 is a sample that was misclassified, inf a failure.
+    """Return records with these L2 distances; 0 is a misclassified sample, inf a failure.
 
     The other norms are multiples of the L2 distance.
     """
@@ -43,3 +50,13 @@ def table(
         "seconds": [0.25] * count,
     }
     return pa.table(columns, schema=SCHEMA)
+
+
+def same(found: Records, expected: Records) -> bool:
+    """Return whether two tables of records are equal in all columns but the seconds."""
+    return bool(found.drop_columns(["seconds"]).equals(expected.drop_columns(["seconds"])))
+
+
+def is_nan(estimate: Estimate) -> bool:
+    """Return whether an estimate and its interval are NaN."""
+    return all(math.isnan(number) for number in estimate)

@@ -1,4 +1,4 @@
-"""The judge: it counts, measures and predicts by itself, whatever an attack says."""
+"""The judge: it counts, measures and predicts independently of the attack."""
 
 import logging
 from collections.abc import Callable
@@ -10,24 +10,33 @@ import torch
 from torch import Tensor
 
 from attacks.networks import Linear, problem
+from minnorm.acceleration import Accelerated
 from minnorm.attacks import Attack, AttackResult, Model, ddn
+from minnorm.attacks.contract import accepts_accelerated
+from minnorm.errors import InputError
 from minnorm.evaluation import evaluate
-from minnorm.evaluation.judge import CountingModel, Verdict, run_and_judge
+from minnorm.evaluation.judge import (
+    CountingModel,
+    Verdict,
+    counting,
+    join_verdicts,
+    run_and_judge,
+)
 from minnorm.geometry import NORM_ORDERS, Bounds
 
 Forge = Callable[[Tensor, Tensor], AttackResult]
 
 
 def forged(points: Tensor, distances: Tensor, success: Tensor) -> AttackResult:
-    """Makes a result that no check has seen: a foreign attack's annotations are not checked."""
+    """Make an unchecked result: the annotations of other libraries' attacks are not checked."""
     result = object.__new__(AttackResult)
     for name, value in (("adversarials", points), ("distances", distances), ("success", success)):
         object.__setattr__(result, name, value)
     return result
 
 
-def giving(points: Tensor, *, success: bool = True, distance: float = 0.0) -> Attack:
-    """Gives an attack that answers with these points, and says this of them."""
+def returning(points: Tensor, *, success: bool = True, distance: float = 0.0) -> Attack:
+    """Return an attack whose result is these points, with these flags and distances."""
 
     def attack(_: Model, inputs: Tensor, __: Tensor, /, **given: Any) -> AttackResult:  # noqa: ARG001 - what every attack gets
         count = len(inputs)
@@ -69,7 +78,7 @@ def test_an_attack_that_uses_part_of_the_batch_is_counted_by_samples() -> None:
         torch.autograd.grad(model(half).sum(), half)
         with torch.no_grad():
             model(inputs[:2])
-        return giving(inputs)(model, inputs, labels)
+        return returning(inputs)(model, inputs, labels)
 
     forwards, backwards, _ = judge(attack, model, inputs, labels).spent
     assert forwards == (8 + 4 + 2) / 8
@@ -92,17 +101,17 @@ def test_a_model_that_does_not_depend_on_its_input_is_counted() -> None:
 
     inputs, labels = torch.rand(3, 5), torch.zeros(3, dtype=torch.int64)
     verdict = judge(partial(ddn, steps=4), constant, inputs, labels)
-    assert verdict.spent[:2] == (5, 0)  # there is nothing to go backward through
+    assert verdict.spent[:2] == (5, 0)  # without a graph there is no backward pass
     assert not verdict.success.any()
     for distance in verdict.distances.values():
         assert torch.equal(distance, torch.full((3,), torch.inf))
     assert torch.equal(verdict.adversarials, inputs)
 
 
-def test_distances_are_measured_in_every_norm_and_not_believed() -> None:
+def test_distances_are_measured_in_every_norm() -> None:
     model, inputs, labels = problem((4,), classes=2, network=Linear)
     points = ddn(model, inputs, labels).adversarials
-    verdict = judge(giving(points, distance=123.0), model, inputs, labels)
+    verdict = judge(returning(points, distance=123.0), model, inputs, labels)
     assert verdict.success.all()
     change = (points - inputs).double()
     naive = {
@@ -116,20 +125,20 @@ def test_distances_are_measured_in_every_norm_and_not_believed() -> None:
         torch.testing.assert_close(found.double(), naive[norm].double(), rtol=1e-5, atol=1e-7)
 
 
-def test_a_success_that_is_none_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_false_success_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     model, inputs, labels = problem((4,))
     with caplog.at_level(logging.WARNING, logger="minnorm"):
-        verdict = judge(giving(inputs.clone(), success=True), model, inputs, labels)
+        verdict = judge(returning(inputs.clone(), success=True), model, inputs, labels)
     assert not verdict.success.any()
     assert all(distance.isinf().all() for distance in verdict.distances.values())
-    assert "8 claimed successes are none (0 of them outside the bounds)" in caplog.text
+    assert "8 claimed successes are failures (0 of them outside the bounds)" in caplog.text
 
 
 def test_a_success_that_was_not_claimed_counts(caplog: pytest.LogCaptureFixture) -> None:
     model, inputs, labels = problem((4,), classes=2, network=Linear)
     points = ddn(model, inputs, labels).adversarials
     with caplog.at_level(logging.WARNING, logger="minnorm"):
-        verdict = judge(giving(points, success=False, distance=9.0), model, inputs, labels)
+        verdict = judge(returning(points, success=False, distance=9.0), model, inputs, labels)
     assert verdict.success.all()
     assert torch.equal(verdict.adversarials, points)
     assert "8 successes were not claimed" in caplog.text
@@ -141,9 +150,9 @@ def test_a_point_outside_the_bounds_is_a_failure(beyond: float, side: int) -> No
     model, inputs, labels = problem((4,), classes=2, network=Linear)
     points = ddn(model, inputs, labels).adversarials
     points[0, 2] = -beyond if side < 0 else 1 + beyond
-    if points.isfinite().all():  # all is well with it but for the bounds
+    if points.isfinite().all():  # adversarial except for the bounds
         labels[0] = 1 - model(points)[0].argmax()
-    verdict = judge(giving(points), model, inputs, labels)
+    verdict = judge(returning(points), model, inputs, labels)
     assert verdict.success.tolist() == [False] + [True] * 7
     assert verdict.distances["l2"][0] == torch.inf
     assert torch.equal(verdict.adversarials[0], inputs[0])
@@ -153,20 +162,20 @@ def test_a_point_that_holds_nan_is_a_failure() -> None:
     model, inputs, labels = problem((4,), classes=2, network=Linear)
     points = ddn(model, inputs, labels).adversarials
     points[3, 1] = torch.nan
-    verdict = judge(giving(points), model, inputs, labels)
+    verdict = judge(returning(points), model, inputs, labels)
     assert verdict.success.tolist() == [n != 3 for n in range(8)]
     assert verdict.predictions[3] == -1
     assert verdict.distances["l2"][3] == torch.inf
 
 
-def test_a_point_at_infinity_is_a_failure_even_where_there_are_no_bounds() -> None:
+def test_a_point_at_infinity_is_a_failure_without_bounds() -> None:
     def model(inputs: Tensor) -> Tensor:
         return torch.stack([torch.zeros(len(inputs)), inputs[:, 0]], dim=1)
 
     inputs, labels = -torch.ones(2, 3), torch.zeros(2, dtype=torch.int64)
     points = inputs.clone()
     points[:, 0] = torch.tensor([1.0, torch.inf])
-    verdict = judge(giving(points), model, inputs, labels, bounds=(-torch.inf, torch.inf))
+    verdict = judge(returning(points), model, inputs, labels, bounds=(-torch.inf, torch.inf))
     assert verdict.success.tolist() == [True, False]
     assert torch.equal(verdict.success, verdict.distances["l2"].isfinite())
 
@@ -174,19 +183,19 @@ def test_a_point_at_infinity_is_a_failure_even_where_there_are_no_bounds() -> No
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        (torch.zeros(8, 5), r"gave torch.float32 of shape \[8, 5\]; expected .* \[8, 4\]"),
+        (torch.zeros(8, 5), r"returned torch.float32 of shape \[8, 5\]; expected .* \[8, 4\]"),
         (torch.zeros(7, 4), r"shape \[7, 4\]"),
-        (torch.zeros(8, 4, dtype=torch.float64), "gave torch.float64"),
+        (torch.zeros(8, 4, dtype=torch.float64), "returned torch.float64"),
     ],
     ids=["features", "samples", "dtype"],
 )
 def test_points_of_another_shape_or_dtype_are_refused(points: Tensor, message: str) -> None:
     model, inputs, labels = problem((4,))
-    with pytest.raises(ValueError, match=f"test {message}" if "gave" in message else message):
-        judge(giving(points), model, inputs, labels)
+    with pytest.raises(InputError, match=f"test {message}" if "returned" in message else message):
+        judge(returning(points), model, inputs, labels)
 
 
-def test_what_is_misclassified_already_is_at_distance_0() -> None:
+def test_a_misclassified_sample_is_at_distance_0() -> None:
     model, inputs, labels = problem((4,), classes=2, network=Linear)
     wrong = 1 - labels
     verdict = judge(partial(ddn, steps=5), model, inputs, wrong)
@@ -195,7 +204,7 @@ def test_what_is_misclassified_already_is_at_distance_0() -> None:
     assert torch.equal(verdict.adversarials, inputs)
 
 
-def test_what_has_its_target_already_is_at_distance_0() -> None:
+def test_a_sample_of_its_target_class_is_at_distance_0() -> None:
     model, inputs, labels = problem((4,))
     verdict = judge(partial(ddn, steps=5), model, inputs, labels, targeted=True)
     assert verdict.success.all()
@@ -207,12 +216,12 @@ def test_a_targeted_attack_that_reaches_another_class_has_failed() -> None:
     points = ddn(model, inputs, labels).adversarials
     reached = model(points).argmax(1)
     targets = 3 - labels - reached  # the class that is neither the label nor the one reached
-    assert not judge(giving(points), model, inputs, targets, targeted=True).success.any()
-    assert judge(giving(points), model, inputs, reached, targeted=True).success.all()
+    assert not judge(returning(points), model, inputs, targets, targeted=True).success.any()
+    assert judge(returning(points), model, inputs, reached, targeted=True).success.all()
 
 
 @pytest.mark.parametrize("changed", ["inputs", "labels"])
-def test_an_attack_that_writes_into_what_it_is_given_gains_nothing(changed: str) -> None:
+def test_an_attack_that_overwrites_its_arguments_gains_nothing(changed: str) -> None:
     model, inputs, labels = problem((4,), classes=2, network=Linear)
     kept = {"inputs": inputs.clone(), "labels": labels.clone()}
 
@@ -222,7 +231,7 @@ def test_an_attack_that_writes_into_what_it_is_given_gains_nothing(changed: str)
             inputs.copy_(points)
         else:
             labels.copy_(1 - labels)
-        return giving(points)(model, inputs, labels)
+        return returning(points)(model, inputs, labels)
 
     records = evaluate(model, (inputs, labels), [attack, "ddn(steps=20)"]).records
     expected = evaluate(model, (kept["inputs"], kept["labels"]), ["ddn(steps=5)", "ddn(steps=20)"])
@@ -246,14 +255,14 @@ def test_an_attack_that_changes_the_model_is_refused(change: str) -> None:
         return (
             ddn(model, inputs, labels, **given)
             if change != "train"
-            else giving(inputs)(model, inputs, labels)
+            else returning(inputs)(model, inputs, labels)
         )
 
-    with pytest.raises(ValueError, match="test changed the model: its training mode, parameters"):
+    with pytest.raises(InputError, match="test changed the model: its training mode, parameters"):
         judge(attack, model, inputs, labels)
 
 
-def test_an_attack_that_asks_another_model_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_attack_that_calls_another_model_has_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     model, inputs, labels = problem((2, 3))
 
     def attack(_: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
@@ -261,18 +270,97 @@ def test_an_attack_that_asks_another_model_is_told_of(caplog: pytest.LogCaptureF
 
     with caplog.at_level(logging.WARNING):
         assert judge(attack, model, inputs, labels).spent[:2] == (0, 0)
-    assert "test did not call the model that it was given" in caplog.text
+    assert "test did not call the model in its arguments, so its cost is unknown" in caplog.text
 
 
-def test_every_attack_gets_the_same_generator_and_the_bounds() -> None:
+def test_seconds_are_those_of_the_attack_per_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs, labels = problem((4,), batch=8)
+    times = iter([10.0, 26.0])
+    monkeypatch.setattr("minnorm.evaluation.judge.seconds_now", lambda _: next(times))
+    assert judge(returning(inputs), model, inputs, labels).spent[2] == 2.0
+
+
+def test_backward_passes_are_reported() -> None:
+    model, inputs, labels = problem((4,), batch=8)
+    passes: list[int] = []
+    run_and_judge(
+        "test", partial(ddn, steps=3), model, inputs, labels,
+        targeted=False, bounds=(0.0, 1.0), seed=0, on_backward=lambda: passes.append(1),
+    )  # fmt: skip
+    assert len(passes) == 3
+
+
+def test_a_result_of_another_type_is_refused() -> None:
     model, inputs, labels = problem((4,))
-    seen: list[tuple[int, Any, Any]] = []
 
-    def attack(model: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
-        assert not given["targeted"]
-        seen.append((given["generator"].initial_seed(), given["bounds"], len(inputs)))
-        torch.rand(1, generator=given["generator"])
-        return giving(inputs)(model, inputs, labels)
+    def attack(*_: Any, **__: Any) -> Any:
+        return inputs
 
-    evaluate(model, (inputs, labels), attack, seed=7, bounds=(-1.0, 2.0), batch_size=3)
-    assert seen == [(7, (-1.0, 2.0), 3), (7, (-1.0, 2.0), 3), (7, (-1.0, 2.0), 2)]
+    with pytest.raises(InputError, match="test returned a Tensor; expected an AttackResult"):
+        judge(attack, model, inputs, labels)
+
+
+def test_an_accelerated_model_goes_to_marked_attacks_alone_and_the_original_judges() -> None:
+    model, inputs, labels = problem((4,))
+
+    def wrong(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        return logits.roll(1, 1)
+
+    fast = Accelerated(model, wrong, None, "it", ())
+    seen: list[Model] = []
+
+    def plain(model: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
+        seen.append(model)
+        return ddn(model, inputs, labels, steps=5, **given)
+
+    @accepts_accelerated
+    def marked(model: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
+        return plain(model, inputs, labels, **given)
+
+    plain.__module__ = "minnorm.attacks.mine"  # the place of the code does not matter
+    unmarked = judge(plain, fast, inputs, labels)
+    assert not isinstance(seen[0], Accelerated)
+    expected = judge(partial(ddn, steps=5), model, inputs, labels)
+    assert torch.equal(unmarked.adversarials, expected.adversarials)
+    verdict = judge(marked, fast, inputs, labels)
+    assert isinstance(seen[1], Accelerated)
+    with torch.no_grad():
+        assert torch.equal(verdict.predictions, model(verdict.adversarials).argmax(1))
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_each_part_of_an_accelerated_model_is_counted_once(coarse: bool) -> None:
+    model, inputs, _ = problem((4,), batch=8)
+
+    def exact(given: Tensor) -> Tensor:
+        logits: Tensor = model(given)
+        return logits
+
+    counted, counters = counting(Accelerated(model, exact, model if coarse else None, "it", ()))
+    assert isinstance(counted, Accelerated)
+    assert len(counters) == 2  # the original and the coarse part are the same model
+    counted.original(inputs)
+    counted.exact(inputs[:3])
+    if coarse:
+        assert counted.coarse is counted.original
+    else:
+        assert counted.coarse is None
+    assert [counter.forwards for counter in counters] == [8, 3]
+
+
+def verdict_of(samples: int, spent: tuple[float, float, float]) -> Verdict:
+    values = torch.arange(float(samples))
+    return Verdict(values, values.long(), values > 0, dict.fromkeys(NORM_ORDERS, values), spent)
+
+
+def test_verdicts_on_parts_join_to_that_on_the_batch() -> None:
+    joined = join_verdicts([verdict_of(1, (4.0, 8.0, 0.5)), verdict_of(3, (8.0, 4.0, 1.5))])
+    assert joined.adversarials.tolist() == [0.0, 0.0, 1.0, 2.0]
+    assert joined.predictions.tolist() == [0, 0, 1, 2]
+    assert joined.success.tolist() == [False, False, True, True]
+    for norm in NORM_ORDERS:
+        assert joined.distances[norm].tolist() == [0.0, 0.0, 1.0, 2.0]
+    assert joined.spent == (7.0, 5.0, 1.25)  # means over the samples
+    single = verdict_of(2, (0.1, 0.2, 0.3))
+    assert join_verdicts([single]) is single

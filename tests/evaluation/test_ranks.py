@@ -1,4 +1,4 @@
-"""Two processes give the records of one."""
+"""Two ranks give the records of one."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.test_evaluate import same
+from evaluation.record_tables import same
 from minnorm.evaluation import evaluate, load_run
 
 TESTS = Path(__file__).parent.parent
@@ -24,7 +24,7 @@ def two_ranks(
     command = ["--nproc-per-node", "2", "-m", "minnorm", "evaluate", MODEL, data]
     options = [word for attack in attacks for word in ("--attack", attack)]
     options += ["--out", str(out), "--targets", targets, "--batch-size", "4"]
-    # A hang is a failure: the time limit ends it.
+    # The time limit ends a run that hangs.
     return subprocess.run(
         [*launcher, *command, *options],
         cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
@@ -41,7 +41,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_ranks_give_exactly_the_records_of_one(tmp_path: Path, alone: Path) -> None:
     done = two_ranks(tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("worst case, hardest target") == 1  # the first rank alone prints
+    assert done.stdout.count("worst case, hardest target") == 1  # only the first rank prints
     run, expected = load_run(tmp_path / "run"), load_run(alone)
     assert len(expected.records) == 25 * 2 * 2
     assert same(run.records, expected.records)
@@ -51,7 +51,7 @@ def test_two_ranks_give_exactly_the_records_of_one(tmp_path: Path, alone: Path) 
         assert (tmp_path / "run" / "adversarials" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_two_ranks_go_on_with_a_run_that_one_began(tmp_path: Path, alone: Path) -> None:
+def test_two_ranks_continue_a_run_that_one_started(tmp_path: Path, alone: Path) -> None:
     out = tmp_path / "run"
     evaluate(MODEL, DATA, ATTACKS, out=out, targets="random:2", batch_size=4)
     shards = sorted((out / "records").iterdir())

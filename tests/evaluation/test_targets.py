@@ -1,4 +1,4 @@
-"""Targets: never the label, distinct, and the same in whatever batches."""
+"""Targets: distinct, never the label, and the same in all batches."""
 
 import pytest
 import torch
@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minnorm.evaluation.targets import check_targets, choose_targets
+from minnorm.errors import InputError
+from minnorm.evaluation.targets import check_enough_classes, check_targets, choose_targets
 
 SEEDS = st.integers(0, 2**31)
 
 
 def chosen(word: str, logits: Tensor, labels: Tensor, indices: list[int], seed: int = 0) -> Tensor:
-    """Gives the targets, `[runs b]`."""
+    """Return the targets, `[runs b]`."""
     given = choose_targets(word, logits, labels, indices, seed)
     return torch.stack([targets for targets in given if targets is not None])
 
@@ -43,7 +44,7 @@ def test_least_likely_is_the_lowest_logit_of_another_class(
         assert target == min((c for c in range(classes) if c != label), key=lambda c: row[c])
 
 
-def test_least_likely_leaves_out_the_label_even_where_it_is_the_least_likely() -> None:
+def test_least_likely_is_never_the_label() -> None:
     logits = torch.tensor([[-5.0, 0.0, 1.0], [-torch.inf, 3.0, 2.0], [0.0, 0.0, 0.0]])
     labels = torch.tensor([0, 0, 0])
     assert chosen("least-likely", logits, labels, [0, 1, 2]).tolist() == [[1, 2, 1]]
@@ -86,8 +87,8 @@ def test_random_targets_differ_between_samples_and_seeds() -> None:
 def test_random_targets_of_all_classes_are_all_of_them() -> None:
     logits, labels = batch(5, 4)
     drawn = chosen("random:3", logits, labels, list(range(5)))
-    everyone = chosen("all", logits, labels, list(range(5)))
-    assert torch.equal(drawn.sort(0).values, everyone)
+    everything = chosen("all", logits, labels, list(range(5)))
+    assert torch.equal(drawn.sort(0).values, everything)
 
 
 def test_untargeted_is_one_run_without_targets() -> None:
@@ -105,11 +106,15 @@ def test_the_words_for_targets(word: str | None) -> None:
              "random:1.5", "random:x", "random:2 "]
 )  # fmt: skip
 def test_other_words_are_refused(word: str) -> None:
-    with pytest.raises(ValueError, match=r"targets='.*': expected 'all' .* 'least-likely' .* 'ran"):
+    with pytest.raises(InputError, match=r"targets='.*': expected 'all' .* 'least-likely' .* 'ran"):
         check_targets(word)
 
 
 def test_more_targets_than_other_classes_are_refused() -> None:
     logits, labels = batch(3, 4)
-    with pytest.raises(ValueError, match="targets='random:4': the model has 4 classes, so 3 other"):
+    with pytest.raises(InputError, match="targets='random:4': the model has 4 classes, so 3 other"):
         choose_targets("random:4", logits, labels, [0, 1, 2], 0)
+    for word in (None, "all", "least-likely", "random:3"):
+        check_enough_classes(word, 4)
+    with pytest.raises(InputError, match="targets='random:4': the model has 4 classes, so 3 other"):
+        check_enough_classes("random:4", 4)

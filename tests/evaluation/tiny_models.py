@@ -1,4 +1,4 @@
-"""Small models and data by spec, for example `evaluation.tiny_models:linear`, in any process."""
+"""Small models and data for specs such as `evaluation.tiny_models:linear`, in any process."""
 
 from typing import NoReturn
 
@@ -23,7 +23,7 @@ class Centred(nn.Module):
 
 
 class Says(nn.Module):
-    """A network that answers with a function of its linear logits."""
+    """A network whose output is a function of linear logits."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -71,14 +71,14 @@ def interrupted() -> NoReturn:
 
 
 def one_bad() -> Data:
-    """Gives 16 images, of which number 13 holds a NaN."""
+    """Return 16 images, of which number 13 holds a NaN."""
     images, labels = load_data("mnist-sample[:16]").batch(range(16))
     images[13] = torch.nan
     return as_data((images, labels), "one bad")
 
 
 class Drawn:
-    """A data set of random images, each drawn when it is asked for."""
+    """A data set of random images, each drawn when it is read."""
 
     def __init__(self, images: int) -> None:
         self.images = images

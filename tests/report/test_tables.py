@@ -17,7 +17,7 @@ INF = math.inf
 
 
 def printed(records: Records, *, norm: Norm | None = None, epsilons: tuple[float, ...] = ()) -> str:
-    """Gives a table as a wide terminal shows it."""
+    """Return a table as a wide terminal shows it."""
     console = Console(file=io.StringIO(), width=200)
     console.print(results_table(records, norm=norm, epsilons=epsilons))
     assert isinstance(console.file, io.StringIO)
@@ -25,7 +25,7 @@ def printed(records: Records, *, norm: Norm | None = None, epsilons: tuple[float
 
 
 def cells(text: str) -> list[list[str]]:
-    """Gives the cells of the lines between the borders."""
+    """Return the cells of the lines between the borders."""
     lines = [line for line in text.splitlines() if line.startswith(("┃", "│"))]
     return [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in lines]
 
@@ -42,7 +42,7 @@ def test_a_row_holds_the_metrics_of_an_attack() -> None:
     assert intervals[1:5] == ["[30.1, 95.4]", "[0.00, 2.13]", "[0.00, inf]", "[15.0, 85.0]"]
 
 
-def test_there_is_a_row_for_each_attack_and_one_for_the_worst_case() -> None:
+def test_several_attacks_have_a_row_each_and_one_for_the_closest_records() -> None:
     records = pa.concat_tables([table([1.0, 3.0]), table([2.0, 1.0], attack="other")])
     rows = cells(printed(records))[1::2]
     assert [row[0] for row in rows] == ["ddn", "other", "worst case"]
@@ -51,7 +51,7 @@ def test_there_is_a_row_for_each_attack_and_one_for_the_worst_case() -> None:
     assert "2 samples" in printed(records)
 
 
-def test_several_targets_give_rows_for_the_hardest_and_the_closest() -> None:
+def test_several_targets_have_rows_for_the_hardest_and_the_closest() -> None:
     records = table([1.0, 4.0], indices=[0, 0], targets=[1, 2])
     text = printed(records, epsilons=(2.0,))
     rows = cells(text)[1::2]
@@ -66,7 +66,7 @@ def test_several_targets_give_rows_for_the_hardest_and_the_closest() -> None:
 
 
 @pytest.mark.parametrize("norm", ["l0", "l1", "linf"])
-def test_the_norm_is_that_of_the_distances(norm: Norm) -> None:
+def test_the_headers_name_the_norm_of_the_distances(norm: Norm) -> None:
     header, values, _ = cells(printed(table([1.0, 1.0]), norm=norm))
     assert header[2:4] == [f"mean {norm}", f"median {norm}"]
     assert values[2] == {"l0": "10.0000", "l1": "4.0000", "linf": "0.5000"}[norm]
@@ -85,25 +85,25 @@ def test_attacks_of_several_norms_are_each_measured_in_their_own() -> None:
     ]
 
 
-def test_a_norm_that_no_attack_minimises_is_pointed_out() -> None:
-    note = "Measured in linf, of attacks that minimise l2"
+def test_a_norm_that_no_attack_minimizes_is_noted() -> None:
+    note = "Measured in linf, also for attacks that minimize l2"
     assert note in " ".join(printed(table([1.0, 1.0]), norm="linf").split())
     assert "Measured in" not in printed(table([1.0, 1.0]), norm="l2")
     assert "mean linf" in printed(table([1.0, 1.0], norm="linf"))
 
 
-def test_failures_alone_are_shown_as_such() -> None:
+def test_failures_alone_have_no_mean_and_an_infinite_median() -> None:
     _, values, intervals = cells(printed(table([INF, INF])))
     assert values[1:4] == ["0.0", "-", "inf"]
     assert intervals[1:4] == ["[0.0, 65.8]", "", "[inf, inf]"]
 
 
-def test_the_name_of_an_attack_is_text_and_not_markup() -> None:
+def test_the_name_of_an_attack_is_shown_as_text() -> None:
     name = "[bold]mine[/bold] [link=http://x]"
     assert cells(printed(table([1.0, 2.0], attack=name)))[1][0] == name
 
 
-def test_no_records_are_no_error() -> None:
+def test_no_records_have_a_table_without_rows() -> None:
     assert len(cells(printed(table([])))) == 1
 
 
@@ -116,12 +116,12 @@ def test_no_records_are_no_error() -> None:
         ((math.nan, math.nan, math.nan), 1, 4, "-"),
     ],
 )
-def test_an_estimate_is_written_with_its_interval(
+def test_an_estimate_is_shown_with_its_interval(
     estimate: tuple[float, float, float], scale: float, digits: int, expected: str
 ) -> None:
     assert with_interval(estimate, scale, digits) == expected
 
 
-def test_costs_are_means_of_a_sample_and_seconds_in_all() -> None:
+def test_costs_are_means_per_sample_and_seconds_in_total() -> None:
     summary = summarize(table([1.0, 2.0], backwards=1234.4), "ddn")
     assert costs(summary) == ("1,234", "1,235", "0.5")

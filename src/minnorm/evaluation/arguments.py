@@ -14,6 +14,7 @@ from minnorm.attacks.engine.problem import check_attack
 from minnorm.checks import check_count
 from minnorm.errors import InputError
 from minnorm.evaluation.batches import dtype_and_device
+from minnorm.evaluation.tuning import BatchSize
 from minnorm.geometry import Bounds
 from minnorm.models import load_model
 from minnorm.runtime import devices
@@ -22,23 +23,26 @@ Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | 
 """Attacks as users give them: specs or functions, one or several, named or not."""
 
 
-def check_batch_size(batch_size: Any) -> None:
-    """Check the batch size, a count or `auto`.
+def checked_batch_size(batch_size: Any) -> BatchSize:
+    """Return the batch size, a count or `auto`.
 
     Raises:
         InputError: If it is neither.
     """
-    if batch_size != "auto":
-        check_count("batch_size", batch_size)
+    if batch_size == "auto":
+        return "auto"
+    check_count("batch_size", batch_size)
+    return int(batch_size)
 
 
-def check_seed(seed: Any) -> None:
-    """Check the seed of a run.
+def checked_seed(seed: Any) -> int:
+    """Return the seed of a run.
 
     Raises:
-        InputError: If PyTorch's generators cannot take it.
+        InputError: If it is not a seed of PyTorch's generators.
     """
     check_count("seed", seed, least=0, most=2**63 - 1)
+    return int(seed)
 
 
 def finite_bounds(bounds: Bounds) -> Bounds:
@@ -72,6 +76,9 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
             raise InputError(
                 "two of the attacks are the same: give them different parameters or names."
             )
+    for name in named:
+        if not isinstance(name, str):
+            raise InputError(f"the name of an attack is {name!r}; expected text.")
     if not named:
         raise InputError("no attack was given: name at least one, for example 'ddn'.")
     return named

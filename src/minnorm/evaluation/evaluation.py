@@ -15,8 +15,8 @@ from minnorm.attacks.default import DEFAULT
 from minnorm.data import as_data
 from minnorm.evaluation.arguments import (
     Attacks,
-    check_batch_size,
-    check_seed,
+    checked_batch_size,
+    checked_seed,
     finite_bounds,
     load_classifier,
     named_attacks,
@@ -115,8 +115,8 @@ def evaluate(
     """
     check_targets(targets)
     check_use(accelerate, "accelerate")
-    check_batch_size(batch_size)
-    check_seed(seed)
+    batch_size = checked_batch_size(batch_size)
+    seed = checked_seed(seed)
     named = named_attacks(attacks)
     bounds = finite_bounds(bounds)
     classifier = load_classifier(model, device, trust=trust)
@@ -135,12 +135,12 @@ def evaluate(
         indices=(samples.indices.start, samples.indices.stop, samples.indices.step),
         attacks=tuple(_entry(name, attack) for name, attack in named.items()),
         targets=targets,
-        seed=int(seed),
+        seed=seed,
         bounds=bounds,
         dtype=str(dtype),
         device=place.type,
         save_adversarials=bool(save_adversarials),
-        batch_size=None if batch_size == "auto" else int(batch_size),
+        batch_size=None if batch_size == "auto" else batch_size,
     )
     directory = None if out is None else RunDirectory(Path(out))
     with ranks.process_group():

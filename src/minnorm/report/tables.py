@@ -47,7 +47,7 @@ def results_table(
     others = [one for one in records.column("norm").unique().to_pylist() if one != norm]
     if norm is not None and others:
         notes.append(
-            f"Measured in {norm}, but these attacks minimize {' and '.join(others)}: an attack "
+            f"Measured in {norm}, also for attacks that minimize {' and '.join(others)}: an attack "
             f"that minimizes {norm} would come closer."
         )
     if epsilons:

@@ -1,0 +1,130 @@
+"""The manifest: the keys on disk, and what a damaged one is told."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evaluation.small_runs import ATTACKS, MODEL, configuration
+from minnorm.errors import InputError
+from minnorm.evaluation.manifest import FORMAT, Manifest, new_session, read_manifest
+from minnorm.runtime import provenance
+
+
+def manifest() -> Manifest:
+    return Manifest(configuration=configuration(), warnings=("doubtful",), sessions=({"ranks": 1},))
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(manifest().text())
+    assert read_manifest(path) == manifest()
+    assert json.loads(path.read_text()) == manifest().values()
+
+
+def test_the_keys_and_values_on_disk_are_those_of_format_2() -> None:
+    assert FORMAT == 2
+    assert manifest().text() == json.dumps(
+        {
+            "format": 2,
+            "configuration": {
+                "model": "zoo:it",
+                "model_fingerprint": "f" * 64,
+                "model_answers": [1.0, -2.0, 0.5],
+                "data": "mnist",
+                "data_fingerprint": "a" * 64,
+                "indices": [0, 12, 1],
+                "attacks": [{"name": "ddn", "spec": "ddn", "norm": "l2", "code": ""}],
+                "targets": None,
+                "seed": 0,
+                "bounds": [0.0, 1.0],
+                "dtype": "torch.float32",
+                "device": "cpu",
+                "save_adversarials": True,
+                "batch_size": 5,
+                "acceleration": "off",
+            },
+            "warnings": ["doubtful"],
+            "sessions": [{"ranks": 1}],
+        },
+        indent=2,
+    ) + "\n"  # fmt: skip
+
+
+def test_the_manifest_of_a_run_says_what_was_run_and_on_what(finished: Path) -> None:
+    values = json.loads((finished / "manifest.json").read_text())
+    configuration = values["configuration"]
+    assert configuration["model"] == MODEL
+    assert configuration["data"] == "mnist-sample"
+    assert configuration["indices"] == [0, 12, 1]
+    assert configuration["attacks"] == [
+        {"name": name, "spec": name, "norm": "l2", "code": ""} for name in ATTACKS
+    ]
+    assert (configuration["batch_size"], configuration["acceleration"]) == (5, "off")
+    assert (configuration["seed"], configuration["bounds"]) == (0, [0.0, 1.0])
+    assert configuration["targets"] is None
+    assert (configuration["dtype"], configuration["device"]) == ("torch.float32", "cpu")
+    assert configuration["save_adversarials"] is True
+    assert len(configuration["model_answers"]) == 8 * 10
+    for name in ("model_fingerprint", "data_fingerprint"):
+        assert re.fullmatch("[0-9a-f]{64}", configuration[name])
+    [session] = values["sessions"]
+    assert session["ranks"] == 1
+    assert session["acceleration"]
+    assert session["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert session["hardware"]["cores"] == os.cpu_count()
+    assert session["revision"]
+
+
+def test_a_session_says_what_runs_and_how_the_model_was_accelerated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(provenance, "revision", lambda: "abc-dirty")
+    session = new_session(torch.device("cpu"), ("narrow: yes",))
+    assert session["revision"] == "abc-dirty"
+    assert session["acceleration"] == ["narrow: yes"]
+    assert {"started", "ranks", "revision", "versions", "hardware"} <= set(session)
+    json.dumps(session)
+
+
+def changed(**changes: Any) -> bytes:
+    return json.dumps({**manifest().values(), **changes}).encode()
+
+
+def without(name: str) -> bytes:
+    values = manifest().values()
+    del values["configuration"][name]
+    return json.dumps(values).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "is damaged: Expecting property name"),
+        (b"", "is damaged: Expecting value"),
+        (b"\xff\xfe", "is damaged: 'utf-8' codec"),
+        (b"[]", "is not of format 2, .* Name another folder, or delete this one"),
+        (b'{"format": 1}', "is not of format 2"),
+        (b'{"format": 2}', "is damaged: configuration: Field required"),
+        (b'{"format": 2, "configuration": {}}', "is damaged: configuration.model: Field required"),
+        (changed(configuration=5), "is damaged: configuration: "),
+        (changed(warnings=5), "is damaged: warnings: "),
+        (changed(sessions={}), "is damaged: sessions: "),
+        (changed(sessions=["x"]), "is damaged: sessions.0: "),
+        (changed(more=1), "is damaged: more: Extra inputs are not permitted"),
+        (without("seed"), "is damaged: configuration.seed: Field required"),
+        (without("batch_size"), "is damaged: configuration.batch_size: Field required"),
+        (without("acceleration"), "is damaged: configuration.acceleration: Field required"),
+    ],
+)  # fmt: skip
+def test_a_damaged_manifest_is_named_with_what_is_wrong(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"manifest\.json {message}"):
+        read_manifest(path)
