@@ -1,12 +1,13 @@
-"""The FAB paper's iteration, for one sample: projections by bisection, all classes considered."""
+"""The FAB paper's iteration, for one sample: projections by bisection."""
 
 from torch import Tensor
 
-from reference.common import Classifier, gradient, is_adversarial, logits_of
+from reference.common import Classifier, is_adversarial, logits_of
+from reference.deepfool import nearest_boundary, rivals_of
 
 
-def project(point: Tensor, w: Tensor, b: float, norm: str) -> Tensor:
-    """Gives the point of the box on the plane `w . z = b` that is nearest in the norm.
+def project_onto_plane(point: Tensor, w: Tensor, b: float, norm: str) -> Tensor:
+    """Return the point of the box on the plane `w . z = b` that is nearest in the norm.
 
     The step is `clip(t * direction)` for the least t that reaches the plane (KKT); where the box
     does not reach it, the corner that comes nearest.
@@ -31,29 +32,24 @@ def project(point: Tensor, w: Tensor, b: float, norm: str) -> Tensor:
 
 
 def fab_of_one_sample(
-    model: Classifier, x: Tensor, y: int, *, norm: str, steps: int
-) -> list[Tensor]:
-    """Gives the points that the iteration begins with x, and those that it judges."""
+    model: Classifier, x: Tensor, y: int, *, targeted: bool, norm: str, steps: int,
+    overshoot: float = 0.05, largest_share: float = 0.1, backstep: float = 0.9,
+) -> list[Tensor]:  # fmt: skip
+    """Return the points that the iteration evaluates, without x and before they move back."""
     order = 2 if norm == "l2" else float("inf")
     dual = 2 if norm == "l2" else 1
-    current, judged = x, []
+    eta = 1 + overshoot
+    current, evaluated = x, []
     for _ in range(steps):
-        logits = logits_of(model, current)
-        planes = []
-        for k in range(len(logits)):
-            if k == y:
-                continue
-            w = gradient(lambda v, k=k: logits_of(model, v)[k] - logits_of(model, v)[y], current)  # type: ignore[misc]
-            difference = float(logits[k] - logits[y])
-            planes.append((abs(difference) / float(w.norm(p=dual)), w, difference))
-        _, w, difference = min(planes, key=lambda plane: plane[0])
-        b = float((w * current).sum()) - difference
-        d1 = project(current, w, b, norm) - current
-        d2 = project(x, w, b, norm) - x
+        pairs = rivals_of(logits_of(model, current), y, targeted=targeted)
+        w, gap = nearest_boundary(model, current, pairs, dual)
+        b = float((w * current).sum()) + gap
+        d1 = project_onto_plane(current, w, b, norm) - current
+        d2 = project_onto_plane(x, w, b, norm) - x
         near, far = float(d1.norm(p=order)), float(d2.norm(p=order))
-        alpha = min(near / (near + far), 0.1) if near + far > 0 else 0.0
-        current = ((1 - alpha) * (current + 1.05 * d1) + alpha * (x + 1.05 * d2)).clamp(0, 1)
-        judged.append(current)
-        if is_adversarial(model, current, y, targeted=False):
-            current = (x + 0.9 * (current - x)).clamp(0, 1)
-    return judged
+        alpha = min(near / (near + far), largest_share) if near + far > 0 else 0.0
+        current = ((1 - alpha) * (current + eta * d1) + alpha * (x + eta * d2)).clamp(0, 1)
+        evaluated.append(current)
+        if is_adversarial(model, current, y, targeted=targeted):
+            current = (x + backstep * (current - x)).clamp(0, 1)
+    return evaluated

@@ -7,10 +7,10 @@ from torch import Tensor
 def distance_to_halfspace(
     x: Tensor, w: Tensor, b: float, low: float, high: float, *, norm: str = "l2"
 ) -> float:
-    """Gives the least norm of d with w.(x + d) + b <= 0 and low <= x + d <= high.
+    """Return the least norm of d with w.(x + d) + b <= 0 and low <= x + d <= high.
 
     The optimum is clip(x - t w), or clip(x - t sign(w)) for Linf, for the least t >= 0 that
-    satisfies the constraint (KKT), which bisection on t finds. Infinite when no point of the box
+    satisfies the constraint (KKT), found by bisection on t. Infinite when no point of the box
     satisfies it.
     """
     farthest = torch.where(w > 0, torch.tensor(low).to(x), torch.tensor(high).to(x))
@@ -23,7 +23,7 @@ def distance_to_halfspace(
     least, most = 0.0, 1.0
     while float(w @ moved(most) + b) > 0:
         most *= 2
-    for _ in range(200):
+    for _ in range(80):  # beyond the precision of float64
         middle = (least + most) / 2
         least, most = (middle, most) if float(w @ moved(middle) + b) > 0 else (least, middle)
     return float((moved(most) - x).norm(p=2 if norm == "l2" else torch.inf))
@@ -40,7 +40,7 @@ def optimal_distance(
     high: float,
     norm: str = "l2",
 ) -> float:
-    """Gives the distance from x to the nearest point of another class, or of class y if targeted.
+    """Return the distance from x to the nearest point of another class, or of class y if targeted.
 
     For a targeted attack on more than two classes this is a lower bound: the wanted class has to
     win against each other class, and the bound is the farthest of these constraints alone.

@@ -1,0 +1,101 @@
+"""FMN: its transcription, and its own rules for the radius."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from attacks.gradient.models import Tied
+from attacks.gradient.stepwise import (
+    check_closest,
+    check_same,
+    check_transcription,
+    each_norm_and_box,
+    one_sample,
+    visited,
+)
+from attacks.networks import Linear, problem
+from minnorm.acceleration import Accelerated
+from minnorm.attacks import fmn
+from minnorm.geometry import Bounds, Norm
+from reference.fmn import fmn_of_one_sample
+
+
+@each_norm_and_box
+@pytest.mark.parametrize(
+    "settings", [{"steps": 30}, {"steps": 12, "step_size": 0.1, "gamma": 0.3}], ids=str
+)
+def test_transcription(
+    settings: dict[str, Any], *, norm: Norm, targeted: bool, bounds: Bounds
+) -> None:
+    check_transcription(
+        fmn, fmn_of_one_sample, norm=norm, targeted=targeted, bounds=bounds, **settings
+    )
+
+
+@pytest.mark.parametrize(("index", "norm"), [(0, "l2"), (1, "linf")])
+def test_transcription_from_a_start(index: int, norm: Norm) -> None:
+    model, x, y = one_sample(index, targeted=False)
+    start = (x + 0.3).clamp(0, 1)
+    settings: dict[str, Any] = {"steps": 12, "norm": norm}
+    expected = fmn_of_one_sample(model, x, y, start=start, **settings)
+    found, result = visited(fmn, model, x, y, bounds=(-1.0, 3.0), starts=start, **settings)
+    check_same(found, [x, *expected])
+    check_closest(result, model, expected, x, y, targeted=False, norm=norm)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10])
+def test_the_radius_grows_where_the_bounds_clip_much(classes: int) -> None:
+    model, inputs, labels = problem((20,), batch=100, classes=classes, network=Linear)
+    assert fmn(model, inputs, labels).success.all()
+
+
+def test_the_transcription_agrees_where_the_bounds_clip_much() -> None:
+    check_transcription(
+        fmn, fmn_of_one_sample, targeted=False, classes=10, network=Linear, steps=20, gamma=0.02
+    )
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_leaves_an_input_at_which_two_classes_tie(dtype: torch.dtype, norm: Norm) -> None:
+    inputs = torch.full((1, 4), 0.25, dtype=dtype)
+    found = fmn(Tied().eval(), inputs, torch.tensor([0]), norm=norm)
+    assert found.success.all()
+    assert found.distances.item() < 0.1
+
+
+def test_forgets_what_a_coarse_classifier_found_when_the_exact_one_takes_over() -> None:
+    def threshold(points: Tensor, at: float) -> Tensor:
+        rise = points.sum(1) - at
+        return torch.stack([torch.zeros_like(rise), rise], dim=1)
+
+    def exact(points: Tensor) -> Tensor:
+        return threshold(points, 3.5)
+
+    def coarse(points: Tensor) -> Tensor:
+        return threshold(points, 0.5)
+
+    inputs, labels = torch.full((1, 4), 0.1), torch.tensor([0])
+    accelerated = Accelerated(exact, exact, coarse, "", ())
+    # In the last 6 of 30 steps the radius of the coarse boundary would grow by 1.05**6 at most.
+    found = fmn(accelerated, inputs, labels, steps=30, step_size=20.0)
+    assert found.distances.item() == pytest.approx(3.1 / 2, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("steps=0", {"steps": 0}),
+        ("step_size=0", {"step_size": 0}),
+        ("gamma=0", {"gamma": 0}),
+        ("gamma=1", {"gamma": 1}),
+        ("norm='l1'", {"norm": "l1"}),
+    ],
+)
+def test_bad_parameters_are_refused(message: str, arguments: dict[str, Any]) -> None:
+    model, inputs, labels = problem((20,))
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(fmn)(model, inputs, labels, **arguments)
