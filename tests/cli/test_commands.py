@@ -3,13 +3,17 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.bad_evaluation import DATA, MODEL
 from cli.command_line import Shell
+from minnorm import training
 from minnorm.attacks.default import DEFAULT
+from minnorm.cli import console
 from minnorm.evaluation import load_run
+from minnorm.models import Card, zoo_cards
 
 TESTS = Path(__file__).parent.parent
 
@@ -63,3 +67,33 @@ def test_a_new_process_evaluates_and_prints_no_colors(tmp_path: Path) -> None:
     assert "ddn(steps=2)" in done.stdout
     assert "\x1b[" not in done.stdout
     assert len(load_run(tmp_path / "run").records) == 8
+
+
+def test_a_training_prints_its_progress_the_accuracies_and_the_network(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[training.Recipe, Path, dict[str, Any]]] = []
+    network = zoo_cards()["mnist-cnn-ddn"]
+
+    def train(recipe: training.Recipe, out: Path, *, on_progress: Any, **options: Any) -> Card:
+        calls.append((recipe, out, options))
+        on_progress(1, 3, {})
+        on_progress(1.5, 3, {"loss": 0.25, "validation_accuracy": 0.5, "robust_accuracy": 0.125})
+        return network
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.chdir(tmp_path)
+    options = ["--set", "epochs=3", "--set", "name=mine", "--resume", "--workers", "2", "--trust"]
+    outcome = shell("train", "mnist-cnn-ddn", *options)
+    assert outcome.code == 0
+    [(recipe, out, passed)] = calls
+    assert (recipe.name, recipe.epochs, out) == ("mine", 3, Path("runs/mine"))
+    assert passed == {"resume": True, "workers": 2, "trust": True}
+    assert outcome.message.startswith("mine: 1 of 3 ")
+    assert "mine: loss 0.2500, accuracy 50.00 %, under attack 12.5 %: 1.5 of 3" in outcome.message
+    for name, accuracy in {**network.accuracy, **network.robust_accuracy}.items():
+        assert f"accuracy on {name}: {100 * accuracy:.2f} %\n" in outcome.output
+    assert outcome.output.endswith("network: runs/mine/mnist-cnn-ddn.safetensors\n")
+    shell("train", "mnist-cnn-ddn", "--out", "elsewhere")
+    assert calls[1][1:] == (Path("elsewhere"), {"resume": False, "workers": 0, "trust": False})
