@@ -95,6 +95,7 @@ def check_complete(function: Callable[..., Any], spec: str, given: Collection[st
         parameter.name
         for parameter in inspect.signature(function).parameters.values()
         if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         and parameter.name not in (*given, *parsed.arguments)
     ]
     if missing:

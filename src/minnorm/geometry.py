@@ -240,6 +240,8 @@ def inner_radii(
         gaps = gaps.clamp_min(level)
         # The variance of a rounding is a twelfth of the square of the gap.
         inner = (radius**2 - rows(origins).shape[1] * gaps.square() / 10).clamp_min(0).sqrt()
+        # Its component along the perturbation has a standard deviation of level / sqrt(12).
+        inner = inner - 2 * level / math.sqrt(12)
     return inner.clamp_min(radius / 2) * (1 - 8 * torch.finfo(gaps.dtype).eps)
 
 

@@ -1,4 +1,4 @@
-"""What the contract tests have to know of each attack, besides that it is one."""
+"""What the contract tests must know about each attack besides its signature."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -16,14 +16,13 @@ class Case:
     """An attack under test.
 
     Attributes:
-        settings: Hyper-parameters with which it is tested, where the defaults would take long, or
-            there are none.
-        one_step: Hyper-parameters with which it takes one step and gets somewhere.
-        patient: Hyper-parameters with which it takes the time that it needs to be near an optimum.
-        many_gradients: Whether it has more than one gradient to spend.
-        ignores_scale: Whether it finds the same when all logits are multiplied.
-        waits: Whether it looks from time to time which samples are done.
-        slack: How much farther than the optimum of a linear model it may end, in the median.
+        settings: Hyper-parameters for the tests, if the defaults are slow or missing.
+        one_step: Hyper-parameters with which one step is long enough to succeed.
+        patient: Hyper-parameters with which it comes near an optimum.
+        many_gradients: Whether it uses more than one gradient.
+        ignores_scale: Whether multiplying all logits changes nothing.
+        waits: Whether it drops finished samples, for which the host waits for the device.
+        slack: How much farther than the optimum of a linear model its median may be.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -58,9 +57,7 @@ CASES: dict[str, Case] = {
     "fgsm": Case({"epsilon": 2.0}, {}, many_gradients=False),
     "fmn": Case({"steps": 60}),
     "lbfgs": Case({"searches": 3, "steps": 6}, patient={"searches": 10, "steps": 20}, slack=1.1),
-    "normal_pursuit": Case(
-        {"budget": 60}, {"budget": 3}, {"budget": 100}, ignores_scale=True, waits=True
-    ),
+    "normal_pursuit": Case({"budget": 60}, {"budget": 3}, {"budget": 100}, waits=True),
     "pdgd": Case(
         {"steps": 80},
         {"steps": 1, "step_size": 5.0},
@@ -74,18 +71,18 @@ CASES: dict[str, Case] = {
 
 
 LINF = " linf"
-"""What the name of an attack that measures in Linf ends in."""
+"""The ending of the names of attacks in Linf."""
 
 VARIANTS = [
     name + ending
     for name, entry in ENTRIES.items()
     for ending in (["", LINF] if "linf" in entry.norms else [""])
 ]
-"""Every attack in every norm that it knows."""
+"""Every attack in every norm that it supports."""
 
 
 def case_of(variant: str) -> Case:
-    """Gives what has to be known of it; an attack without a case has its defaults."""
+    """Return the case of a variant; an attack without a case is tested with its defaults."""
     case = CASES.get(variant.removesuffix(LINF), Case())
     if not variant.endswith(LINF):
         return case
@@ -94,22 +91,37 @@ def case_of(variant: str) -> Case:
 
 
 def attack_of(variant: str) -> Attack:
-    """Gives the attack with the settings of its case."""
+    """Return the attack with the settings of its case."""
     return partial(ATTACKS[variant.removesuffix(LINF)], **case_of(variant).settings)
 
 
 def bare(attack: Attack) -> Attack:
-    """Gives the attack as users have it, whose annotations nobody checks."""
+    """Return the attack as users have it: without the check of annotations."""
     assert isinstance(attack, partial)
     return partial(inspect.unwrap(attack.func), **attack.keywords)
 
 
 def takes(attack: Attack, parameter: str) -> bool:
-    """Whether it has such a parameter."""
+    """Return whether the attack has such a parameter."""
     return parameter in inspect.signature(attack).parameters
 
 
 def effort(attack: Attack) -> str:
-    """Gives the parameter that says how long it goes on."""
+    """Return the parameter that limits the number of steps."""
     names = ("crossing_steps", "steps", "budget")
     return next((name for name in names if takes(attack, name)), "")
+
+
+RADIUS_VARIANTS = [variant for variant in VARIANTS if takes(attack_of(variant), "epsilon")]
+"""The attacks that search within a radius."""
+
+PATIENT_VARIANTS = [variant for variant in VARIANTS if case_of(variant).many_gradients]
+"""The attacks that use more than one gradient."""
+
+STARTED_VARIANTS = [variant for variant in VARIANTS if takes(attack_of(variant), "starts")]
+"""The attacks that take a warm start."""
+
+DEVICE_VARIANTS = [
+    variant for variant in VARIANTS if effort(attack_of(variant)) and variant != "lbfgs"
+]
+"""The attacks whose steps run on the device: L-BFGS runs on the host."""

@@ -13,7 +13,7 @@ class Linear(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         weight = scale * torch.randn(classes, features, generator=generator) / features**0.5
-        # The boundaries meet in the middle of the box, so that every class is there.
+        # The boundaries meet in the middle of the box, so that every class occurs.
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(-weight.sum(1) / 2)
 
@@ -23,7 +23,7 @@ class Linear(nn.Module):
 
 
 class Curved(Linear):
-    """Logits with curved boundaries; little, so that an attack's steps do not amplify rounding."""
+    """Logits with slightly curved boundaries; more would make attacks amplify rounding."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits = super().forward(inputs)
@@ -31,7 +31,7 @@ class Curved(Linear):
 
 
 class Recorded:
-    """A model that keeps every batch that it was asked about."""
+    """A model that keeps every batch that it is called with."""
 
     def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
         self.model = model
@@ -52,7 +52,7 @@ def problem(
     scale: float = 4.0,
     seed: int = 0,
 ) -> tuple[Linear, Tensor, Tensor]:
-    """Gives a classifier in evaluation mode, inputs in 0..1, and what it says of them."""
+    """Return a classifier in evaluation mode, inputs in 0..1, and their predictions."""
     features = int(torch.tensor(shape).prod()) if shape else 1
     model = network(features, classes, seed=seed, scale=scale).to(dtype).eval()
     generator = torch.Generator().manual_seed(seed + 1)

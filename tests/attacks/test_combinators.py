@@ -1,4 +1,4 @@
-"""Attacks made of attacks: under the contract themselves, and what each of them adds."""
+"""Attacks made of attacks: they keep the contract, and what each of them adds."""
 
 import inspect
 from collections.abc import Callable
@@ -17,14 +17,13 @@ from minnorm.attacks import (
     deepfool,
     fgsm,
     fmn,
-    load_attack,
     pgd,
     with_bisection,
     with_restarts,
     worst_case,
 )
-from minnorm.attacks.combinators import norm_of
-from minnorm.geometry import distances
+from minnorm.errors import InputError
+from minnorm.geometry import distances, quantize
 
 SHORT = partial(ddn, steps=15)
 COMBINED: dict[str, Attack] = {
@@ -37,7 +36,7 @@ COMBINED: dict[str, Attack] = {
 
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("attack", COMBINED.values(), ids=COMBINED)
-def test_they_keep_the_contract(attack: Attack, targeted: bool) -> None:
+def test_combinations_keep_the_contract(attack: Attack, targeted: bool) -> None:
     model, inputs, labels = problem((1, 4, 4), batch=9, dtype=torch.float64)
     labels = (labels + 1) % 5 if targeted else labels
     labels[0] = model(inputs[:1]).argmax() if targeted else (labels[0] + 1) % 5
@@ -65,7 +64,7 @@ def test_the_worst_case_is_the_closest_of_each_sample() -> None:
     assert torch.equal(found.distances, torch.stack(parts).amin(0))
 
 
-def test_the_worst_case_can_be_of_another_norm() -> None:
+def test_the_worst_case_can_be_chosen_in_another_norm() -> None:
     model, inputs, labels = problem((20,))
     attacks = [partial(fmn, norm=norm) for norm in ("l2", "linf")]
     found = worst_case(attacks, norm="linf")(model, inputs, labels)
@@ -85,10 +84,10 @@ def test_restarts_find_more() -> None:
     assert (often.distances < once.distances).any()
 
 
-def test_restarts_of_an_attack_that_has_them_are_its_own() -> None:
+def test_an_attack_with_a_parameter_restarts_gets_it_set() -> None:
     attack = with_restarts(partial(pgd, epsilon=1.0), 4)
     assert attack_name(attack) == "pgd(epsilon=1.0, restarts=4)"
-    with pytest.raises(ValueError, match="begins at the inputs each time"):
+    with pytest.raises(InputError, match="always begins at the inputs"):
         with_restarts(deepfool)
 
 
@@ -118,41 +117,6 @@ def test_a_bounded_attack_stays_within_its_radius(norm: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec",
-    [
-        "worst_case(attacks=['ddn(steps=15)', 'deepfool'], norm='l2')",
-        "with_bisection(attack='fgsm(epsilon=3.0)', bisections=30)",
-        "bounded(attack='ddn', epsilon=0.5, norm='linf')",
-        "with_restarts(attack='ddn(steps=5)', restarts=2)",
-        "bounded(attack=\"worst_case(attacks=['ddn', 'fmn'], norm='l2')\", epsilon=1.0, norm='l2')",
-    ],
-)
-def test_a_spec_is_the_name_of_what_it_gives(spec: str) -> None:
-    attack = load_attack(spec)
-    assert attack_name(load_attack(attack_name(attack))) == attack_name(attack)
-    model, inputs, labels = problem((5,))
-    assert attack(model, inputs, labels).adversarials.shape == inputs.shape
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("worst_case", "lacks attacks: write worst_case"),
-        ("worst_case(attacks=[])", "expected a list of at least one attack"),
-        ("worst_case(attacks=['dnn'])", "no attack 'dnn'"),
-        ("worst_case(attacks=[3])", "expected specs of attacks in quotes"),
-        ("bounded(attack='ddn')", "lacks epsilon"),
-        ("bounded(attack='ddn', epsilon=0)", "epsilon=0: expected a number above 0"),
-        ("bounded(attack='ddn', epsilon=1, norm='l1')", "expected 'l2' or 'linf'"),
-        ("pgd", "lacks epsilon: write pgd.epsilon=...."),
-    ],
-)
-def test_what_is_missing_or_wrong_is_said(spec: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        inspect.unwrap(load_attack)(spec)
-
-
-@pytest.mark.parametrize(
     "combine",
     [
         lambda attack: worst_case([attack]),
@@ -171,9 +135,9 @@ def test_distances_are_in_the_norm_of_the_attack(combine: Callable[[Attack], Att
 
 
 @pytest.mark.parametrize("combine", [worst_case, with_restarts, with_bisection, bounded])
-def test_a_spec_is_no_attack(combine: Any) -> None:
+def test_a_spec_is_not_an_attack(combine: Any) -> None:
     given = {"epsilon": 1.0} if combine is bounded else {}
-    with pytest.raises(ValueError, match="'ddn' is no attack: give a function"):
+    with pytest.raises(InputError, match="'ddn' is not an attack: expected a function"):
         # The bare function: in these tests its types are checked before.
         inspect.unwrap(combine)(["ddn"] if combine is worst_case else "ddn", **given)
 
@@ -190,23 +154,25 @@ def _takes_a_norm(*_: Any, norm: str, **__: Any) -> Any:
     [
         (
             worst_case,
-            "worst_case cannot be called as an attack .*combinators are called",
+            "worst_case cannot be called as an attack .*call a combinator first",
         ),
         (partial(fmn, **_MISSPELT), "cannot be called as an attack .*stepz"),
-        (torch.nn.Linear(2, 2), "a Linear is a model, no attack"),
+        (torch.nn.Linear(2, 2), "a Linear is a model, not an attack"),
         (partial(ddn, torch.relu), "cannot be called as an attack .too many positional arguments"),
         (len, "len cannot be called as an attack"),
         (_takes_a_norm, "_takes_a_norm cannot .*missing a required argument: 'norm'"),
     ],
 )
 @pytest.mark.parametrize("combine", [worst_case, with_restarts, with_bisection, bounded])
-def test_what_takes_other_arguments_is_no_attack(combine: Any, given: Any, message: str) -> None:
+def test_a_function_with_other_arguments_is_not_an_attack(
+    combine: Any, given: Any, message: str
+) -> None:
     more = {"epsilon": 1.0} if combine is bounded else {}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         inspect.unwrap(combine)([given] if combine is worst_case else given, **more)
 
 
-def test_a_worst_case_may_be_of_an_iterator() -> None:
+def test_a_worst_case_takes_an_iterator() -> None:
     model, inputs, labels = problem((20,))
     attacks: list[Attack] = [ddn, fmn]
     found = worst_case(iter(attacks))(model, inputs, labels)
@@ -216,28 +182,47 @@ def test_a_worst_case_may_be_of_an_iterator() -> None:
 
 
 @pytest.mark.parametrize("attacks", [ddn, "ddn", [], (), 5, None])
-def test_a_worst_case_is_of_a_list(attacks: Any) -> None:
-    with pytest.raises(ValueError, match="expected a list of at least one attack"):
+def test_a_worst_case_needs_a_list_of_attacks(attacks: Any) -> None:
+    with pytest.raises(InputError, match="expected a list of at least one attack"):
         inspect.unwrap(worst_case)(attacks)
 
 
 @pytest.mark.parametrize("norm", ["l3", ["l2"], 2])
-def test_a_norm_that_there_is_not_is_refused(norm: Any) -> None:
-    with pytest.raises(ValueError, match="expected one of l0, l1, l2, linf"):
+def test_an_unknown_norm_is_refused(norm: Any) -> None:
+    with pytest.raises(InputError, match="expected one of l0, l1, l2, linf"):
         inspect.unwrap(worst_case)([ddn], norm=norm)
-    with pytest.raises(ValueError, match=r"in which norm to measure; .* expected one of l0, l1"):
-        norm_of([partial(fmn, norm=norm)])
 
 
-def test_attacks_of_several_norms_need_one_to_be_compared_in() -> None:
-    with pytest.raises(ValueError, match=r"minimise l2 and linf: .* norm="):
+def test_attacks_of_several_norms_need_one_that_compares_them() -> None:
+    with pytest.raises(InputError, match=r"minimize l2 and linf: .* norm="):
         worst_case([fmn, partial(fmn, norm="linf")])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_a_radius_that_does_not_matter_changes_nothing(dtype: torch.dtype) -> None:
+def test_a_radius_beyond_the_adversarials_changes_nothing(dtype: torch.dtype) -> None:
     model, inputs, labels = problem((20,), batch=50, dtype=dtype)
     attack = with_bisection(partial(fmn, steps=30))
     plain, inside = (one(model, inputs, labels) for one in (attack, bounded(attack, 100.0)))
     assert torch.equal(plain.adversarials, inside.adversarials)
     assert torch.equal(plain.distances, inside.distances)
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda attack: worst_case([attack, partial(attack, steps=5)]),
+        lambda attack: with_restarts(attack, 2),
+        lambda attack: with_bisection(attack, 5),
+        lambda attack: bounded(attack, 0.3),
+    ],
+    ids=["worst_case", "with_restarts", "with_bisection", "bounded"],
+)
+def test_combinations_stay_on_the_levels_of_their_attack(
+    combine: Callable[[Attack], Attack],
+) -> None:
+    model, inputs, labels = problem((1, 4, 4), batch=40)
+    inputs = quantize(inputs, 64, (0.0, 1.0))
+    labels = model(inputs).argmax(1)
+    result = combine(partial(SHORT, levels=64))(model, inputs, labels)
+    assert result.success.any()
+    assert torch.equal(quantize(result.adversarials, 64, (0.0, 1.0)), result.adversarials)

@@ -67,7 +67,7 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
     return logits.detach(), pull_back
 
 
-def draw_seed(generator: Generator | None) -> int:
+def draw_seed(generator: object) -> int:
     """Draw a seed from the generator; without one return a fixed seed, never a global one.
 
     Raises:

@@ -7,7 +7,6 @@ steps. At the end the original model confirms everything that was found.
 """
 
 from copy import copy
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -56,7 +55,7 @@ class AcceleratedSearch(Search):
         # While the coarse classifier answers: what the exact one has confirmed.
         self._confirmed: Incumbent | None = None
 
-    def _begin(self, problem: Problem, seed: int) -> Self:
+    def _begin(self, problem: Problem, seed: int) -> "AcceleratedSearch":
         return type(self)(problem, self._accelerated, seed)
 
     def report_progress(self, share: float) -> bool:

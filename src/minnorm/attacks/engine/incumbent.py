@@ -1,7 +1,6 @@
 """The closest adversarial of each sample so far."""
 
 import math
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -72,7 +71,7 @@ class Incumbent:
         self._ranks = torch.where(better, ranks, self._ranks)
         self.points = torch.where(per_sample(better, points), points, self.points)
 
-    def part(self, rows: Int64[Tensor, "k"]) -> Self:
+    def part(self, rows: Int64[Tensor, "k"]) -> "Incumbent":
         """Return the incumbent of some of the samples."""
         chosen = type(self)(self.origins[rows], self._norm, self._limit)
         if self.points is not self.origins:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Generator
-
 from minnorm import geometry
 from minnorm.acceleration.accelerated import Accelerated
 from minnorm.attacks.contract import Model
@@ -15,7 +13,7 @@ from minnorm.attacks.engine.coarse import AcceleratedSearch
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.problem import Problem, check_levels, check_problem
 from minnorm.attacks.engine.search import Search
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Norm
 
 
 @contextmanager
@@ -25,17 +23,17 @@ def open_search(
     labels: Any,
     *,
     targeted: bool,
-    bounds: Bounds,
-    generator: Generator | None,
+    bounds: Any,
+    generator: Any,
     norm: Norm = "l2",
     confidence: float = 0.0,
     radius_limit: float = math.inf,
     starts: Any = None,
-    levels: int | None = None,
+    levels: Any = None,
 ) -> Iterator[Search]:
     """Check what an attack was given, and begin a search; inside, autograd records nothing.
 
-    The tensors are annotated as `Any`, since this is where their types are checked.
+    Much is annotated as `Any`, since this is where types are checked.
 
     Args:
         model: The classifier.

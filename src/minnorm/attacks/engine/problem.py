@@ -98,7 +98,10 @@ class Problem:
 
     def least_step(self) -> Float[Tensor, "b"]:
         """Return the length of a step, in units, that the rounding of the points does not undo."""
-        gaps = geometry.rounding(self.origins, self.bounds).clamp_min(self.level) / (4 * self.unit)
+        # A quarter of the gap, since it is that of the largest entry: most entries have a finer one.
+        gaps = geometry.rounding(self.origins, self.bounds) / 4
+        # Levels are evenly spaced: each entry must move by more than half a level.
+        gaps = gaps.clamp_min(0.51 * self.level) / self.unit
         entries = math.prod(self.origins.shape[1:])
         return gaps * (math.sqrt(entries) if self.norm == "l2" else 1.0)
 
@@ -168,9 +171,7 @@ def check_evaluation_mode(model: object) -> None:
             raise InputError(f"the model is in training mode{where}: call model.eval() first.")
 
 
-def check_problem(
-    model: object, inputs: Any, labels: Any, bounds: Bounds, starts: Any = None
-) -> None:
+def check_problem(model: object, inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
     """Check the arguments that every attack takes.
 
     Raises:
@@ -222,7 +223,7 @@ def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> 
         _check_inside("starts", starts, bounds)
 
 
-def check_levels(levels: object, bounds: Bounds) -> None:
+def check_levels(levels: Any, bounds: Any) -> None:
     """Check the number of levels that an attack rounds to, `None` for no rounding.
 
     Raises:
@@ -235,7 +236,7 @@ def check_levels(levels: object, bounds: Bounds) -> None:
         raise InputError(f"levels={levels} needs finite bounds, not {bounds}.")
 
 
-def _check_inside(name: str, values: Tensor, bounds: Bounds) -> None:
+def _check_inside(name: str, values: Tensor, bounds: Any) -> None:
     if values.numel() == 0:
         return
     # aminmax propagates NaN, and every comparison with NaN is false. The bounds are rounded to the

@@ -1,0 +1,203 @@
+"""What an attack is made of: its parts, and everything that follows from them."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from minnorm.attacks import (
+    AttackResult,
+    accepts_accelerated,
+    attack_fingerprint,
+    attack_name,
+    bounded,
+    ddn,
+    fmn,
+    pgd,
+    with_bisection,
+    worst_case,
+)
+from minnorm.attacks.composition import (
+    check_presets,
+    levels_of,
+    norm_of,
+    radii_of,
+    takes_accelerated,
+    tree,
+)
+from minnorm.errors import InputError
+
+
+def mine(*_: Any, **__: Any) -> AttackResult:
+    raise AssertionError
+
+
+def other(*_: Any, **__: Any) -> AttackResult:
+    raise RuntimeError("another code")
+
+
+@accepts_accelerated
+def marked(*_: Any, **__: Any) -> AttackResult:
+    raise AssertionError
+
+
+class Instance:
+    """An attack that is an object."""
+
+    def __call__(self, *_: Any, **__: Any) -> AttackResult:
+        raise AssertionError
+
+
+NESTED = worst_case(
+    [bounded(partial(ddn, steps=5), 0.5), with_bisection(partial(fmn, steps=7)), mine], norm="l2"
+)
+
+
+def test_a_tree_has_all_parts_in_their_order() -> None:
+    functions = [part.function.__name__ for part in tree(NESTED).walk()]
+    assert functions == ["_worst_case", "_bounded", "ddn", "_with_bisection", "fmn", "mine"]
+    assert tree(ddn).parts == []
+    assert tree(partial(ddn, steps=5)).arguments == {"steps": 5}
+
+
+def test_names_are_specs() -> None:
+    assert attack_name(ddn) == "ddn"
+    assert attack_name(partial(ddn, steps=5, levels=256)) == "ddn(steps=5, levels=256)"
+    assert attack_name(bounded(partial(ddn, steps=5), 0.5)) == (
+        "bounded(attack='ddn(steps=5)', epsilon=0.5, norm='l2')"
+    )
+    assert attack_name(worst_case([ddn, fmn])) == "worst_case(attacks=['ddn', 'fmn'], norm='l2')"
+    assert attack_name(Instance()) == "Instance"
+    assert attack_name(partial(mine, step=1e400)) == "mine(step=1e999)"
+
+
+def test_fingerprints_tell_apart_functions_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other, "__name__", "mine")
+    assert attack_name(mine) == attack_name(other)
+    assert attack_fingerprint(mine) != attack_fingerprint(other)
+    combined = [attack_fingerprint(worst_case([ddn, attack])) for attack in (mine, other)]
+    assert combined == [attack_fingerprint(mine), attack_fingerprint(other)]
+
+
+def test_fingerprints_depend_on_closures_and_defaults() -> None:
+    def made(size: float) -> Any:
+        def attack(*_: Any, scale: float = size, **__: Any) -> Any:
+            raise AssertionError(scale)
+
+        return attack
+
+    def closed(size: float) -> Any:
+        def attack(*_: Any, **__: Any) -> Any:
+            raise AssertionError(size)
+
+        return attack
+
+    for factory in (made, closed):
+        assert attack_fingerprint(factory(1.0)) != attack_fingerprint(factory(2.0))
+        assert attack_fingerprint(factory(1.0)) == attack_fingerprint(factory(1.0))
+
+
+def test_memory_addresses_are_not_part_of_a_fingerprint() -> None:
+    def closed(thing: object) -> Any:
+        def attack(*_: Any, **__: Any) -> Any:
+            raise AssertionError(thing)
+
+        return attack
+
+    things = [object() for _ in range(2)]
+    assert len({attack_fingerprint(closed(thing)) for thing in things}) == 1
+
+
+def test_attacks_of_the_package_and_opaque_callables_have_no_fingerprint() -> None:
+    assert attack_fingerprint(NESTED) == attack_fingerprint(mine) != ""
+    assert attack_fingerprint(partial(ddn, steps=3)) == ""
+    assert attack_fingerprint(Instance()) == ""
+
+
+@pytest.mark.parametrize(
+    ("attack", "expected"),
+    [
+        (ddn, True),
+        (partial(ddn, steps=3), True),
+        (worst_case([ddn, with_bisection(fmn)]), True),
+        (marked, True),
+        (bounded(marked, 1.0), True),
+        (mine, False),
+        (NESTED, False),
+        (with_bisection(mine), False),
+        (Instance(), False),
+    ],
+)
+def test_an_attack_takes_accelerated_models_if_all_its_parts_are_marked(
+    attack: Any, expected: bool
+) -> None:
+    assert takes_accelerated(attack) is expected
+
+
+@pytest.mark.parametrize(
+    ("attack", "message"),
+    [
+        (partial(ddn, starts=None), "ddn: starts belong to the inputs of one batch"),
+        (partial(ddn, targeted=True), r"ddn: targeted cannot be preset.* use targets='all'"),
+        (partial(ddn, bounds=(0.0, 2.0)), "ddn: bounds cannot be preset, the evaluation sets it"),
+        (worst_case([ddn, partial(fmn, generator=None)]), "fmn: generator cannot be preset"),
+        (bounded(partial(mine, model=None), 1.0), "mine: model cannot be preset"),
+        (partial(mine, starts=None, targeted=True), "mine: starts belong"),
+    ],
+)
+def test_arguments_of_the_evaluation_cannot_be_preset(attack: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_presets(attack)
+
+
+def test_other_arguments_can_be_preset() -> None:
+    for attack in (NESTED, ddn, partial(ddn, steps=3, levels=4), Instance()):
+        check_presets(attack)
+
+
+def test_radii_are_those_of_all_parts() -> None:
+    attack = worst_case([bounded(partial(pgd, epsilon=0.25), 0.5), ddn])
+    assert radii_of(attack) == [0.5, 0.25]
+    assert radii_of(ddn) == []
+
+
+@pytest.mark.parametrize(
+    ("attack", "norm"),
+    [
+        (ddn, "l2"),
+        (partial(fmn, norm="linf"), "linf"),
+        (with_bisection(partial(fmn, norm="linf")), "linf"),
+        (with_bisection(bounded(partial(fmn, norm="linf"), 1.0)), "linf"),
+        (worst_case([fmn, partial(fmn, norm="linf")], norm="l1"), "l1"),
+        (mine, "l2"),
+        (Instance(), "l2"),
+        (len, "l2"),
+        (iter, "l2"),  # shows no signature
+    ],
+)
+def test_the_norm_is_that_of_the_outermost_part_that_has_one(attack: Any, norm: str) -> None:
+    assert norm_of([attack]) == norm
+
+
+def test_a_bad_default_norm_is_refused() -> None:
+    unknown: Any = partial(fmn, norm="l3")
+    with pytest.raises(InputError, match=r"fmn\(norm='l3'\): the default .* expected one of l0"):
+        norm_of([unknown])
+    with pytest.raises(InputError, match="the attacks minimize l2 and linf"):
+        norm_of([ddn, partial(fmn, norm="linf")])
+
+
+@pytest.mark.parametrize(
+    ("attacks", "levels"),
+    [
+        ([ddn], None),
+        ([partial(ddn, levels=8)], 8),
+        ([with_bisection(partial(ddn, levels=8))], 8),
+        ([worst_case([partial(ddn, levels=8), partial(fmn, levels=8)])], 8),
+        ([worst_case([partial(ddn, levels=8), fmn])], None),
+        ([partial(ddn, levels=8), partial(ddn, levels=9)], None),
+        ([mine], None),
+    ],
+)
+def test_levels_are_those_that_all_parts_share(attacks: Any, levels: int | None) -> None:
+    assert levels_of(attacks) == levels
