@@ -15,9 +15,10 @@ from minnorm.files import LOCK, lock_folder, remove_partial_files, write_atomica
 
 def test_a_file_is_written_and_replaces_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "file"
-    for content in ("old", "new"):
-        write_atomically(target, lambda path, content=content: path.write_text(content))
-        assert target.read_text() == content
+    write_atomically(target, lambda path: path.write_text("old"))
+    assert target.read_text() == "old"
+    write_atomically(target, lambda path: path.write_text("new"))
+    assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -124,7 +124,8 @@ def test_mnist_is_read_from_the_first_mirror_that_works(
         images, labels = splits[split]
         assert np.array_equal(images, IMAGES[:, None] + shift)
         assert np.array_equal(labels, LABELS + shift)
-        assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
+        assert images.dtype == np.uint8
+        assert labels.dtype == np.int64
     assert [url[:10] for url in requested] == ["https://a/"] + ["https://b/"] * 4
     _serve(monkeypatch, files, failing="https://")
     with pytest.raises(OSError, match="no route to https://b/"):

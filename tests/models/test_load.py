@@ -201,7 +201,7 @@ def test_the_weights_of_a_torchvision_network_bring_their_normalization(
     model = load_model("torchvision:shufflenet_v2_x0_5")
     assert isinstance(model, Normalized)
     torch.testing.assert_close(model.mean, torch.tensor([0.485, 0.456, 0.406]))
-    assert model.model.state_dict()["fc.bias"].equal(state["fc.bias"])
+    assert torch.equal(model.model.state_dict()["fc.bias"], state["fc.bias"])
     assert not model.training
     given = load_model("torchvision:shufflenet_v2_x0_5(mean=[0.5], std=[0.25])")
     assert isinstance(given, Normalized)
@@ -209,7 +209,9 @@ def test_the_weights_of_a_torchvision_network_bring_their_normalization(
     assert (given.mean.tolist(), given.std.tolist()) == ([0.5], [0.25])
 
 
-def test_weights_are_channels_last() -> None:
-    model = use_channels_last(nn.Conv2d(3, 4, 3))
-    assert model.weight.is_contiguous(memory_format=torch.channels_last)
-    assert isinstance(use_channels_last(nn.Conv3d(3, 4, 3)), nn.Conv3d)  # stays as it is
+def test_the_weights_of_2d_convolutions_become_channels_last() -> None:
+    planar, spatial = nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 3)
+    assert use_channels_last(planar) is planar
+    assert planar.weight.is_contiguous(memory_format=torch.channels_last)
+    assert use_channels_last(spatial) is spatial
+    assert spatial.weight.is_contiguous()
