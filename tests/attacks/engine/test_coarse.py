@@ -13,6 +13,7 @@ from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
 from minnorm.geometry import Norm
+from minnorm.logits import Model
 
 
 @pytest.fixture(autouse=True)
@@ -208,6 +209,30 @@ def test_a_point_farther_away_than_a_confirmed_adversarial_is_not_tried() -> Non
     assert _distances(three) == [0.41]
 
 
+def test_a_point_nearer_than_a_confirmed_adversarial_is_tried() -> None:
+    three = _search(exact=0.41, coarse=0.35)
+    three.search.adversarial_at(_points(0.5))
+    three.search.report_progress(0.5)
+    three.search.adversarial_at(_points(0.4))
+    three.search.report_progress(0.8)
+    assert _distances(three) == [0.42]
+
+
+def test_a_point_that_may_be_adversarial_by_rounding_gives_way_to_one_that_surely_is() -> None:
+    def shifted(threshold: float) -> Model:
+        """Return a classifier whose large logits make points near the boundary uncertain."""
+        return lambda inputs: torch.cat([threshold - inputs, inputs - threshold], 1) + 1e4
+
+    accelerated = Accelerated(shifted(0.4), shifted(0.4), shifted(0.35), "by hand", ())
+    search = AcceleratedSearch(_problem([0.0]), accelerated)
+    search.report_progress(0.5)
+    search.adversarial_at(_points(0.385))
+    search.report_progress(0.8)
+    assert search.incumbent.distances.tolist() == pytest.approx([0.385 * 1.05])
+    search.adversarial_at(_points(0.5))
+    assert search.incumbent.distances.tolist() == pytest.approx([0.5])
+
+
 def test_finished_samples_leave_only_if_the_exact_classifier_agrees() -> None:
     three = _search(4, original=0.5, exact=0.5, coarse=0.35)
     search = three.search
@@ -358,6 +383,25 @@ def test_an_input_on_the_boundary_moves_along_the_gradient(targeted: bool, unit:
     expected = [unit * 1e-4, INF]
     assert result.distances.tolist() == pytest.approx(expected, rel=1e-2)
     assert result.adversarials.tolist()[0] == pytest.approx([0.5 + unit * 1e-4], abs=1e-6)
+    assert three.original.batches == [[0.5], [round(0.5 + unit * 1e-4, 6)]]
+
+
+def test_an_input_on_the_boundary_moves_by_a_small_distance_in_any_dimension() -> None:
+    weights = torch.tensor([3.0, -4.0])
+
+    def shifted(by: float) -> Model:
+        def classify(inputs: Tensor) -> Tensor:
+            beyond = (inputs - 0.5) @ weights.unsqueeze(1) + by
+            return torch.cat([-beyond, beyond], 1)
+
+        return classify
+
+    problem = Problem(torch.full((1, 2), 0.5), Goal(torch.zeros(1, dtype=torch.int64), False))
+    accelerated = Accelerated(shifted(-1e-4), shifted(1e-4), None, "by hand", ())
+    search = AcceleratedSearch(problem, accelerated)
+    search.adversarial_at(problem.origins)
+    moves = (search.result().adversarials - 0.5).squeeze(0)
+    assert moves.tolist() == pytest.approx([0.6e-4, -0.8e-4], rel=1e-2)
 
 
 def test_an_input_that_the_original_misclassifies_too_stays() -> None:
@@ -414,6 +458,19 @@ def test_a_part_of_a_search_is_accelerated_too_and_not_verified() -> None:
     result = three.search.result()
     assert three.asked() == ["original"]
     assert result.distances.tolist() == pytest.approx([INF, INF, 0.6])
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_random_numbers_follow_from_the_seed_as_in_any_search(seed: int) -> None:
+    problem, model = _problem([0.0, 0.0]), Threshold(0.5)
+    accelerated = AcceleratedSearch(problem, Accelerated(model, model, None, "by hand", ()), seed)
+    plain = Search(problem, model, seed)
+    assert torch.equal(accelerated.noise(), plain.noise())
+    assert torch.equal(accelerated.part().noise(), plain.part().noise())
+    assert torch.equal(
+        AcceleratedSearch(problem, Accelerated(model, model, None, "by hand", ())).noise(),
+        Search(problem, model).noise(),
+    )
 
 
 def test_a_part_of_a_coarse_search_begins_with_the_exact_classifier() -> None:
