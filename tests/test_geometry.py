@@ -513,11 +513,27 @@ def test_rounding_is_that_of_the_largest_value(
     torch.testing.assert_close(rounding(values, bounds).double(), gaps, rtol=0, atol=0)
 
 
-def test_inner_radii_allow_for_a_tenth_of_each_squared_gap() -> None:
+@pytest.mark.parametrize(("entries", "radius"), [(3000, 1.0), (100, 0.2), (100, 3.0)])
+def test_nearly_all_points_at_an_inner_radius_stay_within_the_radius_on_a_grid(
+    entries: int, radius: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    origins = torch.rand(400, entries, generator=generator)
+    noise = torch.randn(400, entries, generator=generator)
+    inner = inner_radii(radius, origins, (0.0, 1.0), "l2", level=1 / 255)
+    # Bounds so wide that nothing is clipped; the gaps of the grid are the same.
+    points = quantize(origins + scale_to_norm(noise, inner), 19 * 255 + 1, (-9.0, 10.0))
+    assert float((distances(points, origins) <= radius).float().mean()) > 0.95
+
+
+def test_inner_radii_allow_for_the_rounding_of_all_entries() -> None:
     origins = torch.zeros(1, 40)
-    (found,) = inner_radii(0.5, origins, (0.0, 1.0), "l2", level=0.125).tolist()
-    assert found == pytest.approx(math.sqrt(0.25 - 40 * 0.125**2 / 10), rel=1e-5)
-    assert found < math.sqrt(0.25 - 40 * 0.125**2 / 10)
+    (found,) = inner_radii(0.5, origins, (0.0, 1.0), "l2", level=0.05).tolist()
+    expected = math.sqrt(0.25 - 40 * 0.05**2 / 10) - 2 * 0.05 / math.sqrt(12)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found < expected
+    (unrounded,) = inner_radii(0.5, origins.half(), (0.0, 16.0), "l2").tolist()
+    assert unrounded == pytest.approx(math.sqrt(0.25 - 40 * 2**-12 / 10), rel=1e-5)
     (least,) = inner_radii(0.5, origins, (0.0, 1.0), "l2", level=1.0).tolist()
     assert least == pytest.approx(0.25, rel=1e-5)
     # A level does not matter for `linf`, where entries that leave the ball go back a level.
