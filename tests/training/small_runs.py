@@ -1,4 +1,4 @@
-"""What the tests of training have in common."""
+"""Short training runs, and what tests ask about them."""
 
 import json
 from collections.abc import Callable, Container
@@ -19,7 +19,7 @@ NETWORK = "training.small_runs:network"
 
 
 def digits_file(folder: Path, samples: int) -> Path:
-    """Writes a file of images of digits, and gives its path."""
+    """Write a file of images of digits, and return its path."""
     inputs, labels = load_data(f"mnist-sample[:{samples}]").batch(range(samples))
     path = folder / "digits.npz"
     np.savez(path, images=(inputs.numpy() * 255).round().astype(np.uint8), labels=labels.numpy())
@@ -29,7 +29,7 @@ def digits_file(folder: Path, samples: int) -> Path:
 def on_full_disk(
     write: Callable[..., None], fails: Container[int], error: type[Exception] = OSError
 ) -> Callable[..., None]:
-    """Gives what writes in place of `write`, and fails at these calls, counted from 1."""
+    """Return a function that calls `write`, but fails at these calls, counted from 1."""
     written = 0
 
     def save(*given: Any, **named: Any) -> None:
@@ -43,7 +43,7 @@ def on_full_disk(
 
 
 def network(dropout: float = 0.2) -> nn.Module:
-    """Gives a network that learns in seconds and has all that a resumed run must restore."""
+    """Return a network that learns in seconds and has every state that a resumed run restores."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(784, 64),
@@ -55,7 +55,7 @@ def network(dropout: float = 0.2) -> nn.Module:
 
 
 def recipe_of(digits: Path, **changes: Any) -> Recipe:
-    """Gives the recipe of a short run, with changes."""
+    """Return the recipe of a short run, with changes."""
     content = {
         "name": "tiny",
         "architecture": NETWORK,
@@ -71,12 +71,12 @@ def recipe_of(digits: Path, **changes: Any) -> Recipe:
 
 
 def log_of(folder: Path) -> list[dict[str, float]]:
-    """Reads the log of a run."""
+    """Read the log of a run."""
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def stopped(recipe: Recipe, folder: Path, epochs: float = 2, *, resume: bool = False) -> Path:
-    """Trains until so many epochs are done, and gives the folder."""
+    """Train until so many epochs are done, and return the folder."""
 
     def on_progress(done: float, *_: object) -> None:
         if done >= epochs:
@@ -88,12 +88,12 @@ def stopped(recipe: Recipe, folder: Path, epochs: float = 2, *, resume: bool = F
 
 
 def files_in(folder: Path) -> dict[Path, bytes]:
-    """Reads all files of a folder."""
+    """Read all files of a folder."""
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def assert_same_run(folder: Path, card: Card, undisturbed: tuple[Path, Card]) -> None:
-    """Checks that two runs are one as the other, but for when and how fast."""
+    """Check that two runs have the same results; times and sessions may differ."""
     other, other_card = undisturbed
     assert card.model_copy(update={"sessions": other_card.sessions}) == other_card
     assert (folder / "tiny.safetensors").read_bytes() == (other / "tiny.safetensors").read_bytes()

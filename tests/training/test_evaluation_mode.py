@@ -1,7 +1,7 @@
 """Models in evaluation mode for a while."""
 
 import pytest
-from lightning_fabric.wrappers import _FabricModule
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from minnorm.training.evaluation_mode import in_evaluation_mode, under_attack
@@ -51,11 +51,10 @@ def test_a_network_with_a_part_called_module_is_attacked_as_a_whole() -> None:
     assert frozen(network) == before == [False, False, False, True]
 
 
-def test_wrappers_of_fabric_are_removed() -> None:
+def test_wrappers_of_fabric_are_removed(fabric: Fabric) -> None:
     network = WithAHead()
-    with under_attack(_FabricModule(network, Strategy())) as target:
+    wrapped = fabric.setup_module(network)
+    assert wrapped is not network
+    with under_attack(wrapped) as target:
         assert target is network
-
-
-class Strategy:
-    """A stand-in for the strategy that a wrapper of Fabric expects."""
+        assert not any(modes(wrapped))

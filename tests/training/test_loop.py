@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from minnorm.data import load_data
+from minnorm.errors import InputError
 from minnorm.models import Card, Normalized, load_model
 from minnorm.models.weights import file_sha256
-from minnorm.runtime import provenance
 from minnorm.training import (
     OBJECTIVES,
     Adversarial,
     Objective,
-    Recipe,
     RobustValidation,
     accuracy,
     load_recipe,
@@ -45,49 +44,6 @@ def test_the_log_has_a_line_for_each_epoch(undisturbed: tuple[Path, Card]) -> No
         assert 0 <= line["validation_accuracy"] <= 1
 
 
-def test_the_folder_holds_what_the_zoo_is_made_of(
-    undisturbed: tuple[Path, Card], digits: Path
-) -> None:
-    folder, card = undisturbed
-    assert sorted(file.name for file in folder.iterdir()) == [
-        ".lock",
-        "before.ckpt",
-        "last.ckpt",
-        "log.jsonl",
-        "recipe.json",
-        "tensorboard",
-        "tiny-last.safetensors",
-        "tiny.json",
-        "tiny.safetensors",
-    ]
-    recipe = recipe_of(digits)
-    assert load_recipe(folder / "recipe.json") == recipe
-    assert Card.model_validate_json((folder / "tiny.json").read_text()) == card
-    assert (card.name, card.data) == ("tiny", recipe.data)
-    assert Recipe.model_validate(card.recipe) == recipe
-    assert card.sha256 == file_sha256(folder / "tiny.safetensors")
-    assert (folder / "tiny.safetensors").stat().st_mode == (folder / "recipe.json").stat().st_mode
-    assert card.fingerprints == {
-        spec: load_data(spec).fingerprint for spec in (recipe.data, recipe.validation, recipe.test)
-    }
-    (session,) = card.sessions
-    assert session["ranks"] == 1
-    assert provenance.describe(torch.device("cpu")).items() <= session.items()
-
-
-def test_the_card_says_the_accuracy_of_the_weights_of_the_best_epoch(
-    undisturbed: tuple[Path, Card], digits: Path
-) -> None:
-    folder, card = undisturbed
-    recipe = recipe_of(digits)
-    model = load_model(str(folder / "tiny.safetensors"), trust=True)
-    assert card.accuracy == {
-        spec: accuracy(model, load_data(spec)) for spec in (recipe.validation, recipe.test)
-    }
-    best = max(line["validation_accuracy"] for line in log_of(folder))
-    assert card.accuracy[recipe.validation] == best
-
-
 def test_another_seed_gives_other_weights(
     undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
 ) -> None:
@@ -95,7 +51,7 @@ def test_another_seed_gives_other_weights(
     assert log_of(tmp_path)[0]["loss"] != log_of(undisturbed[0])[0]["loss"]
 
 
-def test_the_largest_seed_is_as_good_as_any(digits: Path, tmp_path: Path) -> None:
+def test_the_largest_seed_can_be_used(digits: Path, tmp_path: Path) -> None:
     train(recipe_of(digits, epochs=1, seed=2**32 - 1), tmp_path)
     assert len(log_of(tmp_path)) == 1
 
@@ -105,12 +61,12 @@ def test_the_largest_seed_is_as_good_as_any(digits: Path, tmp_path: Path) -> Non
     [
         ("clean", 0, 0),
         ("madry(epsilon=0.5, steps=3)", 3, 3),
-        ("ddn(max_norm=0.5, steps=5)", 6, 5),  # the last point is looked at too
+        ("ddn(max_norm=0.5, steps=5)", 6, 5),  # the last point is classified too
         ("ensemble(models=['zoo:mnist-cnn'], epsilon=0.1)", 1, 1),
         ("trades(epsilon=0.1, steps=2)", 3, 2),
     ],
 )
-def test_what_attacks_ask_is_counted(
+def test_the_passes_of_attacks_are_counted(
     digits: Path, tmp_path: Path, objective: str, forwards: float, gradients: float
 ) -> None:
     card = train(recipe_of(digits, objective=objective, epochs=2), tmp_path)
@@ -118,10 +74,10 @@ def test_what_attacks_ask_is_counted(
     assert card.gradients_per_image == 2 * gradients
 
 
-def of_even_labels() -> Objective:
-    """Gives an objective whose attack moves the samples of even labels alone."""
+def of_even_labels() -> Adversarial:
+    """Return an objective whose attack perturbs only the samples of even labels."""
 
-    def perturb(_: nn.Module, inputs: Tensor, labels: Tensor, __: Any) -> Tensor:
+    def perturb(_: nn.Module, inputs: Tensor, labels: Tensor, *__: Any) -> Tensor:
         return torch.where((labels % 2 == 0).view(-1, 1, 1, 1), 1 - inputs, inputs)
 
     def loss(model: nn.Module, _: Tensor, points: Tensor, labels: Tensor) -> Tensor:
@@ -130,11 +86,11 @@ def of_even_labels() -> Objective:
     return Adversarial(perturb, loss)
 
 
-def test_the_log_tells_how_many_samples_were_moved(digits: Path, tmp_path: Path) -> None:
+def test_the_log_has_the_share_of_perturbed_samples(digits: Path, tmp_path: Path) -> None:
     objective = {1: f"{__name__}:of_even_labels", 2: "madry(epsilon=1)", 3: "clean"}
     recipe = recipe_of(digits, objective=objective)
     train(recipe, tmp_path)
-    _, labels = load_data(recipe.data).batch(range(384))  # twelve batches: all are seen
+    _, labels = load_data(recipe.data).batch(range(384))  # in twelve full batches
     even = float((labels % 2 == 0).float().mean())
     assert [line["moved"] for line in log_of(tmp_path)] == pytest.approx([even, 1, 0])
 
@@ -147,7 +103,7 @@ def test_gradients_are_backward_passes(digits: Path, tmp_path: Path) -> None:
     assert card.gradients_per_image > 2 * card.forwards_per_image  # one for each candidate
 
 
-def test_the_average_is_the_one_of_its_formula(
+def test_the_averaged_weights_follow_the_formula(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[Tensor]] = []
@@ -169,7 +125,7 @@ def test_the_average_is_the_one_of_its_formula(
         torch.testing.assert_close(weight.detach(), average)
 
 
-def test_what_is_compiled_is_what_the_attack_asks_too(
+def test_attacks_use_the_compiled_network_too(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
@@ -190,7 +146,7 @@ def test_what_is_compiled_is_what_the_attack_asks_too(
     assert asked[: 3 * batches] == [False, False, True] * batches
 
 
-def test_an_objective_holds_from_its_epoch_on(
+def test_each_objective_starts_at_its_epoch(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[int] = []
@@ -210,7 +166,7 @@ def test_an_objective_holds_from_its_epoch_on(
     assert used == [1] * 24 + [3] * 12 + [4] * 24
 
 
-def test_weights_that_are_not_finite_do_not_take_the_place_of_the_best(
+def test_weights_that_are_not_finite_do_not_replace_the_best(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     updates = 0
@@ -229,7 +185,7 @@ def test_weights_that_are_not_finite_do_not_take_the_place_of_the_best(
     monkeypatch.setitem(OBJECTIVES, "breaks", breaks)
     recipe = recipe_of(digits, objective="breaks")
     with pytest.raises(
-        ValueError, match="the weights became infinite or NaN at the end of epoch 2"
+        InputError, match="the weights became infinite or NaN at the end of epoch 2"
     ):
         train(recipe, tmp_path)
     for name in ("tiny", "tiny-last"):
@@ -238,31 +194,17 @@ def test_weights_that_are_not_finite_do_not_take_the_place_of_the_best(
     assert train(recipe, tmp_path, resume=True).accuracy[recipe.test] > 0.5
 
 
-def test_a_loss_of_something_else_is_refused(
+def test_a_loss_that_ignores_the_network_is_refused(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = torch.zeros((), requires_grad=True)
     monkeypatch.setitem(OBJECTIVES, "other", lambda: lambda *_: other**2)
-    with pytest.raises(ValueError, match="objective: other gave a loss that does not depend on"):
+    with pytest.raises(InputError, match="objective: the loss of other does not depend on"):
         train(recipe_of(digits, objective="other"), tmp_path)
 
 
-def test_a_network_that_is_another_one_each_time_is_refused(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    widths = iter(range(10, 100))
-
-    def wider() -> nn.Module:
-        width = next(widths)
-        return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.Linear(width, 10))
-
-    monkeypatch.setattr(small_runs, "network", wider)
-    with pytest.raises(ValueError, match=r"architecture: .* is not the network that was trained"):
-        train(recipe_of(digits, epochs=1), tmp_path)
-
-
 def test_the_best_epoch_is_one_of_the_last_objective(digits: Path, tmp_path: Path) -> None:
-    # What is learned first is forgotten: by accuracy, the first epochs are the best.
+    # The last objective is so bad that the first epochs have the best accuracy.
     worse = "trades(epsilon=0.9, beta=1000.0, steps=1)"
     recipe = recipe_of(digits, objective={1: "clean", 4: worse}, epochs=5)
     card = train(recipe, tmp_path)
@@ -275,13 +217,12 @@ def test_the_best_epoch_is_one_of_the_last_objective(digits: Path, tmp_path: Pat
     [
         {"optimizer": {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}},
         {"largest_gradient": 0.5},
-        {"compile": True},
         {"ema": 0.9},
         {"objective": "clean(label_smoothing=0.1)"},
         {"schedule": {"name": "linear", "warmup": 0.5}},
     ],
 )
-def test_it_learns_with_each_of_the_settings_and_otherwise_than_without(
+def test_each_setting_changes_the_run_and_the_network_learns(
     undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     recipe = recipe_of(digits, **changes)
@@ -290,8 +231,16 @@ def test_it_learns_with_each_of_the_settings_and_otherwise_than_without(
     load_model(str(tmp_path / "tiny.safetensors"), trust=True)
     losses = [line["loss"] for line in log_of(tmp_path)]
     assert losses[-1] < losses[0]
-    if "compile" not in changes and "ema" not in changes:
-        assert losses != [line["loss"] for line in log_of(undisturbed[0])]
+    assert card.sha256 != undisturbed[1].sha256
+    same_losses = losses == [line["loss"] for line in log_of(undisturbed[0])]
+    assert same_losses == ("ema" in changes)  # averaging does not change the updates
+
+
+@pytest.mark.slow  # compiling takes most of a minute
+def test_a_compiled_network_learns(digits: Path, tmp_path: Path) -> None:
+    card = train(recipe_of(digits, compile=True), tmp_path)
+    assert min(card.accuracy.values()) > 0.5
+    load_model(str(tmp_path / "tiny.safetensors"), trust=True)
 
 
 def test_clipping_bounds_the_step(digits: Path, tmp_path: Path) -> None:
@@ -307,18 +256,13 @@ def test_clipping_bounds_the_step(digits: Path, tmp_path: Path) -> None:
 
 def test_robust_validation_chooses_the_best_epoch(digits: Path, tmp_path: Path) -> None:
     validation = {"attack": "ddn(steps=20)", "epsilon": 0.5, "images": 64}
-    card = train(recipe_of(digits, robust_validation=validation), tmp_path)
+    train(recipe_of(digits, robust_validation=validation), tmp_path)
     lines = log_of(tmp_path)
     model = load_model(str(tmp_path / "tiny.safetensors"), trust=True)
     data = load_data(f"{digits}[384:448]")
     best = robust_accuracy(model, data, RobustValidation.model_validate(validation))
     assert best == max(line["robust_accuracy"] for line in lines)
     assert all(line["robust_accuracy"] < line["validation_accuracy"] for line in lines)
-    test = robust_accuracy(
-        model, load_data(f"{digits}[448:]"), RobustValidation.model_validate(validation)
-    )
-    name = f"{digits}[448:], first 64: ddn(steps=20) within 0.5"
-    assert card.robust_accuracy == {name: test}
 
 
 def test_tensorboard_shows_what_the_log_says(digits: Path, tmp_path: Path) -> None:
@@ -330,7 +274,7 @@ def test_tensorboard_shows_what_the_log_says(digits: Path, tmp_path: Path) -> No
     assert shown == pytest.approx([line["loss"] for line in log_of(tmp_path)])
 
 
-def test_a_network_that_gets_nothing_right_is_still_a_result(tmp_path: Path) -> None:
+def test_a_network_without_a_correct_prediction_is_kept(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((64, 1, 28, 28), np.float32)
     np.savez(tmp_path / "zeros.npz", images=images, labels=np.zeros(64, int))
     np.savez(tmp_path / "nines.npz", images=images, labels=np.full(64, 9))
@@ -353,7 +297,7 @@ def test_the_weights_stay_in_float32_in_mixed_precision(digits: Path, tmp_path: 
     assert card.sha256 == file_sha256(tmp_path / "tiny.safetensors")
 
 
-def test_of_a_normalized_the_weights_are_found_again(digits: Path, tmp_path: Path) -> None:
+def test_a_network_is_loaded_with_its_normalization(digits: Path, tmp_path: Path) -> None:
     architecture = f"{NETWORK}(mean=[0.13], std=[0.31])"
     card = train(recipe_of(digits, architecture=architecture, epochs=1), tmp_path)
     model = load_model(str(tmp_path / "tiny.safetensors"), trust=True)
@@ -362,7 +306,7 @@ def test_of_a_normalized_the_weights_are_found_again(digits: Path, tmp_path: Pat
     assert model.mean.tolist() == pytest.approx([0.13])
 
 
-def test_every_step_takes_a_full_batch_of_the_data_in_another_order(
+def test_each_epoch_takes_full_batches_in_another_order(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[Tensor] = []
@@ -384,7 +328,7 @@ def test_every_step_takes_a_full_batch_of_the_data_in_another_order(
     assert not epochs[0].equal(epochs[1])
 
 
-def test_a_run_can_begin_with_a_trained_network(
+def test_a_run_can_start_from_a_trained_network(
     undisturbed: tuple[Path, Card], digits: Path, tmp_path: Path
 ) -> None:
     folder, card = undisturbed
@@ -392,10 +336,12 @@ def test_a_run_can_begin_with_a_trained_network(
     gentle = {"learning_rate": 1e-9, "momentum": 0.0}
     again = train(recipe_of(digits, initial=weights, optimizer=gentle, epochs=1), tmp_path)
     for name, reached in card.accuracy.items():
-        assert again.accuracy[name] == pytest.approx(reached, abs=0.1)  # batch norm goes on
+        assert again.accuracy[name] == pytest.approx(
+            reached, abs=0.1
+        )  # the statistics of the batch norm change
 
 
-def test_augmentation_is_another_one_in_each_epoch(
+def test_augmentation_differs_in_each_epoch(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brightness: dict[bytes, set[float]] = {}
@@ -428,11 +374,11 @@ def test_the_attack_has_the_precision_of_the_update(
     monkeypatch.setattr(small_runs, "network", watched)
     objective = "madry(epsilon=0.5, steps=1)"
     train(recipe_of(digits, precision="bf16-mixed", objective=objective, epochs=1), tmp_path)
-    # In float32 it is validated.
+    # Validation is in float32.
     assert seen == {(True, torch.bfloat16), (False, torch.bfloat16), (False, torch.float32)}
 
 
-def test_the_average_is_one_of_statistics_too(digits: Path, tmp_path: Path) -> None:
+def test_statistics_of_batch_norms_are_averaged_too(digits: Path, tmp_path: Path) -> None:
     # Weights that stay where they are: only the statistics of the batch norm move.
     gentle = {"learning_rate": 1e-12, "momentum": 0.0}
     for name, ema in (("plain", None), ("average", 0.99)):
@@ -443,3 +389,91 @@ def test_the_average_is_one_of_statistics_too(digits: Path, tmp_path: Path) -> N
     )
     moved = (plain["2.running_var"] - 1).abs().mean()
     assert (average["2.running_var"] - 1).abs().mean() < 0.5 * moved
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(digits: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(digits, optimizer={"learning_rate": 1e12}, epochs=1)
+    with pytest.raises(
+        InputError, match=r"the loss became (nan|inf) in epoch 1: lower the learning"
+    ):
+        train(recipe, tmp_path)
+    assert not (tmp_path / "tiny.safetensors").exists()
+
+
+def test_clipped_gradients_that_are_not_finite_show_in_the_loss(
+    digits: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_of(
+        digits, optimizer={"learning_rate": 1e20}, epochs=1, largest_gradient=1.0, schedule={}
+    )
+    with pytest.raises(InputError, match=r"the loss became (nan|inf) in epoch 1"):
+        train(recipe, tmp_path)
+
+
+def in_words(model: nn.Module, inputs: Tensor, labels: Tensor) -> object:
+    return f"{len(inputs)} inputs, {len(labels)} labels of {model}"
+
+
+def failing(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    raise KeyError(f"no weight for {len(labels)} of {model(inputs).shape}")
+
+
+def objective_of(name: str) -> object:
+    """Return an objective of this file by its name."""
+    return globals()[name]
+
+
+def without_points() -> Adversarial:
+    """Return an objective whose attack returns no points."""
+    return Adversarial(lambda *_: None, lambda *_: None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        ("objective_of(name='in_words')", "the objective returned a str; expected a scalar tensor"),
+        (
+            "objective_of(name='failing')",
+            r"objective: .*\(name='failing'\) raised KeyError: 'no weight for 32",
+        ),
+        ("without_points", r"objective: .*:without_points: perturb returned NoneType; expected"),
+    ],
+)
+def test_errors_of_a_user_s_objective_are_explained(
+    digits: Path, tmp_path: Path, objective: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(recipe_of(digits, objective=f"{__name__}:{objective}"), tmp_path)
+
+
+def test_a_run_that_ended_at_once_leaves_the_folder_free(digits: Path, tmp_path: Path) -> None:
+    failed = recipe_of(digits, objective=f"{__name__}:objective_of(name='failing')")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"objective: .*failing.* raised KeyError"):
+            train(failed, tmp_path)
+    recipe = recipe_of(digits, epochs=1)
+    train(recipe, tmp_path)
+    assert load_recipe(tmp_path / "recipe.json") == recipe
+
+
+def tied() -> nn.Module:
+    """Return a network with two layers that share their weights."""
+    first, second = nn.Linear(784, 784), nn.Linear(784, 784)
+    second.weight = first.weight
+    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), second, nn.ReLU(), nn.Linear(784, 10))
+
+
+def of_videos() -> nn.Module:
+    """Return a network of 3D convolutions, which have no channels-last format of images."""
+    volume = nn.Unflatten(1, (1, 1))
+    return nn.Sequential(volume, nn.Conv3d(1, 4, (1, 5, 5), 4), nn.Flatten(), nn.Linear(144, 10))
+
+
+@pytest.mark.parametrize("architecture", ["tied", "of_videos"])
+def test_networks_of_many_kinds_are_trained(
+    digits: Path, tmp_path: Path, architecture: str
+) -> None:
+    spec = f"{__name__}:{architecture}"
+    card = train(recipe_of(digits, architecture=spec, epochs=1), tmp_path)
+    trained = load_model(f"{tmp_path}/tiny.safetensors + {spec}")
+    assert card.accuracy[f"{digits}[448:]"] == accuracy(trained, load_data(f"{digits}[448:]"))

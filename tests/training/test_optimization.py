@@ -1,4 +1,4 @@
-"""Optimisers and schedules are what their names say."""
+"""Optimizers and schedules follow their formulas."""
 
 from typing import Any
 

@@ -1,6 +1,8 @@
 """Two processes train as one does."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,17 +23,17 @@ pytestmark = pytest.mark.slow
 
 
 def network() -> nn.Module:
-    """Gives a network without what differs by design: batch statistics and dropout."""
+    """Return a network without batch statistics and dropout, which differ between ranks."""
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
 
 
 def network_with_batch_norms() -> nn.Module:
-    """Gives a network whose statistics differ from rank to rank."""
+    """Return a network with batch statistics, which differ between ranks."""
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.BatchNorm1d(32), nn.Linear(32, 10))
 
 
 def network_on_a_full_disk() -> nn.Module:
-    """Gives the network, and lets the second checkpoint of this process fail."""
+    """Return the network, and make the second checkpoint of this process fail."""
     torch.save = on_full_disk(torch.save, {2})
     return network()
 
@@ -56,7 +58,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(digits: Path, folder: Path, **changes: Any) -> Path:
     content = {
         "name": "tiny",
-        "architecture": "training.test_training_ranks:network",
+        "architecture": "training.test_ranks:network",
         "data": f"{digits}[:192]",
         "validation": f"{digits}[192:224]",
         "test": f"{digits}[224:]",
@@ -73,10 +75,12 @@ def recipe(digits: Path, folder: Path, **changes: Any) -> Path:
 def two_ranks(path: Path, out: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command = ["--nproc-per-node", "2", "-m", "minnorm", "train", str(path), "--out", str(out)]
-    # A hang is a failure: the time limit ends it.
+    # The time limit makes a hang a failure.
     return subprocess.run(
         [*launcher, *command, *options],
         cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
+        # The modules that this process imports, in particular the same checkout of the package.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
 
 
@@ -122,7 +126,7 @@ def test_two_ranks_have_the_losses_of_one(
 def test_a_checkpoint_that_is_not_written_stops_no_rank(digits: Path, tmp_path: Path) -> None:
     path = recipe(digits, tmp_path)
     train(load_recipe(path), tmp_path / "one")
-    architecture = "training.test_training_ranks:network_on_a_full_disk"
+    architecture = "training.test_ranks:network_on_a_full_disk"
     path = recipe(digits, tmp_path, architecture=architecture)
     done = two_ranks(path, tmp_path / "two")
     assert done.returncode == 0, done.stderr
@@ -130,18 +134,18 @@ def test_a_checkpoint_that_is_not_written_stops_no_rank(digits: Path, tmp_path: 
     assert_same_training(tmp_path / "one", tmp_path / "two")
 
 
-def test_a_parameter_that_takes_no_part_is_told_of(digits: Path, tmp_path: Path) -> None:
-    path = recipe(digits, tmp_path, architecture="training.test_training_ranks:WithUnused")
+def test_an_unused_parameter_is_named(digits: Path, tmp_path: Path) -> None:
+    path = recipe(digits, tmp_path, architecture="training.test_ranks:WithUnused")
     done = two_ranks(path, tmp_path / "two")
     assert done.returncode != 0
-    assert "unused.weight, unused.bias takes no part in the loss, which several" in done.stderr
+    assert "the parameters unused.weight, unused.bias take no part in the loss" in done.stderr
 
 
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.9}], ids=["last", "average"])
 def test_ranks_agree_on_the_best_epoch_of_a_network_with_batch_norms(
     digits: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    architecture = "training.test_training_ranks:network_with_batch_norms"
+    architecture = "training.test_ranks:network_with_batch_norms"
     path = recipe(digits, tmp_path, architecture=architecture, epochs=30, **changes)
     done = two_ranks(path, tmp_path / "two")
     assert done.returncode == 0, done.stderr
@@ -150,15 +154,15 @@ def test_ranks_agree_on_the_best_epoch_of_a_network_with_batch_norms(
     assert card["accuracy"][card["recipe"]["validation"]] == best
 
 
-def test_two_ranks_go_on_when_told_to(digits: Path, tmp_path: Path) -> None:
+def test_two_ranks_continue_a_run_only_with_resume(digits: Path, tmp_path: Path) -> None:
     path = recipe(digits, tmp_path)
-    undisturbed = two_ranks(path, tmp_path / "undisturbed")
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    assert two_ranks(path, tmp_path / "run").returncode == 0
+    first = two_ranks(path, tmp_path / "run")
+    assert first.returncode == 0, first.stderr
+    shutil.copytree(tmp_path / "run", tmp_path / "undisturbed")
     (tmp_path / "run" / "last.ckpt").unlink()  # the one before it is of the first epoch
     refused = two_ranks(path, tmp_path / "run")
     assert refused.returncode != 0
-    assert "go on with it by --resume" in refused.stderr
+    assert "continue it with --resume" in refused.stderr
     done = two_ranks(path, tmp_path / "run", "--resume")
     assert done.returncode == 0, done.stderr
     name = "tiny.safetensors"

@@ -1,4 +1,4 @@
-"""How good a network is in training."""
+"""Accuracy and robust accuracy during training."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from minnorm.training import RobustValidation, accuracy, robust_accuracy
 
 
 class Counts(nn.Module):
-    """Says the class that the input names; wrong in training mode."""
+    """Predicts the class that the input holds; wrong in training mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def test_robust_accuracy_is_the_share_beyond_the_radius() -> None:
 
 
 class Broken(nn.Module):
-    """Answers NaN where the first value is large, and class 0 elsewhere."""
+    """Returns NaN where the first value is large, and predicts class 0 elsewhere."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits = torch.stack([inputs.sum(1) + 10, inputs.sum(1), inputs.sum(1)], dim=1)
@@ -78,7 +78,7 @@ class Broken(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_what_answers_nan_is_neither_right_nor_robust() -> None:
+def test_logits_of_nan_are_neither_correct_nor_robust() -> None:
     inputs = torch.tensor([[0.1, 0.0], [0.2, 0.0], [0.9, 0.0], [1.0, 0.0]])
     data = from_arrays("x", inputs, torch.zeros(4, dtype=torch.int64))
     assert accuracy(Broken(), data) == 0.5
