@@ -1,13 +1,13 @@
-"""How small the norms are at which cost: our attack and others, at budgets from 10 to 1,000.
+"""Norm against cost: our attack and others, at budgets from 10 to 1,000.
 
     python benchmarks/anytime.py [--networks mnist-cnn ...] [--budgets 30 100 ...]
                                  [--attacks ddn ...] [--json FILE]
 
-Each attack is run anew for each budget, with as many steps as it allows, and is judged and counted
-by the evaluation. A forward pass costs what it takes in time, in units of a gradient, measured on
-the network itself. The envelope is the smallest distance of each sample over all runs. A table and
-a figure go beside the JSON file. The runs are kept in runs/anytime, and what is there is not
-computed again: after a change of an attack delete its runs. Each row names the revision of its run.
+For each budget, each attack runs with as many steps as the budget allows. The evaluation measures
+the result and counts the cost. The cost of a forward pass is its share of the time of a gradient,
+measured on the network itself. The envelope is the smallest distance of each sample over all runs.
+A table and a figure go beside the JSON file. Finished runs in runs/anytime are kept: after a change
+of an attack, delete its runs. Each row names the revision of its run.
 """
 
 import argparse
@@ -20,16 +20,17 @@ import torch
 from matplotlib import pyplot as plt
 from torch import nn
 
-from minnorm import evaluate, load_data, load_model, runtime
+from minnorm import evaluate, load_data, load_model
 from minnorm.evaluation import (
     Evaluation,
     Records,
+    closest_records,
     mean_distance,
     optimality,
     summarize,
-    worst_case,
 )
 from minnorm.evaluation.records import join_records
+from minnorm.runtime import provenance
 from networks import NETWORKS
 from output import write
 
@@ -38,7 +39,7 @@ BUDGETS = (10, 25, 30, 50, 100, 300, 1000)
 
 
 def attacks_at(budget: int) -> dict[str, str]:
-    """Gives the specs that spend about a budget, by the names of the attacks."""
+    """Return the specs that spend about this budget, by the names of the attacks."""
     searches = 9 if budget >= 300 else 4
     radii = 10 if budget >= 100 else 5
     found = {
@@ -55,13 +56,13 @@ def attacks_at(budget: int) -> dict[str, str]:
             "initial_constant=1.0)"
         )
     if budget >= 50:
-        # Its steps are few, and cost as many backward passes as there are candidates.
+        # A step costs as many backward passes as there are candidates.
         found["superdeepfool"] = f"superdeepfool(steps={budget // 10}, crossing_steps=10)"
     return found
 
 
 def forward_cost(model: nn.Module, inputs: torch.Tensor, runs: int = 15) -> float:
-    """Measures the share of a forward pass in the time of a gradient, as a median."""
+    """Measure the share of the forward pass in the time of a gradient; the median of runs."""
     ratios = []
     for _ in range(runs):
         variables = inputs.clone().requires_grad_()
@@ -74,7 +75,7 @@ def forward_cost(model: nn.Module, inputs: torch.Tensor, runs: int = 15) -> floa
 
 
 def row(run: Evaluation, envelope: Records, share: float) -> dict[str, Any]:
-    """Gives what an attack found at one budget, and what it cost."""
+    """Return what an attack found at one budget, and what it cost."""
     found = summarize(run.records, "")
     return {
         "forwards": found.forwards,
@@ -89,7 +90,7 @@ def row(run: Evaluation, envelope: Records, share: float) -> dict[str, Any]:
 
 
 def measure(name: str, budgets: list[int], only: list[str] | None) -> dict[str, Any]:
-    """Runs the attacks at all budgets on a network."""
+    """Run the attacks at all budgets on a network."""
     model_spec, data_spec = NETWORKS[name]
     model, data = load_model(model_spec), load_data(data_spec)
     share = forward_cost(model, data.batch(range(min(len(data), 100)))[0])
@@ -108,7 +109,7 @@ def measure(name: str, budgets: list[int], only: list[str] | None) -> dict[str, 
                 accelerate="off",
                 save_adversarials=False,
             )
-    envelope = worst_case(join_records([run.records for run in runs.values()]))
+    envelope = closest_records(join_records([run.records for run in runs.values()]))
     rows = [
         {"budget": budget, "name": attack, **row(run, envelope, share)}
         for (budget, attack), run in runs.items()
@@ -118,7 +119,7 @@ def measure(name: str, budgets: list[int], only: list[str] | None) -> dict[str, 
 
 
 def tables(measured: dict[str, Any]) -> str:
-    """Writes the results as Markdown."""
+    """Return the results as Markdown."""
     parts = []
     for name, result in measured.items():
         parts += [
@@ -142,9 +143,9 @@ def tables(measured: dict[str, Any]) -> str:
 
 
 def figure(measured: dict[str, Any], file: Path) -> None:
-    """Draws how far above the envelope the mean norms are, against the cost.
+    """Draw how far the mean norms are above the envelope, against the cost.
 
-    Points at which less is found than in the envelope are left out: their means are of fewer and
+    Points with fewer successes than the envelope are left out: their means are over fewer and
     easier samples.
     """
     drawing, panels = plt.subplots(
@@ -175,22 +176,22 @@ def figure(measured: dict[str, Any], file: Path) -> None:
 
 
 def main() -> None:
-    """Measures, prints, and writes the result with what it was measured on."""
+    """Measure, print, and write the result with the versions and the hardware."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--budgets", nargs="*", type=int, default=list(BUDGETS))
     parser.add_argument("--attacks", nargs="*", help="only these (default: all)")
-    parser.add_argument("--json", type=Path, help="where to write it; the tables go beside it")
+    parser.add_argument("--json", type=Path, help="the file of the result; the tables go beside it")
     options = parser.parse_args()
-    # Taken first: the revision is that of the code that is measured, not of later changes.
-    provenance = runtime.provenance(torch.device("cpu"))
+    # First of all, so that the revision is that of the measured code, not of later changes.
+    session = provenance.describe(torch.device("cpu"))
     for name in options.networks:
-        load_model(NETWORKS[name][0])  # what is missing shall be known before hours are spent
+        load_model(NETWORKS[name][0])  # if it is missing, fail now, not after hours
     measured: dict[str, Any] = {}
     for name in options.networks:
         measured[name] = measure(name, options.budgets, options.attacks)
         print(tables({name: measured[name]}))
-        result = {"budgets": options.budgets, "measured": measured, **provenance}
+        result = {"budgets": options.budgets, "measured": measured, **session}
         write(options.json, result, tables(measured))
         if options.json is not None:
             figure(measured, options.json.with_suffix(".svg"))

@@ -3,9 +3,9 @@
     python benchmarks/cheaper_training.py [--ways "2 steps, warm" ...] [--json FILE]
 
 Each way trains the MNIST network by the recipe `mnist-cnn-ddn` on 10,000 images, for two numbers of
-epochs. A pass is forward and backward, for a gradient of the attack or an update of the weights.
-The runs are kept in runs/cheaper_training, and what is there is not computed again. A table and a
-figure go beside the JSON file.
+epochs. A pass is a forward and a backward pass, for a gradient of the attack or an update of the
+weights. Finished runs in runs/cheaper_training are kept. A table and a figure go beside the JSON
+file.
 """
 
 import argparse
@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from matplotlib import pyplot as plt
 
-from minnorm import load_data, load_model, runtime
-from minnorm.attacks._normal_pursuit import FORWARD_COST
-from minnorm.files import write_whole
+from minnorm import load_data, load_model
+from minnorm.attacks.engine.tournaments import FORWARD_COST
+from minnorm.files import write_atomically
+from minnorm.runtime import provenance
 from minnorm.training import (
     RobustValidation,
     accuracy,
@@ -30,19 +31,19 @@ from minnorm.training import (
 from output import save_figure, write
 
 RECIPE = "mnist-cnn-ddn"
-"""What the ways have in common."""
+"""The recipe that all ways share."""
 
 IMAGES = 10_000
-"""How many training images there are."""
+"""The number of training images."""
 
 EPSILON = 2.0
 """The L2 radius of the accuracy under attack."""
 
 IN_TRAINING = RobustValidation(epsilon=EPSILON, images=200)
-"""What chooses the best epoch: a little of it, since it costs as much as the training does."""
+"""The validation that chooses the best epoch: few images, since it costs as much as training."""
 
 VALIDATION = RobustValidation(attack="normal_pursuit(budget=50)", epsilon=EPSILON, images=2000)
-"""What the networks are measured with: on validation images, since ways are chosen by it."""
+"""The measurement of the networks, on validation images, since it serves to choose a way."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,15 @@ class Way:
     """A way to train.
 
     Attributes:
-        objective: The loss, a YAML value; `{later}` is the epoch from which a third is left.
-        cost: Passes of its attack for each image and epoch, on the mean.
+        objective: The objective, a YAML value; `{later}` is the first epoch of the last third.
+        cost: Passes of its attack for each image and epoch, on average.
     """
 
     objective: str
     cost: int
 
     def epochs(self, passes: int) -> int:
-        """Gives how many epochs cost about so many passes."""
+        """Return the number of epochs that cost about this many passes."""
         return max(1, round(passes / (self.cost + 1)))
 
 
@@ -77,7 +78,7 @@ WAYS = {
     "ddn, 2 steps, warm": Way(_WARM.format(steps=2, gamma=0.25), 2),
     "ddn, 5 steps, warm, then 20": Way(
         "{{1: '" + _FEW + "', {later}: '" + _MANY + "'}}",
-        10,  # a third of the epochs has 20
+        10,  # a third of the epochs has 20 steps
     ),
     "normal pursuit, 20": Way(_PURSUIT.format(budget=20, warm=False), 20),
     "normal pursuit, 8, warm": Way(_PURSUIT.format(budget=8, warm=True), 8),
@@ -87,15 +88,15 @@ WAYS = {
 """The ways, by their names in the table."""
 
 AVERAGED = 12
-"""Weights are averaged over about a twelfth of all updates, as in the recipe: by the decay there a
-short training would keep much of the network that it began with."""
+"""Weights are averaged over about a twelfth of all updates, as in the recipe. With the decay of the
+recipe, a short training would keep much of the network that it starts from."""
 
 PASSES = (33, 99)
-"""How many passes they have."""
+"""The numbers of passes."""
 
 
 def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
-    """Trains a network in one way and measures it."""
+    """Train a network in one way, and measure it."""
     epochs = way.epochs(passes)
     updates = epochs * (IMAGES // load_recipe(RECIPE).batch_size)
     recipe = load_recipe(
@@ -117,7 +118,7 @@ def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     if {**found, **key} != found:
         print(f"{name}: {epochs} epochs", flush=True)
-        card = train(recipe, out, resume=True)  # which refuses the folder of another recipe
+        card = train(recipe, out, resume=True)  # refuses the folder of another recipe
         network = load_model(str(out / f"{recipe.name}.safetensors"))
         data = load_data(recipe.validation)
         found = {
@@ -130,28 +131,29 @@ def trained(name: str, way: Way, passes: int) -> dict[str, Any]:
             "sessions": card.sessions,
         }
         text = json.dumps(found)
-        write_whole(file, lambda path: path.write_text(text))
+        write_atomically(file, lambda path: path.write_text(text))
     return {"way": name, **found, "passes": passes_of(found)}
 
 
 def passes_of(found: dict[str, Any]) -> float:
-    """Gives what was spent on an image, in passes forward and backward."""
+    """Return the cost of an image, in forward and backward passes."""
     forwards, backwards = found["forwards_per_image"], found["gradients_per_image"]
     spent: float = FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards + found["epochs"]
     return spent
 
 
 def tables(rows: list[dict[str, Any]]) -> str:
-    """Writes the results as Markdown."""
+    """Return the results as Markdown."""
     lines = [
         "# Robustness against gradients spent in training",
         "",
-        f"The MNIST network, from the one without a defense, on {IMAGES:,} images, by the recipe",
-        "`mnist-cnn-ddn` apart from the objective and the epochs. Gradients that the attack took",
-        f"for each image, and passes: forward counts {FORWARD_COST:g}, backward "
-        f"{1 - FORWARD_COST:g}, an update 1.",
-        f"Measured on the 5,000 validation images, under attack within L2 {EPSILON:g} on the first",
-        f"{VALIDATION.images:,}, where a 95 % interval is 2 points to either side; one seed each.",
+        f"The MNIST network without a defense, trained on {IMAGES:,} images by the recipe",
+        "`mnist-cnn-ddn`, with another objective and another number of epochs. Gradients of the",
+        f"attack for each image, and passes: a forward pass counts {FORWARD_COST:g}, a backward "
+        f"pass {1 - FORWARD_COST:g},",
+        "an update 1. Accuracy on the 5,000 validation images, and under attack within L2 "
+        f"{EPSILON:g} on",
+        f"the first {VALIDATION.images:,} (95 % interval: plus or minus 2 points). One seed each.",
         "",
         "| way | epochs | gradients | passes | accuracy % | under attack % |",
         "|---|---|---|---|---|---|",
@@ -165,7 +167,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
 
 
 def figure(rows: list[dict[str, Any]], file: Path) -> None:
-    """Draws the accuracy under attack over what was spent."""
+    """Draw the accuracy under attack against the cost."""
     drawing, panel = plt.subplots(figsize=(5, 3.6))
     for way in dict.fromkeys(row["way"] for row in rows):
         points = [row for row in rows if row["way"] == way]
@@ -176,16 +178,16 @@ def figure(rows: list[dict[str, Any]], file: Path) -> None:
 
 
 def main() -> None:
-    """Trains, measures, prints, and writes the result with what it was measured on."""
+    """Train, measure, print, and write the result with the versions and the hardware."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    provenance = runtime.provenance(torch.device("cpu"))
+    session = provenance.describe(torch.device("cpu"))
     rows = [trained(name, WAYS[name], passes) for name in options.ways for passes in PASSES]
     text = tables(rows)
     print(text)
-    write(options.json, {"rows": rows, **provenance}, text)
+    write(options.json, {"rows": rows, **session}, text)
     if options.json is not None:
         figure(rows, options.json.with_suffix(".svg"))
 

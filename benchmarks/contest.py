@@ -1,4 +1,4 @@
-"""Contests of attacks: each in a process that holds a network, in turns, judged in one way."""
+"""Attacks in processes of their own, which take turns; all results are measured in one way."""
 
 import multiprocessing
 import os
@@ -10,12 +10,12 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # who waits for his turn sleeps
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a process that waits sleeps
 
 import torch
 from torch import Tensor
 
-from libraries import Found, of_adv_lib, of_foolbox
+from libraries import Run, of_adv_lib, of_foolbox
 from minnorm import accelerate, attacks, ddn, load_data, load_model
 from minnorm.geometry import distances
 
@@ -29,7 +29,7 @@ class Case:
         data: The spec of the images, without a slice.
         batch: Images in the batch.
         steps: Steps of the attacks.
-        least: How many times as fast as the fastest peer it is to be.
+        least: The target: how many times as fast as the fastest peer.
     """
 
     model: str
@@ -43,17 +43,17 @@ Attack = Callable[[Any, Tensor, Tensor], Tensor]
 
 
 def ours(attack: Callable[..., attacks.AttackResult], **settings: Any) -> Attack:
-    """Gives the points of one of our attacks."""
+    """Return one of our attacks as a function that returns points."""
     return lambda model, inputs, labels: attack(model, inputs, labels, **settings).adversarials
 
 
-def seeded(attack: Found) -> Attack:
-    """Gives the points of an attack of the peers."""
+def seeded(attack: Run) -> Attack:
+    """Return an attack of a peer with a fixed seed."""
     return lambda model, inputs, labels: attack(model, inputs, labels, 0)
 
 
 def contestant(name: str, setting: int) -> Attack:
-    """Gives an attack by its name, with its steps, or its budget."""
+    """Return an attack by its name, with its number of steps, or its budget."""
     adv_lib: dict[str, tuple[str, dict[str, Any]]] = {
         "adv-lib ddn": ("ddn", {"steps": setting, "levels": None}),
         "adv-lib fmn": ("fmn", {"norm": 2, "steps": setting}),
@@ -79,7 +79,7 @@ def contestant(name: str, setting: int) -> Attack:
 
 
 def bare_passes(model: Any, inputs: Tensor, labels: Tensor, *, coarse: bool, steps: int) -> Tensor:
-    """Computes gradients with respect to the inputs alone, and gives the inputs."""
+    """Compute the gradients with respect to the inputs and nothing else, and return the inputs."""
     classifier = (model.coarse or model.exact) if coarse else model.exact
     for _ in range(steps):
         variables = inputs.detach().requires_grad_()
@@ -89,11 +89,11 @@ def bare_passes(model: Any, inputs: Tensor, labels: Tensor, *, coarse: bool, ste
 
 
 class Process:
-    """A process that holds a network and images, and runs attacks when it is told to.
+    """A process that holds a network and images, and runs attacks on demand.
 
     Args:
         case: The network and the images.
-        use: How the network is accelerated; `off` for the peers.
+        use: The acceleration of the network; `off` for the peers.
     """
 
     def __init__(self, case: Case, use: str) -> None:
@@ -104,13 +104,13 @@ class Process:
         self.used, self.notes, self.seconds = self._pipe.recv()
 
     def run(self, name: str, setting: int) -> dict[str, Any]:
-        """Runs an attack; gives its seconds, success, mean distance and distances, judged there."""
+        """Run an attack, and return its seconds, success, mean distance and distances."""
         self._pipe.send((name, setting))
         found: dict[str, Any] = self._pipe.recv()
         return found
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self._process.kill()
         self._process.join()
 
@@ -145,7 +145,7 @@ def _serve(pipe: Connection, case: Case, use: str) -> None:
 
 
 def in_turn(runs: int, calls: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, Any]:
-    """Runs all of them, one after the other, as often as told; each goes first in its turn."""
+    """Make all calls in turn, `runs` times; each call comes first as often as the others."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in calls}
     names = list(calls)
     for run in range(runs):

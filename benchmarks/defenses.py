@@ -2,12 +2,12 @@
 
     python benchmarks/defenses.py [--data mnist] [--networks mnist-cnn ...] [--json FILE]
 
-Each network is attacked by several attacks; `all` is the worst case over them, `the paper's three`
-that over those of the paper's tables. A second table looks for what these missed: more steps,
-restarts, and the directions in which another network errs. The records of each attack on each
-network are kept in results/defenses, and are not computed again for the same weights: after a
-change of an attack delete its records. Each row names the revision that it was made with, and the
-processor. What is under way is in runs/defenses. A table and a figure go beside the JSON file.
+Several attacks run on each network. `all` takes the closest adversarial over them, `the paper's
+three` over those of the paper's tables. A second table shows what these missed: more steps,
+restarts, and the directions of adversarials of another network. The records of each attack on each
+network are kept in results/defenses for as long as the weights are the same: after a change of an
+attack, delete its records. Each row names the revision and the processor of its run. Unfinished
+runs are in runs/defenses. A table and a figure go beside the JSON file.
 """
 
 import argparse
@@ -23,40 +23,41 @@ import torch
 from matplotlib import pyplot as plt
 from torch import Tensor
 
-from minnorm import evaluate, load_data, load_model, runtime
+from minnorm import evaluate, load_data, load_model
 from minnorm.attacks import normal_pursuit
 from minnorm.evaluation import (
     Records,
     accuracy_at,
     clean_accuracy,
+    closest_records,
     robustness_curve,
     summarize,
-    worst_case,
 )
 from minnorm.evaluation.records import join_records
-from minnorm.files import write_whole
+from minnorm.files import write_atomically
 from minnorm.geometry import distances
 from minnorm.models.zoo import zoo_cards
+from minnorm.runtime import provenance
 from output import save_figure, write
 
 KEPT = Path(__file__).parent / "results" / "defenses"
-"""Where the records are."""
+"""The folder of the records."""
 
 SHARES = (0.25, 0.5, 0.75, 0.9, 0.99)
-"""How far along another network's directions is looked, in shares of the distance found."""
+"""The distances tried along the directions of another network, in shares of the distance found."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is measured on the networks of a data set.
+    """The measurements on the networks of a data set.
 
     Attributes:
-        networks: Names in the zoo, without a defense first.
-        images: The first test images that the attacks are run on.
-        epsilons: L2 radii at which the accuracy is given.
-        attacks: What the networks are evaluated with, specs by the names in the tables.
-        checked: The first images, on which is looked for what these missed.
-        more: What looks for it.
+        networks: Names in the zoo; the first has no defense.
+        images: The number of test images that are attacked.
+        epsilons: The L2 radii of the accuracies in the tables.
+        attacks: The attacks, as specs by their names in the tables.
+        checked: The number of images for which the second table looks for closer adversarials.
+        more: The attacks that look for them.
     """
 
     networks: tuple[str, ...]
@@ -105,11 +106,11 @@ EXPERIMENTS = {
         more=_MORE,
     ),
 }
-"""By the data."""
+"""The experiments by their data."""
 
 
 def attacked(network: str, data: str, spec: str) -> Records:
-    """Gives the records of an attack on a network: those that are kept, or new ones."""
+    """Return the records of an attack on a network: those that are kept, or new ones."""
     weights = zoo_cards()[network].sha256
     stem = re.sub(r"[^a-z0-9]+", "-", f"{network} {data} {spec}".lower()).strip("-")
     file = KEPT / f"{stem}.parquet"
@@ -124,12 +125,12 @@ def attacked(network: str, data: str, spec: str) -> Records:
     about = {"weights": weights, "manifest": json.dumps(run.manifest)}
     records = run.records.replace_schema_metadata(about)
     KEPT.mkdir(exist_ok=True)
-    write_whole(file, partial(pq.write_table, records))
+    write_atomically(file, partial(pq.write_table, records))
     return records
 
 
 def ran_with(records: Records) -> dict[str, list[str]]:
-    """Gives the revisions of the code, and the processors, that a run was made with."""
+    """Return the revisions of the code and the processors of a run."""
     sessions = json.loads(records.schema.metadata[b"manifest"])["sessions"]
     processors = [
         session["hardware"].get("gpu", session["hardware"]["processor"]) for session in sessions
@@ -141,7 +142,7 @@ def ran_with(records: Records) -> dict[str, list[str]]:
 
 
 def row(records: Records, name: str, epsilons: tuple[float, ...]) -> dict[str, Any]:
-    """Gives a line of the table: what one attack, or all of them, found."""
+    """Return a row of the table: what one attack, or all of them, found."""
     found = summarize(records, name)
     return {
         "attack": name,
@@ -154,14 +155,14 @@ def row(records: Records, name: str, epsilons: tuple[float, ...]) -> dict[str, A
 
 
 def norms(records: Records) -> Tensor:
-    """Gives the L2 distances, sample by sample, infinite for failures."""
+    """Return the L2 distance of each sample, infinite for failures."""
     return torch.as_tensor(records["l2"].to_numpy().copy())
 
 
-def missed(network: str, others: list[str], data: str, worst: Records) -> dict[str, Any]:
-    """Counts the images for which something finds a closer adversarial, by more than 1 %."""
+def missed(network: str, others: list[str], data: str, closest: Records) -> dict[str, Any]:
+    """Count the images for which something finds an adversarial that is closer by over 1 %."""
     experiment = EXPERIMENTS[data]
-    reached = norms(worst)[: experiment.checked]
+    reached = norms(closest)[: experiment.checked]
     found: dict[str, Any] = {}
     for name, spec in experiment.more.items():
         more = norms(attacked(network, f"{data}[:{experiment.checked}]", spec))
@@ -182,9 +183,9 @@ def missed(network: str, others: list[str], data: str, worst: Records) -> dict[s
 
 @torch.no_grad()
 def transferred(model: Any, inputs: Tensor, labels: Tensor, points: Tensor, reached: Tensor) -> int:
-    """Counts the images that err in another network's direction, nearer than was reached."""
+    """Count the images with a closer adversarial in the direction of another network."""
     directions = points - inputs
-    # Where nothing was found, it is looked as far as a corner of the box.
+    # For an image without an adversarial: up to a corner of the box.
     corners = torch.maximum(inputs, 1 - inputs).flatten(1).norm(dim=1)
     reached = torch.minimum(reached, corners)
     lengths = distances(points, inputs).clamp_min(1e-12)
@@ -197,7 +198,7 @@ def transferred(model: Any, inputs: Tensor, labels: Tensor, points: Tensor, reac
 
 
 def measure(data: str, networks: list[str]) -> dict[str, Any]:
-    """Evaluates networks of a data set."""
+    """Evaluate networks of a data set."""
     experiment, cards = EXPERIMENTS[data], zoo_cards()
     measured: dict[str, Any] = {}
     for name in networks:
@@ -206,11 +207,11 @@ def measure(data: str, networks: list[str]) -> dict[str, Any]:
         by_attack = {
             attack: attacked(name, part, spec) for attack, spec in experiment.attacks.items()
         }
-        papers = worst_case(join_records([by_attack[attack] for attack in _PAPERS]))
-        worst = worst_case(join_records(list(by_attack.values())))
-        radii, accuracy = robustness_curve(worst)
+        papers = closest_records(join_records([by_attack[attack] for attack in _PAPERS]))
+        closest = closest_records(join_records(list(by_attack.values())))
+        radii, accuracy = robustness_curve(closest)
         measured[name] = {
-            "clean": clean_accuracy(worst).value,
+            "clean": clean_accuracy(closest).value,
             "clean_all": card.accuracy[data],
             "objective": card.recipe["objective"],
             "initial": card.recipe["initial"],
@@ -222,23 +223,23 @@ def measure(data: str, networks: list[str]) -> dict[str, Any]:
                     for attack, found in by_attack.items()
                 ),
                 row(papers, "the paper's three", experiment.epsilons),
-                row(worst, "all", experiment.epsilons),
+                row(closest, "all", experiment.epsilons),
             ],
             "curve": {"radii": radii.tolist(), "accuracy": accuracy.tolist()},
-            "missed": missed(name, [other for other in networks if other != name], data, worst),
+            "missed": missed(name, [other for other in networks if other != name], data, closest),
         }
     return measured
 
 
 def tables(data: str, measured: dict[str, Any]) -> str:
-    """Writes the results as Markdown."""
+    """Return the results as Markdown."""
     experiment = EXPERIMENTS[data]
     radii = [f"{epsilon:g}" for epsilon in experiment.epsilons]
     lines = [
         f"# Defenses, {data}, the first {experiment.images:,} test images",
         "",
-        "Accuracy on all test images; epochs of training, and gradients that its attacks took for",
-        "each image; success, mean L2 norm of the successes, median with failures infinite, and",
+        "Accuracy on all test images, epochs of training, and gradients of its attacks for each",
+        "image; success, mean L2 norm of the successes, median with infinite failures, and",
         "accuracy at radii.",
         "",
         f"| network | attack | success % | mean | median | {' | '.join(radii)} |",
@@ -260,9 +261,9 @@ def tables(data: str, measured: dict[str, Any]) -> str:
         "",
         f"## What the evaluation missed, the first {experiment.checked} images",
         "",
-        "Images for which something else finds an adversarial that is nearer by more than 1 %, and",
-        "what the mean over all attacks (failures infinite) becomes with it. `from`: along the",
-        "directions in which another network errs, at a quarter to 99 % of the distance that the",
+        "Images for which something else finds an adversarial that is closer by more than 1 %, and",
+        "the mean over all attacks (with infinite failures) including it. `from`: along the",
+        "directions of the adversarials of another network, at 25 to 99 % of the distance that the",
         "evaluation found.",
         "",
         "| network | with | images | mean before | mean after |",
@@ -277,7 +278,7 @@ def tables(data: str, measured: dict[str, Any]) -> str:
 
 
 def figure(measured: dict[str, Any], file: Path) -> None:
-    """Draws the accuracy at every radius, the worst case over the attacks."""
+    """Draw the accuracy at every radius under all attacks."""
     drawing, panel = plt.subplots(figsize=(5, 3.6))
     for name, network in measured.items():
         curve = network["curve"]
@@ -288,18 +289,18 @@ def figure(measured: dict[str, Any], file: Path) -> None:
 
 
 def main() -> None:
-    """Measures, prints, and writes the result with what it was measured on."""
+    """Measure, print, and write the result with the versions and the hardware."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="mnist", choices=list(EXPERIMENTS))
     parser.add_argument("--networks", nargs="+", help="only these, by their names in the zoo")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    provenance = runtime.provenance(torch.device("cpu"))
+    session = provenance.describe(torch.device("cpu"))
     networks = options.networks or list(EXPERIMENTS[options.data].networks)
     measured = measure(options.data, networks)
     text = tables(options.data, measured)
     print(text)
-    result = {"attacks": EXPERIMENTS[options.data].attacks, "measured": measured, **provenance}
+    result = {"attacks": EXPERIMENTS[options.data].attacks, "measured": measured, **session}
     write(options.json, result, text)
     if options.json is not None:
         figure(measured, options.json.with_suffix(".svg"))

@@ -1,4 +1,4 @@
-"""The attacks of other libraries, and ours, as functions of one form."""
+"""Attacks of other libraries, and ours, as functions of one form."""
 
 import inspect
 import sys
@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent / "stand_ins"))  # adv-lib imports 
 warnings.filterwarnings("ignore")
 
 LIBRARIES = ("adv-lib", "foolbox", "torchattacks")
-"""The peers."""
+"""The other libraries."""
 
-Found = Callable[[nn.Module, Tensor, Tensor, int], Tensor]
-"""`(model, inputs, labels, seed) -> points`, as a peer gives them; the global seed is set too."""
+Run = Callable[[nn.Module, Tensor, Tensor, int], Tensor]
+"""A run of an attack: `(model, inputs, labels, seed) -> points`. The global seed is set as well."""
 
 
-def of_ours(attack: Callable[..., attacks.AttackResult], **settings: Any) -> Found:
-    """Gives the points of one of our attacks."""
+def of_ours(attack: Callable[..., attacks.AttackResult], **settings: Any) -> Run:
+    """Return a run of one of our attacks."""
 
     def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -32,8 +32,8 @@ def of_ours(attack: Callable[..., attacks.AttackResult], **settings: Any) -> Fou
     return run
 
 
-def of_adv_lib(name: str, **settings: Any) -> Found:
-    """Gives the points of an attack of adv-lib."""
+def of_adv_lib(name: str, **settings: Any) -> Run:
+    """Return a run of an attack of adv-lib."""
     from adv_lib import attacks as theirs
     from adv_lib.attacks import auto_pgd
 
@@ -46,8 +46,8 @@ def of_adv_lib(name: str, **settings: Any) -> Found:
     return run
 
 
-def of_foolbox(name: str, *, radius: float | None = None, **settings: Any) -> Found:
-    """Gives the points of an attack of foolbox."""
+def of_foolbox(name: str, *, radius: float | None = None, **settings: Any) -> Run:
+    """Return a run of an attack of foolbox."""
     import foolbox
 
     attack = getattr(foolbox.attacks, name)(**settings)
@@ -55,7 +55,7 @@ def of_foolbox(name: str, *, radius: float | None = None, **settings: Any) -> Fo
     def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:  # noqa: ARG001
         wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=inputs.device)
         points: Tensor = attack(wrapped, inputs, labels, epsilons=radius)[1].detach()
-        # Its C&W gives a black image where it found nothing, which often counts as misclassified.
+        # If its C&W finds nothing, it returns a black image, which is often misclassified.
         found = points.flatten(1).any(1).view(-1, *(1,) * (points.ndim - 1))
         return torch.where(found, points, inputs)
 
@@ -73,7 +73,7 @@ class _Contiguous(torch.autograd.Function):
 
 
 class ContiguousGradients(nn.Module):
-    """A model whose gradients to the inputs are contiguous, as some of its attacks expect."""
+    """A model with contiguous gradients to the inputs, which some attacks need."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -81,17 +81,17 @@ class ContiguousGradients(nn.Module):
         self.training = False
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Gives the model's logits."""
+        """Return the logits of the model."""
         logits: Tensor = self.model(_Contiguous.apply(inputs))
         return logits
 
 
-def of_torchattacks(name: str, **settings: Any) -> Found:
-    """Gives the points of an attack of torchattacks."""
+def of_torchattacks(name: str, **settings: Any) -> Run:
+    """Return a run of an attack of torchattacks."""
     import torchattacks
 
     attack = getattr(torchattacks, name)
-    # Some of its attacks set the global seed, to the same one each time unless they are told.
+    # Some of its attacks set the global seed: to the same one each time, without this argument.
     seeded = "seed" in inspect.signature(attack).parameters
 
     def run(model: nn.Module, inputs: Tensor, labels: Tensor, seed: int) -> Tensor:

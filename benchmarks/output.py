@@ -1,4 +1,4 @@
-"""How the benchmarks write down what they have measured."""
+"""Files of results."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 
 def save_figure(drawing: Figure, panel: Axes, file: Path) -> None:
-    """Writes a figure of one panel of curves."""
+    """Save a figure with one panel of curves."""
     panel.grid(alpha=0.3)
     panel.legend(fontsize=7)
     drawing.tight_layout()
@@ -17,9 +17,9 @@ def save_figure(drawing: Figure, panel: Axes, file: Path) -> None:
 
 
 def write(file: Path | None, result: dict[str, Any], tables: str | None = None) -> None:
-    """Writes a result as JSON, and its tables as Markdown beside it; nothing without a file.
+    """Write a result as JSON, and its tables as Markdown beside it; nothing without a file.
 
-    JSON has no infinity and no NaN: an infinite median is null, and so is the mean of nothing.
+    JSON has neither infinity nor NaN: an infinite median is null, and so is the mean of no values.
     """
     if file is None:
         return

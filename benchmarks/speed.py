@@ -1,14 +1,15 @@
-"""How fast: side by side with the peers, over the floor, in time to quality, memory and ranks.
+"""Speed: beside other libraries, over the floor, time to quality, memory and ranks.
 
     make bench            sets up benchmarks/.venv and runs this
     python benchmarks/speed.py [--runs 3] [--only PART ...] [--json FILE]
 
-Parts: a network and a batch size (DDN against the peers' and against its floor), `quality:` and a
-network (the time to near the envelope), `memory`, `ranks`. What the file has of this code and this
-machine is measured again only where `--only` names it: an interrupted run goes on.
+Parts: a network and a batch size (DDN, that of the peers, and its floor), `quality:` and a network
+(the time until the mean is close to the envelope), `memory`, `ranks`. Parts that the file has for
+this code and this machine are measured again only if `--only` names them, so an interrupted run
+continues.
 
-Ours and the peers' run in processes of their own, since `accelerate` changes how a process keeps
-its memory; they take turns, one works while the others sleep.
+Ours and the peers run in processes of their own, since `accelerate` changes how a process keeps its
+memory. They take turns: one works while the others sleep.
 """
 
 import argparse
@@ -26,8 +27,8 @@ from typing import Any
 import torch
 
 from contest import Case, Process, in_turn
-from minnorm import runtime
-from minnorm.attacks.search import COARSE_SHARE
+from minnorm.attacks.engine.coarse import COARSE_SHARE
+from minnorm.runtime import provenance
 from networks import NETWORKS as WITH_IMAGES
 from output import write
 
@@ -37,27 +38,27 @@ CASES = {
     "cifar10-cnn-128": Case("zoo:cifar10-cnn", "cifar10", 128, 100, 3),
     "cifar10-cnn-1000": Case("zoo:cifar10-cnn", "cifar10", 1000, 20, 3),
     "cifar10-wrn-16-4-128": Case("zoo:cifar10-wrn-16-4", "cifar10", 128, 20, 2),
-    # There are 20 labelled photographs.
+    # There are 20 labeled photographs.
     "efficientnet-lite0-20": Case("networks:efficientnet_lite0", "networks:photos", 20, 50, 2),
     "cifar10-wrn-16-4-1000": Case("zoo:cifar10-wrn-16-4", "cifar10", 1000, 5, 2),
 }
 
 QUALITY = {"mnist-cnn": 3000, "cifar10-cnn": 1000}
-"""The networks on which the time to quality is measured, with the most steps of the peers."""
+"""The networks for the time to quality, with the largest number of steps of the peers."""
 
 STEPS = (3000, 1000, 500, 300, 200, 150, 100, 70, 50)
-"""How many they are tried with."""
+"""The numbers of steps that are tried."""
 
 WITHIN = 1.01
-"""What a mean may be in units of the envelope's, to count as having got there."""
+"""The largest mean that counts as close to the envelope, in units of the mean of the envelope."""
 
 
 def shares(ours: list[float], exact: list[float]) -> list[float]:
-    """Gives the 5th, 50th and 95th per cent of the images' distances over the exact run's.
+    """Return percentiles 5, 50 and 95 of the distances of the images over those of the exact run.
 
     Args:
-        ours: Distances of the accelerated run; infinite where nothing was found.
-        exact: Those of the run without acceleration.
+        ours: Distances of the accelerated run; infinite for failures.
+        exact: Distances of the run without acceleration.
     """
     both = torch.tensor([ours, exact], dtype=torch.float64)
     both = both[:, torch.isfinite(both).all(0) & (both[1] > 0)]
@@ -65,11 +66,11 @@ def shares(ours: list[float], exact: list[float]) -> list[float]:
 
 
 def floor(rows: dict[str, Any], steps: int) -> float:
-    """Gives the seconds of the bare gradients of an accelerated model that DDN asks for.
+    """Return the seconds of the bare gradients that DDN needs of an accelerated model.
 
     Args:
-        rows: What was measured, `coarse gradients` and `exact gradients` of as many steps each.
-        steps: How many there are.
+        rows: The measurements, with `coarse gradients` and `exact gradients` of `steps` steps each.
+        steps: The number of steps.
     """
     early = sum(0 < step / steps < COARSE_SHARE for step in range(steps))
     coarse, exact = rows["coarse gradients"]["seconds"], rows["exact gradients"]["seconds"]
@@ -77,7 +78,7 @@ def floor(rows: dict[str, Any], steps: int) -> float:
 
 
 def compare(case: Case, runs: int) -> dict[str, Any]:
-    """Measures DDN, ours and the peers', and bare gradients; and what ours finds as it is."""
+    """Measure DDN, ours and that of the peers, bare gradients, and ours without acceleration."""
     fast, plain, theirs = Process(case, "auto"), Process(case, "off"), Process(case, "off")
     steps = case.steps
     calls = {
@@ -87,7 +88,7 @@ def compare(case: Case, runs: int) -> dict[str, Any]:
         "coarse gradients": lambda: fast.run("coarse gradients", steps),
         "exact gradients": lambda: fast.run("exact gradients", steps),
     }
-    for process in (fast, plain, theirs):  # what is done once only is not counted
+    for process in (fast, plain, theirs):  # first calls do not count
         process.run("ddn", 2)
     rows = in_turn(runs, calls)
     once = {
@@ -120,7 +121,7 @@ def compare(case: Case, runs: int) -> dict[str, Any]:
 
 
 def time_to_quality(name: str, runs: int) -> dict[str, Any]:
-    """Measures how long our best attack and the peers' take to be within 1 % of the envelope.
+    """Measure the time of our best attack, and of the peers, to within 1 % of the envelope.
 
     The envelope is the best mean of `benchmarks/results/anytime.json`, on the same images.
     """
@@ -135,17 +136,19 @@ def time_to_quality(name: str, runs: int) -> dict[str, Any]:
     limit = WITHIN * anytime["envelope"]
     tried: list[dict[str, Any]] = []
 
-    def there(process: Process, attack: str, setting: int) -> bool:
+    def reaches(process: Process, attack: str, setting: int) -> bool:
         row = process.run(attack, setting)
         del row["distances"]
         reached: bool = row["success"] == 1 and row["mean"] <= limit
         tried.append({"attack": attack, "setting": setting, "there": reached, **row})
         return reached
 
-    any(there(fast, "normal_pursuit", budget) for budget in (30, 50, 70, 100, 150, 200, 300, 1000))
+    any(
+        reaches(fast, "normal_pursuit", budget) for budget in (30, 50, 70, 100, 150, 200, 300, 1000)
+    )
     for attack in ("adv-lib ddn", "adv-lib fmn", "adv-lib alma", "adv-lib pdgd", "adv-lib apgd"):
-        # One that is not there with the most steps is not there with fewer.
-        all(there(theirs, attack, steps) for steps in STEPS if steps <= QUALITY[name])
+        # An attack that is not there with the most steps is not there with fewer.
+        all(reaches(theirs, attack, steps) for steps in STEPS if steps <= QUALITY[name])
     reached = [row for row in tried if row["there"]]
     best = {
         side: min(
@@ -181,13 +184,13 @@ def time_to_quality(name: str, runs: int) -> dict[str, Any]:
         "rows": rows,
         "ratio": ratio,
         "preparation": fast.seconds,
-        # Where none of theirs got there, all of them need longer than this.
+        # If none of theirs got there, all of them need longer than this.
         "in_vain": min(in_vain, default=None),
     }
 
 
 def memory(runs: int) -> dict[str, Any]:
-    """Measures the peak memory of an evaluation of 10,000 images over that of 1,000."""
+    """Measure the peak memory of an evaluation of 10,000 images over that of 1,000."""
     code = (
         "import resource, sys; from minnorm import evaluate; "
         "evaluate('zoo:mnist-cnn', f'mnist[:{sys.argv[1]}]', 'ddn(steps=2)', batch_size=100, "
@@ -210,7 +213,7 @@ def memory(runs: int) -> dict[str, Any]:
 
 
 def ranks(runs: int) -> dict[str, Any]:
-    """Measures one rank with one thread over two ranks with one thread each."""
+    """Measure the time of one rank with one thread over that of two ranks with one thread each."""
     folder = Path(__file__).parent
     times: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(runs):
@@ -229,16 +232,16 @@ def ranks(runs: int) -> dict[str, Any]:
 
 
 def tables(measured: dict[str, Any]) -> str:
-    """Writes the results as Markdown."""
+    """Return the results as Markdown."""
     lines = [
         "# Speed",
         "",
-        "DDN at equal steps. `speed`: seconds of the fastest peer over ours, medians of runs in",
-        "turn, in processes of their own, of one network with frozen parameters. `preparation`:",
-        "what `accelerate` took before, once for a model. `over floor`: our seconds over those of",
-        "as many bare gradients of the accelerated model, of its coarse and its exact classifier",
-        "in the shares in which DDN asks them. Ours keeps the memory that it frees; without",
-        "acceleration it does not, nor do the peers.",
+        "DDN with equal steps. `speed`: seconds of the fastest peer over ours; medians of runs in",
+        "turn, in processes of their own, on one network with frozen parameters. `preparation`:",
+        "the seconds of `accelerate`, once for a model. `over floor`: our seconds over those of as",
+        "many bare gradients of the accelerated model, of its coarse and its exact classifier in",
+        "the shares that DDN uses. Our accelerated process keeps the memory that it frees; without",
+        "acceleration it does not, and the peers do not.",
         "",
         "| case | accelerated by | preparation, s | ours, s | adv-lib, s | foolbox, s | speed "
         "| target | over floor |",
@@ -265,9 +268,9 @@ def tables(measured: dict[str, Any]) -> str:
         "",
         "## What was found",
         "",
-        "Mean L2 norm, with success in per cent. `against off`: our mean against that of our own",
-        "run without acceleration; in brackets the median of the images' ratios, with the 5th and",
-        "95th per cent; for DDN, and for our default attack with as many gradients.",
+        "Mean L2 norm, with success in percent. `against off`: our mean against that of our own",
+        "run without acceleration; in brackets the median of the ratios of the images, with",
+        "percentiles 5 and 95; for DDN, and for our default attack with as many gradients.",
         "",
         "| case | ours | adv-lib | foolbox | ours, off | DDN against off | default against off |",
         "|---|---|---|---|---|---|---|",
@@ -287,7 +290,8 @@ def tables(measured: dict[str, Any]) -> str:
         "",
         "## Time to a mean within 1 % of the envelope",
         "",
-        "Ours with its preparation; theirs the fastest of adv-lib's DDN, FMN, ALMA, PDGD and APGD.",
+        "Ours includes its preparation; theirs is the fastest of DDN, FMN, ALMA, PDGD and APGD of",
+        "adv-lib.",
         "",
     ]
     lines += ["| network | ours | theirs | ratio |", "|---|---|---|---|"]
@@ -324,7 +328,7 @@ def tables(measured: dict[str, Any]) -> str:
 
 
 def measured_on(measured: dict[str, Any]) -> list[str]:
-    """Writes which parts were measured on what, and of which code."""
+    """Return which parts were measured on which machine, and with which code."""
     together: dict[str, list[str]] = {}
     for part, one in measured.items():
         machine, versions = one["hardware"], one["versions"]
@@ -340,7 +344,7 @@ def measured_on(measured: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Measures, prints, and writes the result with what it was measured on."""
+    """Measure, print, and write the result with the versions and the hardware."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parts: list[str] = [*CASES, *(f"quality:{name}" for name in QUALITY), "memory", "ranks"]
@@ -350,10 +354,10 @@ def main() -> None:
     measured: dict[str, Any] = {}
     if options.json is not None and options.json.exists():
         measured = json.loads(options.json.read_text())["measured"]
-    provenance = json.loads(json.dumps(runtime.provenance(torch.device("cpu"))))
+    session = json.loads(json.dumps(provenance.describe(torch.device("cpu"))))
     for part in options.only or parts:
-        there = {name: measured.get(part, {}).get(name) for name in provenance}
-        if there == provenance and part not in options.only:
+        there = {name: measured.get(part, {}).get(name) for name in session}
+        if there == session and part not in options.only:
             continue
         print(part, flush=True)
         if part in CASES:
@@ -362,7 +366,7 @@ def main() -> None:
             found = time_to_quality(part.partition(":")[2], options.runs)
         else:
             found = memory(options.runs) if part == "memory" else ranks(options.runs)
-        measured[part] = {"found": found, **provenance}
+        measured[part] = {"found": found, **session}
         result = {
             "measured": measured,
             "peers": {name: importlib.metadata.version(name) for name in ("adv-lib", "foolbox")},
