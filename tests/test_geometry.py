@@ -103,6 +103,12 @@ def test_norms_and_distances_of_half_precision_are_in_float32(
         torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=0)
 
 
+def test_distances_of_half_precision_are_differences_in_float32() -> None:
+    points = torch.tensor([[1.0], [2.0]], dtype=torch.bfloat16)
+    origins = torch.tensor([[2**-12], [-(2**-12)]], dtype=torch.bfloat16)
+    assert distances(points, origins).tolist() == [1 - 2**-12, 2 + 2**-12]
+
+
 @given(batches(), st.sampled_from(ALL_NORMS), st.floats(-5, 5))
 def test_distances_are_norms_of_differences(values: Tensor, norm: Norm, shift: float) -> None:
     origins = values.flip(0) + shift
@@ -140,6 +146,8 @@ def test_a_sample_has_a_direction_if_it_is_finite_and_not_zero(dtype: torch.dtyp
 
 
 def test_each_sample_has_a_direction_of_its_own() -> None:
+    sizes = torch.tensor([1e-30, 1e30])  # the squares of which underflow and overflow
+    assert has_direction(sizes.unsqueeze(1).expand(2, 3)).tolist() == [True, True]
     assert has_direction(torch.tensor([0.0, -3.0, math.nan])).tolist() == [False, True, False]
     assert has_direction(torch.zeros(0, 3)).shape == (0,)
 
@@ -271,6 +279,12 @@ def test_project_onto_ball_is_the_nearest_point_of_the_ball(
             torch.testing.assert_close(projected, sample * (limit / sample.norm()))
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_project_onto_ball_leaves_points_on_the_sphere_bit_by_bit(norm: Norm) -> None:
+    values = torch.randn(200, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(project_onto_ball(values, norms(values, norm), norm), values)
+
+
 def test_project_onto_ball_keeps_the_dtype_and_what_it_is_given() -> None:
     values = torch.tensor([[3.0, 4.0], [0.3, 0.4], [-30.0, 0.0]], dtype=torch.float16)
     radii = torch.tensor([1.0, 2.0, 2.0])
@@ -342,6 +356,11 @@ def test_quantize_stays_inside_the_bounds(problem: tuple[Tensor, Bounds], levels
     inputs, (low, high) = problem
     result = quantize(inputs, levels, (low, high))
     assert torch.equal(result, result.clamp(low, high))
+
+
+def test_quantize_moves_what_is_outside_the_bounds_to_the_nearest_bound() -> None:
+    found = quantize(torch.tensor([-0.7, 1.9]), 5, (0.0, 1.0))
+    assert found.tolist() == [0, 1]
 
 
 def test_quantize_keeps_8_bit_images_bit_by_bit() -> None:
@@ -453,6 +472,12 @@ def test_to_halfspace_iterates_until_all_entries_at_a_bound_are_found() -> None:
     early = to_halfspace(points, normals, rises, (0.0, 1.0), iterations=1)
     assert early[0].tolist() == pytest.approx([0.1, 0.2, 0.4, 0.48, 0.48])
     assert not to_halfspace(points, normals, rises, (0.0, 1.0), iterations=0).any()
+
+
+def test_to_halfspace_does_not_count_on_entries_at_their_bound() -> None:
+    points, normals = torch.tensor([[1.0, 0.5]]), torch.ones(1, 2)
+    found = to_halfspace(points, normals, torch.tensor([0.25]), (0.0, 1.0), iterations=1)
+    assert found.tolist() == [[0, 0.25]]
 
 
 def test_to_halfspace_keeps_the_dtype_of_the_points() -> None:

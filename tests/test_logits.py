@@ -239,6 +239,8 @@ def test_the_ratio_of_the_third_likeliest_class_has_a_gradient_only_with_a_const
         for constant in (False, True)
     ]
     assert torch.allclose(gradients[0], torch.zeros(1, 5))
+    by_default = value_and_direction(lambda variables: logits_ratio(variables, labels), LOGITS)[1]
+    assert torch.equal(by_default, gradients[0])
     assert gradients[1].tolist() == [[pytest.approx(-1 / 3), pytest.approx(1 / 3), 0, 0, 0]]
 
 

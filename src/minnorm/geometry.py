@@ -233,7 +233,7 @@ def inner_radii(
         norm: `l2` or `linf`.
         level: The distance of the levels that points are rounded to; 0 for none.
     """
-    gaps = rounding(origins, bounds).to(torch.promote_types(origins.dtype, torch.float32))
+    gaps = rounding(origins, bounds)
     if norm == "linf":
         inner = radius - gaps
     else:
