@@ -12,7 +12,7 @@ from minnorm.errors import InputError
 
 @contextmanager
 def own_autograd_mode() -> Iterator[None]:
-    """Let an attack differentiate whatever autograd mode its caller is in.
+    """Give an attack an autograd mode of its own, whatever the mode of its caller.
 
     Inside, nothing is recorded by default, and `torch.inference_mode` of the caller is suspended,
     since its tensors can never be differentiated.

@@ -36,7 +36,7 @@ class Goal:
         """Decide which logits are adversarial, and which of them under any summation order.
 
         Returns:
-            Whether each is adversarial, with the confidence asked for; and whether it stays so if
+            Whether each is adversarial with the required confidence; and whether it stays so if
             sums are rounded differently. The second is `None` in half precision, in which no point
             near the boundary would be certain.
         """

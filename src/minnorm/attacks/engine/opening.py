@@ -31,7 +31,7 @@ def open_search(
     starts: Any = None,
     levels: Any = None,
 ) -> Iterator[Search]:
-    """Check what an attack was given, and begin a search; inside, autograd records nothing.
+    """Check the arguments of an attack, and begin a search; inside, autograd records nothing.
 
     Much is annotated as `Any`, since this is where types are checked.
 

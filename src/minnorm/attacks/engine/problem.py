@@ -1,4 +1,4 @@
-"""The problem that an attack solves, and the checks of what an attack is given."""
+"""The problem that an attack solves, and the checks of the arguments of an attack."""
 
 import inspect
 import math
@@ -21,7 +21,7 @@ from minnorm.geometry import Bounds, Norm
 
 @dataclass(frozen=True)
 class Problem:
-    """What is asked of an attack.
+    """The problem that an attack solves.
 
     Perturbations and radii are in units of `unit`, since the papers' hyper-parameters are for
     inputs in 0..1; points, bounds and distances are in units of the inputs.
@@ -98,7 +98,7 @@ class Problem:
 
     def least_step(self) -> Float[Tensor, "b"]:
         """Return the length of a step, in units, that the rounding of the points does not undo."""
-        # A quarter of the gap, since it is that of the largest entry: most entries have a finer one.
+        # A quarter of the gap, which is that of the largest entry: most entries have a finer one.
         gaps = geometry.rounding(self.origins, self.bounds) / 4
         # Levels are evenly spaced: each entry must move by more than half a level.
         gaps = gaps.clamp_min(0.51 * self.level) / self.unit

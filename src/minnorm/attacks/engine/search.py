@@ -1,8 +1,8 @@
 """The search of an attack: the points it visits, the closest adversarials, and who is finished.
 
-An attack asks a `Search` to `visit` points (a forward pass, ready for backward passes) or for their
-logits, margins or success alone (a forward pass). Every point that is asked about counts towards
-the result, so no attack can forget one, least of all its last.
+An attack evaluates points only through a `Search`: with `visit` if it needs gradients, otherwise
+with `logits_at`, `margins_at` or `adversarial_at`. Every point evaluated counts towards the result,
+so no attack can forget one, least of all its last.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Dropping waits for the device, so it becomes rarer and rarer.
 
 
 class Visit(NamedTuple):
-    """What the model answers at some points.
+    """The answer of the model at some points.
 
     Attributes:
         logits: Its logits.
@@ -47,13 +47,13 @@ class Search:
     """The samples under attack, and the closest adversarial of each so far.
 
     Args:
-        problem: What is asked.
+        problem: The problem to solve.
         model: The classifier.
         seed: The seed of all that is random.
 
     Attributes:
         problem: The problem of the samples that are still under attack.
-        model: The classifier that is asked at the moment.
+        model: The classifier in use at the moment.
         incumbent: The closest adversarials of these samples.
         rows: The rows of the batch that these samples are.
         classes: The number of classes; 0 until the model has answered.
@@ -143,7 +143,7 @@ class Search:
         return noise_of_sample(self.problem.origins, self.generator)
 
     def points_in_ball(self, radii: Float[Tensor, "b"]) -> Float[Tensor, "b *d"]:
-        """Draw points around the inputs, uniformly from balls of these radii, given in units.
+        """Draw points around the inputs, uniformly from balls of these radii, in units.
 
         The direction, and the share of the radius, are the same for the whole batch.
         """
@@ -160,7 +160,7 @@ class Search:
         return torch.where(per_sample(usable, gradients), gradients, fallback)
 
     def drop(self, finished: Bool[Tensor, "b"]) -> Int64[Tensor, "k"]:
-        """Let the finished samples leave the search; waits for the device.
+        """Remove the finished samples from the search; waits for the device.
 
         Returns:
             The positions of the samples that stay, to cut the attack's own tensors.
@@ -173,7 +173,7 @@ class Search:
         return stay
 
     def drop_found(self) -> Int64[Tensor, "k"]:
-        """Let the samples leave for which an adversarial has been found; see `drop`."""
+        """Remove the samples for which an adversarial has been found; see `drop`."""
         return self.drop(self.incumbent.distances.isfinite())
 
     def part(self, rows: Int64[Tensor, "k"] | None = None) -> "Search":
