@@ -24,7 +24,7 @@ def targeted_ratio(logits: Tensor, y: int, target: int) -> Tensor:
 def objective_of(model: Classifier, x: Tensor, y: int, loss: str) -> Callable[[Tensor], Tensor]:
     """Return the function that a loss maximizes; the target is the likeliest other class at x."""
     clean = logits_of(model, x)
-    target = max((j for j in range(len(clean)) if j != y), key=lambda j: float(clean[j]))
+    target = max((j for j in range(len(clean)) if j != y), key=lambda j: float(clean[j].detach()))
     objectives: dict[str, Callable[[Tensor], Tensor]] = {
         "cross-entropy": lambda v: loss_of(model, v, y),
         "dlr": lambda v: ratio_of_three(logits_of(model, v), y),
@@ -53,7 +53,7 @@ def apgd_of_one_sample(
     best_before, halved_before = -math.inf, True
     current = start
     for k in range(steps):
-        value = float(objective(current))
+        value = float(objective(current).detach())
         rises += k > 0 and value > last_value
         last_value = value
         if value > best_value:

@@ -18,18 +18,15 @@ Classifier = Callable[[Tensor], Tensor]
 
 SAMPLES = range(4)
 
-BOXES: list[tuple[bool, Bounds]] = [(False, (0.0, 1.0)), (True, (-1.0, 3.0))]
-"""Untargeted in the unit box; targeted in a box in which a unit of length is 4."""
+UNTARGETED: dict[str, Any] = {"targeted": False, "bounds": (0.0, 1.0)}
+"""An untargeted attack in the unit box."""
 
-NORMS_AND_BOXES: list[tuple[Norm, bool, Bounds]] = [
-    ("l2", *BOXES[0]),
-    ("l2", *BOXES[1]),
-    ("linf", *BOXES[0]),
-    ("linf", *BOXES[1]),
-]
+TARGETED: dict[str, Any] = {"targeted": True, "bounds": (-1.0, 3.0)}
+"""A targeted attack in a box of width 4, so that a unit of length is not 1."""
 
-each_box = pytest.mark.parametrize(("targeted", "bounds"), BOXES)
-each_norm_and_box = pytest.mark.parametrize(("norm", "targeted", "bounds"), NORMS_AND_BOXES)
+in_each_norm = pytest.mark.parametrize(
+    "settings", [{"norm": "l2", **UNTARGETED}, {"norm": "linf", **TARGETED}], ids=["l2", "linf"]
+)
 
 _Result = TypeVar("_Result", bound=AttackResult)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import minnorm.attacks.gradient.apgd_min_norm as module
 from attacks.networks import problem
 from minnorm.attacks import apgd_min_norm
+from minnorm.attacks.engine.adaptive_ascent import maximize
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search
 from minnorm.geometry import Bounds
@@ -25,7 +25,6 @@ def test_the_radii_are_those_of_the_transcription(
     width = high - low
     radii: list[float] = []
     found: list[float | None] = []
-    maximize = module.maximize
 
     def recorded(search: Search, radius: Tensor, **settings: Any) -> None:
         maximize(search, radius, **settings)
@@ -33,7 +32,7 @@ def test_the_radii_are_those_of_the_transcription(
         success = search.incumbent.distances.isfinite()
         found.append(float(search.incumbent.distances) / width if success else None)
 
-    monkeypatch.setattr(module, "maximize", recorded)
+    monkeypatch.setattr("minnorm.attacks.gradient.apgd_min_norm.maximize", recorded)
     model, inputs, labels = problem((20,), batch=1, dtype=torch.float64)
     result = apgd_min_norm(
         lambda points: model((points - low) / width),

@@ -8,36 +8,35 @@ import torch
 from torch import Tensor
 
 from attacks.gradient.stepwise import (
+    TARGETED,
+    UNTARGETED,
     check_closest,
     check_same,
     check_transcription,
-    each_box,
     one_sample,
     visited,
 )
 from attacks.networks import Linear, Recorded, problem
 from minnorm.attacks import ddn
-from minnorm.geometry import Bounds
 from reference.ddn import ddn_of_one_sample
 from reference.linear import distance_to_halfspace, optimal_distance
 
 
-@each_box
 @pytest.mark.parametrize(
     "settings",
     [
-        {"steps": 1},
-        {"steps": 2, "levels": 256},
-        {"steps": 40},
-        {"steps": 40, "levels": 256},
-        {"steps": 30, "initial_norm": 0.3, "gamma": 0.1, "step_size": 0.5},
+        {"steps": 1, **UNTARGETED},
+        {"steps": 2, "levels": 256, **TARGETED},
+        {"steps": 40, "levels": 256, **UNTARGETED},
+        {"steps": 40, **TARGETED},
+        {"steps": 30, "initial_norm": 0.3, "gamma": 0.1, "step_size": 0.5, **TARGETED},
         # The radius grows to the farthest corner.
-        {"steps": 9, "initial_norm": 0.1, "gamma": 0.9, "step_size": 1e-3},
+        {"steps": 9, "initial_norm": 0.1, "gamma": 0.9, "step_size": 1e-3, **TARGETED},
     ],
     ids=str,
 )
-def test_transcription(settings: dict[str, Any], *, targeted: bool, bounds: Bounds) -> None:
-    check_transcription(ddn, ddn_of_one_sample, targeted=targeted, bounds=bounds, **settings)
+def test_transcription(settings: dict[str, Any]) -> None:
+    check_transcription(ddn, ddn_of_one_sample, **settings)
 
 
 @pytest.mark.parametrize(

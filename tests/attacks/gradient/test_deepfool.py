@@ -7,25 +7,30 @@ import torch
 
 from attacks.gradient.stepwise import (
     SAMPLES,
+    TARGETED,
+    UNTARGETED,
     check_closest,
     check_same,
-    each_norm_and_box,
     one_sample,
     visited,
 )
 from minnorm.attacks import deepfool
-from minnorm.geometry import Bounds, Norm
 from reference.deepfool import deepfool_of_one_sample
 
 
-@each_norm_and_box
 @pytest.mark.parametrize(
-    "settings", [{"steps": 20}, {"steps": 20, "candidates": 1, "overshoot": 0.0}], ids=str
+    "settings",
+    [
+        {"steps": 20, "norm": "l2", **UNTARGETED},
+        {"steps": 20, "norm": "linf", **TARGETED},
+        {"steps": 20, "candidates": 1, "overshoot": 0.0, "norm": "linf", **UNTARGETED},
+    ],
+    ids=str,
 )
-def test_transcription(
-    settings: dict[str, Any], *, norm: Norm, targeted: bool, bounds: Bounds
-) -> None:
-    settings = {"norm": norm, "targeted": targeted, **settings}
+def test_transcription(settings: dict[str, Any]) -> None:
+    settings = dict(settings)
+    bounds = settings.pop("bounds")
+    targeted, norm = settings["targeted"], settings["norm"]
     for index in SAMPLES:
         model, x, y = one_sample(index, targeted=targeted)
         expected = deepfool_of_one_sample(model, x, y, **settings)

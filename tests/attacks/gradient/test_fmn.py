@@ -9,30 +9,33 @@ from torch import Tensor
 
 from attacks.gradient.models import Tied
 from attacks.gradient.stepwise import (
+    TARGETED,
+    UNTARGETED,
     check_closest,
     check_same,
     check_transcription,
-    each_norm_and_box,
     one_sample,
     visited,
 )
 from attacks.networks import Linear, problem
 from minnorm.acceleration import Accelerated
 from minnorm.attacks import fmn
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Norm
 from reference.fmn import fmn_of_one_sample
 
 
-@each_norm_and_box
 @pytest.mark.parametrize(
-    "settings", [{"steps": 30}, {"steps": 12, "step_size": 0.1, "gamma": 0.3}], ids=str
+    "settings",
+    [
+        {"steps": 30, "norm": "l2", **UNTARGETED},
+        {"steps": 30, "norm": "linf", **TARGETED},
+        {"steps": 12, "step_size": 0.1, "gamma": 0.3, "norm": "l2", **TARGETED},
+        {"steps": 12, "step_size": 0.1, "gamma": 0.3, "norm": "linf", **UNTARGETED},
+    ],
+    ids=str,
 )
-def test_transcription(
-    settings: dict[str, Any], *, norm: Norm, targeted: bool, bounds: Bounds
-) -> None:
-    check_transcription(
-        fmn, fmn_of_one_sample, norm=norm, targeted=targeted, bounds=bounds, **settings
-    )
+def test_transcription(settings: dict[str, Any]) -> None:
+    check_transcription(fmn, fmn_of_one_sample, **settings)
 
 
 @pytest.mark.parametrize(("index", "norm"), [(0, "l2"), (1, "linf")])

@@ -8,18 +8,18 @@ from attacks.gradient.stepwise import (
     SAMPLES,
     check_closest,
     check_same,
-    each_norm_and_box,
+    in_each_norm,
     one_sample,
     visited,
 )
 from attacks.networks import Recorded, problem
 from minnorm.attacks import pgd
-from minnorm.geometry import Bounds, Norm
 from reference.pgd import pgd_of_one_sample
 
 
-@each_norm_and_box
-def test_transcription(*, norm: Norm, targeted: bool, bounds: Bounds) -> None:
+@in_each_norm
+def test_transcription(settings: dict[str, Any]) -> None:
+    norm, targeted, bounds = (settings[name] for name in ("norm", "targeted", "bounds"))
     width = bounds[1] - bounds[0]
     epsilon, step_size = 0.6 if norm == "l2" else 0.2, 0.1
     for index in SAMPLES:
@@ -39,13 +39,11 @@ def test_transcription(*, norm: Norm, targeted: bool, bounds: Bounds) -> None:
             model,
             x,
             y,
-            targeted=targeted,
-            bounds=bounds,
-            norm=norm,
             epsilon=epsilon * width,
             steps=12,
             step_size=step_size * width,
             random_start=False,
+            **settings,
         )
         # A sample leaves once an adversarial has been found.
         assert len(found) == len(expected) or result.success

@@ -1,22 +1,25 @@
 """SuperDeepFool: its transcription, where it ends, and its final bisection."""
 
+from typing import Any
+
+import pytest
 import torch
 
-from attacks.gradient.stepwise import SAMPLES, check_same, each_box, one_sample, visited
+from attacks.gradient.stepwise import SAMPLES, TARGETED, UNTARGETED, check_same, one_sample, visited
 from attacks.networks import problem
 from minnorm.attacks import deepfool, superdeepfool
 from minnorm.attacks.engine.opening import open_search
-from minnorm.geometry import Bounds
 from reference.superdeepfool import superdeepfool_of_one_sample
 
 
-@each_box
-def test_transcription(*, targeted: bool, bounds: Bounds) -> None:
-    settings = {"steps": 5, "crossing_steps": 20, "targeted": targeted}
+@pytest.mark.parametrize("box", [UNTARGETED, TARGETED], ids=str)
+def test_transcription(box: dict[str, Any]) -> None:
+    targeted = box["targeted"]
+    settings: dict[str, Any] = {"steps": 5, "crossing_steps": 20}
     for index in SAMPLES:
         model, x, y = one_sample(index, targeted=targeted)
-        expected = superdeepfool_of_one_sample(model, x, y, **settings)
-        found, _ = visited(superdeepfool, model, x, y, bounds=bounds, bisections=0, **settings)
+        expected = superdeepfool_of_one_sample(model, x, y, targeted=targeted, **settings)
+        found, _ = visited(superdeepfool, model, x, y, bisections=0, **settings, **box)
         # The steps of DeepFool are between the projections.
         places = [
             min(range(len(found)), key=lambda place: float((found[place] - point).norm()))
