@@ -212,11 +212,6 @@ def test_messages_have_the_terms_of_recipes(file: Path, setting: str, message: s
         load_recipe(file, [setting])
 
 
-def test_the_page_names_all_shipped_recipes() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
-    assert [name for name in shipped_recipes() if f"`{name}`" not in page] == []
-
-
 def test_yaml_cannot_run_code(file: Path, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     file.write_text(f"name: !!python/object/apply:os.mkdir ['{touched}']\n")
