@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minnorm.errors import InputError
 from minnorm.schedules import cosine
 
 VALUES = st.floats(-1e6, 1e6)
@@ -44,5 +45,5 @@ def test_a_single_step_takes_the_initial_value() -> None:
 
 @pytest.mark.parametrize("steps", [0, -3])
 def test_a_schedule_without_steps_is_refused(steps: int) -> None:
-    with pytest.raises(ValueError, match=f"steps={steps}: a schedule needs at least 1 step"):
+    with pytest.raises(InputError, match=f"^steps={steps}: a schedule needs at least 1 step.$"):
         cosine(1.0, 0.1, steps)
