@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from acceleration.small_networks import Branching, Residual, batch_norms, example, network
-from minnorm.acceleration import Accelerated, building, timing
+from minnorm.acceleration import Accelerated, building, low_precision, timing
 from minnorm.acceleration.building import build, unchanged
 from minnorm.acceleration.choice import Choice
+from minnorm.acceleration.layout import channels_last
+from minnorm.acceleration.low_precision import autocast, in_bfloat16
 from minnorm.acceleration.narrow import NarrowConvolution
 from minnorm.errors import InputError, OutOfMemoryError
 from minnorm.logits import Model
@@ -23,18 +25,40 @@ def _build(model: Model, words: list[str] | None) -> Accelerated:
         return build(model, example(), words)
 
 
+class Named:
+    """A classifier with the name of the technique that made it."""
+
+    def __init__(self, name: str, model: Model) -> None:
+        self.name = name
+        self.model = model
+
+    def __call__(self, inputs: Tensor, /) -> Tensor:
+        return self.model(inputs)
+
+
 def _kind(model: Model) -> str:
     """Return which of the candidates a classifier is."""
     if isinstance(model, nn.Module):
         narrow = any(isinstance(part, NarrowConvolution) for part in model.modules())
         return "narrow" if narrow else "plain"
-    function = model.__qualname__.partition(".")[0]  # type: ignore[attr-defined]
-    names = {"channels_last": "channels-last", "autocast": "autocast", "in_bfloat16": "bfloat16"}
-    return names[function]
+    assert isinstance(model, Named)
+    return model.name
 
 
 @pytest.fixture
-def times(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each technique that does not make a module name the classifier that it makes."""
+
+    def naming(name: str, technique: Callable[..., Model]) -> Callable[..., Model]:
+        return lambda *arguments: Named(name, technique(*arguments))
+
+    monkeypatch.setattr(building, "channels_last", naming("channels-last", channels_last))
+    monkeypatch.setattr(low_precision, "autocast", naming("autocast", autocast))
+    monkeypatch.setattr(low_precision, "in_bfloat16", naming("bfloat16", in_bfloat16))
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch, named: None) -> dict[str, float]:  # noqa: ARG001
     """The seconds of a gradient of each candidate; a test changes them."""
     seconds = dict.fromkeys(KINDS, 1.0)
     monkeypatch.setattr(timing, "_seconds", lambda model, _: seconds[_kind(model)])
@@ -199,9 +223,9 @@ class Changing(Residual):
 
 @pytest.mark.parametrize("words", [None, ["plain"]])
 def test_a_copy_that_computes_something_else_is_refused(
-    times: dict[str, float], words: list[str] | None
+    monkeypatch: pytest.MonkeyPatch, words: list[str] | None
 ) -> None:
-    assert times
+    monkeypatch.setattr(timing, "_seconds", lambda *_: 1.0)
     with pytest.raises(InputError, match="the fast copy has other logits or gradients"):
         _build(network(Changing), words)
 
@@ -338,6 +362,7 @@ def test_a_model_that_cannot_be_compiled_fails_at_once(monkeypatch: pytest.Monke
         _build(network(), ["compiled"])
 
 
+@pytest.mark.usefixtures("named")
 def test_both_classifiers_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Model] = []
 

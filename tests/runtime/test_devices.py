@@ -34,6 +34,22 @@ def test_a_device_that_this_machine_lacks_is_refused(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("No such device. Ask\nfor help", "No such device"), ("No device\nAt all", "No device")],
+)
+def test_the_message_holds_the_first_sentence_of_the_reason(
+    monkeypatch: pytest.MonkeyPatch, message: str, reason: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(torch, "zeros", fail)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match=rf"'cpu' \({reason}\)\. Available: cpu\.$"):
+        devices.parse_device("cpu")
+
+
 def test_the_message_names_every_available_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

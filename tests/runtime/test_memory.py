@@ -53,12 +53,17 @@ def test_the_tightest_limit_counts_shared_among_the_ranks(monkeypatch: pytest.Mo
         "/sys/fs/cgroup/outer/memory.stat": ["anon 5", "inactive_file 300", "active_file 7"],
     }
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda _: 1)  # not used if there are limits
     _files(monkeypatch, files)
     assert memory.available_memory(CPU) == 1300
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert memory.available_memory(CPU) == 650
+    assert isinstance(memory.available_memory(CPU), int)
     _files(monkeypatch, files | {"/sys/fs/cgroup/outer/memory.max": ["max"]})
     assert memory.available_memory(CPU) == 3 * 1024
+    _files(monkeypatch, files | {"/sys/fs/cgroup/outer/memory.current": []})
+    assert memory.available_memory(CPU) == 3 * 1024
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
     _files(monkeypatch, files | {"/sys/fs/cgroup/outer/memory.max": ["100"]})
     assert memory.available_memory(CPU) == 0
 
@@ -78,6 +83,9 @@ def test_without_files_half_of_the_machines_memory_is_available(
     values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 10}
     monkeypatch.setattr(os, "sysconf", values.__getitem__)
     assert memory.available_memory(CPU) == 4096 * 5
+    assert isinstance(memory.available_memory(CPU), int)
+    monkeypatch.delattr(os, "sysconf")
+    assert memory.available_memory(CPU) == 2**32
 
 
 def test_this_machine_has_memory() -> None:
@@ -87,10 +95,11 @@ def test_this_machine_has_memory() -> None:
 def test_of_a_gpu_what_is_free_or_reserved_but_unused_is_available(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 5000))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 300)
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 100)
-    assert memory.available_memory(torch.device("cuda")) == 1200
+    second = torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", {second: (1000, 5000)}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", {second: 300}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", {second: 100}.__getitem__)
+    assert memory.available_memory(second) == 1200
 
 
 def _libc(monkeypatch: pytest.MonkeyPatch, accepted: int) -> list[tuple[int, int]]:
