@@ -58,7 +58,7 @@ def save(fabric: "Fabric", folder: Path, state: dict[str, Any]) -> None:
     earlier checkpoint still exists.
 
     Args:
-        fabric: Knows the rank.
+        fabric: Lightning Fabric, for the rank of this process.
         folder: The folder of the run.
         state: Plain values, tensors, and objects with a `state_dict`, which is saved.
     """

@@ -62,7 +62,7 @@ def preflight(
     The global random generators are seeded, which decides the initial weights.
 
     Args:
-        fabric: Knows the number of ranks.
+        fabric: Lightning Fabric, for the number of ranks.
         recipe: The recipe.
         checkpoint: The checkpoint from which the run continues; `None` for a new run.
         trust: Whether the file of the initial network may run the code that it holds.
@@ -205,7 +205,7 @@ def _continued_fingerprints(
 ) -> dict[str, str]:
     """Check that data and fixed networks are those of the checkpoint; return its fingerprints too.
 
-    The checkpoint alone knows the network that the run started from.
+    Only the checkpoint has that of the network that the run started from.
     """
     earlier: dict[str, str] = checkpoint.state["fingerprints"]
     changed = [spec for spec, found in fingerprints.items() if earlier.get(spec) != found]

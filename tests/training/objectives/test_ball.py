@@ -39,10 +39,11 @@ def test_arguments_of_an_ascent_are_checked(change: dict[str, Any]) -> None:
 
 def test_a_search_is_untargeted_inside_the_unit_box_with_equal_radii() -> None:
     model, inputs, labels = problem()
-    opened = search_in_balls(
-        model.eval(), inputs, labels, torch.Generator(), epsilon=0.4, norm="linf"
-    )
+    generator = torch.Generator().manual_seed(0)
+    state = generator.get_state()
+    opened = search_in_balls(model.eval(), inputs, labels, generator, epsilon=0.4, norm="linf")
     with opened as (search, radii):
+        assert not generator.get_state().equal(state)  # the search is seeded from it
         assert radii.equal(torch.full((12,), 0.4))
         assert search.problem.norm == "linf"
         assert search.problem.bounds == (0.0, 1.0)

@@ -52,6 +52,11 @@ def test_a_warm_start_passes_the_points_to_the_attack(monkeypatch: pytest.Monkey
     assert all(isinstance(given["generator"], torch.Generator) for given in seen)
 
 
+def test_an_attack_in_a_norm_without_projection_is_refused() -> None:
+    with pytest.raises(InputError, match="norm='l1': expected 'l2' or 'linf'"):
+        closest(max_norm=1, attack="fmn(norm='l1')")
+
+
 def test_a_warm_start_needs_an_attack_that_takes_starts() -> None:
     assert closest(max_norm=0.5, attack="normal_pursuit(budget=20)", warm_start=True).warm_start
     assert not closest(max_norm=0.5, attack="superdeepfool").warm_start

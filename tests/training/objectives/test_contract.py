@@ -103,6 +103,21 @@ def test_random_numbers_follow_from_the_global_seed(name: str) -> None:
     assert seen[0].equal(seen[2]) == (not name.startswith("madry"))
 
 
+@pytest.mark.parametrize("name", [*DEFENSES, *MIXED])
+def test_an_attack_draws_from_its_generator_alone(name: str) -> None:
+    objective = load_objective({**DEFENSES, **MIXED}[name])
+    assert isinstance(objective, Adversarial)
+    model, inputs, labels = problem()
+    points = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        generator = torch.Generator().manual_seed(3)
+        points.append(objective.perturb(model.eval(), inputs, labels, None, generator))
+        assert torch.get_rng_state().equal(state)
+    assert points[0].equal(points[1])
+
+
 def test_an_adversarial_objective_is_data() -> None:
     network = nn.Identity()
     objective = Adversarial(Mock(), Mock(), warm_start=True, others=(network,))

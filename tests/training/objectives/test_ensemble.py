@@ -21,7 +21,7 @@ def test_the_source_is_drawn_for_each_batch_with_equal_probabilities() -> None:
         points = points_of(objective, *problem())
         drawn.append([torch.allclose(points, one.clamp(0, 1), atol=1e-6) for one in expected])
     assert all(sum(hits) == 1 for hits in drawn)
-    assert 30 <= sum(hits[1] for hits in drawn) <= 50  # two of three are fixed
+    assert 33 <= sum(hits[1] for hits in drawn) <= 47  # two of three are fixed
 
 
 def test_fixed_models_are_frozen_and_named_as_others() -> None:

@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from minnorm.errors import InputError
 from minnorm.training import load_objective, trades
+from minnorm.training.attack_passes import AttackPasses
 from training.objectives.cases import Watched, loss_of, points_of, problem
 
 
@@ -45,6 +46,26 @@ def test_the_first_point_is_a_little_noise_away_and_one_step_further() -> None:
     objective = trades(epsilon=0.5, norm="l2", steps=1, step_size=1e-7)
     offsets = points_of(objective, model, middle, labels) - middle
     assert offsets.std() == pytest.approx(1e-3, rel=0.2)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_each_step_takes_one_gradient(steps: int) -> None:
+    model, inputs, labels = problem()
+    passes = AttackPasses([model])
+    points_of(trades(epsilon=0.5, steps=steps), model, inputs, labels)
+    assert (passes.forwards, passes.gradients) == (12 * (steps + 1), 12 * steps)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_points_do_not_depend_on_the_labels(steps: int) -> None:
+    points = []
+    for shift in (0, 1):
+        model, inputs, labels = problem()
+        torch.manual_seed(0)
+        points.append(
+            points_of(trades(epsilon=0.5, steps=steps), model, inputs, (labels + shift) % 5)
+        )
+    assert points[0].equal(points[1])
 
 
 def test_its_defaults_are_ten_steps_in_linf_and_a_weight_of_six() -> None:
