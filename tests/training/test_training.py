@@ -1,8 +1,6 @@
 """Training by a recipe: each run is the same, interrupted or not."""
 
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,12 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from minnorm.errors import InputError, OutOfMemoryError, RunConflictError
-from minnorm.files import remove_partial_files, write_tensors
 from minnorm.models import Card, build, fingerprint, load_model, save_weights
 from minnorm.runtime import provenance
 from minnorm.training import OBJECTIVES, Recipe, checkpoints, load_recipe, train
 from training import small_runs
-from training.small_runs import assert_same_run, files_in, log_of, on_full_disk, recipe_of, stopped
+from training.small_runs import assert_same_run, files_in, log_of, recipe_of, stopped
 
 
 def resumed(recipe: Recipe, folder: Path) -> tuple[list[float], Card]:
@@ -171,75 +168,6 @@ def test_with_two_damaged_checkpoints_the_run_starts_again(
 
 
 @pytest.mark.parametrize(
-    ("place", "write", "message"),
-    [
-        ("torch.save", torch.save, "no checkpoint was written"),
-        (
-            "minnorm.models.weights.write_tensors",
-            write_tensors,
-            "the last weights were not written",
-        ),
-    ],
-    ids=["checkpoint", "last weights"],
-)
-def test_a_full_disk_costs_a_file_and_not_the_run(
-    undisturbed: tuple[Path, Card],
-    digits: Path,
-    tmp_path: Path,
-    *,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    place: str,
-    write: Callable[..., None],
-    message: str,
-) -> None:
-    monkeypatch.setattr(place, on_full_disk(write, {2}))
-    card = train(recipe_of(digits), tmp_path)
-    assert caplog.text.count(message) == 1
-    assert_same_run(tmp_path, card, undisturbed)
-
-
-@pytest.mark.parametrize("fails", [{1, 3}, set(range(1, 10))], ids=["some", "all"])
-def test_weights_that_could_not_be_written_are_written_at_the_end(
-    undisturbed: tuple[Path, Card],
-    digits: Path,
-    tmp_path: Path,
-    *,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    fails: set[int],
-) -> None:
-    full = on_full_disk(write_tensors, fails)
-    monkeypatch.setattr("minnorm.models.weights.write_tensors", full)
-    if len(fails) > 2:  # the last attempt fails as well
-        with pytest.raises(OSError, match=r"tiny.safetensors cannot be written: .*No space left"):
-            train(recipe_of(digits), tmp_path)
-        monkeypatch.undo()
-        card = train(recipe_of(digits), tmp_path, resume=True)
-    else:
-        card = train(recipe_of(digits), tmp_path)
-    assert caplog.text.count("the best weights were not written") >= 1
-    assert_same_run(tmp_path, card, undisturbed)
-
-
-def test_logs_that_cannot_be_written_cost_nothing_else(
-    undisturbed: tuple[Path, Card],
-    digits: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    full = Mock(side_effect=OSError(28, "No space left on device"))
-    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", full)
-    monkeypatch.setattr(checkpoints, "write_log", on_full_disk(checkpoints.write_log, {1}))
-    card = train(recipe_of(digits), tmp_path)
-    assert "TensorBoard's log was not written" in caplog.text
-    assert "the log was not written" in caplog.text
-    assert "no checkpoint was written" not in caplog.text
-    assert_same_run(tmp_path, card, undisturbed)
-
-
-@pytest.mark.parametrize(
     "optimizer",
     [
         {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
@@ -302,14 +230,6 @@ def test_a_disk_that_cannot_be_read_does_not_start_the_run_again(
     with pytest.raises(OSError, match="Input/output error"):
         train(recipe, folder, resume=True)
     assert files_in(folder) == before
-
-
-def test_the_system_s_temporary_folder_is_not_needed(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    folder = stopped(recipe_of(digits), tmp_path / "run", epochs=1)
-    assert (folder / "last.ckpt").exists()
 
 
 def test_a_run_is_not_continued_with_other_data(digits: Path, tmp_path: Path) -> None:
@@ -386,19 +306,6 @@ def test_the_weights_of_the_last_epoch_are_kept_too(digits: Path, tmp_path: Path
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["average"]
     for name, value in last.state_dict().items():
         assert value.equal(state[f"module.{name}"])
-
-
-def test_partial_files_of_weights_can_be_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", Mock(side_effect=KeyboardInterrupt))
-    monkeypatch.setattr(Path, "unlink", Mock())  # as if the process had been killed
-    with pytest.raises(KeyboardInterrupt):
-        save_weights(small_runs.network(), small_runs.NETWORK, tmp_path / "x.safetensors")
-    monkeypatch.undo()
-    assert len(list(tmp_path.iterdir())) == 1
-    remove_partial_files(tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 class Exhausting(nn.Module):
