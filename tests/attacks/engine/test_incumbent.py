@@ -76,6 +76,14 @@ def test_points_beyond_the_limit_do_not_count() -> None:
     assert result.adversarials.tolist() == [[0.5], [0], [0]]
 
 
+def test_a_point_at_an_infinite_distance_does_not_count() -> None:
+    incumbent = Incumbent(at(0.25))
+    incumbent.offer(at(math.inf), YES)
+    result = incumbent.result()
+    assert result.adversarials.tolist() == [[0.25]]
+    assert result.success.tolist() == [False]
+
+
 def test_an_uncertain_point_ranks_one_and_a_half_times_farther() -> None:
     incumbent = Incumbent(at(0.0))
     incumbent.offer(at(1.0), YES, certain=NO)
