@@ -237,6 +237,18 @@ def test_with_flips_and_crops_perturbations_follow_the_image(
     assert max(errors) < 2e-3  # float16
 
 
+def test_in_mixed_precision_starts_are_augmented_as_exactly_as_inputs(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stay(inputs: Tensor, starts: Tensor) -> Tensor:
+        assert starts.equal(inputs)
+        return inputs.clone()
+
+    monkeypatch.setitem(OBJECTIVES, "clean", lambda: moving(stay))
+    turned = ["RandomAffine(degrees=20)"]  # a matrix product, which autocast rounds
+    train(recipe_of(digits, epochs=2, augmentation=turned, precision="bf16-mixed"), tmp_path)
+
+
 @pytest.mark.parametrize("transform", ["AutoAugment()", "RandomErasing(p=1.0, inplace=True)"])
 def test_with_a_transform_without_a_gradient_nothing_is_kept(
     digits: Path,
