@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from minnorm.geometry import norms
-from minnorm.training import OBJECTIVES, Adversarial, train, warm_starts
+from minnorm.training import OBJECTIVES, Adversarial, loop, train, warm_starts
 from minnorm.training.augmentation import Augmentation
 from minnorm.training.loading import TrainingBatch
 from minnorm.training.warm_starts import WarmStarts
@@ -237,16 +237,19 @@ def test_with_flips_and_crops_perturbations_follow_the_image(
     assert max(errors) < 2e-3  # float16
 
 
-def test_in_mixed_precision_starts_are_augmented_as_exactly_as_inputs(
+def test_in_mixed_precision_starts_are_augmented_in_full_precision_as_inputs_are(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stay(inputs: Tensor, starts: Tensor) -> Tensor:
-        assert starts.equal(inputs)
-        return inputs.clone()
+    in_low_precision: list[bool] = []
 
-    monkeypatch.setitem(OBJECTIVES, "clean", lambda: moving(stay))
-    turned = ["RandomAffine(degrees=20)"]  # a matrix product, which autocast rounds
-    train(recipe_of(digits, epochs=2, augmentation=turned, precision="bf16-mixed"), tmp_path)
+    def watched(images: Tensor, _: Sequence[int]) -> Tensor:
+        in_low_precision.append(torch.is_autocast_enabled("cpu"))
+        return images
+
+    monkeypatch.setattr(loop, "load_augmentation", lambda _: watched)
+    monkeypatch.setitem(OBJECTIVES, "clean", lambda: moving(lambda inputs, _: inputs / 2))
+    train(recipe_of(digits, epochs=2, precision="bf16-mixed"), tmp_path)
+    assert in_low_precision == [False] * 12 * (2 + 3)  # the inputs, what is kept, and the starts
 
 
 @pytest.mark.parametrize("transform", ["AutoAugment()", "RandomErasing(p=1.0, inplace=True)"])
