@@ -60,6 +60,14 @@ def test_transcription(settings: dict[str, Any]) -> None:
         assert float(result.constants) == pytest.approx(constant)
 
 
+def test_by_default_there_are_nine_searches_of_1000_steps() -> None:
+    model, inputs, labels = problem((20,), batch=1)
+    for given, passes in (({"steps": 2}, 9 * 3), ({"searches": 1, "abort_early": False}, 1001)):
+        recorded = Recorded(model)
+        carlini_wagner(recorded, inputs, labels, **given)
+        assert len(recorded.batches) == passes
+
+
 @pytest.mark.parametrize(("index", "steps"), [(1, 60), (3, 110)])
 def test_transcription_of_the_early_abort(index: int, steps: int) -> None:
     settings: dict[str, Any] = {

@@ -30,8 +30,6 @@ from reference.linear import distance_to_halfspace, optimal_distance
         {"steps": 40, "levels": 256, **UNTARGETED},
         {"steps": 40, **TARGETED},
         {"steps": 30, "initial_norm": 0.3, "gamma": 0.1, "step_size": 0.5, **TARGETED},
-        # The radius grows to the farthest corner.
-        {"steps": 9, "initial_norm": 0.1, "gamma": 0.9, "step_size": 1e-3, **TARGETED},
     ],
     ids=str,
 )
@@ -52,6 +50,26 @@ def test_transcription_from_a_start(index: int, shift: float, levels: int | None
     found, result = visited(ddn, model, x, y, bounds=(-1.0, 3.0), starts=start, **settings)
     check_same(found, [x, *expected])
     check_closest(result, model, expected, x, y, targeted=False)
+
+
+def test_transcription_where_the_radius_grows_to_the_farthest_corner() -> None:
+    slopes = torch.tensor([1.0, 0.1, 0.01], dtype=torch.float64)
+
+    def never(points: Tensor) -> Tensor:
+        rise = 1e-3 * (points @ slopes)
+        return torch.stack([torch.ones_like(rise), rise], 1)
+
+    x = torch.full((3,), 0.4, dtype=torch.float64)
+    settings: dict[str, Any] = {"steps": 8, "gamma": 0.9, "step_size": 1e-3}
+    expected = ddn_of_one_sample(never, x, 0, **settings)
+    found, _ = visited(ddn, never, x, 0, bounds=(-1.0, 3.0), **settings)
+    check_same(found, expected)
+
+
+def test_the_defaults_are_those_of_the_paper() -> None:
+    model, inputs, labels = problem((20,), batch=2)
+    given = ddn(model, inputs, labels, steps=100, initial_norm=1.0, gamma=0.05, step_size=1.0)
+    assert torch.equal(ddn(model, inputs, labels).adversarials, given.adversarials)
 
 
 @pytest.mark.parametrize("features", [2, 784])

@@ -49,6 +49,12 @@ def test_transcription_from_a_start(index: int, norm: Norm) -> None:
     check_closest(result, model, expected, x, y, targeted=False, norm=norm)
 
 
+def test_the_defaults_are_those_of_the_paper() -> None:
+    model, inputs, labels = problem((20,), batch=2)
+    given = fmn(model, inputs, labels, norm="l2", steps=100, step_size=1.0, gamma=0.05)
+    assert torch.equal(fmn(model, inputs, labels).adversarials, given.adversarials)
+
+
 @pytest.mark.parametrize("classes", [2, 5, 10])
 def test_the_radius_grows_where_the_bounds_clip_much(classes: int) -> None:
     model, inputs, labels = problem((20,), batch=100, classes=classes, network=Linear)
