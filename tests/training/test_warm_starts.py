@@ -249,7 +249,8 @@ def test_in_mixed_precision_starts_are_augmented_in_full_precision_as_inputs_are
     monkeypatch.setattr(loop, "load_augmentation", lambda _: watched)
     monkeypatch.setitem(OBJECTIVES, "clean", lambda: moving(lambda inputs, _: inputs / 2))
     train(recipe_of(digits, epochs=2, precision="bf16-mixed"), tmp_path)
-    assert in_low_precision == [False] * 12 * (2 + 3)  # the inputs, what is kept, and the starts
+    # The inputs of 24 batches, what is kept of them, and the starts of all but the first.
+    assert in_low_precision == [False] * (24 + 24 + 23)
 
 
 @pytest.mark.parametrize("transform", ["AutoAugment()", "RandomErasing(p=1.0, inplace=True)"])
