@@ -99,6 +99,16 @@ def test_auto_says_what_it_used_and_the_same_words_repeat_it() -> None:
         assert torch.equal(again.coarse(inputs), fast.coarse(inputs))
 
 
+def test_samples_may_be_single_numbers() -> None:
+    class Number(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return torch.stack([inputs, 1 - inputs], 1)
+
+    inputs = torch.rand(5)
+    fast = accelerate(Number().eval(), inputs, "plain")
+    assert torch.equal(fast(inputs), Number()(inputs))
+
+
 def test_a_function_is_called_as_it_is() -> None:
     def model(inputs: Tensor) -> Tensor:
         return inputs.flatten(1)[:, :5]

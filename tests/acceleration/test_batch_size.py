@@ -45,7 +45,8 @@ def test_the_size_doubles_as_long_as_that_gains_enough(
 ) -> None:
     model, inputs, _ = problem((1, 4, 4))
     tried = _measured_as(monkeypatch, seconds)
-    assert choose_batch_size(model, inputs, most=most, memory=1e9) == expected
+    chosen = choose_batch_size(model, inputs, most=most, memory=1e9)
+    assert (chosen, type(chosen)) == (expected, int)
     assert tried == [size for size in seconds if size <= most]
 
 
@@ -68,6 +69,13 @@ def test_the_memory_of_a_sample_is_what_is_saved_and_the_state_of_an_attack() ->
     assert batch_size._bytes_per_sample(model, sample) == saved + 64 * 12
     double = sample.double()
     assert batch_size._bytes_per_sample(model, double) == 2 * (saved + 64 * 12)
+
+
+def test_a_model_that_saves_nothing_takes_the_state_of_an_attack_alone() -> None:
+    def model(inputs: Tensor) -> Tensor:
+        return torch.ones(len(inputs), 5)
+
+    assert batch_size._bytes_per_sample(model, torch.rand(1, 3)) == 64 * 12
 
 
 def test_a_tensor_that_is_saved_twice_takes_memory_once() -> None:

@@ -52,6 +52,7 @@ def _model(inputs: torch.Tensor) -> torch.Tensor:
         ([2.0, 3.0], (1.5, "1.50 times as fast")),
         ([4.0, 2.0], (0.5, "0.50 times as fast")),
         ([math.inf, 2.0], (0.0, "it fails")),
+        ([math.inf, math.inf], (0.0, "it fails")),
     ],
 )
 def test_the_speedup_is_measured(
