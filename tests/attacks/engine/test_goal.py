@@ -79,6 +79,13 @@ def test_a_point_is_certain_16_roundings_of_the_largest_logit_beyond_the_boundar
     assert certain.tolist() == [False, False, True, True]
 
 
+def test_certainty_does_not_depend_on_the_logits_of_other_samples() -> None:
+    logits = torch.tensor([[0.0, 1e-4, 0.0], [0.0, 1e6, 0.0]])
+    _, certain = goal(0, 0).decide(logits)
+    assert certain is not None
+    assert certain.tolist() == [True, True]
+
+
 def test_roundings_of_float64_are_smaller() -> None:
     logits = torch.tensor([[0.0, EPS, 1.0]], dtype=torch.float64)
     logits = torch.cat([logits, torch.tensor([[0.0, 1e-15, 1.0]]).double()])

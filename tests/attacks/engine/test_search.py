@@ -13,7 +13,7 @@ from attacks.networks import Recorded
 from minnorm.attacks import AttackResult
 from minnorm.attacks.engine.search import DROP_STEPS, Search, round_unmoved
 from minnorm.errors import InputError
-from minnorm.geometry import Norm, norms
+from minnorm.geometry import Norm, norms, uniform_in_unit_ball
 
 
 def column(*entries: float) -> Tensor:
@@ -186,6 +186,21 @@ def test_points_in_balls_differ_only_by_their_radius(norm: Norm) -> None:
     length = float(norms(moves, norm)[1])
     assert 0 < length <= 0.2
     assert not torch.equal(search.points_in_ball(torch.tensor([0.1, 0.2, 0.0])), points)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_points_in_balls_follow_from_the_seed_alone(norm: Norm) -> None:
+    origins = torch.full((2, 3), 0.5, dtype=torch.float64)
+    search, twin = (search_on(threshold, origins, norm=norm, seed=9) for _ in range(2))
+    state = torch.random.get_rng_state()
+    radii = torch.tensor([0.25, 0.125], dtype=torch.float64)
+    points = search.points_in_ball(radii)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    noise = twin.noise().unsqueeze(0)
+    share = torch.rand(1, generator=twin.generator).double()
+    drawn = uniform_in_unit_ball(noise, share, norm)
+    assert torch.equal(points, origins + radii.unsqueeze(1) * drawn)
+    assert torch.equal(search.noise(), twin.noise())
 
 
 def test_points_in_balls_are_uniform_and_clipped_to_the_bounds() -> None:
