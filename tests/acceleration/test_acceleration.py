@@ -262,11 +262,12 @@ def test_the_notes_are_logged(
 
 @pytest.mark.slow
 def test_a_model_can_be_compiled() -> None:
-    model = network()
-    fast = accelerate(model, example(), "folded+compiled")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Tanh()).eval()
+    inputs = torch.rand(8, 4)
+    fast = accelerate(model, inputs, "folded+compiled")
     assert fast.used == "folded+compiled"
-    for samples in (8, 3):
-        inputs = example(samples)
-        assert torch.allclose(fast(inputs), model(inputs), atol=1e-5)
-    expected, found = (input_gradients(one, example()) for one in (model, fast))
+    for part in (inputs, inputs[:3]):
+        torch.testing.assert_close(fast(part), model(part), rtol=0, atol=1e-5)
+    expected, found = (input_gradients(one, inputs) for one in (model, fast))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
