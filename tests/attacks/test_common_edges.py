@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks.cases import Attack, attack_of
-from attacks.networks import problem
+from attacks.cases import Attack, attack_of, effort
+from attacks.hard_models import Constant
+from attacks.networks import Recorded, problem
 from minnorm import attacks
 from minnorm.attacks import ATTACKS, AttackResult, apgd, fab, pgd
 from minnorm.evaluation.judge import CountingModel
@@ -115,3 +116,19 @@ def test_adversarials_hold_in_batches_of_any_size(name: str) -> None:
     assert found.success.float().mean() > 0.9
     alone = torch.cat([model(point.unsqueeze(0)) for point in found.adversarials]).argmax(1)
     assert ((alone != labels) == found.success).all()
+
+
+@pytest.mark.parametrize("name", sorted(ATTACKS))
+def test_random_directions_come_from_the_generator(name: str) -> None:
+    attack = attack_of(name)
+    short = {effort(attack): 3} if effort(attack) else {}
+
+    def visited(seed: int) -> list[Tensor]:
+        recorded = Recorded(Constant(connected=True).eval())
+        inputs, labels = torch.full((1, 4), 0.4), torch.tensor([0])
+        attack(recorded, inputs, labels, generator=torch.Generator().manual_seed(seed), **short)
+        return recorded.batches
+
+    first, again, other = (visited(seed) for seed in (1, 1, 2))
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not all(torch.equal(one, two) for one, two in zip(first, other, strict=False))

@@ -102,6 +102,7 @@ def test_forgets_what_a_coarse_classifier_found_when_the_exact_one_takes_over() 
         ("gamma=0", {"gamma": 0}),
         ("gamma=1", {"gamma": 1}),
         ("norm='l1'", {"norm": "l1"}),
+        ("starts", {"starts": torch.zeros(3, 3)}),
     ],
 )
 def test_bad_parameters_are_refused(message: str, arguments: dict[str, Any]) -> None:
