@@ -77,15 +77,39 @@ def test_its_defaults_are_ten_steps_in_linf_and_a_weight_of_six() -> None:
     assert losses[0].equal(losses[1])
 
 
+def test_the_first_step_goes_up_the_divergence() -> None:
+    model, inputs, labels = problem()
+    middle = torch.full_like(inputs, 0.5)
+    start, moved = (
+        trades(epsilon=0.5, steps=1, step_size=length).perturb(
+            model.eval(), middle, labels, None, torch.Generator().manual_seed(0)
+        )
+        for length in (1e-12, 0.1)
+    )
+    variables = start.clone().requires_grad_()
+    divergence = divergences(model, middle, variables).sum()
+    (gradients,) = torch.autograd.grad(divergence, variables)
+    hits = (moved - (start + 0.1 * gradients.sign())).abs() < 1e-6
+    assert hits.float().mean() > 0.95  # rounding decides the sign of small gradients
+
+
 @pytest.mark.parametrize("steps", [1, 3])
 def test_the_first_step_is_in_full_precision(steps: int) -> None:
     seen = []
     for low in (False, True):
         model, inputs, labels = problem()
+        passes: list[bool] = []
+
+        def record(*_: object, passes: list[bool] = passes) -> None:
+            passes.append(torch.is_autocast_enabled("cpu"))
+
+        model.network.register_forward_hook(record)
         torch.manual_seed(0)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
             points = points_of(trades(epsilon=0.5, norm="l2", steps=steps), model, inputs, labels)
         seen.append(points - inputs)
+        # The inputs and the start, then the other steps and the update.
+        assert passes == [False] * 2 + [low] * steps
     # The direction of the first step decides the rest.
     cosines = torch.cosine_similarity(seen[0], seen[1])
     assert cosines.min() > (0.999999 if steps == 1 else 0.99)
