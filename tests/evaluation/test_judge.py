@@ -1,7 +1,6 @@
 """The judge: it counts, measures and predicts independently of the attack."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,102 +9,18 @@ import torch
 from torch import Tensor
 
 from attacks.networks import Linear, problem
+from evaluation.judging import forged, judge, returning
 from minnorm.acceleration import Accelerated
-from minnorm.attacks import Attack, AttackResult, Model, ddn
+from minnorm.attacks import AttackResult, Model, ddn
 from minnorm.attacks.contract import accepts_accelerated
 from minnorm.errors import InputError
 from minnorm.evaluation import evaluate
 from minnorm.evaluation.judge import (
-    CountingModel,
     Verdict,
-    counting,
     join_verdicts,
     run_and_judge,
 )
-from minnorm.geometry import NORM_ORDERS, Bounds
-
-Forge = Callable[[Tensor, Tensor], AttackResult]
-
-
-def forged(points: Tensor, distances: Tensor, success: Tensor) -> AttackResult:
-    """Make an unchecked result: the annotations of other libraries' attacks are not checked."""
-    result = object.__new__(AttackResult)
-    for name, value in (("adversarials", points), ("distances", distances), ("success", success)):
-        object.__setattr__(result, name, value)
-    return result
-
-
-def returning(points: Tensor, *, success: bool = True, distance: float = 0.0) -> Attack:
-    """Return an attack whose result is these points, with these flags and distances."""
-
-    def attack(_: Model, inputs: Tensor, __: Tensor, /, **given: Any) -> AttackResult:  # noqa: ARG001 - what every attack gets
-        count = len(inputs)
-        return forged(points, torch.full((count,), distance), torch.full((count,), success))
-
-    return attack
-
-
-def judge(
-    attack: Attack,
-    model: Model,
-    inputs: Tensor,
-    labels: Tensor,
-    *,
-    targeted: bool = False,
-    bounds: Bounds = (0.0, 1.0),
-) -> Verdict:
-    return run_and_judge(
-        "test", attack, model, inputs, labels, targeted=targeted, bounds=bounds, seed=0
-    )
-
-
-@pytest.mark.parametrize("steps", [1, 7])
-@pytest.mark.parametrize("targeted", [False, True])
-def test_ddn_costs_its_steps_and_one_more_forward(steps: int, targeted: bool) -> None:
-    model, inputs, labels = problem((2, 3))
-    verdict = judge(partial(ddn, steps=steps), model, inputs, labels, targeted=targeted)
-    forwards, backwards, seconds = verdict.spent
-    assert (forwards, backwards) == (steps + 1, steps)
-    assert 0 < seconds < 10
-
-
-def test_an_attack_that_uses_part_of_the_batch_is_counted_by_samples() -> None:
-    model, inputs, labels = problem((4,), batch=8)
-
-    def attack(model: Model, inputs: Tensor, labels: Tensor, /, **_: Any) -> AttackResult:
-        half = inputs[:4].requires_grad_()
-        model(inputs)
-        torch.autograd.grad(model(half).sum(), half)
-        with torch.no_grad():
-            model(inputs[:2])
-        return returning(inputs)(model, inputs, labels)
-
-    forwards, backwards, _ = judge(attack, model, inputs, labels).spent
-    assert forwards == (8 + 4 + 2) / 8
-    assert backwards == 4 / 8
-
-
-def test_each_gradient_through_the_same_logits_is_counted() -> None:
-    model, inputs, _ = problem((4,), batch=6, classes=3)
-    counted = CountingModel(model)
-    variables = inputs.requires_grad_()
-    logits = counted(variables)
-    for column in range(3):  # one gradient for each class, as DeepFool takes them
-        torch.autograd.grad(logits[:, column].sum(), variables, retain_graph=True)
-    assert (counted.forwards, counted.backwards) == (6, 18)
-
-
-def test_a_model_that_does_not_depend_on_its_input_is_counted() -> None:
-    def constant(inputs: Tensor) -> Tensor:
-        return torch.tensor([1.0, 0.0]).expand(len(inputs), 2)
-
-    inputs, labels = torch.rand(3, 5), torch.zeros(3, dtype=torch.int64)
-    verdict = judge(partial(ddn, steps=4), constant, inputs, labels)
-    assert verdict.spent[:2] == (5, 0)  # without a graph there is no backward pass
-    assert not verdict.success.any()
-    for distance in verdict.distances.values():
-        assert torch.equal(distance, torch.full((3,), torch.inf))
-    assert torch.equal(verdict.adversarials, inputs)
+from minnorm.geometry import NORM_ORDERS
 
 
 def test_distances_are_measured_in_every_norm() -> None:
@@ -262,34 +177,6 @@ def test_an_attack_that_changes_the_model_is_refused(change: str) -> None:
         judge(attack, model, inputs, labels)
 
 
-def test_an_attack_that_calls_another_model_has_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    model, inputs, labels = problem((2, 3))
-
-    def attack(_: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
-        return ddn(model, inputs, labels, **given)
-
-    with caplog.at_level(logging.WARNING):
-        assert judge(attack, model, inputs, labels).spent[:2] == (0, 0)
-    assert "test did not call the model in its arguments, so its cost is unknown" in caplog.text
-
-
-def test_seconds_are_those_of_the_attack_per_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, inputs, labels = problem((4,), batch=8)
-    times = iter([10.0, 26.0])
-    monkeypatch.setattr("minnorm.evaluation.judge.seconds_now", lambda _: next(times))
-    assert judge(returning(inputs), model, inputs, labels).spent[2] == 2.0
-
-
-def test_backward_passes_are_reported() -> None:
-    model, inputs, labels = problem((4,), batch=8)
-    passes: list[int] = []
-    run_and_judge(
-        "test", partial(ddn, steps=3), model, inputs, labels,
-        targeted=False, bounds=(0.0, 1.0), seed=0, on_backward=lambda: passes.append(1),
-    )  # fmt: skip
-    assert len(passes) == 3
-
-
 def test_a_result_of_another_type_is_refused() -> None:
     model, inputs, labels = problem((4,))
 
@@ -329,26 +216,6 @@ def test_an_accelerated_model_goes_to_marked_attacks_alone_and_the_original_judg
         assert torch.equal(verdict.predictions, model(verdict.adversarials).argmax(1))
 
 
-@pytest.mark.parametrize("coarse", [False, True])
-def test_each_part_of_an_accelerated_model_is_counted_once(coarse: bool) -> None:
-    model, inputs, _ = problem((4,), batch=8)
-
-    def exact(given: Tensor) -> Tensor:
-        logits: Tensor = model(given)
-        return logits
-
-    counted, counters = counting(Accelerated(model, exact, model if coarse else None, "it", ()))
-    assert isinstance(counted, Accelerated)
-    assert len(counters) == 2  # the original and the coarse part are the same model
-    counted.original(inputs)
-    counted.exact(inputs[:3])
-    if coarse:
-        assert counted.coarse is counted.original
-    else:
-        assert counted.coarse is None
-    assert [counter.forwards for counter in counters] == [8, 3]
-
-
 def verdict_of(samples: int, spent: tuple[float, float, float]) -> Verdict:
     values = torch.arange(float(samples))
     return Verdict(values, values.long(), values > 0, dict.fromkeys(NORM_ORDERS, values), spent)
@@ -364,3 +231,55 @@ def test_verdicts_on_parts_join_to_that_on_the_batch() -> None:
     assert joined.spent == (7.0, 5.0, 1.25)  # means over the samples
     single = verdict_of(2, (0.1, 0.2, 0.3))
     assert join_verdicts([single]) is single
+
+
+def test_an_attack_gets_the_bounds_the_goal_and_a_generator_with_the_seed() -> None:
+    model, inputs, labels = problem((4,))
+    seen: list[dict[str, Any]] = []
+
+    def attack(_: Model, inputs: Tensor, labels: Tensor, /, **given: Any) -> AttackResult:
+        seen.append(given)
+        return returning(inputs)(model, inputs, labels)
+
+    for targeted in (False, True):
+        run_and_judge(
+            "test", attack, model, inputs, labels, targeted=targeted, bounds=(-1.0, 2.0), seed=7
+        )
+    assert [given["targeted"] for given in seen] == [False, True]
+    for given in seen:
+        assert given["bounds"] == (-1.0, 2.0)
+        assert given["generator"].initial_seed() == 7
+        assert given["generator"].device == inputs.device
+
+
+def test_a_point_on_the_bounds_is_inside() -> None:
+    def model(inputs: Tensor) -> Tensor:
+        return torch.stack([torch.zeros(len(inputs)), inputs[:, 0] - inputs[:, 1]], dim=1)
+
+    inputs, labels = torch.tensor([[0.2, 0.6]]), torch.tensor([0])
+    verdict = judge(returning(torch.tensor([[1.0, 0.0]])), model, inputs, labels)
+    assert verdict.success.tolist() == [True]
+
+
+def test_only_disagreements_with_the_judge_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    model, inputs, labels = problem((4,), classes=2, network=Linear)
+    points = ddn(model, inputs, labels).adversarials
+    points[:3] = inputs[:3]  # failures
+    points[3, 0] = 2.0  # outside the bounds
+    claims = torch.tensor([True, False, False, True, False, False, True, True])
+
+    def attack(model: Model, inputs: Tensor, *_: Any, **__: Any) -> AttackResult:
+        model(inputs)
+        return forged(points, torch.zeros(8), claims)
+
+    with caplog.at_level(logging.WARNING, logger="minnorm"):
+        verdict = judge(attack, model, inputs, labels)
+        assert verdict.success.tolist() == 4 * [False] + 4 * [True]
+        assert (
+            "test: the judge and the attack disagree on 4 samples: 2 claimed successes are "
+            "failures (1 of them outside the bounds), 2 successes were not claimed."
+        ) in caplog.text
+        caplog.clear()
+        claims = verdict.success
+        judge(attack, model, inputs, labels)
+        assert caplog.text == ""

@@ -1,6 +1,7 @@
 """The run directory: files that others can read, a claim on a folder, and damage that is named."""
 
 import random
+import struct
 from pathlib import Path
 
 import pyarrow as pa
@@ -252,6 +253,18 @@ def test_a_damaged_shard_is_named_and_repeated(copy: Path, finished: Path, damag
         assert "Delete it and run the same command again" in str(error.value)
     path.unlink()
     assert same(run(copy).records, load_run(finished).records)
+
+
+def test_one_changed_bit_of_a_distance_is_noticed(tmp_path: Path) -> None:
+    directory = claimed(tmp_path, configuration(save_adversarials=False))
+    distance = 1.2345678
+    directory.save(Unit(0, 0), table([distance]), None)
+    path = tmp_path / "records" / "000000-00.parquet"
+    content = path.read_bytes()
+    place = content.index(struct.pack("<d", distance))
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    with pytest.raises(InputError, match=r"000000-00\.parquet is damaged"):
+        directory.records()
 
 
 def test_every_damage_to_a_shard_is_noticed(copy: Path) -> None:
