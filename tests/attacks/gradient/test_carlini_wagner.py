@@ -60,6 +60,18 @@ def test_transcription(settings: dict[str, Any]) -> None:
         assert float(result.constants) == pytest.approx(constant)
 
 
+@pytest.mark.parametrize("box", [UNTARGETED, TARGETED], ids=["untargeted", "targeted"])
+def test_transcription_with_a_confidence(box: dict[str, Any]) -> None:
+    settings = {**SHORT, "confidence": 0.3, "initial_constant": 3.0}
+    for index in SAMPLES:
+        model, x, y = one_sample(index, targeted=box["targeted"])
+        expected, _ = carlini_wagner_of_one_sample(
+            model, x, y, targeted=box["targeted"], **settings
+        )
+        found, _ = visited(carlini_wagner, model, x, y, abort_early=False, **box, **settings)
+        check_same(found, expected)
+
+
 def test_by_default_there_are_nine_searches_of_1000_steps() -> None:
     model, inputs, labels = problem((20,), batch=1)
     for given, passes in (({"steps": 2}, 9 * 3), ({"searches": 1, "abort_early": False}, 1001)):
@@ -68,7 +80,7 @@ def test_by_default_there_are_nine_searches_of_1000_steps() -> None:
         assert len(recorded.batches) == passes
 
 
-@pytest.mark.parametrize(("index", "steps"), [(1, 60), (3, 110)])
+@pytest.mark.parametrize(("index", "steps"), [(1, 60), (3, 115)])
 def test_transcription_of_the_early_abort(index: int, steps: int) -> None:
     settings: dict[str, Any] = {
         "searches": 2,

@@ -17,7 +17,7 @@ from attacks.gradient.stepwise import (
     one_sample,
     visited,
 )
-from attacks.networks import Linear, problem
+from attacks.networks import Linear, Recorded, problem
 from minnorm.acceleration import Accelerated
 from minnorm.attacks import fmn
 from minnorm.geometry import Norm
@@ -76,6 +76,14 @@ def test_leaves_an_input_at_which_two_classes_tie(dtype: torch.dtype, norm: Norm
     assert found.distances.item() < 0.1
 
 
+def test_leaves_a_plateau_on_which_two_classes_tie() -> None:
+    def plateau(points: Tensor) -> Tensor:
+        beyond = torch.relu((points - 0.5).abs().sum(1) - 0.2)
+        return torch.stack([0 * beyond, beyond], 1)
+
+    assert fmn(plateau, torch.full((1, 2), 0.5), torch.tensor([0])).success.all()
+
+
 def test_forgets_what_a_coarse_classifier_found_when_the_exact_one_takes_over() -> None:
     def threshold(points: Tensor, at: float) -> Tensor:
         rise = points.sum(1) - at
@@ -88,10 +96,13 @@ def test_forgets_what_a_coarse_classifier_found_when_the_exact_one_takes_over() 
         return threshold(points, 0.5)
 
     inputs, labels = torch.full((1, 4), 0.1), torch.tensor([0])
-    accelerated = Accelerated(exact, exact, coarse, "", ())
+    recorded = Recorded(coarse)
+    accelerated = Accelerated(exact, exact, recorded, "", ())
     # In the last 6 of 30 steps the radius of the coarse boundary would grow by 1.05**6 at most.
     found = fmn(accelerated, inputs, labels, steps=30, step_size=20.0)
     assert found.distances.item() == pytest.approx(3.1 / 2, rel=0.02)
+    # The exact classifier answers the first step, and from 80 % on.
+    assert len(recorded.batches) == 23
 
 
 @pytest.mark.parametrize(
