@@ -52,9 +52,15 @@ def test_a_warm_start_passes_the_points_to_the_attack(monkeypatch: pytest.Monkey
     assert all(isinstance(given["generator"], torch.Generator) for given in seen)
 
 
-def test_an_attack_in_a_norm_without_projection_is_refused() -> None:
+def test_an_attack_in_a_norm_without_projection_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def in_l1(*_: Any, norm: str = "l1") -> None:
+        pytest.fail(f"an attack in {norm} was run")
+
+    monkeypatch.setattr("minnorm.training.objectives.closest.load_attack", lambda _: in_l1)
     with pytest.raises(InputError, match="norm='l1': expected 'l2' or 'linf'"):
-        closest(max_norm=1, attack="fmn(norm='l1')")
+        closest(max_norm=1, attack="in_l1")
 
 
 def test_a_warm_start_needs_an_attack_that_takes_starts() -> None:
