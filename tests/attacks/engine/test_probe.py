@@ -38,8 +38,10 @@ def test_labels_are_checked_part_by_part() -> None:
             raise torch.OutOfMemoryError
         return threshold(points)
 
-    with pytest.raises(InputError, match=r"^labels range from 1 to 2, but the model has 2 classes"):
-        clean_logits(small, torch.rand(4, 1), torch.tensor([0, 1, 1, 2]))
+    message = "labels range from 1 to 2, but the model has 2 classes"
+    for source, start in (("", ""), ("mnist-sample", "mnist-sample: ")):
+        with pytest.raises(InputError, match=f"^{start}{message}"):
+            clean_logits(small, torch.rand(4, 1), torch.tensor([0, 1, 1, 2]), source)
 
 
 def test_a_single_sample_that_is_too_large_is_an_error() -> None:
