@@ -16,6 +16,7 @@ from minnorm.attacks.composition import attack_name
 from minnorm.evaluation import (
     SCHEMA,
     WORST_CASE,
+    Records,
     breakdown,
     closest_records,
     closest_target,
@@ -25,6 +26,7 @@ from minnorm.evaluation import (
     of_attack,
 )
 from minnorm.evaluation.selection import distances_of
+from minnorm.geometry import Norm
 
 
 def test_the_closest_records_of_several_norms_need_a_norm() -> None:
@@ -53,15 +55,33 @@ def test_an_unknown_norm_is_refused(function: Callable[..., object]) -> None:
         inspect.unwrap(function)(table([1.0]), "l3")
 
 
-def test_the_hardest_target_of_each_attack_is_in_its_own_norm() -> None:
-    # The farthest in L2 is the nearest in Linf.
+def farther_in_l2_is_nearer_in_linf(norm: str) -> Records:
+    """Return the records of a sample with targets 1 and 2."""
     records = table([1.0, 4.0], indices=[0, 0], targets=[1, 2])
-    columns = {name: records.column(name) for name in SCHEMA.names} | {"linf": pa.array([3.0, 2.0])}
-    for norm, target in (("l2", 2), ("linf", 1)):
-        own = {"norm": pa.array([norm, norm])}
-        one = pa.table(columns | own, schema=SCHEMA)
-        assert hardest_target(one).column("target").to_pylist() == [target]
-        assert closest_target(one).column("target").to_pylist() == [3 - target]
+    columns = {name: records.column(name) for name in SCHEMA.names}
+    changed = {"linf": pa.array([3.0, 2.0]), "norm": pa.array([norm, norm])}
+    return pa.table(columns | changed, schema=SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "hardest"),
+    [("l2", None, 2), ("linf", None, 1), ("l2", "linf", 1), ("linf", "l2", 2)],
+)
+def test_the_hardest_and_closest_target_are_those_in_the_norm_given_or_the_attacks_own(
+    own: str, given: Norm | None, hardest: int
+) -> None:
+    records = farther_in_l2_is_nearer_in_linf(own)
+    assert hardest_target(records, given).column("target").to_pylist() == [hardest]
+    assert closest_target(records, given).column("target").to_pylist() == [3 - hardest]
+    parts = breakdown(records, given)
+    assert parts["ddn, hardest target"].column("target").to_pylist() == [hardest]
+    assert parts["ddn, closest target"].column("target").to_pylist() == [3 - hardest]
+
+
+def test_distances_are_each_in_the_norm_of_their_attack_or_all_in_the_norm_given() -> None:
+    records = pa.concat_tables([table([1.0, INF]), table([2.0], attack="b", norm="linf")])
+    assert distances_of(records, None).tolist() == [1.0, INF, 1.0]
+    assert distances_of(records, "l1").tolist() == [4.0, INF, 8.0]
 
 
 def test_the_closest_target_of_each_sample_is_chosen() -> None:
