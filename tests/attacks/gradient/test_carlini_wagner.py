@@ -74,27 +74,33 @@ def test_transcription_with_a_confidence(box: dict[str, Any]) -> None:
 
 def test_by_default_there_are_nine_searches_of_1000_steps() -> None:
     model, inputs, labels = problem((20,), batch=1)
-    for given, passes in (({"steps": 2}, 9 * 3), ({"searches": 1, "abort_early": False}, 1001)):
+    settings: list[tuple[dict[str, Any], int]] = [
+        ({"steps": 2}, 9 * 3),
+        ({"searches": 1, "abort_early": False}, 1001),
+    ]
+    for given, passes in settings:
         recorded = Recorded(model)
         carlini_wagner(recorded, inputs, labels, **given)
         assert len(recorded.batches) == passes
 
 
-@pytest.mark.parametrize(("index", "steps"), [(1, 60), (3, 115)])
-def test_transcription_of_the_early_abort(index: int, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("index", "steps", "confidence"), [(1, 60, 0.0), (3, 115, 0.0), (1, 115, 0.3)]
+)
+def test_transcription_of_the_early_abort(index: int, steps: int, confidence: float) -> None:
     settings: dict[str, Any] = {
         "searches": 2,
         "steps": steps,
         "step_size": 0.2,
         "initial_constant": 3.0,
+        "confidence": confidence,
     }
     model, x, y = one_sample(index, targeted=False)
     expected, _ = carlini_wagner_of_one_sample(
         model, x, y, targeted=False, abort_early=True, **settings
     )
-    found, result = visited(carlini_wagner, model, x, y, bounds=(-1.0, 3.0), **settings)
+    found, _ = visited(carlini_wagner, model, x, y, bounds=(-1.0, 3.0), **settings)
     check_same(found, expected)
-    check_closest(result, model, expected, x, y, targeted=False)
     assert len(found) < 2 * (steps + 1)
 
 
@@ -117,11 +123,17 @@ def test_an_early_abort_saves_gradients_and_changes_little() -> None:
     assert found[1] < 1.02 * found[0]
 
 
-def test_samples_that_are_misclassified_from_the_start_cost_little() -> None:
+@pytest.mark.parametrize(
+    ("bounds", "steps", "most"), [((0.0, 1.0), 500, 400), ((-torch.inf, torch.inf), 100, 30)]
+)
+def test_samples_that_are_misclassified_from_the_start_cost_little(
+    bounds: Bounds, steps: int, most: int
+) -> None:
     model, inputs, labels = problem((20,), batch=5)
     counted = CountingModel(model)
-    carlini_wagner(counted, inputs, (labels + 1) % 5, steps=500, searches=1, step_size=1e-3)
-    assert counted.backwards <= 5 * 400
+    settings: dict[str, Any] = {"steps": steps, "searches": 1, "step_size": 1e-3}
+    carlini_wagner(counted, inputs, (labels + 1) % 5, bounds=bounds, **settings)
+    assert counted.backwards <= 5 * most
 
 
 def test_without_finite_bounds_the_variable_is_the_input() -> None:
@@ -199,10 +211,11 @@ def test_the_constant_is_zero_where_nothing_had_to_change(confidence: float) -> 
     assert (found.constants[1::2] > 0).all()
 
 
-def test_leaves_an_input_at_which_two_classes_tie() -> None:
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-torch.inf, torch.inf)])
+def test_leaves_an_input_at_which_two_classes_tie(bounds: Bounds) -> None:
     inputs = torch.full((1, 4), 0.25)
-    found = carlini_wagner(Tied().eval(), inputs, torch.tensor([0]), steps=50, searches=3)
-    assert found.success.all()
+    settings: dict[str, Any] = {"steps": 50, "searches": 3, "bounds": bounds}
+    assert carlini_wagner(Tied().eval(), inputs, torch.tensor([0]), **settings).success.all()
 
 
 @pytest.mark.parametrize(
