@@ -136,13 +136,22 @@ def test_a_gap_of_nan_counts_as_zero_if_there_is_a_gradient() -> None:
     assert gaps.tolist() == [0]
 
 
-def test_the_graph_is_freed_after_the_last_rival() -> None:
+@pytest.mark.parametrize("targeted", [False, True])
+def test_the_graph_is_freed_after_the_last_rival(targeted: bool) -> None:
     model, inputs, labels = small_problem()
-    search = search_on(model, inputs, labels)
+    search = search_on(model, inputs, labels, targeted=targeted)
     visit = search.visit(inputs)
     nearest_boundary(search, visit, likeliest_rivals(search, visit.logits, 3))
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
         visit.pull_back(torch.ones_like(visit.logits))
+
+
+def test_gaps_have_the_dtype_of_the_distances_if_logits_are_wider() -> None:
+    inputs = torch.tensor([[0.25]])
+    search = search_on(lambda points: threshold(points).double(), inputs)
+    normals, gaps = nearest_boundary(search, search.visit(inputs), torch.tensor([[1]]))
+    assert normals.dtype == gaps.dtype == torch.float32
+    assert gaps.tolist() == [0.5]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
