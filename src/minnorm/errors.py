@@ -6,7 +6,7 @@ is a bug, and keeps its traceback.
 
 
 class InputError(ValueError):
-    """Something that was given cannot be used; the message says what was expected, and what to do."""
+    """Some input cannot be used; the message says what was expected, and what to do."""
 
 
 class RunConflictError(InputError):

@@ -79,7 +79,7 @@ def margin_direction(
 def likeliest_others(
     logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"], number: int
 ) -> Int64[Tensor, "b k"]:
-    """Return the `number` classes with the largest logits besides the label, at most all of them."""
+    """Return the `number` classes with the largest logits besides the label, or all if fewer."""
     others = logits.nan_to_num().scatter(1, labels.unsqueeze(1), -torch.inf)
     return others.topk(min(number, logits.shape[1] - 1), dim=1).indices
 

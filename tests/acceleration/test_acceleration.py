@@ -254,7 +254,7 @@ def test_a_value_error_of_the_model_is_reported_as_an_input_error() -> None:
 def test_the_notes_are_logged(
     kind: Callable[[], nn.Module], use: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="minnorm"):
         fast = accelerate(network(kind), example(), use)
     assert [record.getMessage() for record in caplog.records] == list(fast.notes)
     assert batch_norms(fast.exact) == (0 if use == "folded" else 3)

@@ -180,7 +180,8 @@ def test_the_norm_is_that_of_the_outermost_part_that_has_one(attack: Any, norm: 
 
 
 def test_a_bad_default_norm_is_refused() -> None:
-    unknown: Any = partial(fmn, norm="l3")
+    norm: Any = "l3"
+    unknown = partial(fmn, norm=norm)
     with pytest.raises(InputError, match=r"fmn\(norm='l3'\): the default .* expected one of l0"):
         norm_of([unknown])
     with pytest.raises(InputError, match="the attacks minimize l2 and linf"):

@@ -1,4 +1,4 @@
-"""The manifest: the keys on disk, and what a damaged one is told."""
+"""The manifest: the keys on disk, and the message about a damaged one."""
 
 import json
 import os

@@ -70,7 +70,7 @@ def test_robust_accuracy_is_the_share_beyond_the_radius() -> None:
 
 
 class Broken(nn.Module):
-    """Returns NaN where the first value is large, and predicts class 0 elsewhere."""
+    """A network that returns NaN where the first value is large, and predicts class 0 elsewhere."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits = torch.stack([inputs.sum(1) + 10, inputs.sum(1), inputs.sum(1)], dim=1)

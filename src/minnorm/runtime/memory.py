@@ -17,7 +17,7 @@ def keep_freed_memory() -> None:
     """Make the process keep large blocks that it frees, instead of returning them to the system.
 
     Each gradient frees and allocates the same large tensors; with glibc's defaults the kernel maps
-    and clears them anew each time. The setting holds for the whole process until it ends. Without
+    and clears them again each time. The setting holds for the whole process until it ends. Without
     Linux and glibc it does nothing.
     """
     if not sys.platform.startswith("linux"):
