@@ -42,8 +42,11 @@ AREAS = {
     "logits": Area(("src/minnorm/logits.py",), ("tests/test_logits.py",)),
     "geometry": Area(("src/minnorm/geometry.py",), ("tests/test_geometry.py",)),
     "evaluation": Area(("src/minnorm/evaluation/*.py",), ("tests/evaluation",)),
-    "engine": Area(("src/minnorm/attacks/engine/*.py",), ("tests/attacks",)),
-    "objectives": Area(("src/minnorm/training/objectives/*.py",), ("tests/training",)),
+    "engine": Area(("src/minnorm/attacks/engine/*.py",), ("tests/attacks/engine",)),
+    "objectives": Area(
+        ("src/minnorm/training/objectives/*.py",),
+        ("tests/training/objectives", "tests/training/test_adversarial_batch.py"),
+    ),
 }
 
 # The wording of errors and warnings is left alone, and so is a docstring.
