@@ -10,6 +10,7 @@ copied to `.mutants/AREA`, so work can go on meanwhile; the survivors are in `su
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,7 @@ AREAS = {
     "logits": Area(("src/minnorm/logits.py",), ("tests/test_logits.py",)),
     "geometry": Area(("src/minnorm/geometry.py",), ("tests/test_geometry.py",)),
     "evaluation": Area(("src/minnorm/evaluation/*.py",), ("tests/evaluation",)),
+    "gradient": Area(("src/minnorm/attacks/gradient/*.py",), ("tests/attacks/gradient",)),
     "engine": Area(("src/minnorm/attacks/engine/*.py",), ("tests/attacks/engine",)),
     "objectives": Area(
         ("src/minnorm/training/objectives/*.py",),
@@ -80,6 +82,26 @@ def copy_checkout(folder: Path) -> None:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    for file in (folder / "src").rglob("*.py"):
+        file.write_text(without_decorators(file.read_text()))
+    for file in (folder / "tests").rglob("*.py"):
+        # Unwrapped, a function is the original instead of the mutant.
+        file.write_text(file.read_text().replace("inspect.unwrap(", "("))
+
+
+_MARKED_FUNCTION = re.compile(r"^@accepts_accelerated\ndef (\w+)", re.MULTILINE)
+
+
+def without_decorators(text: str) -> str:
+    """Mark attacks by a call instead of a decorator: mutmut leaves decorated functions alone.
+
+    Args:
+        text: The text of a module.
+    """
+    marks = [f"accepts_accelerated({name})\n" for name in _MARKED_FUNCTION.findall(text)]
+    if "@known_as" in text or not marks:  # a name in specs needs its decorator
+        return text
+    return text.replace("@accepts_accelerated\n", "") + "\n\n" + "".join(marks)
 
 
 def score(counts: dict[str, int]) -> float:

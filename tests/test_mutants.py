@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mutants import AREAS, ROOT, configuration, score
+from mutants import AREAS, ROOT, configuration, score, without_decorators
 
 
 @pytest.mark.parametrize("name", AREAS)
@@ -36,3 +36,13 @@ def test_the_score_is_the_share_that_tests_find() -> None:
     }
     assert score(counts) == 75
     assert score(dict.fromkeys(counts, 0)) == 0
+
+
+def test_attacks_are_marked_without_a_decorator() -> None:
+    text = "import a\n\n\n@accepts_accelerated\ndef ddn() -> None:\n    pass\n"
+    changed = without_decorators(text)
+    assert "@" not in changed
+    assert changed.endswith("\n\naccepts_accelerated(ddn)\n")
+    assert without_decorators("def f() -> None: ...\n") == "def f() -> None: ...\n"
+    for file in (ROOT / "src/minnorm/attacks/gradient").glob("*.py"):
+        compile(without_decorators(file.read_text()), str(file), "exec")

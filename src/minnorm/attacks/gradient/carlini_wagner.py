@@ -146,7 +146,7 @@ def _minimize(
         search.report_progress(step / steps)
         visit = search.visit(points)
         shifted = search.goal.margins(visit.logits) + search.goal.confidence
-        pressing = constants * ((shifted > 0) | ~visit.adversarial)
+        pressing = constants * ~visit.adversarial
         pulled = visit.pull_back(search.goal.margin_direction(visit.logits))
         gradients = search.with_directions(pulled)
         gradients = gradients * per_sample(pressing, points).to(points.dtype)
