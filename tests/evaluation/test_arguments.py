@@ -110,7 +110,7 @@ def test_a_seed_is_one_that_a_generator_takes() -> None:
 
 def test_bounds_are_finite_numbers() -> None:
     assert inspect.unwrap(finite_bounds)([-1, np.float32(0.5)]) == (-1.0, 0.5)
-    for bad in ((-torch.inf, 1.0), (0.0, torch.inf), (0.0, torch.nan)):
+    for bad in ((-torch.inf, 1.0), (0.0, torch.inf), (0.0, torch.nan), (-1.7e308, 1.7e308)):
         with pytest.raises(InputError, match="an evaluation needs finite bounds"):
             finite_bounds(bad)
 
@@ -126,6 +126,26 @@ def test_a_model_given_by_its_spec_is_loaded_onto_the_device() -> None:
 def test_a_model_on_the_device_is_taken_as_it_is(device: Any) -> None:
     model = Centred().eval()
     assert load_classifier(model, device, trust=False) is model
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_spec_is_loaded_with_the_trust_and_moved_to_the_device(
+    monkeypatch: pytest.MonkeyPatch, trust: bool
+) -> None:
+    seen: list[object] = []
+
+    def load_model(spec: str, *, trust: bool) -> nn.Module:
+        seen.append((spec, trust))
+        return Elsewhere()
+
+    def to(model: nn.Module, device: object) -> nn.Module:
+        seen.append(device)
+        return model
+
+    monkeypatch.setattr("minnorm.evaluation.arguments.load_model", load_model)
+    monkeypatch.setattr(Elsewhere, "to", to)
+    load_classifier("it", "cpu", trust=trust)
+    assert seen == [("it", trust), torch.device("cpu")]
 
 
 def test_the_original_of_an_accelerated_model_is_taken() -> None:

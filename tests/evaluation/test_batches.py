@@ -77,6 +77,7 @@ def test_logits_are_computed_in_halves_that_fit_into_memory() -> None:
         expected = model(inputs)
     torch.testing.assert_close(clean_logits(small, inputs, labels, "mine"), expected)
     assert small.sizes == [7, 3, 1, 2, 4, 2, 2]
+    torch.testing.assert_close(clean_logits(Small(1), inputs[:2], labels[:2], "it"), expected[:2])
 
 
 def test_a_single_sample_that_does_not_fit_is_refused() -> None:

@@ -110,6 +110,27 @@ def test_noise_is_measured_by_the_largest_logit_of_the_batch() -> None:
         probe_model(Noisy(0.0103).eval(), data(), (0.0, 1.0))
 
 
+def test_repeated_calls_are_compared_from_two_samples_on() -> None:
+    probe_model(Noisy(0.1).eval(), data(1), (0.0, 1.0))
+    with pytest.raises(InputError, match="the same inputs"):
+        probe_model(Noisy(0.1).eval(), data(2), (0.0, 1.0))
+
+
+def test_noise_of_small_logits_is_noticed() -> None:
+    model = Noisy(0.05).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e-4)
+    with pytest.raises(InputError, match="the same inputs"):
+        probe_model(model, data(), (0.0, 1.0))
+
+
+def test_reduced_precision_may_differ_more() -> None:
+    probe_model(Noisy(0.1).eval().bfloat16(), data(), (0.0, 1.0))
+    with pytest.raises(InputError, match="the same inputs"):
+        probe_model(Noisy(0.2).eval().bfloat16(), data(), (0.0, 1.0))
+
+
 def test_a_model_without_gradients_has_a_warning() -> None:
     model = Centred().eval()
     probe = probe_model(lambda inputs: model(inputs).detach(), data(), (0.0, 1.0))

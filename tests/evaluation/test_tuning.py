@@ -23,17 +23,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
     def accelerate(model: Any, example: Tensor, use: str) -> Accelerated:
-        seen["example"], seen["use"] = example, use
+        seen.update(model=model, example=example, use=use)
         return Accelerated(model, model, None, "chosen" if use == "auto" else use, ())
 
-    def choose_batch_size(*_: Any, most: int, memory: float) -> int:
-        seen["most"], seen["memory"] = most, memory
+    def choose_batch_size(model: Any, example: Tensor, *, most: int, memory: float) -> int:
+        assert isinstance(model, Accelerated)
+        assert example is seen["example"]
+        seen.update(most=most, memory=memory)
         assert not torch.is_grad_enabled()
         return 17
 
     monkeypatch.setattr(tuning, "accelerate", accelerate)
     monkeypatch.setattr(tuning, "choose_batch_size", choose_batch_size)
-    monkeypatch.setattr(memory, "available_memory", lambda _: MEMORY)
+    monkeypatch.setattr(memory, "available_memory", lambda device: MEMORY * (device.type == "cpu"))
     return seen
 
 
@@ -96,4 +98,22 @@ def test_other_ranks_use_what_the_first_rank_decided(
     model, inputs, _ = problem((4,))
     tuned = tune(model, inputs, 100, acceleration="auto", batch_size="auto", interrupted=None)
     assert (calls["use"], tuned.model.used, tuned.batch_size) == ("narrow", "narrow", 9)
+    assert calls["model"] is model
+    assert len(calls["example"]) == SAMPLES
     assert "most" not in calls
+
+
+def test_the_first_rank_shares_what_it_decided(
+    calls: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: list[object] = []
+
+    def gather(own: object) -> list[object]:
+        shared.append(own)
+        return [own]
+
+    monkeypatch.setattr(ranks, "gather", gather)
+    model, inputs, _ = problem((4,))
+    tune(model, inputs, 100, acceleration="auto", batch_size="auto", interrupted=None)
+    assert ("chosen", 17) in shared
+    assert calls["use"] == "auto"
