@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attacks.networks import problem
 from evaluation.tiny_models import Centred
 from minnorm.data import as_data
-from minnorm.errors import InputError, OutOfMemoryError
-from minnorm.evaluation.batches import clean_logits, dtype_and_device, read_batch
+from minnorm.errors import InputError
+from minnorm.evaluation.batches import dtype_and_device, read_batch
 
 
 def test_a_batch_holds_the_samples_and_the_logits_of_the_model() -> None:
@@ -52,38 +52,6 @@ def test_a_model_that_fails_on_a_batch_is_refused() -> None:
     _, inputs, labels = problem((3, 4))
     with pytest.raises(InputError, match=r"cannot take inputs of shape \[8, 3, 4\] .* from mine"):
         read_batch(nn.Linear(3, 2), as_data((inputs, labels), "mine"), range(8), (0.0, 1.0))
-
-
-class Small:
-    """A classifier that has memory for a few samples only."""
-
-    def __init__(self, most: int) -> None:
-        self.model = problem((4,))[0]
-        self.most = most
-        self.sizes: list[int] = []
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        self.sizes.append(len(inputs))
-        if len(inputs) > self.most:
-            raise torch.OutOfMemoryError("out of memory")
-        logits: Tensor = self.model(inputs)
-        return logits
-
-
-def test_logits_are_computed_in_halves_that_fit_into_memory() -> None:
-    model, inputs, labels = problem((4,), batch=7)
-    small = Small(2)
-    with torch.no_grad():
-        expected = model(inputs)
-    torch.testing.assert_close(clean_logits(small, inputs, labels, "mine"), expected)
-    assert small.sizes == [7, 3, 1, 2, 4, 2, 2]
-    torch.testing.assert_close(clean_logits(Small(1), inputs[:2], labels[:2], "it"), expected[:2])
-
-
-def test_a_single_sample_that_does_not_fit_is_refused() -> None:
-    _, inputs, labels = problem((4,))
-    with pytest.raises(OutOfMemoryError, match="not enough memory for a single sample"):
-        clean_logits(Small(0), inputs, labels, "mine")
 
 
 def test_the_dtype_and_device_are_those_of_the_first_floating_point_tensor() -> None:

@@ -2,7 +2,7 @@
 
 from minnorm.acceleration.accelerated import Accelerated, original
 from minnorm.acceleration.acceleration import SAMPLES, accelerate
-from minnorm.acceleration.answer import answer
+from minnorm.acceleration.answer import answer, clean_logits
 from minnorm.acceleration.batch_size import choose_batch_size
 from minnorm.acceleration.timing import repeated, seconds_now
 from minnorm.acceleration.words import check_use
@@ -14,6 +14,7 @@ __all__ = [
     "answer",
     "check_use",
     "choose_batch_size",
+    "clean_logits",
     "original",
     "repeated",
     "seconds_now",

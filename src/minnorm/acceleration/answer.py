@@ -1,10 +1,10 @@
-"""What a model returns for a batch, or why it fails."""
+"""What a model returns for a batch: its logits, checked, or why it fails."""
 
 import torch
 from torch import Tensor
 
-from minnorm.errors import InputError, one_line
-from minnorm.logits import Model
+from minnorm.errors import InputError, OutOfMemoryError, one_line
+from minnorm.logits import Model, check_logits
 from minnorm.runtime.memory import is_out_of_memory
 
 
@@ -34,3 +34,35 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
             f"the model cannot take {what} of shape {list(inputs.shape)} ({inputs.dtype})"
             f"{origin}: {one_line(error)}"
         ) from error
+
+
+def clean_logits(model: Model, inputs: Tensor, labels: Tensor, source: str = "") -> Tensor:
+    """Return the model's logits of a batch, checked; in parts if memory does not suffice.
+
+    Args:
+        model: The classifier.
+        inputs: The batch, `[b *d]`.
+        labels: Its labels, `[b]`.
+        source: Where the batch comes from, for the messages.
+
+    Returns:
+        The logits, `[b c]`, without a graph.
+
+    Raises:
+        InputError: If the model fails on the batch, or its logits do not fit the labels.
+        OutOfMemoryError: If memory does not suffice for a single sample.
+    """
+    logits = answer(model, inputs, where=source)
+    if logits is None:
+        if len(inputs) == 1:
+            raise OutOfMemoryError("there is not enough memory for a single sample.")
+        half = len(inputs) // 2
+        parts = (slice(0, half), slice(half, None))
+        return torch.cat(
+            [clean_logits(model, inputs[part], labels[part], source) for part in parts]
+        )
+    try:
+        check_logits(logits, labels)
+    except InputError as error:
+        raise InputError(f"{source}: {error}" if source else str(error)) from error
+    return logits

@@ -5,11 +5,11 @@ import warnings
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
+from minnorm.acceleration import clean_logits
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.autograd import ordinary, own_autograd_mode
 from minnorm.attacks.engine.probe import (
     PROBE_SAMPLES,
-    clean_logits,
     doubt_about_gradients,
     doubt_about_logits,
 )
@@ -38,14 +38,14 @@ def attack(
 
     This is the best attack of the package, at present `normal_pursuit`. It warns if the model's
     outputs look like probabilities, or if the model has no gradients: then the attack can only
-    search at random, and the adversarials are far away. For these warnings it probes the model
-    beyond the budget: the logits of up to 8 inputs, and the gradients at up to 8 inputs, first
-    those without an adversarial.
+    search at random, and the adversarials are far away. The passes for these warnings
+    are not part of the budget: the logits of up to 8 inputs, and the gradients at up to 8 inputs,
+    those without an adversarial first.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
         inputs: The inputs to attack, floating point, inside the bounds.
-        labels: Their true labels, or the wanted ones when `targeted`; in `[0, c)`.
+        labels: Their true labels, or the target classes when `targeted`; in `[0, c)`.
         budget: The cost of a sample, in gradients; a forward pass counts as 0.4 of one. 30 gives a
             first impression, 100 is close to the best known, 1,000 is for the last percent.
         targeted: Search for points that are classified as `labels`, instead of as anything else.

@@ -6,13 +6,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from minnorm.acceleration import answer
+from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
 from minnorm.attacks.engine.problem import check_samples
 from minnorm.data import Data
-from minnorm.errors import InputError, OutOfMemoryError
+from minnorm.errors import InputError
 from minnorm.geometry import Bounds
-from minnorm.logits import check_logits
 
 
 @dataclass(frozen=True)
@@ -55,37 +54,6 @@ def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> Cl
     except InputError as error:
         raise InputError(f"{data.name}, samples {indices[0]} to {indices[-1]}: {error}") from error
     return CleanBatch(indices, inputs, labels, clean_logits(model, inputs, labels, data.name))
-
-
-def clean_logits(
-    model: Model, inputs: Float[Tensor, "b *d"], labels: Int64[Tensor, "b"], source: str
-) -> Float[Tensor, "b c"]:
-    """Return the model's logits of a batch, computed in parts if memory does not suffice.
-
-    Args:
-        model: The classifier.
-        inputs: The batch.
-        labels: Its labels.
-        source: Where the batch comes from, for the messages.
-
-    Raises:
-        InputError: If the model fails on the batch, or its logits do not fit the labels.
-        OutOfMemoryError: If memory does not suffice for a single sample.
-    """
-    logits = answer(model, inputs, where=source)
-    if logits is None:
-        if len(inputs) == 1:
-            raise OutOfMemoryError("there is not enough memory for a single sample.")
-        half = len(inputs) // 2
-        parts = (slice(0, half), slice(half, None))
-        return torch.cat(
-            [clean_logits(model, inputs[part], labels[part], source) for part in parts]
-        )
-    try:
-        check_logits(logits, labels)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from error
-    return logits
 
 
 def dtype_and_device(model: Model) -> tuple[torch.dtype, torch.device]:

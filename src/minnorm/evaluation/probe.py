@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
 from minnorm.attacks.engine.probe import PROBE_SAMPLES, doubt_about_gradients, doubt_about_logits
 from minnorm.attacks.engine.problem import check_evaluation_mode
 from minnorm.data import Data
 from minnorm.errors import InputError, one_line
-from minnorm.evaluation.batches import CleanBatch, clean_logits, read_batch
+from minnorm.evaluation.batches import CleanBatch, read_batch
 from minnorm.geometry import Bounds
 
 _ANSWERED_CLASSES = 10

@@ -1,45 +1,14 @@
-"""Probes of a model: whether it takes the inputs, and whether its outputs can be attacked."""
+"""Probes of a model: whether its outputs and its gradients can be attacked."""
 
 import torch
 from torch import Tensor
 
-from minnorm.acceleration import answer
 from minnorm.attacks.contract import Model
 from minnorm.attacks.engine.autograd import differentiable
-from minnorm.errors import InputError, OutOfMemoryError, one_line
-from minnorm.logits import check_logits
+from minnorm.errors import InputError, one_line
 
 PROBE_SAMPLES = 8
 """The number of samples that a model is probed on."""
-
-
-def clean_logits(model: Model, inputs: Tensor, labels: Tensor, source: str = "") -> Tensor:
-    """Return the model's logits of a batch; in parts, if memory does not suffice for all of it.
-
-    Args:
-        model: The classifier.
-        inputs: The batch.
-        labels: Its labels.
-        source: Where the batch comes from, for the messages.
-
-    Raises:
-        InputError: If the model fails on the batch, or its output does not fit the labels.
-        OutOfMemoryError: If memory does not suffice for a single sample.
-    """
-    logits = answer(model, inputs, where=source)
-    if logits is None:
-        if len(inputs) == 1:
-            raise OutOfMemoryError("there is not enough memory for a single sample.")
-        half = len(inputs) // 2
-        parts = (slice(0, half), slice(half, None))
-        return torch.cat(
-            [clean_logits(model, inputs[part], labels[part], source) for part in parts]
-        )
-    try:
-        check_logits(logits, labels)
-    except InputError as error:
-        raise InputError(f"{source}: {error}" if source else str(error)) from error
-    return logits
 
 
 def doubt_about_logits(logits: Tensor) -> str | None:
