@@ -105,7 +105,7 @@ def test_arguments_that_cannot_be_read_are_refused(inside: str) -> None:
         ("worst_case(attacks=[ddn, 'fmn'])", "Did you mean attacks=['ddn', 'fmn']?"),
         ("bounded(epsilon=1, attack=ddn(steps=9))", "Did you mean attack='ddn(steps=9)'?"),
         ("mnist[:100", "the bracket in 'mnist[:100' is not closed: write ']' at the end."),
-        ("ddn(steps=3", "the bracket in 'ddn(steps=3' is not closed: write ')' at the end."),
+        ("ddn(steps=3", "the parenthesis in 'ddn(steps=3' is not closed: write ')' at the end."),
     ],
 )
 def test_the_error_suggests_the_correction(text: str, message: str) -> None:

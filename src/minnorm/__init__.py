@@ -48,8 +48,8 @@ _MODULES = {
     "load_model": "minnorm.models",
     "load_run": "minnorm.evaluation",
 }
-"""The module of each name. It is imported when the name is used, because the command line imports
-this package for `--help` too, which must not take the time to import PyTorch."""
+"""The module of each name, imported when the name is first used. `minnorm --help` imports this
+package too, and must not wait for the import of PyTorch."""
 
 
 def __getattr__(name: str) -> Any:

@@ -42,8 +42,8 @@ def check_number(
     Args:
         name: The name of the argument, for the message.
         value: The value to check.
-        low: The limit from below, itself accepted only with `inclusive`.
-        high: The limit from above, itself never accepted.
+        low: The lower limit; accepted itself only with `inclusive`.
+        high: The upper limit; never accepted itself.
         inclusive: Whether `low` is accepted.
 
     Raises:

@@ -65,7 +65,7 @@ def check_arguments(
         function: The function.
         arguments: The arguments of the call.
         owner: The name of the function in the message.
-        given: Parameters that the caller sets and a spec cannot.
+        given: Parameters that the caller sets, and that a spec cannot set.
 
     Raises:
         InputError: If the function does not take one of them; the message lists those it takes.

@@ -289,7 +289,7 @@ def to_halfspace(
     *,
     iterations: int = 12,
 ) -> Float[Tensor, "b *d"]:
-    """Return the smallest steps inside the box after which a linear function has risen enough.
+    """Return the smallest steps inside the box that raise a linear function by `rises`.
 
     They minimize `norm(step)` over `normals . step >= rises` with `points + step` in the bounds.
     The solution is `clip(multiplier * direction)`, with the direction of steepest ascent. The rise
@@ -299,7 +299,7 @@ def to_halfspace(
     Args:
         points: Where the steps begin, inside the bounds.
         normals: The gradient of the linear function.
-        rises: By how much it must rise; below 0 the step is 0.
+        rises: By how much it must rise; the step is 0 where this is negative.
         bounds: The lowest and the highest value of a point.
         norm: `l2` or `linf`.
         iterations: Iterations of Newton's method.

@@ -121,7 +121,7 @@ def _split_slice(text: str, whole: str) -> tuple[str, slice | None]:
 def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
     if not text.endswith(")"):
         if re.search(r"\(\s*\w+\s*=[^()]*$", text):
-            raise InputError(f"the bracket in {whole!r} is not closed: write ')' at the end.")
+            raise InputError(f"the parenthesis in {whole!r} is not closed: write ')' at the end.")
         return text, {}
     opening, call = _find_call(text)
     try:

@@ -1,4 +1,4 @@
-"""Attacks: pure functions `(model, inputs, labels) -> AttackResult`, one a file."""
+"""Attacks: pure functions `(model, inputs, labels) -> AttackResult`, one per file."""
 
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
 from minnorm.attacks.composition import attack_fingerprint, attack_name

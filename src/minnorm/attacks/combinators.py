@@ -26,7 +26,7 @@ from minnorm.geometry import Bounds, Norm, per_sample
 def worst_case(attacks: Iterable[Attack], *, norm: Norm | None = None) -> Attack:
     """Combine several attacks: run all, and keep the closest adversarial of each sample.
 
-    The paper's row 'All'. It costs as much as all of them together.
+    This is the row 'All' of the paper's tables. It costs as much as all of the attacks together.
 
     Args:
         attacks: The attacks, at least one.
@@ -75,13 +75,13 @@ def _worst_case(
 def with_restarts(attack: Callable[..., AttackResult], restarts: int = 5) -> Attack:
     """Run an attack several times, and keep the closest adversarial of each sample.
 
-    An attack with a parameter `restarts` gets it set. An attack with a parameter `starts` begins at
-    the inputs at first, then at random points as far away as the closest adversarial so far (the
-    same direction for all samples of the batch).
+    If the attack has a parameter `restarts`, this sets it. Otherwise the attack needs a parameter
+    `starts`: the first run begins at the inputs, each later run at random points as far away as the
+    closest adversarial so far (in the same direction for all samples of the batch).
 
     Args:
         attack: The attack.
-        restarts: How often to run it.
+        restarts: The number of runs.
 
     Returns:
         The combined attack.
@@ -96,8 +96,8 @@ def with_restarts(attack: Callable[..., AttackResult], restarts: int = 5) -> Att
         return cast("Attack", partial(attack, restarts=restarts))
     if "starts" not in parameters:
         raise InputError(
-            "this attack always begins at the inputs, so each restart would find the same. "
-            "with_restarts takes attacks that have a parameter 'restarts' or 'starts'."
+            "this attack always begins at the inputs, so each restart would find the same "
+            "adversarials: choose an attack with a parameter 'restarts' or 'starts'."
         )
     return cast("Attack", partial(_with_restarts, attack=attack, restarts=restarts))
 
@@ -200,9 +200,8 @@ def _with_bisection(
 def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Attack:
     """Limit an attack to a radius.
 
-    An adversarial beyond the radius is scaled down to it, as adversarial training with DDN does,
-    and counts if it is still adversarial. Scaled down, it no longer has the `confidence` of the
-    attack.
+    An adversarial beyond the radius is scaled down to it, as in adversarial training with DDN. It
+    counts if it is still adversarial, but it no longer has the `confidence` of the attack.
 
     Args:
         attack: The attack.

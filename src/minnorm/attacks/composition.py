@@ -18,7 +18,7 @@ from minnorm.errors import InputError
 from minnorm.geometry import Norm
 
 GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "generator", "starts")
-"""The arguments that whoever runs an attack passes to it; they cannot be preset."""
+"""The arguments that the caller of an attack passes; they cannot be preset."""
 
 _SPEC_NAME = "spec_name"
 
@@ -111,9 +111,9 @@ def attack_name(attack: Callable[..., Any]) -> str:
 
 
 def attack_fingerprint(attack: Callable[..., Any]) -> str:
-    """Return a hash that tells apart attacks of the same name, from the code of their functions.
+    """Return a hash of the code of an attack, which distinguishes attacks of the same name.
 
-    Empty for attacks of this package, and for callables whose code cannot be read.
+    It is empty for attacks of this package, and for callables whose code cannot be read.
     """
     return "".join(_code_hash(part.function) for part in tree(attack).walk())
 
@@ -139,10 +139,10 @@ def takes_accelerated(attack: Callable[..., Any]) -> bool:
 
 
 def check_presets(attack: Callable[..., Any]) -> None:
-    """Check that an attack leaves free the arguments that an evaluation passes to it.
+    """Check that an attack does not preset an argument that the evaluation passes to it.
 
     Raises:
-        InputError: If it presets such an argument, or an attack inside it does.
+        InputError: If the attack, or an attack inside it, presets such an argument.
     """
     for part in tree(attack).walk():
         taken = [name for name in part.arguments if name in GIVEN]
@@ -150,7 +150,7 @@ def check_presets(attack: Callable[..., Any]) -> None:
         if "starts" in taken:
             raise InputError(
                 f"{name}: starts belong to the inputs of one batch, but an evaluation has many "
-                "batches: call the attack itself with them."
+                "batches: call the attack directly, with its starts."
             )
         if taken:
             instead = " For targeted attacks use targets='all'." if "targeted" in taken else ""

@@ -62,7 +62,7 @@ ENTRIES: dict[str, Entry] = {
         "yes",
         "1 forward, 1 backward per step",
         "Rony et al. 2021",
-        "small norms with a few hundred steps, above all on adversarially trained networks",
+        "small norms with a few hundred steps, especially on adversarially trained networks",
     ),
     "apgd": Entry(
         apgd,
@@ -116,7 +116,7 @@ ENTRIES: dict[str, Entry] = {
         "our extension",
         "2 forwards, k backwards per step",
         "Croce and Hein 2020a",
-        "small norms with few classes; towards each class by `one_by_one`",
+        "small norms with few classes; with `one_by_one`, towards one class after the other",
     ),
     "fgsm": Entry(
         fgsm,
@@ -134,7 +134,7 @@ ENTRIES: dict[str, Entry] = {
         "yes",
         "1 forward, 1 backward per step",
         "Pintor et al. 2021",
-        "small Linf norms in few gradients; in L2 beside DDN",
+        "small Linf norms in few gradients; in L2, an alternative to DDN",
     ),
     "lbfgs": Entry(
         lbfgs,
@@ -152,7 +152,7 @@ ENTRIES: dict[str, Entry] = {
         "yes",
         "a `budget` in gradients: a forward pass is 0.4, a backward pass 0.6",
         "this package, docs/normal-pursuit.md",
-        "the default: the smallest norms from 10 gradients on, above all untargeted",
+        "the default: the smallest norms from 10 gradients on, especially untargeted",
     ),
     "pdgd": Entry(
         pdgd,
@@ -240,7 +240,7 @@ def _stop(_: Tensor, /) -> Tensor:
 
 
 def _with_attacks(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the specs among a combinator's arguments by attacks."""
+    """Replace the specs among a combinator's arguments with attacks."""
     loaded = dict(arguments)
     for name in ("attack", "attacks"):
         given = loaded.get(name)

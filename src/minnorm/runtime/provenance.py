@@ -31,7 +31,7 @@ def session(device: torch.device) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of `LIBRARIES`, of those that are installed."""
+    """Return the versions of Python and of those `LIBRARIES` that are installed."""
     found = {"python": platform.python_version()}
     for library in LIBRARIES:
         try:

@@ -1,4 +1,4 @@
-"""Ranks: the processes of one run, started by `torchrun`. Alone, a process is rank 0 of 1."""
+"""Ranks: the processes of one run, started by `torchrun`. A single process is rank 0 of 1."""
 
 import os
 from collections.abc import Iterator

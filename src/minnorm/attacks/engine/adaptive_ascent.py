@@ -97,7 +97,7 @@ def maximize(
         steps: The number of steps of each restart.
         restarts: The number of runs.
         loss: The loss to maximize.
-        candidates: The number of classes that `targeted-dlr` aims at.
+        candidates: The number of target classes of `targeted-dlr`.
 
     Raises:
         InputError: If the model has too few classes for the loss.

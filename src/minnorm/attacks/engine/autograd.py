@@ -14,8 +14,8 @@ from minnorm.errors import InputError
 def own_autograd_mode() -> Iterator[None]:
     """Give an attack an autograd mode of its own, whatever the mode of its caller.
 
-    Inside, nothing is recorded by default, and `torch.inference_mode` of the caller is suspended,
-    since its tensors can never be differentiated.
+    Inside, autograd records nothing by default. The caller's `torch.inference_mode` is suspended,
+    since inference tensors can never be differentiated.
     """
     with torch.inference_mode(False), torch.no_grad():
         yield

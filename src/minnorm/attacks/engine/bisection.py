@@ -10,7 +10,8 @@ from minnorm.attacks.engine.search import Search
 from minnorm.geometry import per_sample
 
 _ROUNDINGS_LEFT = 2048
-"""Bisection stops when the interval is this many roundings long: below, rounding decides."""
+"""Bisection stops when the interval is this many rounding errors long: in a shorter one, rounding
+decides the result."""
 
 
 def bisect(search: Search, bisections: int, ends: Float[Tensor, "b *d"] | None = None) -> None:

@@ -1,9 +1,9 @@
 """The search on an accelerated model: from the coarse classifier to the exact one.
 
-An `Accelerated` model holds up to three classifiers. The coarse one, in lower precision, answers
-while the attack reports that it is far from its end. What it calls adversarial counts only until
-the exact classifier is asked about it: before samples leave, every few steps, and before the last
-steps. At the end the original model confirms everything that was found.
+An `Accelerated` model holds up to three classifiers. The coarse one, in lower precision, is used
+until the attack reports that it is near its end. Its adversarials count only until the exact
+classifier evaluates them: before samples leave, every few steps, and before the last steps. At the
+end the original model confirms everything that was found.
 """
 
 from copy import copy
@@ -22,15 +22,15 @@ from minnorm.attacks.engine.search import Search, round_unmoved
 from minnorm.geometry import per_sample
 
 COARSE_SHARE = 0.8
-"""The share of an attack's progress up to which the coarse classifier answers."""
+"""The share of an attack's progress up to which the coarse classifier is used."""
 
 _CONFIRM_EVERY = 20
-"""Coarse steps between two confirmations: the closest of many points that the coarse classifier
-calls adversarial is the one that is most likely not."""
+"""Coarse steps between two confirmations. They are frequent because the closest of many points is
+also the one that the coarse classifier most likely misjudges."""
 
 _RETRY_GROWTHS = (0.05, 0.25, 1.0)
-"""By how much farther the points are that the exact classifier is asked about before the last
-steps, for samples whose coarse adversarial it rejects."""
+"""How much farther away the points are that the exact classifier evaluates before the last steps,
+for samples whose coarse adversarial it rejects."""
 
 _CONFIRM_GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
 """By how much a perturbation grows until the original model confirms it."""
@@ -40,19 +40,19 @@ _ASIDE = 1e-4
 
 
 class AcceleratedSearch(Search):
-    """A search that asks a coarse classifier first, and confirms with the exact one.
+    """A search that uses a coarse classifier first, and confirms with the exact one.
 
     Args:
-        problem: What is asked.
+        problem: The problem to solve.
         accelerated: The accelerated model.
-        seed: The seed of all that is random.
+        seed: The seed of all random numbers.
     """
 
     def __init__(self, problem: Problem, accelerated: Accelerated, seed: int = 0) -> None:
         super().__init__(problem, accelerated.exact, seed)
         self._accelerated = accelerated
         self._coarse_steps = 0
-        # While the coarse classifier answers: what the exact one has confirmed.
+        # What the exact classifier has confirmed; set only while the coarse one is in use.
         self._confirmed: Incumbent | None = None
 
     def _begin(self, problem: Problem, seed: int) -> "AcceleratedSearch":
@@ -61,11 +61,11 @@ class AcceleratedSearch(Search):
     def report_progress(self, share: float) -> bool:
         """Report the attack's progress, from 0 to 1, before each step.
 
-        The exact classifier answers the first step and the last ones.
+        The exact classifier is used in the first step and in the last ones.
 
         Returns:
-            Whether the exact classifier takes over: what the attack has learned of the boundary
-            comes from the coarse one.
+            Whether the exact classifier takes over. What the attack has measured before comes from
+            the coarse one, and may be wrong.
         """
         if self._accelerated.coarse is None:
             return False
@@ -80,11 +80,11 @@ class AcceleratedSearch(Search):
         return was_coarse and not early
 
     def _confirm(self, *, retry: bool = False) -> None:
-        """Return to the exact classifier, and ask it about what the coarse one has found.
+        """Return to the exact classifier, and evaluate with it what the coarse one has found.
 
         Args:
-            retry: Whether to ask about points a little farther as well. Near the boundary the
-                coarse classifier errs often, and the last steps may be too small to make up for it.
+            retry: Whether to evaluate points a little farther away as well. Near the boundary the
+                coarse classifier is often wrong, and the last steps may be too short to correct it.
         """
         if self._confirmed is None:
             return
@@ -110,9 +110,9 @@ class AcceleratedSearch(Search):
             The positions of the samples that stay, to cut the attack's own tensors.
         """
         if self._confirmed is not None and finished.any():
-            claimed = self.incumbent.distances.isfinite()
+            found = self.incumbent.distances.isfinite()
             self._confirm()
-            finished = finished & ~(claimed & self.incumbent.distances.isinf())
+            finished = finished & ~(found & self.incumbent.distances.isinf())
         return super().drop(finished)
 
     def result(self) -> AttackResult:

@@ -1,4 +1,4 @@
-"""The goal of an attack: any class but the label, or the class that is wanted."""
+"""The goal of an attack: any class but the label, or a target class."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ from torch import Tensor
 from minnorm import logits as of_logits
 
 _ROUNDING = 16
-"""Units in the last place of the largest logit by which another summation order may change one."""
+"""How much another summation order may change a logit, in units in the last place of the largest
+logit."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Goal:
     """What an attack aims at, for each sample of a batch.
 
     Attributes:
-        labels: The true labels, or the wanted ones when `targeted`.
-        targeted: Whether the labels are the wanted ones.
+        labels: The true labels, or the target classes when `targeted`.
+        targeted: Whether the labels are target classes.
         confidence: How negative the margin of a point must be for the point to count.
     """
 
@@ -68,8 +69,8 @@ class Goal:
     ) -> tuple[Float[Tensor, "b"], Float[Tensor, "b c"]]:
         """Return the margins divided by the range of the three largest logits, with the gradient.
 
-        See `minnorm.logits.logits_ratio`. Targeted, the divisor counts as constant; otherwise the
-        gradient would vanish where the target is the third likeliest class.
+        See `minnorm.logits.logits_ratio`. In a targeted attack the divisor counts as constant:
+        otherwise the gradient would vanish where the target has the third largest logit.
 
         Returns:
             The ratios, and the direction in logit space in which they grow.
@@ -85,7 +86,7 @@ class Goal:
     def cross_entropy_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         """Return the direction in logit space towards the goal, by the cross-entropy.
 
-        Untargeted the cross-entropy grows along it, targeted it falls.
+        Along it, the cross-entropy grows in an untargeted attack, and falls in a targeted one.
         """
         direction = of_logits.cross_entropy_direction(logits, self.labels)
         return -direction if self.targeted else direction

@@ -9,15 +9,15 @@ from torch import Tensor
 from minnorm.attacks.contract import AttackResult
 from minnorm.geometry import Norm, distances, per_sample
 
-_DOUBTFUL = 1.5
-"""How much farther a point counts than it is, if another summation order may undo its success."""
+_UNCERTAIN = 1.5
+"""The factor on the distance of a point that another summation order may make a failure."""
 
 
 class Incumbent:
     """The closest adversarial seen so far of each sample, and its distance.
 
     It measures the points itself, so its result is consistent by construction. A point that may be
-    adversarial only by rounding is replaced by one that surely is, if that is not much farther.
+    adversarial only by rounding is replaced by one that certainly is, unless that is much farther.
 
     Args:
         origins: The inputs under attack, `[b *d]`.
@@ -63,7 +63,7 @@ class Incumbent:
             certain = None if certain is None else none.index_copy(0, rows, certain)
         offered = distances(points, self.origins, self._norm)
         # An input that is adversarial itself is at distance 0, certain or not.
-        ranks = offered if certain is None else torch.where(certain, offered, _DOUBTFUL * offered)
+        ranks = offered if certain is None else torch.where(certain, offered, _UNCERTAIN * offered)
         # Of points on one sphere the first one stays: rounding must not decide.
         closer = ranks < self._ranks * (1 - 8 * torch.finfo(offered.dtype).eps)
         better = adversarial & closer & (offered <= self._limit)

@@ -25,9 +25,10 @@ _LEAST_STEP = 1e-4
 def likeliest_rivals(
     search: Search, logits: Float[Tensor, "b c"], candidates: int
 ) -> Int64[Tensor, "b k"]:
-    """Return the classes whose boundary with the label is considered, the likeliest ones.
+    """Return the classes whose boundary with the label is considered, by the largest logits.
 
-    Targeted, return one column that is not used: there the rival is always the likeliest class.
+    In a targeted attack, return one column that is not used: its rival is always the class with the
+    largest logit.
     """
     if search.goal.targeted:
         return search.goal.labels.unsqueeze(1)
@@ -41,7 +42,7 @@ def nearest_boundary(
 
     Args:
         search: The search.
-        visit: The model's answer at the points.
+        visit: The model's output at the points.
         rivals: The classes considered.
 
     Returns:
@@ -65,7 +66,7 @@ def nearest_boundary(
 def _boundaries(
     search: Search, logits: Tensor, rivals: Tensor
 ) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """Yield the direction in logit space and the gap of each boundary; and if it is the last."""
+    """Yield direction in logit space and gap of each boundary, and whether it is the last."""
     goal = search.goal
     if goal.targeted:
         yield -goal.margin_direction(logits), goal.margins(logits), True
@@ -126,7 +127,7 @@ def cross_boundary(
                 return reached
             if len(stay) < len(rows):
                 rows, points, rivals = rows[stay], points[stay], rivals[stay]
-                # A forward pass more costs less than the backward passes of the finished samples.
+                # One more forward pass costs less than the backward passes of the finished samples.
                 visit = search.visit(points)
         normals, gaps = nearest_boundary(search, visit, rivals)
         moves = boundary_step(search, normals, gaps)

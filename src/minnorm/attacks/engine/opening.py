@@ -33,13 +33,13 @@ def open_search(
 ) -> Iterator[Search]:
     """Check the arguments of an attack, and begin a search; inside, autograd records nothing.
 
-    Much is annotated as `Any`, since this is where types are checked.
+    Many parameters are annotated as `Any`, since this function checks their types.
 
     Args:
         model: The classifier.
         inputs: The inputs to attack.
-        labels: Their true labels, or the wanted ones when `targeted`.
-        targeted: Whether the labels are the wanted ones.
+        labels: Their true labels, or the target classes when `targeted`.
+        targeted: Whether the labels are target classes.
         bounds: The lowest and the highest value of an input.
         generator: The source of what is random; `None` for one with a fixed seed.
         norm: The norm of the distances.
@@ -49,7 +49,7 @@ def open_search(
         levels: The number of levels to round points to; `None` for no rounding.
 
     Raises:
-        InputError: If an argument is not as the contract says.
+        InputError: If an argument is not as described.
     """
     check_problem(model, inputs, labels, bounds, starts)
     check_levels(levels, bounds)

@@ -28,7 +28,7 @@ class Problem:
 
     Attributes:
         origins: The inputs under attack, `[b *d]`.
-        goal: The labels, and whether to reach or to leave them.
+        goal: The labels, and whether they are target classes.
         bounds: The lowest and the highest value of an input.
         norm: The norm of the distances.
         radius_limit: The largest distance of an adversarial that counts; infinite for no limit.
@@ -60,7 +60,7 @@ class Problem:
     def feasible_(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Return the points clipped to the bounds and rounded to the levels.
 
-        Within a limited Linf radius an entry that rounding moves outside goes back by a level.
+        With a limited Linf radius, an entry that rounding moves outside goes back by one level.
         The points may be overwritten.
         """
         points = points.clamp_(*self.bounds)
@@ -82,7 +82,7 @@ class Problem:
     def measured_limit(self) -> float:
         """The radius limit for distances as they are measured.
 
-        On a grid a distance may be exactly the radius, so the rounding of the two must not decide.
+        On a grid a distance may equal the radius exactly, so rounding errors must not decide.
         """
         if self.levels is None:
             return self.radius_limit
@@ -111,7 +111,7 @@ class Problem:
         normals: Float[Tensor, "b *d"],
         rises: Float[Tensor, "b"],
     ) -> Float[Tensor, "b *d"]:
-        """Return the smallest steps from the points, in units, after which a linear function rises.
+        """Return the smallest steps from the points, in units, that raise a linear function.
 
         See `geometry.to_halfspace`.
 
@@ -157,7 +157,7 @@ def check_evaluation_mode(model: object) -> None:
     """Check that no part of a module is in training mode.
 
     Batch norm would mix the samples of a batch and change its statistics, dropout would give other
-    logits each time, and other modules may do anything.
+    logits each time, and other modules may compute something else.
 
     Raises:
         InputError: If one is.

@@ -18,7 +18,8 @@ from minnorm.geometry import per_sample
 from minnorm.logits import difference_direction, likeliest_others, logit_differences
 
 _BEYOND = 0.001
-"""How far beyond the boundary a ray ends, as a share: a point before it is not adversarial."""
+"""How far beyond the boundary a ray ends, as a share of its length: a point before the boundary is
+not adversarial."""
 
 _GROWTH = 1.5
 """The largest factor by which a ray grows at once."""
@@ -77,7 +78,7 @@ class Pursuit:
         return self.search.problem.points(ray.directions * lengths)
 
     def first_rays(self, points: Float[Tensor, "b *d"], number: int) -> list[Ray]:
-        """Return rays to the boundaries of the likeliest classes in linear models at the points.
+        """Return rays to the boundaries of the most likely classes, in linear models at the points.
 
         Costs a forward pass, and for each ray a backward and a forward pass.
 
@@ -114,7 +115,7 @@ class Pursuit:
             before: The margins there.
             normals: The normals of the boundary.
             gaps: The distance of the boundary along the normals.
-            rivals: The classes beyond the boundary; targeted, before it.
+            rivals: The classes beyond the boundary; in a targeted attack, before it.
         """
         problem = self.search.problem
         ahead = here + normals * per_sample(gaps, normals).to(normals.dtype)
@@ -133,10 +134,9 @@ class Pursuit:
         return ray._replace(lengths=lengths.clamp_max(self.longest), left=after)
 
     def through(self, starts: Float[Tensor, "b *d"], otherwise: Ray) -> Ray:
-        """Return the rays through those starts that are adversarial, and other rays elsewhere.
+        """Return the rays through the adversarial starts; for the other samples, return other rays.
 
-        The other rays are as long as possible, so that they are dropped first. Costs a forward
-        pass.
+        The other rays get the largest length, so that they are dropped first. Costs a forward pass.
 
         Args:
             starts: Points inside the bounds.
@@ -155,7 +155,7 @@ class Pursuit:
         )
 
     def turned(self, ray: Ray, share: float, *, fixed_class: bool = False) -> Ray:
-        """Turn the rays towards the normals at their points, and find the boundary again: a step.
+        """Take a step: turn the rays towards the normals at their points, and correct their lengths.
 
         Costs a gradient and a forward pass.
 
@@ -195,8 +195,9 @@ class Pursuit:
     ) -> Float[Tensor, "b c"]:
         """Return the direction in logit space in which these margins fall.
 
-        Targeted, the label has to overtake all other classes at once, so the direction is their
-        mean, weighted by their probabilities. With the largest alone the rays would oscillate.
+        In a targeted attack, the logit of the target must exceed those of all other classes, so the
+        direction is the mean over these classes, weighted by their probabilities. With the largest
+        logit alone the rays would oscillate.
         """
         goal = self.search.goal
         if rivals is not None:

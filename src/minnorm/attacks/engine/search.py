@@ -1,8 +1,8 @@
-"""The search of an attack: the points it visits, the closest adversarials, and who is finished.
+"""The search of an attack: the visited points, the closest adversarials, and the finished samples.
 
 An attack evaluates points only through a `Search`: with `visit` if it needs gradients, otherwise
 with `logits_at`, `margins_at` or `adversarial_at`. Every point evaluated counts towards the result,
-so no attack can forget one, least of all its last.
+so no attack can leave one out, not even the last one.
 """
 
 from collections.abc import Callable
@@ -24,17 +24,17 @@ from minnorm.logits import check_logits
 DROP_STEPS = frozenset(round(1.3**power) for power in range(40))
 """The steps after which finished samples are dropped: 1, 2, 3, 4, 5, 6, 8, 11, 14, 18, 23, ...
 
-Dropping waits for the device, so it becomes rarer and rarer.
+Dropping waits for the device, so it happens less and less often.
 """
 
 
 class Visit(NamedTuple):
-    """The answer of the model at some points.
+    """The output of the model at some points.
 
     Attributes:
         logits: Its logits.
         adversarial: Which of the points reach the goal.
-        pull_back: Takes a direction in logit space to the gradient with respect to the inputs, in
+        pull_back: Maps a direction in logit space to the gradient with respect to the inputs, in
             units of the problem; see `differentiable`.
     """
 
@@ -49,14 +49,14 @@ class Search:
     Args:
         problem: The problem to solve.
         model: The classifier.
-        seed: The seed of all that is random.
+        seed: The seed of all random numbers.
 
     Attributes:
         problem: The problem of the samples that are still under attack.
         model: The classifier in use at the moment.
         incumbent: The closest adversarials of these samples.
-        rows: The rows of the batch that these samples are.
-        classes: The number of classes; 0 until the model has answered.
+        rows: The positions of these samples in the batch.
+        classes: The number of classes; 0 before the first evaluation of the model.
         generator: The source of what is random.
     """
 
@@ -82,8 +82,8 @@ class Search:
         """Report the attack's progress, from 0 to 1, before each step.
 
         Returns:
-            Whether another classifier answers from now on, so that what the attack has learned of
-            the boundary is in doubt. Never for a model that is not accelerated.
+            Whether another classifier is used from now on. Then what the attack has measured before
+            may be wrong. This is always false for a model that is not accelerated.
         """
         return False
 

@@ -10,7 +10,7 @@ FORWARD_COST = 0.4
 """The cost of a forward pass, in gradients: a forward and a backward pass together cost 1."""
 
 _SEVERAL_POINTS_FROM = 75
-"""The budget from which on rays are aimed from several points."""
+"""The smallest budget at which rays are aimed from several points."""
 
 _SHARES = (0.42, 0.26)
 """The shares of the steps that the first two rounds take; the last round takes the rest."""

@@ -1,1 +1,1 @@
-"""Attacks that differentiate the model, one a file."""
+"""Attacks that differentiate the model, one per file."""

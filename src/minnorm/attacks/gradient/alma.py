@@ -44,9 +44,9 @@ def alma(
     ratio does not improve. Costs `steps` gradients and one more forward pass.
 
     With two classes the ratio is not defined. There the margin replaces it, divided by the input's
-    own margin or, if that is small, by its change along a first step. Targeted, the divisor of the
-    ratio counts as constant: otherwise the gradient would be zero where the wanted class is the
-    third likeliest.
+    own margin or, if that is small, by its change along a first step. In a targeted attack the
+    divisor of the ratio counts as constant: otherwise the gradient would be zero where the target
+    class has the third largest logit.
 
     Args:
         model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
@@ -108,8 +108,8 @@ def alma(
             first = visit.adversarial & (found_at > steps)
             found_at = torch.where(first, float(step), found_at)
             pulled = visit.pull_back(directions)
-            # Beyond the boundary the ratio has no gradient where the label is the third likeliest
-            # class. No noise is needed there: only the norm has to fall.
+            # Beyond the boundary the ratio has no gradient where the label has the third largest
+            # logit. No noise is needed there: only the norm has to fall.
             across = per_sample(visit.adversarial, points)
             finite = pulled.nan_to_num(0, 0, 0)
             gradients = torch.where(across, finite, search.with_directions(pulled))

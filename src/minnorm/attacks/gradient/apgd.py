@@ -48,7 +48,8 @@ def apgd(
         loss: `cross-entropy`; `dlr`, the difference of logits ratio (at least 3 classes); or
             `targeted-dlr`, the same towards one candidate class after the other (at least 4
             classes, not when `targeted`).
-        candidates: Number of classes that `targeted-dlr` aims at: the likeliest ones for the input.
+        candidates: Number of target classes of `targeted-dlr`: those with the largest logits at the
+            input.
 
     Returns:
         The closest of the adversarials visited; all are within `epsilon`.

@@ -1,4 +1,4 @@
-"""APGD as a minimum-norm attack: one radius after the other, for each sample its own.
+"""APGD as a minimum-norm attack: one radius after the other, for each sample separately.
 
 Croce, Hein: "Reliable evaluation of adversarial robustness with an ensemble of diverse
 parameter-free attacks", ICML 2020, https://arxiv.org/abs/2003.01690.

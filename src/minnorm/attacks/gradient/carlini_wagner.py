@@ -80,7 +80,7 @@ def carlini_wagner(
             means that this was reached, and inputs that are misclassified by less are moved too.
         abort_early: Let a sample leave a search early: when twice in a row its mean loss over a
             tenth of the steps (at least 10) is not a ten thousandth below the lowest mean before.
-            The host waits for the device as often.
+            The host waits for the device at each of these checks.
 
     Returns:
         The closest adversarial of each sample among all points visited (of that confidence), and
@@ -146,10 +146,10 @@ def _minimize(
         search.report_progress(step / steps)
         visit = search.visit(points)
         shifted = search.goal.margins(visit.logits) + search.goal.confidence
-        pressing = constants * ~visit.adversarial
+        weights = constants * ~visit.adversarial
         pulled = visit.pull_back(search.goal.margin_direction(visit.logits))
         gradients = search.with_directions(pulled)
-        gradients = gradients * per_sample(pressing, points).to(points.dtype)
+        gradients = gradients * per_sample(weights, points).to(points.dtype)
         perturbations = search.problem.perturbations(points)
         gradients = gradients.add_(perturbations, alpha=2)
         modifiers = modifiers - step_size * adam.step(box.pulled(gradients, modifiers))
@@ -188,7 +188,7 @@ class _Box:
         if not math.isfinite(high - low):
             return cls(problem.origins, problem.bounds)
         centered = (problem.origins - low) * (2 / (high - low)) - 1
-        # Inside the bounds by a hair: at the bounds the variable would be infinite.
+        # Slightly inside the bounds: at the bounds the variable would be infinite.
         margin = max(1e-6, torch.finfo(centered.dtype).eps)
         return cls((centered.clamp_(-1, 1) * (1 - margin)).atanh_(), problem.bounds)
 

@@ -43,10 +43,11 @@ def ddn(
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
         inputs: The inputs to attack, floating point, inside the bounds.
-        labels: Their true labels, or the wanted ones when `targeted`; in `[0, c)`.
+        labels: Their true labels, or the target classes when `targeted`; in `[0, c)`.
         targeted: Search for points that are classified as `labels`, instead of as anything else.
         steps: Number of steps K, at least 1; the paper uses 100, 300 and 1,000.
-        initial_norm: Radius of the first sphere; with `starts`, for starts at the input itself.
+        initial_norm: Radius of the first sphere; with `starts`, only for samples that start at the
+            input itself.
         gamma: Factor by which the radius changes, between 0 and 1.
         step_size: Length of the first step, annealed by a cosine to a hundredth in the last one.
         levels: Round each point to that many evenly spaced values (256 for 8-bit images, as in the

@@ -34,18 +34,18 @@ def deepfool(
     A sample leaves the batch once it is misclassified. Each step costs a gradient for each of the
     candidate classes, and one forward pass.
 
-    The paper's method is untargeted. Targeted, each step goes to the boundary between the wanted
-    class and the likeliest other one.
+    The paper's method is untargeted. In a targeted attack, each step goes to the boundary between
+    the target class and the most likely other class.
 
     Args:
         model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
         norm: `l2` or `linf`.
         steps: Largest number of steps.
-        candidates: Number of classes to consider: the likeliest ones for the input besides the
-            label.
+        candidates: Number of classes to consider besides the label: those with the largest logits
+            at the input.
         overshoot: How far each step goes beyond the boundary, as a share of its length. (The paper
-            lengthens the whole perturbation at the end, its code after each step; this gives
-            smaller norms.)
+            lengthens the whole perturbation at the end, and its code does so after each step. This
+            form finds smaller norms.)
 
     Returns:
         The closest adversarial of each sample among all points visited.

@@ -52,8 +52,8 @@ def fab(
         restarts: Number of runs. The first one begins at the input, each other one at a random
             point (the same perturbation for all samples of the batch) up to half as far away as
             the closest adversarial.
-        candidates: Number of classes to consider: the likeliest ones for the input besides the
-            label.
+        candidates: Number of classes to consider besides the label: those with the largest logits
+            at the input.
         one_by_one: Aim at one candidate class after the other, with `steps` for each (FAB-T),
             instead of at the nearest of them; without effect when `targeted`.
         overshoot: How far to go beyond the projections, as a share (eta - 1 of the paper).

@@ -32,13 +32,14 @@ def fmn(
     starts: Float[Tensor, "b *d"] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
-    """Find adversarials of small norm: the scheme of DDN with the margin for the cross-entropy.
+    """Find adversarials of small norm: the scheme of DDN with the margin as the loss.
 
     Until the first adversarial is found, the radius is the distance of the boundary in a linear
-    model of the margin, increased by `gamma`: the paper's radius is on the boundary, where linear
-    classifiers are never crossed. It grows by at least `1 + gamma`, since the paper's stalls if the
-    bounds clip much. From then on it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma`
-    annealed. The perturbation is projected onto the ball, not onto the sphere.
+    model of the margin, increased by `gamma`: with the paper's radius, which ends on the boundary,
+    no point would cross the boundary of a linear classifier. The radius grows by at least
+    `1 + gamma`, since the paper's stops growing if the bounds clip many entries. After the first
+    adversarial it shrinks by `1 - gamma` or grows by `1 + gamma`, with `gamma` annealed. The
+    perturbation is projected onto the ball, not onto the sphere.
 
     Costs `steps` gradients and one more forward pass; with `starts` another one for the inputs.
 

@@ -47,8 +47,9 @@ def lbfgs(
     It tries one constant C after the other: 10 times larger after a success, 10 times smaller after
     a failure, then bisected in the logarithm. The probabilities are those of the logits divided by
     the input's own margin; otherwise a network that is very certain of the input has no gradient.
-    Since the logarithm is concave in the margin, its minimum jumps from before the boundary to far
-    beyond it as C falls. So a bisection between the input and the closest adversarial comes last.
+    Since the logarithm is concave in the margin, the minimum jumps from before the boundary to far
+    beyond it as C falls. So the attack ends with a bisection between the input and the closest
+    adversarial.
 
     **Runs sample by sample on the host**, since SciPy has no batches: it is here for comparison.
     Each iteration costs a gradient, or several where the line search needs them.
@@ -144,7 +145,7 @@ def _search_constant(
 
 
 class _Objective:
-    """The function that is minimized: perturbations in double precision to value and gradient."""
+    """The function to minimize: from a perturbation in double precision to value and gradient."""
 
     def __init__(self, search: Search, constant: float, scale: float) -> None:
         self._search = search
@@ -158,16 +159,19 @@ class _Objective:
         visit = search.visit(search.problem.points(perturbations))
         # In double precision, where a probability near 1 does not round to 1 yet.
         logits = visit.logits.double() / self._scale
-        chances = logits.log_softmax(1)
+        log_probabilities = logits.log_softmax(1)
         label = search.goal.labels.unsqueeze(1)
         sign = -1.0 if search.goal.targeted else 1.0
-        value = sign * float(chances.gather(1, label))
-        direction = sign * (torch.zeros_like(chances).scatter_(1, label, 1.0) - chances.exp())
+        value = sign * float(log_probabilities.gather(1, label))
+        one_hot = torch.zeros_like(logits).scatter_(1, label, 1.0)
+        direction = sign * (one_hot - log_probabilities.exp())
         gradients = visit.pull_back(direction.to(visit.logits.dtype)).double() / self._scale
-        pull = gradients.flatten().cpu().numpy()
+        flat_gradient = gradients.flatten().cpu().numpy()
         # SciPy stops at a NaN and does not recover.
         total = self._constant * float(flat @ flat) + (value if np.isfinite(value) else 0.0)
-        return total, 2 * self._constant * flat + np.nan_to_num(pull, posinf=0.0, neginf=0.0)
+        return total, 2 * self._constant * flat + np.nan_to_num(
+            flat_gradient, posinf=0.0, neginf=0.0
+        )
 
 
 def _limits(problem: Problem) -> list[tuple[float, float]]:

@@ -31,7 +31,7 @@ _EARLY_SHARE = 0.8
 _LAST_SHARES = (0.7, 0.1)
 """The share of the new normal in a ray, in the first and in the last step of the last round."""
 
-_HOPELESS = 0.5
+_FAILED = 0.5
 """After the first round, a ray has failed if this share of its first margin is left."""
 
 _LEAST_DESCENT = 30
@@ -64,7 +64,7 @@ def normal_pursuit(
     Rays towards several classes compete in a tournament in which the longer ones are dropped. From
     a budget of 75 on, rays are aimed from random points near the input too. From 150 on there are
     several tournaments; in the second one the rays aim at many classes, and each ray keeps to the
-    boundary of its class until the last round. Targeted, each tournament has one ray.
+    boundary of its class until the last round. In a targeted attack, each tournament has one ray.
 
     Samples whose rays all fail continue with DDN on the rest of their budget.
 
@@ -160,7 +160,7 @@ def _compete(
     _play_round(pursuit, rays, first, shares, fixed_class=fixed_class, last=not later)
     played = replace(tournament, rounds=((first, steps),), probes=0)
     stay = _descend_failed(
-        pursuit, rays, budget - played.cost(), failed=_HOPELESS, least=_LEAST_DESCENT
+        pursuit, rays, budget - played.cost(), failed=_FAILED, least=_LEAST_DESCENT
     )
     if len(stay) == 0:
         return stay
@@ -216,8 +216,8 @@ def _descend_failed(
         The positions of the samples that stay.
     """
     search, steps = pursuit.search, int(budget - FORWARD_COST)
-    hopeless = torch.stack([ray.left >= failed * ray.whole for ray in rays]).all(0)
-    missed = search.incumbent.distances.isinf() & hopeless & (steps >= least)
+    all_failed = torch.stack([ray.left >= failed * ray.whole for ray in rays]).all(0)
+    missed = search.incumbent.distances.isinf() & all_failed & (steps >= least)
     lost = missed.nonzero().squeeze(1)
     # Even if it is empty: the random numbers of a part follow from the number of parts before it.
     part = search.part(lost)

@@ -83,9 +83,9 @@ def pdgd(
             gradients = search.with_directions(pulled)
             outwards = geometry.scale_to_norm(perturbations, torch.ones_like(weights))
             # The derivative of softplus is the logistic function.
-            pressure = per_sample(weights * margins.sigmoid(), points).to(points.dtype)
-            weight = per_sample(1 - weights, points).to(points.dtype)
-            gradients = pressure * gradients + weight * outwards
+            margin_weight = per_sample(weights * margins.sigmoid(), points).to(points.dtype)
+            norm_weight = per_sample(1 - weights, points).to(points.dtype)
+            gradients = margin_weight * gradients + norm_weight * outwards
             rate = step_size * 0.01 ** (step / steps)
             points = problem.points(perturbations - rate * adam.step(gradients))
             perturbations = problem.perturbations(points)

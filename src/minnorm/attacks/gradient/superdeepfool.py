@@ -38,8 +38,8 @@ def superdeepfool(
 
     At the closest point of a boundary the two are parallel. So each time DeepFool has crossed a
     boundary, its perturbation is projected onto the normal there, and added to the point where
-    DeepFool began; until the sum is adversarial. At the end a bisection searches the line between
-    the input and that point.
+    DeepFool began. This repeats until the sum is adversarial. At the end a bisection searches the
+    line between the input and that point.
 
     Costs as many gradients as DeepFool, and one for each projection. After each projection the host
     waits for the device, to see which samples are finished. The paper's method is untargeted;
@@ -49,8 +49,8 @@ def superdeepfool(
         model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
         steps: Largest number of projections.
         crossing_steps: Largest number of DeepFool's steps before each of them.
-        candidates: Number of classes to consider: the likeliest ones for the point besides the
-            label.
+        candidates: Number of classes to consider besides the label: those with the largest logits
+            at the point.
         overshoot: How far DeepFool goes beyond a boundary, as a share of its step.
         bisections: Forward passes of the final bisection.
 

@@ -1,1 +1,1 @@
-"""Training objectives, one a file: clean training, and defenses that train on perturbed inputs."""
+"""Training objectives, one per file: clean training, and defenses with perturbed inputs."""
