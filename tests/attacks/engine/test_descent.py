@@ -49,6 +49,15 @@ def test_the_radius_does_not_outgrow_the_farthest_corner() -> None:
     assert torch.cat(recorded.batches).isfinite().all()
 
 
+def test_the_farthest_corner_is_measured_in_units() -> None:
+    recorded = Recorded(lambda points: threshold(points / 4))
+    inputs = torch.tensor([[1.0]])
+    search = search_on(recorded, inputs, bounds=(0.0, 4.0))
+    descend(search, inputs, steps=2, initial_norm=100, gamma=0.25)
+    # The corner is 3 away; the adversarial there shrinks the radius by a quarter.
+    assert [float(batch) for batch in recorded.batches] == pytest.approx([1, 4, 1 + 0.75 * 3])
+
+
 def test_the_direction_turns_by_steps_that_shrink_along_half_a_cosine() -> None:
     recorded = Recorded(linear([[0.0, 0.0], [1.0, 0.0]], [5.0, 0.0]))
     inputs = torch.full((1, 2), 0.5, dtype=torch.float64)
