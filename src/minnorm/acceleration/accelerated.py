@@ -32,7 +32,7 @@ class Accelerated:
     confirms its result with `original`.
 
     Attributes:
-        original: The model as it was given, which decides in the end; if a part of it was in
+        original: The model as it was given, which makes the final decision; if a part of it was in
             training mode, a copy in evaluation mode.
         exact: A faster classifier of the same precision; it differs from the original only by
             rounding.

@@ -20,7 +20,7 @@ from minnorm.runtime.memory import keep_freed_memory
 logger = logging.getLogger(__name__)
 
 SAMPLES = 64
-"""The most samples of the example that are measured on: more would cost time and tell no more."""
+"""The most samples of the example to measure on: more take longer and do not change the result."""
 
 
 def accelerate(model: Model, example: Float[Tensor, "b *d"], use: str = "auto") -> Accelerated:
@@ -114,7 +114,7 @@ def _ensure_evaluation_mode(model: Model) -> Model:
 
 
 def _chosen_by_measuring(model: Model, example: Tensor) -> Accelerated:
-    """Use what is faster; leave a model unchanged whose copy fails or computes something else."""
+    """Use what is faster; if the copy fails or differs, return the model unchanged."""
     try:
         return build(model, example, None)
     except Exception as error:  # a user's module may raise anything when copied, frozen, or split

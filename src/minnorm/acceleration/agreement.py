@@ -1,4 +1,4 @@
-"""Whether two classifiers agree: in their logits, and in their gradients to the inputs."""
+"""Whether two classifiers agree: in their logits, and in their input gradients."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""What a model returns for a batch: its logits, checked, or why it fails."""
+"""The output of a model for a batch: its checked logits, or the reason why it fails."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from minnorm.runtime.memory import is_out_of_memory
 
 
 def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "") -> Tensor | None:
-    """Return what a model returns for a batch, unchecked and without gradients.
+    """Return the output of a model for a batch, unchecked and without gradients.
 
     Args:
         model: The classifier.
@@ -37,7 +37,7 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
 
 
 def clean_logits(model: Model, inputs: Tensor, labels: Tensor, source: str = "") -> Tensor:
-    """Return the model's logits of a batch, checked; in parts if memory does not suffice.
+    """Return the model's logits of a batch, checked; in parts if it does not fit into memory.
 
     Args:
         model: The classifier.
@@ -50,7 +50,7 @@ def clean_logits(model: Model, inputs: Tensor, labels: Tensor, source: str = "")
 
     Raises:
         InputError: If the model fails on the batch, or its logits do not fit the labels.
-        OutOfMemoryError: If memory does not suffice for a single sample.
+        OutOfMemoryError: If there is not enough memory for a single sample.
     """
     logits = answer(model, inputs, where=source)
     if logits is None:

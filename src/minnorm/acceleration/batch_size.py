@@ -1,4 +1,4 @@
-"""The number of samples to attack at once: as many as make it faster, and as fit into memory."""
+"""The number of samples to attack at once: as many as save time and fit into memory."""
 
 import logging
 import math
@@ -34,15 +34,15 @@ def choose_batch_size(
 ) -> int:
     """Find the number of samples to attack at once, by measuring.
 
-    The number doubles as long as that gives more gradients per second, and as memory suffices.
+    The number doubles as long as that gives more gradients per second and fits into memory.
 
     Args:
         model: The classifier. Of an accelerated model the fastest classifier is measured, and the
             exact one must fit into memory.
         example: One or more inputs on the model's device, repeated as needed.
         most: The number of samples to attack, at least 1.
-        memory: The bytes that may be used. A GPU reports by itself what does not fit, so there this
-            is a second guard; on a CPU the system would kill the process.
+        memory: The bytes that may be used. A batch that does not fit raises an error on a GPU, so
+            there this is a second limit; on a CPU the system would kill the process.
 
     Returns:
         The number of samples, from 1 to `most`.
@@ -73,7 +73,7 @@ def _seconds(model: Model, example: Tensor, size: int) -> float:
 def _bytes_per_sample(model: Model, sample: Tensor) -> float:
     """Return the memory for a gradient of one more sample, and for the state of its attack."""
     one, two = (_bytes_saved(model, repeated(sample, samples)) for samples in (1, 2))
-    # The gradients of the saved tensors are as large again.
+    # The gradients of the saved tensors take as much memory as these.
     return 2 * max(two - one, 0) + _INPUTS_PER_SAMPLE * sample.numel() * sample.element_size()
 
 

@@ -20,10 +20,10 @@ from minnorm.errors import InputError, OutOfMemoryError, one_line
 from minnorm.logits import Model
 
 _LEAST_SAMPLES = 4
-"""The least number of samples to measure on, even if their gradient takes longer than needed."""
+"""The fewest samples to measure on, even if their gradient takes longer than needed."""
 
 _LONGEST, _SHORTEST = 0.1, 0.002
-"""Seconds of a gradient: enough to measure well, and so few that there is nothing to gain."""
+"""Seconds of a gradient: long enough to measure well, and too short to gain anything."""
 
 _EXACT_GAIN, _COARSE_GAIN = 1.02, 1.2
 """How many times as fast a technique must be. An exact one may gain little here and more in low

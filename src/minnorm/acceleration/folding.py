@@ -72,7 +72,7 @@ def _fused(module: nn.Module) -> nn.Module:
 
 
 def _joined(layer: nn.Module, norm: nn.Module) -> nn.Module | None:
-    """Return one layer for a layer and the batch norm after it; `None` if that may be wrong."""
+    """Return one layer that replaces a layer and the batch norm after it; `None` if unsafe."""
     if not isinstance(norm, _BatchNorm) or type(norm) not in _NORMS or norm.running_mean is None:
         return None
     if _hooked(layer) or _hooked(norm):
@@ -96,7 +96,7 @@ def _hooked(module: nn.Module) -> bool:
 
 
 class _Tracer(fx.Tracer):
-    """A tracer that does not look inside layers, even of classes derived from PyTorch's."""
+    """A tracer that does not trace into layers, even of classes derived from PyTorch's."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         layers = (_ConvNd, nn.Linear, _BatchNorm)

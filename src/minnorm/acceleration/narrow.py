@@ -1,8 +1,8 @@
 """Convolutions with few input channels, such as the first one of images, with faster gradients.
 
 Libraries pad channels to blocks of 8 or 16. For the gradient with respect to an image of 1 or 3
-channels nearly all of that work is wasted, so it costs as much as that of a far larger layer. A
-matrix product, and a sum over the positions in the kernel, avoid the padding.
+channels nearly all of that work is wasted, so it takes as long as the gradient of a far larger
+layer. A matrix product, and a sum over the positions in the kernel, avoid the padding.
 """
 
 from typing import Any, cast

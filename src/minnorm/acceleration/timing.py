@@ -1,4 +1,4 @@
-"""How long gradients to the inputs take."""
+"""The time that gradients with respect to the inputs take."""
 
 import math
 import time
@@ -32,7 +32,7 @@ def compared_seconds(
 ) -> list[float]:
     """Return the shortest time of a gradient of each classifier; infinite for one that fails.
 
-    They take turns, so that other load on the machine affects all of them.
+    The measurements alternate, so that other load on the machine affects all classifiers.
     """
     shortest = [math.inf] * len(models)
     working = [number for number, model in enumerate(models) if _works(model, inputs)]

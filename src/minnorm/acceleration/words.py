@@ -1,4 +1,4 @@
-"""The words for what `accelerate` does: they name the techniques, and repeat a run."""
+"""The words that `accelerate` takes: they name the techniques, and repeat an earlier choice."""
 
 from minnorm.errors import InputError
 
@@ -16,7 +16,7 @@ PLAIN = "plain"
 
 
 def check_use(use: object, argument: str) -> list[str]:
-    """Check what is asked of `accelerate`, before any model is loaded, and return its words.
+    """Check the words for `accelerate`, before any model is loaded, and return them.
 
     Args:
         use: The words, joined by `+`.

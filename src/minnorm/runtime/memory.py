@@ -1,4 +1,4 @@
-"""Memory: how much is available, whether an error means too little, and how to reuse it."""
+"""Memory: how much is available, which errors mean that it ran out, and how to reuse it."""
 
 import ctypes
 import os
@@ -42,7 +42,8 @@ def available_memory(device: torch.device) -> int:
     """Return the bytes of memory on the device that this process may still use.
 
     On a CPU: what the system and the control groups (version 2) of the process leave, shared among
-    the ranks of this machine. On a GPU: free memory, and what PyTorch has reserved but not in use.
+    the ranks of this machine. On a GPU: the free memory, and what PyTorch has reserved and does not
+    use.
     """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -58,7 +59,7 @@ def available_memory(device: torch.device) -> int:
 
 
 def _control_groups() -> list[Path]:
-    """Return the folders of this process's control group and of the groups around it."""
+    """Return the folders of this process's control group and of its parent groups."""
     root = Path("/sys/fs/cgroup")
     own = [
         line.removeprefix("0::/") for line in _lines(Path("/proc/self/cgroup")) if "0::/" in line

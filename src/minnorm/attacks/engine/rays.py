@@ -155,7 +155,7 @@ class Pursuit:
         )
 
     def turned(self, ray: Ray, share: float, *, fixed_class: bool = False) -> Ray:
-        """Take a step: turn the rays towards the normals at their points, and correct their lengths.
+        """Take a step: turn the rays towards the normals at their points, and correct the lengths.
 
         Costs a gradient and a forward pass.
 
