@@ -33,7 +33,7 @@ OPTIONS = [
     Case("targets", ("targets='some': expected 'all'", "random:K"), options=("--targets", "some")),
     Case(
         "too many targets",
-        ("targets='random:10': the model has 10 classes, so 9 others",),
+        ("targets='random:10': the model has 10 classes; expected at most",),
         options=("--targets", "random:10"),
     ),
     Case(

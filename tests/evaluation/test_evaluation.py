@@ -235,7 +235,7 @@ def test_numbers_of_numpy_are_accepted(tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch_size=0: expected a whole number of at least 1"),
         ({"accelerate": "fast"}, "accelerate='fast': expected "),
         ({"targets": "most-likely"}, "targets='most-likely': expected 'all'"),
-        ({"targets": "random:10"}, "the model has 10 classes, so 9 others"),
+        ({"targets": "random:10"}, "the model has 10 classes; expected at most random:9"),
         ({"bounds": (1.0, 0.0)}, "expected .low, high., two numbers with low < high"),
         ({"bounds": (0.25, 1.0)}, "inputs range from 0 to 1, outside the bounds"),
         ({"bounds": (0.0, torch.inf)}, "an evaluation needs finite bounds"),

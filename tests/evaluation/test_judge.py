@@ -46,7 +46,7 @@ def test_a_false_success_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
         verdict = judge(returning(inputs.clone(), success=True), model, inputs, labels)
     assert not verdict.success.any()
     assert all(distance.isinf().all() for distance in verdict.distances.values())
-    assert "8 claimed successes are failures (0 of them outside the bounds)" in caplog.text
+    assert "8 reported successes are failures (0 of them outside the bounds)" in caplog.text
 
 
 def test_a_success_that_was_not_claimed_counts(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,7 +56,7 @@ def test_a_success_that_was_not_claimed_counts(caplog: pytest.LogCaptureFixture)
         verdict = judge(returning(points, success=False, distance=9.0), model, inputs, labels)
     assert verdict.success.all()
     assert torch.equal(verdict.adversarials, points)
-    assert "8 successes were not claimed" in caplog.text
+    assert "8 successes were not reported" in caplog.text
 
 
 @pytest.mark.parametrize("beyond", [1e-6, 0.5, torch.inf])
@@ -276,8 +276,8 @@ def test_only_disagreements_with_the_judge_are_reported(caplog: pytest.LogCaptur
         verdict = judge(attack, model, inputs, labels)
         assert verdict.success.tolist() == 4 * [False] + 4 * [True]
         assert (
-            "test: the judge and the attack disagree on 4 samples: 2 claimed successes are "
-            "failures (1 of them outside the bounds), 2 successes were not claimed."
+            "test: the evaluation and the attack disagree on 4 samples: 2 reported successes are "
+            "failures (1 of them outside the bounds), 2 successes were not reported."
         ) in caplog.text
         caplog.clear()
         claims = verdict.success

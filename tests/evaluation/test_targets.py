@@ -112,9 +112,9 @@ def test_other_words_are_refused(word: str) -> None:
 
 def test_more_targets_than_other_classes_are_refused() -> None:
     logits, labels = batch(3, 4)
-    with pytest.raises(InputError, match="targets='random:4': the model has 4 classes, so 3 other"):
+    with pytest.raises(InputError, match="the model has 4 classes; expected at most random:3"):
         choose_targets("random:4", logits, labels, [0, 1, 2], 0)
     for word in (None, "all", "least-likely", "random:3"):
         check_enough_classes(word, 4)
-    with pytest.raises(InputError, match="targets='random:4': the model has 4 classes, so 3 other"):
+    with pytest.raises(InputError, match="the model has 4 classes; expected at most random:3"):
         check_enough_classes("random:4", 4)

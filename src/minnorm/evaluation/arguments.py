@@ -49,7 +49,7 @@ def finite_bounds(bounds: Bounds) -> Bounds:
     """Return the bounds as two numbers.
 
     Raises:
-        InputError: If they are infinite: the gray image is in their middle.
+        InputError: If they are infinite: the gray image is halfway between them.
     """
     low, high = float(bounds[0]), float(bounds[1])
     if not math.isfinite(high - low):
@@ -98,8 +98,9 @@ def load_classifier(model: str | Model, device: str | torch.device | None, *, tr
 
     Args:
         model: What a user gave, see `minnorm.evaluate`.
-        device: Where it is to run; `None` for where it is, or the default device for a spec.
-        trust: Let a file run the code that it holds.
+        device: The device to run on; `None` for the model's own device, or for a spec the default
+            device.
+        trust: Whether a file may run the code that it holds.
 
     Raises:
         InputError: If it cannot be called, or is on another device.

@@ -42,8 +42,8 @@ def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> Cl
 
     Raises:
         InputError: If inputs are NaN or outside the bounds, labels are not whole numbers, or the
-            model fails on the batch. Where samples are to blame, the message says which.
-        OutOfMemoryError: If memory does not suffice for a single sample.
+            model fails on the batch. If samples cause the error, the message says which.
+        OutOfMemoryError: If there is not enough memory for a single sample.
     """
     dtype, device = dtype_and_device(model)
     inputs, labels = data.batch(positions)

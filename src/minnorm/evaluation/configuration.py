@@ -1,4 +1,4 @@
-"""The configuration of a run: all that decides its records, and how two configurations differ."""
+"""The configuration of a run: what determines its records, and how two configurations differ."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,14 @@ _ANSWERS_TOLERANCE = 1e-2
 """How far logits may differ by rounding, relative to the largest of them."""
 
 _SMALLEST_TOLERANCE = 1e-12
-"""The same for a model whose logits are all zero."""
+"""How far logits may differ for a model whose logits are all zero."""
 
 _MEANINGS = {
     "model_fingerprint": "the weights or the code of the model differ",
     "model_answers": "the model's logits of the first samples differ",
     "data_fingerprint": "the samples differ",
 }
-"""What a difference means, for fields whose values tell a reader nothing."""
+"""What a difference means, for fields whose values mean nothing to a reader."""
 
 _LONGEST = 200
 """Characters of a value in a message."""
@@ -56,7 +56,7 @@ class OpenConfiguration(BaseModel):
         data: The name of the data.
         data_fingerprint: The fingerprint of the whole data set.
         indices: Start, stop and step of the samples in the whole data set.
-        attacks: The attacks; their order numbers the units on disk.
+        attacks: The attacks; the numbers of the units on disk follow their order.
         targets: The classes that the attacks aim at, see `minnorm.evaluate`.
         seed: The seed of the run.
         bounds: The bounds of the inputs.

@@ -39,7 +39,7 @@ def variance_of_mean(values: Array, samples: Array) -> float:
 
 
 def effective_count(hits: Array, samples: Array) -> float:
-    """Return the number of independent draws that would estimate the share of hits as well."""
+    """Return the number of independent draws that would estimate the share of hits equally well."""
     groups = len(np.unique(samples))
     if groups == len(hits):
         return float(groups)

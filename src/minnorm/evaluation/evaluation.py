@@ -1,4 +1,4 @@
-"""The evaluation: attacks on a model and data, judged, and kept as records."""
+"""The evaluation: attack a model on data, judge the results, and keep them as records."""
 
 import logging
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ def evaluate(
 
     On a GPU, float32 is computed in full precision and not in TF32.
 
-    Started by `torchrun`, the ranks share the batches: rank r takes every batch whose number is r
+    Under `torchrun`, the ranks share the batches: rank r takes every batch whose number is r
     modulo the number of ranks. At a given batch size and acceleration the batches, and so the
     records, do not depend on the number of ranks. Each rank returns the records of all.
 
@@ -85,7 +85,8 @@ def evaluate(
             accelerated one the original is used, since `accelerate` decides how it is accelerated.
         data: A data spec (see `minnorm.load_data`), a pair (inputs, labels), or a data set.
         attacks: Attack specs such as `ddn(steps=300)`, or functions; several in a list, or in a
-            mapping that names them. By default the best of the package, see `minnorm.attack`.
+            mapping that names them. By default the best attack of the package, see
+            `minnorm.attack`.
         out: The run directory. A run that was interrupted there continues where it stopped. By
             default nothing is written.
         targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.
@@ -101,7 +102,7 @@ def evaluate(
             batch.
         bounds: The lowest and the highest value of an input.
         save_adversarials: Whether the run directory keeps the adversarials too.
-        trust: Let a file that the model's spec names run the code that it holds.
+        trust: Whether a file that the model's spec names may run the code that it holds.
         on_progress: Called after each gradient and each finished unit, see `Progress`.
 
     Returns:
@@ -110,7 +111,7 @@ def evaluate(
     Raises:
         InputError: If an argument cannot be used. What was finished before stays in `out`.
         RunConflictError: If `out` holds another run, or something else.
-        OutOfMemoryError: If memory does not suffice for a single sample.
+        OutOfMemoryError: If there is not enough memory for a single sample.
         MissingFileError: If a file that a spec names does not exist.
     """
     check_targets(targets)

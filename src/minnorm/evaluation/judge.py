@@ -73,7 +73,7 @@ class Verdict:
         predictions: The model's classes of the attack's points.
         success: Whether each point is inside the bounds and adversarial.
         distances: The distances of the points by norm, infinite where the attack failed.
-        spent: Forwards, backwards and seconds per sample of the batch.
+        spent: Forward passes, backward passes and seconds per sample of the batch.
     """
 
     adversarials: Float[Tensor, "b *d"]
@@ -105,8 +105,8 @@ def run_and_judge(
         attack: The attack.
         model: The classifier, which may be accelerated.
         inputs: The batch.
-        labels: The true classes, or the wanted ones if `targeted`.
-        targeted: Whether to reach the labels, instead of leaving them.
+        labels: The true classes, or the target classes if `targeted`.
+        targeted: Whether the labels are target classes.
         bounds: The bounds of the inputs.
         seed: The seed of the generator.
         on_backward: Called at each backward pass.
@@ -187,7 +187,7 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
 
 
 def _state(model: Model) -> list[tuple[Any, ...]]:
-    """Return what differs after a change of a module: modes, and the versions of its tensors."""
+    """Return what shows a change of a module: the versions of its tensors, and the modes."""
     if not isinstance(model, nn.Module):
         return []
     tensors = (*model.parameters(), *model.buffers())
@@ -197,17 +197,17 @@ def _state(model: Model) -> list[tuple[Any, ...]]:
 
 
 def _report_differences(name: str, result: AttackResult, success: Tensor, inside: Tensor) -> None:
-    """Log a warning if the attack's own flags differ from the judge's."""
-    claimed = int((result.success & ~success).sum())
+    """Log a warning if the attack's own success flags differ from those measured here."""
+    wrong = int((result.success & ~success).sum())
     missed = int((success & ~result.success).sum())
-    if claimed or missed:
+    if wrong or missed:
         logger.warning(
-            "%s: the judge and the attack disagree on %d samples: %d claimed successes are "
-            "failures (%d of them outside the bounds), %d successes were not claimed. The records "
-            "hold the judge's results.",
+            "%s: the evaluation and the attack disagree on %d samples: %d reported successes are "
+            "failures (%d of them outside the bounds), %d successes were not reported. The records "
+            "hold the results of the evaluation.",
             name,
-            claimed + missed,
-            claimed,
+            wrong + missed,
+            wrong,
             int((result.success & ~inside).sum()),
             missed,
         )

@@ -17,11 +17,11 @@ FORMAT: Literal[2] = 2
 
 
 class Manifest(BaseModel):
-    """What a run says of itself besides its records.
+    """The description of a run, stored beside its records.
 
     Attributes:
         format: The version of the layout.
-        configuration: What decides the records.
+        configuration: What determines the records.
         warnings: What a reader of the records should know.
         sessions: The processes that worked on the run, see `new_session`.
     """
@@ -47,7 +47,7 @@ def new_session(device: torch.device, acceleration: Sequence[str]) -> dict[str, 
 
     Args:
         device: The device of the model.
-        acceleration: Why the model was accelerated as it was.
+        acceleration: The reasons for the choice of the acceleration.
     """
     return {"acceleration": list(acceleration), **provenance.session(device)}
 

@@ -1,7 +1,7 @@
 """Metrics: pure functions of records.
 
 Each takes the records of one attack (or the closest of several), in any order. By default it uses
-the norm that the attack minimizes; records in several norms are refused unless one is given.
+the norm that the attack minimizes; for records in several norms, choose one.
 Estimates have a 95 % confidence interval, which assumes that the samples are a random draw.
 """
 
@@ -35,9 +35,9 @@ class Summary:
         samples: Number of records.
         success: Share of successes.
         mean: Mean distance over the successes.
-        median: Median distance, failures at infinity.
-        median_gray: Median distance, failures at the distance to the gray image (L2 only, else
-            NaN).
+        median: Median distance; a failure counts as infinitely far.
+        median_gray: Median distance; a failure counts as the distance to the gray image (L2 only,
+            else NaN).
         forwards: Mean number of forward passes per sample.
         backwards: Mean number of gradients per sample.
         seconds: Time for all samples together.

@@ -70,8 +70,8 @@ def _check_repeatable(model: Model, batch: CleanBatch, source: str) -> None:
     if _differ(again, batch.logits, batch.logits):
         raise InputError(
             "the model returns different logits for the same inputs each time: it is in training "
-            "mode (dropout) or draws random numbers, so what an attack finds would not hold the "
-            "next time. Export or load it in evaluation mode."
+            "mode (dropout) or draws random numbers, so the results of an attack could not be "
+            "repeated. Export or load it in evaluation mode."
         )
 
 

@@ -5,9 +5,9 @@
 | attack | the attack's name in this run |
 | norm | the norm that the attack minimizes: `l2`, `linf`, ... |
 | index | position of the sample in the whole data set |
-| label, target | its true class; the wanted class, null if the attack is untargeted |
+| label, target | its true class; the target class, null if the attack is untargeted |
 | clean_prediction, adversarial_prediction | the predicted classes, -1 for logits that hold NaN |
-| success | the judge's result, not the attack's own flag |
+| success | as the evaluation measured it, not the attack's own flag |
 | l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
 | gray_l2 | L2 distance of the input to the uniformly gray image, the paper's worst case |
 | forwards, backwards, seconds | the cost per sample: that of its batch, divided by its size |
@@ -64,12 +64,12 @@ def make_records(
         norm: The norm that it minimizes.
         indices: Positions of the samples in the whole data set.
         labels: Their true classes.
-        targets: The wanted classes, `None` if untargeted.
+        targets: The target classes, `None` if untargeted.
         predictions: The predicted classes of the inputs, and of the adversarials.
         success: Whether the attack succeeded on each sample.
         distances: Distances of the adversarials, by norm.
         gray: L2 distances of the inputs to the gray image.
-        spent: Forwards, backwards and seconds per sample.
+        spent: Forward passes, backward passes and seconds per sample.
     """
     count = len(indices)
     columns: dict[str, Any] = {

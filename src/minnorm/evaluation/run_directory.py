@@ -62,7 +62,7 @@ class RunDirectory:
         """Create the directory of a run, or open that of an interrupted run, and lock it.
 
         Args:
-            configuration: What decides the records.
+            configuration: What determines the records.
             warnings: What a reader of the records should know.
             session: A description of this process, which is added to the manifest.
 
@@ -159,7 +159,7 @@ class RunDirectory:
         return join_records([records for _, records in shards])
 
     def _check_unused(self) -> None:
-        """Refuse a path that is in use, except for what a run killed at its start leaves."""
+        """Refuse a path that is in use; ignore the files of a run that was killed at its start."""
         if self.path.is_dir():
             foreign = [
                 path

@@ -41,7 +41,7 @@ class Runner:
     Attributes:
         model: The model to attack, and its original, which the judge uses.
         data: The samples.
-        attacks: The attacks by name; their order numbers the units.
+        attacks: The attacks by name; the numbers of the units follow their order.
         configuration: The configuration of the run: targets, batch size, seed and bounds.
         keep_adversarials: Whether the results include the adversarials.
     """
@@ -51,7 +51,7 @@ class Runner:
     attacks: Mapping[str, Attack]
     configuration: Configuration
     keep_adversarials: bool
-    _fitting: int | None = None  # samples that fit into memory, once a batch did not
+    _fitting: int | None = None  # samples that fit into memory; set when a batch does not fit
 
     def records(self, on_progress: Progress | None) -> Records:
         """Finish all units, together with the other ranks, and return the records of all ranks."""
@@ -152,12 +152,12 @@ class Runner:
         target: Int64[Tensor, "b"] | None,
         on_backward: Callable[[], None],
     ) -> Verdict:
-        """Judge an attack on a batch, in parts if the whole does not fit into memory.
+        """Run and judge an attack on a batch, in parts if the whole does not fit into memory.
 
         Samples are independent, and each part has the same randomness: the verdict is the same.
 
         Raises:
-            OutOfMemoryError: If memory does not suffice for a single sample.
+            OutOfMemoryError: If there is not enough memory for a single sample.
         """
         labels = batch.labels if target is None else target
         verdicts = []
@@ -192,9 +192,9 @@ class Runner:
         targeted: bool,
         on_backward: Callable[[], None],
     ) -> Verdict | None:
-        """Judge an attack on a part of a batch; return `None` if memory does not suffice.
+        """Run and judge an attack on a part of a batch; return `None` if it does not fit.
 
-        A function of its own, so that what the attack held is freed when it returns.
+        This is a separate function, so that the memory of the attack is freed when it returns.
         """
         try:
             return run_and_judge(

@@ -89,7 +89,7 @@ def hardest_target(records: Records, norm: Norm | None = None) -> Records:
 def closest_target(records: Records, norm: Norm | None = None) -> Records:
     """Return for each sample and attack the closest target.
 
-    With all other classes as targets, an untargeted attack searches for the same. The costs are
+    With all other classes as targets, this is what an untargeted attack searches for. The costs are
     those of the attack on that target alone.
     """
     return _one_target(records, distances_of(records, norm))
@@ -140,7 +140,7 @@ def norm_of_records(records: Records, norm: Norm | None = None) -> Norm:
 
     Args:
         records: The records.
-        norm: The norm if it is given. If not, and without records, it is `l2`.
+        norm: The norm to use; by default that of the attacks, and `l2` if there are no records.
 
     Raises:
         InputError: If none is given, and the attacks minimize several.

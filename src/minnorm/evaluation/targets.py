@@ -15,10 +15,10 @@ Targets: TypeAlias = str | None
 
 
 def check_targets(targets: Targets) -> None:
-    """Check the word for the targets.
+    """Check the choice of targets.
 
     Raises:
-        InputError: If it is none of the words above.
+        InputError: If it is none of those that `Targets` lists.
     """
     if targets is None or targets in ("all", "least-likely"):
         return
@@ -37,7 +37,8 @@ def check_enough_classes(targets: Targets, classes: int) -> None:
     """
     if targets is not None and _random_count(targets) > classes - 1:
         raise InputError(
-            f"targets={targets!r}: the model has {classes} classes, so {classes - 1} others."
+            f"targets={targets!r}: the model has {classes} classes; expected at most "
+            f"random:{classes - 1}."
         )
 
 
@@ -60,7 +61,7 @@ def choose_targets(
     index only, so not on the batches.
 
     Args:
-        targets: The word, see `Targets`.
+        targets: The choice of targets, see `Targets`.
         logits: The model's logits of the inputs.
         labels: The true classes.
         indices: Positions of the samples in the whole data set.

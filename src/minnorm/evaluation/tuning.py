@@ -23,7 +23,7 @@ class Tuning:
     """What was decided.
 
     Attributes:
-        model: The model in the form in which attacks get it.
+        model: The model that the attacks call.
         batch_size: Samples attacked at once.
     """
 
@@ -59,7 +59,7 @@ def tune(
     if interrupted is not None:
         acceleration = interrupted.acceleration if acceleration == "auto" else acceleration
         batch_size = interrupted.batch_size if batch_size == "auto" else batch_size
-    # A batch of the given size is what memory must suffice for.
+    # A batch of the given size must fit into memory.
     example = repeated(inputs, SAMPLES if batch_size == "auto" else min(SAMPLES, batch_size))
     accelerated, size = None, 0
     with ranks.raise_on_all():

@@ -35,7 +35,7 @@ def results_table(
     targeted = len(records) > 0 and records.column("target").null_count == 0
     notes = [
         "In brackets: 95 % confidence intervals.",
-        "Mean: over successes. Median: failures at infinity.",
+        "Mean: over successes. Median: a failure counts as infinitely far.",
         "Gradients and forwards: mean per sample.",
     ]
     if targeted:
