@@ -18,7 +18,7 @@ class OutOfMemoryError(InputError):
 
 
 class NotTrustedError(InputError):
-    """A file or a name would run code that nobody has said to trust."""
+    """A file or a name would run code, and the user has not allowed it."""
 
 
 class MissingFileError(InputError, FileNotFoundError):

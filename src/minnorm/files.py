@@ -16,7 +16,7 @@ LOCK = ".lock"
 
 
 def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file under a temporary name and rename it, so that it is never seen incomplete.
+    """Write a file under a temporary name and rename it, so that nobody reads an incomplete one.
 
     Args:
         target: The file.

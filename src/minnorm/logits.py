@@ -113,7 +113,7 @@ def logits_ratio(
         logits: The logits.
         labels: The labels.
         constant_range: Whether the divisor counts as constant in the gradient. Otherwise the ratio
-            has no gradient where the label itself is the third likeliest class: there it is -1.
+            has no gradient where the label has the third largest logit: there it is -1.
 
     Raises:
         InputError: If there are fewer than 3 classes.

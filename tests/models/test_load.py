@@ -154,7 +154,7 @@ def test_the_normalization_of_a_timm_network_can_be_set() -> None:
             "unknown weights 'V9' of resnet18. Available: IMAGENET",
         ),
         ("timm:resnet19(pretrained=False)", "'timm:resnet19(pretrained=False)' cannot be built"),
-        ("zoo:mnist-cnn(dropout=0.1)", "zoo:mnist-cnn takes no arguments: dropout."),
+        ("zoo:mnist-cnn(dropout=0.1)", "zoo:mnist-cnn takes no arguments: remove dropout."),
         ("zoo:no-such-net", "unknown network 'no-such-net' in the zoo."),
         ("no_such_module:net", "importing no_such_module raised ModuleNotFoundError"),
     ],

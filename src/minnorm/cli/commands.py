@@ -27,7 +27,7 @@ def evaluate(
     ],
     *,
     out: Annotated[
-        Path, typer.Option(help="The run directory. An interrupted run continues in it.")
+        Path, typer.Option(help="The run directory. An interrupted run in it is continued.")
     ],
     attack: Annotated[
         list[str] | None,
@@ -46,16 +46,16 @@ def evaluate(
         str,
         typer.Option(
             metavar="INTEGER|auto",
-            help="Samples in a batch. auto: measured, as many as fit and still save time.",
+            help="Samples in a batch. auto: as many as save time and fit into memory; measured.",
         ),
     ] = "auto",
     accelerate: Annotated[
         str,
         typer.Option(
             metavar="auto|off|WORD+...",
-            help="How to accelerate the model. auto: measured. off: not at all. plain: only frozen "
-            "parameters. Or any of folded, narrow, channels-last, autocast, bfloat16, compiled. "
-            "The original model verifies all results.",
+            help="How to accelerate the model. auto: chosen by measuring. off: not at all. plain: "
+            "only freeze the parameters. Or some of folded, narrow, channels-last, autocast, "
+            "bfloat16, compiled, joined by +. The original model verifies all results.",
         ),
     ] = "auto",
     device: Device = None,
@@ -67,7 +67,7 @@ def evaluate(
     norm: Annotated[
         str | None,
         typer.Option(
-            help="The norm of the table: l0, l1, l2 or linf. Default: that of each attack."
+            help="The norm in the table: l0, l1, l2 or linf. Default: the norm of each attack."
         ),
     ] = None,
     epsilon: Annotated[

@@ -28,7 +28,7 @@ def list_data() -> None:
 @data.command("fetch")
 def fetch_data(
     name: Annotated[str, typer.Argument(help="A name from `minnorm data list`.")],
-    force: Annotated[bool, typer.Option("--force", help="Fetch it again if it is cached.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch it even if it is cached.")] = False,
 ) -> None:
     """Fetch a data set into the cache."""
     from minnorm.data import fetch
@@ -43,7 +43,7 @@ def list_models() -> None:
     """List the networks shipped with the package, and the forms of a model spec."""
     from minnorm.models import FORMS, zoo_cards
 
-    caption = "gradients: of attacks during training, per training image"
+    caption = "gradients: computed by attacks during training, per training image"
     table = Table("spec", "architecture", "trained on", "gradients", "accuracy", caption=caption)
     for name, card in zoo_cards().items():
         accuracies = {**card.accuracy, **card.robust_accuracy}

@@ -13,7 +13,7 @@ from minnorm.cli.console import is_first_rank, messages, output, show_log
 from minnorm.errors import InputError
 
 BUG = 1
-"""The exit code after an error that is not the user's."""
+"""The exit code after an error that the user did not cause."""
 
 BAD_INPUT = 2
 """The exit code after bad input, the same as typer's for a bad option."""
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 """The exit code that typer uses after an interruption (Ctrl-C)."""
 
 _SECONDS_FOR_FIRST_RANK = 10.0
-"""The time that the other ranks give the first one to report the same error."""
+"""How long the other ranks wait for the first one to report the same error."""
 
 app = typer.Typer(
     name="minnorm",

@@ -2,7 +2,7 @@
 
     <cache>/data/mnist/card.json  test-images.npy  test-labels.npy  train-images.npy ...
 
-A data set is never seen incomplete: it is written to a temporary folder that is renamed at the end.
+No reader finds an incomplete data set: it is written to a temporary folder and renamed at the end.
 """
 
 import json

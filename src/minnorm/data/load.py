@@ -34,7 +34,7 @@ def load_data(spec: str) -> Data:
               `crop` cuts out the center. `imagenet:PATH` has `resize=256, crop=224` by default.
             - `FILE.npz`, `FILE.safetensors`: arrays `images` and `labels`.
             - `package.module:factory`: a function that returns `Data`, a pair of arrays or tensors
-              (inputs, labels), or a map-style PyTorch data set; it gets the arguments.
+              (inputs, labels), or a map-style PyTorch data set; called with the arguments.
 
     Returns:
         The data set; its inputs are floating point, 8-bit values are scaled from 0..255 to 0..1.
@@ -119,7 +119,7 @@ def _resolve(spec: specs.Spec) -> Data:
 def _no_arguments(spec: specs.Spec) -> None:
     if spec.arguments:
         raise InputError(
-            f"{spec.head} takes no arguments, but {', '.join(spec.arguments)} was given. "
+            f"{spec.head} takes no arguments: remove {', '.join(spec.arguments)}. "
             f"Forms of a data spec: {FORMS}."
         )
 

@@ -39,7 +39,7 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
             - `FILE.safetensors + ARCHITECTURE`: a file of weights and the network they belong to
               (see `minnorm.models.build`). Files written by this package name their network.
             - `FILE.pt + ARCHITECTURE`: a PyTorch checkpoint of plain tensors and its network.
-            - `package.module:factory`: a function that returns a module; it gets the arguments.
+            - `package.module:factory`: a function that returns a module, called with the arguments.
         trust: Whether a file may run the code that it contains: a pickled checkpoint, an exported
             program, or a network that a weight file names.
 
@@ -106,7 +106,7 @@ def _by_scheme(parsed: specs.Spec, text: str) -> nn.Module:
 
 def _zoo(parsed: specs.Spec, name: str) -> nn.Module:
     if parsed.arguments:
-        raise InputError(f"{parsed.head} takes no arguments: {', '.join(parsed.arguments)}.")
+        raise InputError(f"{parsed.head} takes no arguments: remove {', '.join(parsed.arguments)}.")
     return load_zoo(name)
 
 

@@ -1,8 +1,8 @@
 """The two small networks of the paper's MNIST and CIFAR-10 experiments (Carlini & Wagner's).
 
 Section 4 of the paper: four 3x3 convolutions without padding, 2x2 max-pooling after the second and
-the fourth, and three fully connected layers. ReLU follows every layer but the last, dropout the
-first fully connected one.
+the fourth, and three fully connected layers. ReLU follows every layer but the last, and dropout
+follows the first fully connected layer.
 """
 
 from collections import OrderedDict
