@@ -142,7 +142,9 @@ def test_a_checkpoint_of_another_form_is_refused(
 ) -> None:
     state = torch.load(folder / "last.ckpt", weights_only=True)
     torch.save({**state, name: value}, folder / "last.ckpt")
-    with pytest.raises(RunConflictError, match=rf"last.ckpt is of another network.* .in {name}."):
+    with pytest.raises(
+        RunConflictError, match=rf"last.ckpt belongs to another network.* .in {name}."
+    ):
         checkpoints.newest(fabric, folder)
 
 
@@ -237,7 +239,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_left_alone(
     found = checkpoints.newest(fabric, folder)
     assert found is not None
     before = files_in(folder)
-    with pytest.raises(RunConflictError, match=r"last.ckpt is of another network, or another ver"):
+    with pytest.raises(RunConflictError, match=r"last.ckpt belongs to another network, or to ano"):
         checkpoints.restore(fabric, folder, found, state_after(0, nn.Linear(31, 20)))
     with pytest.raises(RunConflictError, match=r"another version \(KeyError: 'average'\)"):
         checkpoints.restore(fabric, folder, found, {**state_after(0), "average": nn.Linear(1, 1)})

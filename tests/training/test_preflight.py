@@ -201,7 +201,7 @@ def test_each_part_of_the_data_is_checked(
 
 def test_data_with_more_classes_than_the_network_are_refused(fabric: Fabric, digits: Path) -> None:
     spec = f"{__name__}:of_a_hundred_classes"
-    with pytest.raises(InputError, match="has 100 classes, the network 10"):
+    with pytest.raises(InputError, match="has 100 classes, but the network has only 10"):
         check(fabric, recipe_of(digits, test=spec))
 
 

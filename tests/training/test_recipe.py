@@ -58,9 +58,9 @@ def test_adamw_has_no_momentum() -> None:
     [
         ({"milestones": (2,)}, "constant takes no milestones; use name: milestones"),
         ({"name": "cosine", "milestones": (2,)}, "cosine takes no milestones"),
-        ({"name": "milestones"}, "milestones are missing; expected for example"),
-        ({"name": "milestones", "milestones": (3, 2)}, r"\[3, 2\] are not in rising order"),
-        ({"name": "milestones", "milestones": (2, 2)}, r"\[2, 2\] are not in rising order"),
+        ({"name": "milestones"}, "milestones are missing; set them, for example"),
+        ({"name": "milestones", "milestones": (3, 2)}, r"\[3, 2\]: expected ascending order"),
+        ({"name": "milestones", "milestones": (2, 2)}, r"\[2, 2\]: expected ascending order"),
         ({"name": "milestones", "milestones": (2,), "factor": 0}, "greater than 0"),
         ({"name": "milestones", "milestones": (2,), "factor": 1.1}, "less than or equal to 1"),
         ({"warmup": -1}, "greater than or equal to 0"),

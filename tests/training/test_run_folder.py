@@ -98,7 +98,7 @@ def test_checkpoints_without_their_recipe_are_refused(tmp_path: Path, name: str)
         (tmp_path / file).write_text("mine")
     before = files_in(tmp_path)
     for resume in (False, True):
-        with pytest.raises(RunConflictError, match=r"checkpoints of a run whose recipe.json is go"):
+        with pytest.raises(RunConflictError, match=r"checkpoints of a run whose recipe.json is mi"):
             claim(tmp_path, resume=resume)
     assert files_without_lock(tmp_path) == before
 

@@ -215,7 +215,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_left_alone(
     before = files_in(folder)
     wider = lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 96), nn.Linear(96, 10))  # noqa: E731
     monkeypatch.setattr(small_runs, "network", wider)
-    with pytest.raises(RunConflictError, match=r"last.ckpt is of another network, or another ver"):
+    with pytest.raises(RunConflictError, match=r"last.ckpt belongs to another network, or to ano"):
         train(recipe, folder, resume=True)
     assert files_in(folder) == before
 

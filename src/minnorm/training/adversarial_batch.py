@@ -16,7 +16,7 @@ def perturb_and_loss(
     labels: Int64[Tensor, "b"],
     starts: Float[Tensor, "b *d"] | None = None,
 ) -> tuple[Float[Tensor, "b *d"], Float[Tensor, ""]]:
-    """Perturb a batch as an objective says, and compute the loss on it.
+    """Perturb a batch with the function of an objective, and compute the loss on it.
 
     Args:
         objective: The objective.
@@ -30,7 +30,7 @@ def perturb_and_loss(
         The points and the loss.
 
     Raises:
-        InputError: If the objective returns something else than points in the shape of the inputs.
+        InputError: If the objective does not return points in the shape of the inputs.
     """
     generator = shared_generator(inputs.device)
     with under_attack(model) as target:

@@ -89,7 +89,7 @@ def newest(fabric: "Fabric", folder: Path) -> Checkpoint | None:
         The checkpoint; `None` if none can be read.
 
     Raises:
-        RunConflictError: If it is complete but of another form.
+        RunConflictError: If it is complete but does not have the expected content.
         OSError: If the disk cannot read a file, which does not mean that the file is damaged.
     """
     found: Checkpoint | None = None
@@ -154,8 +154,8 @@ def _check_values(checkpoint: Checkpoint) -> None:
 
 def _of_another_run(path: Path, difference: str) -> RunConflictError:
     return RunConflictError(
-        f"{path} is of another network, or another version ({difference}): name another folder "
-        f"with --out, or delete {path.parent}."
+        f"{path} belongs to another network, or to another version ({difference}): name another "
+        f"folder with --out, or delete {path.parent}."
     )
 
 

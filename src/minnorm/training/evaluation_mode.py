@@ -1,4 +1,4 @@
-"""Models in evaluation mode for a while: to measure them, or to attack them in training."""
+"""Models temporarily in evaluation mode: to measure them, or to attack them in training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Lightning Fabric, set up as a recipe and `torchrun` say: device, ranks and precision."""
+"""Lightning Fabric, set up from a recipe and from `torchrun`: device, ranks and precision."""
 
 import os
 from typing import TYPE_CHECKING

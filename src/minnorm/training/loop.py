@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[float, int, dict[str, float]], None]
-"""Called after each update and each epoch with the epochs done, a fraction within an epoch; the
-epochs in all; and the measurements of the last whole epoch, empty before there is one."""
+"""Called after each update and each epoch, with the number of epochs done (a fraction within an
+epoch), the number of all epochs, and the measurements of the last complete epoch, if any."""
 
 
 class TrainingRun:
@@ -186,7 +186,7 @@ class TrainingRun:
                 loss = objective(self._module, inputs, labels)
             return check_loss(loss)
         starts = self._warm_starts.starts(batch, inputs) if objective.warm_start else None
-        # The attack is on the network inside the wrappers: without this it would be in float32.
+        # The attack calls the network inside the wrappers, without their autocast.
         with self._fabric.autocast(), naming_objective(spec):
             points, loss = perturb_and_loss(objective, self._module, inputs, labels, starts)
         if objective.warm_start:

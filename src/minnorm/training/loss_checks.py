@@ -1,4 +1,4 @@
-"""Checks of a training under way: what an objective returns, its gradients, and finite weights."""
+"""Checks during training: what an objective returns, its gradients, and finite weights."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -12,10 +12,10 @@ from minnorm.runtime.memory import is_out_of_memory
 
 @contextmanager
 def naming_objective(spec: str) -> Iterator[None]:
-    """Name the objective in an error that it raises; the code may be a user's.
+    """Add the objective to the message of an error that it raises; the code may be a user's.
 
     Raises:
-        InputError: Instead of any error but those of memory.
+        InputError: Instead of any error, except if memory runs out.
     """
     try:
         yield

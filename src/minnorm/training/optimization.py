@@ -56,5 +56,5 @@ def share_of_rate(schedule: Schedule, epoch: float, epochs: int) -> float:
         return 1.0
     if schedule.name == "milestones":
         return schedule.factor ** bisect_right(schedule.milestones, math.floor(epoch + 1e-9))
-    gone = min((epoch - schedule.warmup) / max(epochs - schedule.warmup, 1e-9), 1.0)
-    return 0.5 * (1 + math.cos(math.pi * gone)) if schedule.name == "cosine" else 1 - gone
+    done = min((epoch - schedule.warmup) / max(epochs - schedule.warmup, 1e-9), 1.0)
+    return 0.5 * (1 + math.cos(math.pi * done)) if schedule.name == "cosine" else 1 - done

@@ -1,4 +1,4 @@
-"""The pre-flight check of a training: what cannot be trained is refused before anything is written.
+"""The pre-flight check of a training: it refuses bad recipes before anything is written.
 
 It also collects what the training needs: the network, the objectives and the data.
 """
@@ -122,7 +122,7 @@ def _make_network(recipe: Recipe, *, trust: bool, resumed: bool) -> nn.Module:
 
 @torch.no_grad()
 def _logits(network: nn.Module, inputs: Float[Tensor, "b *d"], source: str) -> Any:
-    """Return what a network answers in evaluation mode; `source` names the inputs in errors."""
+    """Return the output of a network in evaluation mode; `source` names the inputs in errors."""
     with in_evaluation_mode(network):
         try:
             return network(inputs)
@@ -150,7 +150,8 @@ def _check_data(network: nn.Module, data: Data) -> None:
         raise InputError(f"{data.name}: {error}") from error
     if len(data.classes) > logits.shape[1]:
         raise InputError(
-            f"{data.name} has {len(data.classes)} classes, the network {logits.shape[1]}."
+            f"{data.name} has {len(data.classes)} classes, but the network has only "
+            f"{logits.shape[1]}: set its number of classes in architecture."
         )
 
 

@@ -22,7 +22,7 @@ from minnorm.training.objectives.registry import load_objective
 def _refuse_boolean(value: object) -> object:
     """Refuse `yes` and `true`, which Python treats as 1."""
     if isinstance(value, bool):
-        raise InputError("a truth value was given; expected a number")
+        raise InputError("true or false was given; expected a number")
     return value
 
 
@@ -76,7 +76,7 @@ class Schedule(_Settings):
     Attributes:
         name: `constant` leaves the learning rate as it is; `milestones` multiplies it by `factor`
             after each of `milestones` epochs; `cosine` and `linear` lower it to 0.
-        milestones: Numbers of epochs, in rising order.
+        milestones: Numbers of epochs, in ascending order.
         factor: The factor at each milestone.
         warmup: The number of epochs, which may be a fraction, in which the learning rate rises from
             0 at the beginning.
@@ -92,9 +92,9 @@ class Schedule(_Settings):
         if self.milestones and self.name != "milestones":
             raise InputError(f"{self.name} takes no milestones; use name: milestones")
         if self.name == "milestones" and not self.milestones:
-            raise InputError("milestones are missing; expected for example milestones: [30, 40]")
+            raise InputError("milestones are missing; set them, for example milestones: [30, 40]")
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise InputError(f"milestones {list(self.milestones)} are not in rising order")
+            raise InputError(f"milestones {list(self.milestones)}: expected ascending order")
         return self
 
 
@@ -148,8 +148,8 @@ class Recipe(_Settings):
         augmentation: The transforms of the training images, see `load_augmentation`.
         optimizer: The optimizer.
         schedule: The schedule of the learning rate.
-        largest_gradient: The L2 norm to which longer gradients are clipped; by default they are
-            not.
+        largest_gradient: The largest L2 norm of a gradient; a longer one is clipped to it. By
+            default gradients are not clipped.
         ema: The decay of an exponential moving average of the weights, updated with each update.
             The average is validated and kept. By default there is none.
         robust_validation: An attack; the best epoch is then chosen by accuracy under it.

@@ -15,13 +15,13 @@ from minnorm.training.recipe import Recipe
 _ENDINGS = (".yaml", ".yml", ".json")
 
 _EXPLANATIONS = {
-    "model_type": "expected settings of its own, for example optimizer.learning_rate=0.05",
+    "model_type": "expected a group of settings, for example optimizer.learning_rate=0.05",
     "tuple_type": "expected a list",
     "string_pattern_mismatch": (
         "expected lower-case letters, digits, dots and dashes, a letter or digit first"
     ),
 }
-"""Messages for the kinds of errors for which pydantic's own message is about Python."""
+"""Messages for kinds of errors that pydantic describes in terms of Python."""
 
 
 def shipped_recipes() -> dict[str, Path]:

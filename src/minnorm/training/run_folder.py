@@ -65,7 +65,7 @@ class RunFolder:
     def claim(self, recipe: Recipe, *, resume: bool) -> None:
         """Lock the folder, and write the recipe into it or check that it holds this run.
 
-        A run that ended before its first epoch leaves the folder free for another one.
+        After a run that ended before its first epoch, another run may use the folder.
 
         Args:
             recipe: The recipe of the run.
@@ -95,7 +95,7 @@ class RunFolder:
         earlier = _recipe_in(folder)
         if earlier is None and checkpoints.exist(folder):
             raise RunConflictError(
-                f"{folder} holds checkpoints of a run whose recipe.json is gone: name another "
+                f"{folder} holds checkpoints of a run whose recipe.json is missing: name another "
                 "folder with --out, or delete it."
             )
         if earlier is not None and (results or checkpoints.exist(folder)):

@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 def warn_of_changes(earlier: Sequence[Mapping[str, Any]], session: Mapping[str, Any]) -> None:
-    """Warn of differences from the last session with which the weights may differ in rounding.
+    """Warn of differences from the last session that may change how the weights are rounded.
 
     Args:
         earlier: The sessions so far, as `minnorm.runtime.provenance.session` describes them.

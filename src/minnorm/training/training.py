@@ -1,4 +1,4 @@
-"""Train a network by a recipe: the pre-flight check, the epochs, and the result."""
+"""Training from a recipe: the pre-flight check, the epochs, and the result."""
 
 from contextlib import closing
 from pathlib import Path
@@ -33,7 +33,7 @@ def train(
     trust: bool = False,
     on_progress: Progress | None = None,
 ) -> Card:
-    """Train a network by a recipe.
+    """Train a network from a recipe.
 
     The folder `out` then holds `recipe.json`; `log.jsonl`, one line for each epoch; `last.ckpt` and
     `before.ckpt`, to continue from; the weights of the last epoch, `<name>-last.safetensors`; the

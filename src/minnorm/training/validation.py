@@ -1,4 +1,4 @@
-"""How good a network is during training: on the images, and under a short attack."""
+"""The accuracy of a network during training: clean, and under a short attack."""
 
 import torch
 from torch import Generator, Tensor, nn

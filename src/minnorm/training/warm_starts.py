@@ -1,10 +1,10 @@
-"""Warm starts: attacks in training begin where the sample was perturbed to in the previous epoch.
+"""Warm starts: in training, attacks begin at the perturbed samples of the previous epoch.
 
 Shafahi et al.: "Adversarial Training for Free!", NeurIPS 2019, https://arxiv.org/abs/1904.12843,
 and Zheng, Zhang, Gu, Guo, Prakash: "Efficient Adversarial Training with Transferable Adversarial
 Examples", CVPR 2020, https://arxiv.org/abs/1912.11969, found that perturbations remain useful from
-one epoch to the next. The latter undo the augmentation of an epoch, and apply that of the next one
-to the perturbation; so does this module.
+one epoch to the next. The method of the latter undoes the augmentation of an epoch, and applies
+that of the next one to the perturbation. This module does the same.
 """
 
 import logging
@@ -23,13 +23,14 @@ from minnorm.training.loading import TrainingBatch
 logger = logging.getLogger(__name__)
 
 _SHARED_AT_ONCE = 1024
-"""Samples whose perturbations the ranks share at a time: on a GPU they need memory."""
+"""Samples whose perturbations the ranks share at a time, to save GPU memory."""
 
 
 class WarmStarts:
     """The last perturbation of each training sample, before augmentation, in float16 on the CPU.
 
-    At first there are none. With several ranks, each has those of its own samples, until `share`.
+    At first there are none. With several ranks, each rank has those of its own samples until
+    `share` is called.
 
     Args:
         samples: The number of samples.

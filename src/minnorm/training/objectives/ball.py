@@ -1,4 +1,4 @@
-"""Search inside a ball: the part that Madry, FGSM and TRADES share."""
+"""Search inside a ball: code that the objectives Madry, FGSM and TRADES share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

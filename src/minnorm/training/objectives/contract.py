@@ -45,7 +45,7 @@ class Adversarial:
     """An objective that perturbs the inputs and trains on the result: two pure functions.
 
     `minnorm.training.train` calls `perturb` with the model in evaluation mode and with frozen
-    parameters, as it is attacked after the training, and then `loss` with the model in training
+    parameters, as in an attack after the training, and then `loss` with the model in training
     mode. The generator is seeded from PyTorch's global one, and is the same on all ranks.
 
     To change one of the functions of an objective, use `dataclasses.replace`.

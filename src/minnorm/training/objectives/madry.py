@@ -51,7 +51,7 @@ def madry(
         opened = search_in_balls(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
         with opened as (search, radii):
             if starts is None:
-                # Each sample has a start of its own: training then sees more of the ball.
+                # Each sample has its own start, so that training covers more of the ball.
                 directions = noise(inputs, generator)
                 # The distribution function of a normal variable makes it uniform.
                 shares = torch.special.ndtr(noise(inputs.new_empty(len(inputs)), generator))

@@ -28,7 +28,7 @@ OBJECTIVES: dict[str, Callable[..., Objective | Adversarial]] = {
 def load_objective(spec: str) -> Objective | Adversarial:
     """Return the objective of a spec, for example `clean` or `madry(epsilon=0.3, norm='linf')`.
 
-    `package.module:function(weight=0.5)` is an objective of your own: what the function returns.
+    `package.module:function(weight=0.5)` is an objective of your own, which the function returns.
 
     Raises:
         InputError: If the objective does not exist, has no such parameter, lacks one that it
