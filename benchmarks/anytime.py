@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="*", help="only these (default: all)")
     parser.add_argument("--json", type=Path, help="the file of the result; the tables go beside it")
     options = parser.parse_args()
-    # First of all, so that the revision is that of the measured code, not of later changes.
+    # Before the measurements, so that the revision is that of the measured code.
     session = provenance.describe(torch.device("cpu"))
     for name in options.networks:
         load_model(NETWORKS[name][0])  # if it is missing, fail now, not after hours

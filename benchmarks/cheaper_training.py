@@ -1,9 +1,9 @@
-"""How robust a network becomes for which number of gradients: what makes training cheaper.
+"""Robust accuracy against the gradients spent in training: what makes training cheaper.
 
     python benchmarks/cheaper_training.py [--ways "2 steps, warm" ...] [--json FILE]
 
-Each way trains the MNIST network by the recipe `mnist-cnn-ddn` on 10,000 images, for two numbers of
-epochs. A pass is a forward and a backward pass, for a gradient of the attack or an update of the
+Each way trains the MNIST network with the recipe `mnist-cnn-ddn` on 10,000 images, for two numbers
+of epochs. A pass is a forward and a backward pass, for a gradient of the attack or an update of the
 weights. Finished runs in runs/cheaper_training are kept. A table and a figure go beside the JSON
 file.
 """

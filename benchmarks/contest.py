@@ -1,4 +1,4 @@
-"""Attacks in processes of their own, which take turns; all results are measured in one way."""
+"""Attacks in separate processes, which take turns; all results are measured in the same way."""
 
 import multiprocessing
 import os

@@ -73,7 +73,7 @@ class _Contiguous(torch.autograd.Function):
 
 
 class ContiguousGradients(nn.Module):
-    """A model with contiguous gradients to the inputs, which some attacks need."""
+    """A model whose input gradients are contiguous, which some attacks need."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ class Pairing:
 def pairings(radius_l2: float, radius_linf: float, step_size: float) -> dict[str, Pairing]:
     """Return the pairings; the radii and the step size are for the attacks that have one."""
     inf = float("inf")
-    # The first radius of attacks that bisect it; a peer finds nothing beyond twice this radius.
+    # The first radius of attacks that bisect the radius; a peer finds nothing beyond twice this.
     largest = 1.0 if radius_l2 < 1 else 4.0
     step_l2, step_linf = 2.5 * radius_l2 / 40, 2.5 * radius_linf / 40
     return {
@@ -79,7 +79,7 @@ def pairings(radius_l2: float, radius_linf: float, step_size: float) -> dict[str
                     stepsize=step_size,
                     initial_const=1.0,
                 ),
-                # It does not search for the constant: it gets one constant, and all steps.
+                # It does not search for the constant: it takes all steps with one.
                 "torchattacks": of_torchattacks("CW", c=10, steps=400, lr=step_size),
             },
         ),

@@ -59,13 +59,13 @@ def summary(lengths: Tensor, ours: Tensor) -> dict[str, float]:
 
 
 class Counter:
-    """Count the gradients of a model, whatever computes them."""
+    """A counter of the gradients of a model, for any attack."""
 
     def __init__(self) -> None:
         self.gradients = 0
 
     def __call__(self, _model: nn.Module, _inputs: object, logits: Tensor) -> None:
-        """Watch one forward pass; registered as a hook."""
+        """Count the gradients of one forward pass; registered as a forward hook."""
         if logits.requires_grad:
             logits.register_hook(self._count)  # type: ignore[no-untyped-call]
 
@@ -134,7 +134,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    # First of all, so that the revision is that of the measured code, not of later changes.
+    # Before the measurements, so that the revision is that of the measured code.
     session = provenance.describe(torch.device("cpu"))
     session["versions"] |= {name: importlib.metadata.version(name) for name in LIBRARIES}
     model = load_model(options.network)

@@ -8,8 +8,8 @@ Parts: a network and a batch size (DDN, that of the peers, and its floor), `qual
 this code and this machine are measured again only if `--only` names them, so an interrupted run
 continues.
 
-Ours and the peers run in processes of their own, since `accelerate` changes how a process keeps its
-memory. They take turns: one works while the others sleep.
+Our attacks and those of the peers run in separate processes, since `accelerate` changes how a
+process keeps its memory. They take turns: one runs while the others wait.
 """
 
 import argparse
@@ -147,7 +147,7 @@ def time_to_quality(name: str, runs: int) -> dict[str, Any]:
         reaches(fast, "normal_pursuit", budget) for budget in (30, 50, 70, 100, 150, 200, 300, 1000)
     )
     for attack in ("adv-lib ddn", "adv-lib fmn", "adv-lib alma", "adv-lib pdgd", "adv-lib apgd"):
-        # An attack that is not there with the most steps is not there with fewer.
+        # An attack that does not reach the mean with the most steps does not reach it with fewer.
         all(reaches(theirs, attack, steps) for steps in STEPS if steps <= QUALITY[name])
     reached = [row for row in tried if row["there"]]
     best = {
@@ -184,7 +184,7 @@ def time_to_quality(name: str, runs: int) -> dict[str, Any]:
         "rows": rows,
         "ratio": ratio,
         "preparation": fast.seconds,
-        # If none of theirs got there, all of them need longer than this.
+        # If no peer reached the mean, all peers need longer than this.
         "in_vain": min(in_vain, default=None),
     }
 
