@@ -1,6 +1,5 @@
 """Probes of a model: whether its outputs can be attacked."""
 
-
 import pytest
 import torch
 from torch import Tensor
