@@ -200,7 +200,8 @@ def test_a_requested_technique_that_cannot_be_used_is_an_error(
 ) -> None:
     model = kind()
     model = model.eval() if isinstance(model, nn.Module) else model
-    message = rf"^accelerate: cannot use '{words[-1]}' with this model \({reason}\)\.$"
+    advice = r"leave it out, or use 'auto'\."
+    message = rf"^accelerate: cannot use '{words[-1]}' with this model \({reason}\): {advice}$"
     with pytest.raises(InputError, match=message):
         _build(model, words)
 

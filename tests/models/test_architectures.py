@@ -116,7 +116,7 @@ def test_a_factory_that_returns_no_module_is_refused() -> None:
     [
         ("mnist_cnm", "unknown architecture 'mnist_cnm'. Did you mean 'mnist_cnn'?"),
         ("mnist_cnn(droput=0.1)", "unknown parameter 'droput' of mnist_cnn. Did you mean"),
-        ("mnist_cnn[:3]", "'mnist_cnn[:3]': an architecture has no slice."),
+        ("mnist_cnn[:3]", "'mnist_cnn[:3]': an architecture has no slice, remove it."),
         ("mnist_cnn(mean=[0.1])", "'mnist_cnn(mean=[0.1])': write both mean and std, or neither."),
         ("mnist_cnn(std=[0.1])", "write both mean and std, or neither."),
         ("mnist_cnn(mean=0.1, std=0.3)", "mean=0.1, std=0.3: expected two lists"),

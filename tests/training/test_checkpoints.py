@@ -102,7 +102,7 @@ def test_without_a_readable_checkpoint_there_is_none(
     for name in ("last.ckpt", "before.ckpt"):
         (folder / name).write_bytes(b"PK")
     assert checkpoints.newest(fabric, folder) is None
-    assert "can be read: the training starts again" in caplog.text
+    assert "can be read: the training starts from the beginning" in caplog.text
 
 
 def test_a_pickle_is_damaged_and_not_run(fabric: Fabric, folder: Path) -> None:

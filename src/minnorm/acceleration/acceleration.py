@@ -129,5 +129,6 @@ def _as_requested(model: Model, example: Tensor, words: Sequence[str]) -> Accele
         raise
     except Exception as error:  # a user's module may raise anything when copied, frozen, or split
         raise InputError(
-            f"accelerate: cannot use {'+'.join(words)!r} with this model ({one_line(error)})."
+            f"accelerate: cannot use {'+'.join(words)!r} with this model ({one_line(error)}): use "
+            "'auto' or 'off'."
         ) from error

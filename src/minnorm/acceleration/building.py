@@ -71,7 +71,7 @@ def build(model: Model, example: Tensor, words: Sequence[str] | None) -> Acceler
         if word != PLAIN and word not in choice.used:
             raise InputError(
                 f"accelerate: cannot use {word!r} with this model "
-                f"({choice.reason(word) or reason})."
+                f"({choice.reason(word) or reason}): leave it out, or use 'auto'."
             )
     if module is not None and not agree(exact, model, example):
         raise InputError(

@@ -202,7 +202,7 @@ def load_attack(spec: str) -> Attack:
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
-        raise InputError(f"{spec!r}: an attack has no slice.")
+        raise InputError(f"{spec!r}: an attack has no slice, remove it.")
     name = specs.choose(parsed.head, {**ATTACKS, **COMBINATORS}, "attack")
     taken = [argument for argument in parsed.arguments if argument in GIVEN]
     if taken:

@@ -53,7 +53,9 @@ def finite_bounds(bounds: Bounds) -> Bounds:
     """
     low, high = float(bounds[0]), float(bounds[1])
     if not math.isfinite(high - low):
-        raise InputError(f"bounds={(low, high)}: an evaluation needs finite bounds.")
+        raise InputError(
+            f"bounds={(low, high)}: an evaluation needs finite bounds, for example (0.0, 1.0)."
+        )
     return low, high
 
 

@@ -172,7 +172,10 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
     """
     _check_one_attack(records)
     if sorted(keys_of(records)) != sorted(keys_of(envelope)):
-        raise InputError("the records and the envelope are not of the same samples and targets.")
+        raise InputError(
+            "the records and the envelope are not of the same samples and targets: use an envelope "
+            "of the same samples, for example from closest_records."
+        )
     norm = norm_of_records(records, norm)
     if (chosen := norm_of_records(envelope)) != norm:
         raise InputError(

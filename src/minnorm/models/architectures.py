@@ -34,7 +34,7 @@ def build(spec: str) -> nn.Module:
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
-        raise InputError(f"{spec!r}: an architecture has no slice.")
+        raise InputError(f"{spec!r}: an architecture has no slice, remove it.")
     arguments = dict(parsed.arguments)
     mean, std = arguments.pop("mean", None), arguments.pop("std", None)
     network = _network(specs.Spec(parsed.head, arguments), spec)

@@ -75,7 +75,9 @@ def _resolve(spec: str, *, trust: bool) -> nn.Module:
         return load_weights(specs.path_of(weights), architecture, trust=trust)
     parsed = specs.parse(spec)
     if parsed.part is not None:
-        raise InputError(f"{spec!r}: a model has no slice. Forms of a model spec: {FORMS}.")
+        raise InputError(
+            f"{spec!r}: a model has no slice, remove it. Forms of a model spec: {FORMS}."
+        )
     path = specs.path_of(parsed.head)
     if path.suffix == ".safetensors" or path.suffix in UNSAFE:
         return load_weights(path, trust=trust)

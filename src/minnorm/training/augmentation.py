@@ -94,7 +94,7 @@ def _transform(name: str) -> _Transform:
     }
     parsed = specs.parse(name)
     if parsed.part is not None:
-        raise InputError(f"{name!r}: a transform has no slice.")
+        raise InputError(f"{name!r}: a transform has no slice, remove it.")
     chosen: Any = known[specs.choose(parsed.head, known, "transform")]
     factories.check_arguments(chosen, parsed.arguments, parsed.head)
     try:

@@ -124,7 +124,9 @@ def _newest(folder: Path) -> Checkpoint | None:
             continue
         return Checkpoint(path, state, damaged)
     if damaged:
-        logger.warning("no checkpoint in %s can be read: the training starts again", folder)
+        logger.warning(
+            "no checkpoint in %s can be read: the training starts from the beginning", folder
+        )
     return None
 
 

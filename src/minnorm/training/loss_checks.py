@@ -56,7 +56,8 @@ def check_gradients(network: nn.Module, spec: str, ranks: int) -> None:
     unused = [name for name, weight in weights if weight.grad is None]
     if len(unused) == len(weights):
         raise InputError(
-            f"objective: the loss of {spec} does not depend on the weights of the network."
+            f"objective: the loss of {spec} does not depend on the weights of the network: compute "
+            "it from the output of the model."
         )
     if unused and ranks > 1:  # the ranks would wait for its gradient
         raise InputError(

@@ -64,7 +64,7 @@ class Optimizer(_Settings):
     def _momentum_fits_the_optimizer(self) -> Self:
         given = [name for name in ("momentum", "nesterov") if getattr(self, name)]
         if self.name == "adamw" and given:
-            raise InputError(f"adamw takes no {' and no '.join(given)}")
+            raise InputError(f"adamw takes no {' and no '.join(given)}: remove it")
         if self.nesterov and self.momentum == 0:
             raise InputError("nesterov needs a momentum above 0")
         return self
@@ -187,7 +187,9 @@ class Recipe(_Settings):
     @classmethod
     def _name_is_no_file_of_the_run(cls, name: str) -> str:
         if name == "recipe":
-            raise InputError("the card of this name would overwrite recipe.json: choose another")
+            raise InputError(
+                "the card of this name would overwrite recipe.json: choose another name"
+            )
         return name
 
     @field_validator("objective")

@@ -112,7 +112,7 @@ def _check_keys(node: Any) -> None:
         keys, parts = [key.value for key, _ in node.value], [part for _, part in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise InputError(f"the key {key!r} is given {keys.count(key)} times.")
+                raise InputError(f"the key {key!r} is given {keys.count(key)} times: keep one.")
     for part in parts:
         _check_keys(part)
 

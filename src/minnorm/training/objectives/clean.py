@@ -1,4 +1,4 @@
-"""The clean objective: no defense."""
+"""The objective of clean training, without a defense."""
 
 from minnorm.training.objectives.contract import Objective
 from minnorm.training.objectives.losses import smoothed_cross_entropy

@@ -36,7 +36,7 @@ def load_objective(spec: str) -> Objective | Adversarial:
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
-        raise InputError(f"{spec!r}: an objective has no slice.")
+        raise InputError(f"{spec!r}: an objective has no slice, remove it.")
     if ":" in parsed.head:
         made: Objective | Adversarial = factories.call_factory(parsed, "objective")
         if not isinstance(made, Adversarial) and not callable(made):
