@@ -135,10 +135,11 @@ BAD: list[tuple[str, dict[str, Any]]] = [
         (f"bounds={bounds}: {INTERVAL}", {"bounds": bounds})
         for bounds in (
             *(None, 1.0, ("0", "1"), (torch.zeros(2), torch.ones(2)), (0.0,), (0.0, 0.5, 1.0)),
-            *((1.0, 0.0), (0.5, 0.5), (math.nan, 1.0), (0.0, math.nan), {0.0, 1.0}),
+            *((1.0, 0.0), (0.5, 0.5), (math.nan, 1.0), (0.0, math.nan), {0.0, 1.0}, (False, True)),
         )
     ),
     ("levels=1: expected a whole number of at least 2.", {"levels": 1}),
+    ("targeted='no': expected True or False.", {"targeted": "no"}),
     (
         "levels=8 needs finite bounds, not (0.0, inf).",
         {"levels": 8, "bounds": (0.0, math.inf)},

@@ -437,6 +437,18 @@ def test_rounding_measures_in_the_norm_and_knows_the_label_of_each_sample() -> N
     assert entries(result.distances) == pytest.approx([0.1, 0.1, 0.1])
 
 
+@pytest.mark.parametrize(("radius", "moved"), [(0.09, False), (0.11, True)])
+def test_an_input_that_rounding_would_move_outside_the_radius_does_not_move(
+    radius: float, moved: bool
+) -> None:
+    search = search_on(threshold, column(0.65), levels=5, radius_limit=radius)
+    search.adversarial_at(search.problem.origins)
+    result = search.result()
+    assert entries(result.adversarials) == [pytest.approx(0.75 if moved else 0.65)]
+    assert entries(result.distances) == [pytest.approx(0.1 if moved else 0)]
+    assert result.success.tolist() == [True]
+
+
 def test_a_search_on_a_network_finds_what_the_network_says() -> None:
     model, inputs, labels = small_problem(batch=20)
     search = search_on(model, inputs, labels)
