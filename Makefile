@@ -8,7 +8,7 @@
 #   make test-gpu     the tests that need a GPU
 #   make coverage     the fast tests, and the lines and branches that they do not enter; T=... too
 #   make mutants      the share of small faults in the code that the tests find; M='logits engine'
-#   make docs         write the pages that follow from the code
+#   make docs         write the pages that are generated from the code
 #   make bench        measure the speed: other libraries, floor, time to quality, memory, ranks
 #   make peers        compare the attacks with those of other libraries
 #   make anytime      measure the norms at budgets from 10 to 1,000 (6 hours)
@@ -81,7 +81,7 @@ mutants: .venv/.ready
 docs: .venv/.ready
 	$(BIN)/python docs/generate.py
 
-# adv-lib asks for visdom, which is not needed here: an empty module replaces it.
+# adv-lib imports visdom, which is not needed here: an empty module replaces it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv
 	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[lbfgs,training]' -r benchmarks/requirements.txt

@@ -147,7 +147,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Robustness against gradients spent in training",
         "",
-        f"The MNIST network without a defense, trained on {IMAGES:,} images by the recipe",
+        f"The MNIST network without a defense, trained on {IMAGES:,} images with the recipe",
         "`mnist-cnn-ddn`, with another objective and another number of epochs. Gradients of the",
         f"attack for each image, and passes: a forward pass counts {FORWARD_COST:g}, a backward "
         f"pass {1 - FORWARD_COST:g},",

@@ -237,7 +237,7 @@ def tables(measured: dict[str, Any]) -> str:
         "# Speed",
         "",
         "DDN with equal steps. `speed`: seconds of the fastest peer over ours; medians of runs in",
-        "turn, in processes of their own, on one network with frozen parameters. `preparation`:",
+        "turn, in separate processes, on one network with frozen parameters. `preparation`:",
         "the seconds of `accelerate`, once for a model. `over floor`: our seconds over those of as",
         "many bare gradients of the accelerated model, of its coarse and its exact classifier in",
         "the shares that DDN uses. Our accelerated process keeps the memory that it frees; without",
@@ -303,7 +303,7 @@ def tables(measured: dict[str, Any]) -> str:
         cells = []
         for side, row in found["best"].items():
             seconds = f"{found['rows'][side]['seconds']:.1f} s" if row else ""
-            named = f"{row['attack']}, {row['setting']}: {seconds}" if row else "none gets there"
+            named = f"{row['attack']}, {row['setting']}: {seconds}" if row else "none reaches it"
             cells.append(named if row or side == "ours" else f"{named} in {most:,} steps")
         ratio = f"{found['ratio']:.1f}" if found["ratio"] else "-"
         if found["best"]["theirs"] is None and found["best"]["ours"] is not None:

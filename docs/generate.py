@@ -1,4 +1,4 @@
-"""Write the parts of the documentation that follow from the code: `make docs`.
+"""Write the documentation pages that are generated from the code: `make docs`.
 
 Run it from the root of the checkout. A test checks that the files are up to date.
 """

@@ -22,7 +22,7 @@ def targeted_ratio(logits: Tensor, y: int, target: int) -> Tensor:
 
 
 def objective_of(model: Classifier, x: Tensor, y: int, loss: str) -> Callable[[Tensor], Tensor]:
-    """Return the function that a loss maximizes; the target is the likeliest other class at x."""
+    """Return the function that a loss maximizes; the target is the most likely other class at x."""
     clean = logits_of(model, x)
     target = max((j for j in range(len(clean)) if j != y), key=lambda j: float(clean[j].detach()))
     objectives: dict[str, Callable[[Tensor], Tensor]] = {

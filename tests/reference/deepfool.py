@@ -10,8 +10,8 @@ def rivals_of(
 ) -> list[tuple[int, int]]:
     """Return the pairs of classes, from and to, between which boundaries are considered.
 
-    Untargeted, from y to the likeliest other classes, by default to all of them; targeted, from the
-    likeliest other class to y.
+    Untargeted: from y to the most likely other classes, by default to all of them. Targeted: from
+    the most likely other class to y.
     """
     others = [int(j) for j in logits.argsort(descending=True) if int(j) != y]
     return [(others[0], y)] if targeted else [(y, j) for j in others[:candidates]]

@@ -42,7 +42,7 @@ def optimal_distance(
 ) -> float:
     """Return the distance from x to the nearest point of another class, or of class y if targeted.
 
-    For a targeted attack on more than two classes this is a lower bound: the wanted class has to
+    For a targeted attack on more than two classes this is a lower bound: the target class has to
     win against each other class, and the bound is the farthest of these constraints alone.
     """
     distances = [

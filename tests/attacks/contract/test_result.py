@@ -52,7 +52,7 @@ def test_result_agrees_with_the_model(
     assert result.adversarials.shape == inputs.shape
     check_agreement(result, model, inputs, wanted, norm, targeted=targeted)
     # A single pixel may be unable to reach another class, and a single gradient the wanted one.
-    # And in half precision steps to the wanted class can be smaller than the rounding.
+    # And in half precision steps to the target class can be smaller than the rounding.
     exact = dtype.itemsize > 2 or not targeted
     if shape != () and batch > 1 and exact and not takes(attack, "epsilon"):
         assert result.success.float().mean() > 0.5

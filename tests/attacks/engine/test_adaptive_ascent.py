@@ -165,7 +165,7 @@ def test_radii_are_in_units() -> None:
 
 
 def hidden(points: Tensor) -> Tensor:
-    """Return five logits; the likeliest other class is out of reach, the next one is near."""
+    """Return five logits; the most likely other class is out of reach, the next one is near."""
     near = 4 * points[:, 0] - 2.8
     high = torch.full_like(near, 0.9) - 0.1 * points[:, 1]
     return torch.stack([torch.ones_like(near), high - 0.5, near, near - 9, near - 9], 1)

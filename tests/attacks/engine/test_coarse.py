@@ -86,7 +86,7 @@ def test_every_twenty_coarse_steps_the_exact_classifier_is_asked_about_the_close
         if step == 42:
             assert _distances(three) == [0.8]
         search.adversarial_at(points_at(0.3))
-    # Once each time: points farther away are asked about before the last steps alone.
+    # Once each time: the exact model evaluates points farther away only before the last steps.
     assert confirmed == {20: [[0.8]], 40: [[0.6]]}
 
 
