@@ -30,14 +30,14 @@ def accelerate(model: Model, example: Float[Tensor, "b *d"], use: str = "auto") 
     are frozen, and its batch norms are folded into the layers before them. Measurements on the
     example then decide what else is used: another way to compute the gradients of convolutions with
     few input channels, images in channels-last layout, and, for a coarse classifier, bfloat16 after
-    the first layer. With `auto`, a model is used as it is if it is not a `torch.nn.Module`, its
-    logits are neither float32 nor float64, or its copy fails or has other logits or gradients.
+    the first layer. With `auto`, some models are used as they are: those that are not a
+    `torch.nn.Module`, those whose logits are neither float32 nor float64, and those whose copy
+    fails or has other logits or gradients.
 
     The copy does not follow the model: after a change of its weights, call this function again.
-    Attacks use a few forward passes more than their documentation says, to confirm what the coarse
-    classifier finds: one for every twenty steps, and up to seven at the end. On a CPU the whole
-    process keeps the memory that it frees from now on, see
-    `minnorm.runtime.memory.keep_freed_memory`.
+    Attacks make a few forward passes more than documented, to confirm what the coarse classifier
+    finds: one for every twenty steps, and up to seven at the end. On a CPU, the process keeps all
+    memory that it frees from now on, see `minnorm.runtime.memory.keep_freed_memory`.
 
     Measurements differ from run to run, and so may the techniques that they choose. To repeat a run
     exactly, pass its `used` as `use`.

@@ -67,8 +67,9 @@ def _options(
 def main() -> None:
     """Run the command line, and exit.
 
-    The exit code is 0 after success, 2 after bad input (one message says what was expected), 130
-    after an interruption, and 1 after any other error, which is a bug: its traceback is shown.
+    The exit code is 0 after success, 2 after bad input, 130 after an interruption, and 1 after any
+    other error. Bad input causes one message that says what was expected. Any other error is a bug,
+    and its traceback is shown.
     """
     try:
         app()

@@ -46,8 +46,8 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
 
     Raises:
         InputError: If the model is in training mode, does not take the samples, does not return
-            logits, cannot be differentiated, or its logits of a sample change from one call to the
-            next or with the other samples of the batch.
+            logits, or cannot be differentiated. Also if its logits of a sample change from one call
+            to the next, or with the other samples of the batch.
     """
     check_evaluation_mode(model)
     batch = read_batch(model, data, range(min(PROBE_SAMPLES, len(data))), bounds)

@@ -91,7 +91,7 @@ def test_within_one_percent_of_the_optimum_of_a_linear_model(features: int) -> N
 def test_with_several_classes_within_one_percent_of_the_boundary_that_it_crosses(
     features: int,
 ) -> None:
-    # The cross-entropy leads to the class with the largest other logit, not always the nearest. With
+    # The cross-entropy leads to the most likely other class, which may not be the nearest one. With
     # large logits (margins above 10, as of a trained network) the farther classes do not matter.
     model, inputs, labels = problem(
         (features,), batch=50, classes=5, dtype=torch.float64, network=Linear, scale=100
