@@ -21,6 +21,10 @@ PHRASES = {
     r"\bbelieve[sd]?\b": "say what is checked",
     r"\b(loyal|rescue[sd]?)\b": "say what it is",
     r"\banew\b": "write 'again'",
+    r"\b(asks?|asked) (a|an|the|it|about)\b": "say what is called, evaluated or requested",
+    r"\bwanted (class|classes|ones)\b": "write 'target class'",
+    r"\blikeliest\b": "write 'most likely', or say that the logit is the largest",
+    r"\bgradients? to (the|its|their) inputs?\b": "write 'input gradients'",
     r"\b(colour|behaviour|neighbour|favour|centre|grey|artefact)": "use American spelling",
     r"\b\w*(normalis|initialis|summaris|serialis|recognis|minimis|maximis)": (
         "use American spelling"

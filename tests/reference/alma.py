@@ -32,7 +32,7 @@ def alma_of_one_sample(
         ordered = logits_of(model, v).sort(descending=True).values
         if len(ordered) == 2:
             return margin_at(v) / scale
-        if targeted:  # a rule of the attack: else a third likeliest target has no gradient
+        if targeted:  # as in the attack: else a target with the third logit has no gradient
             ordered = ordered.detach()
         return margin_at(v) / (ordered[0] - ordered[2])
 

@@ -1,4 +1,4 @@
-"""Short training runs, and what tests ask about them."""
+"""Short training runs, and the values of them that tests compare."""
 
 import json
 from collections.abc import Callable, Container
