@@ -19,7 +19,7 @@ _FIRST_SIZE = 32
 """The first size to try; a smaller one is used only if memory requires it."""
 
 _LEAST_GAIN = 1.05
-"""The least growth of the samples per second for which a doubled size is used."""
+"""The smallest factor on the samples per second for which a doubled size is used."""
 
 _LONGEST_GRADIENT = 2.0
 """Seconds for the gradient of a batch, beyond which a larger batch gains nothing."""

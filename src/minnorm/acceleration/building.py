@@ -97,7 +97,7 @@ def _plain_note(module: nn.Module | None) -> str:
 
 
 def _measurable(model: Model, example: Tensor) -> tuple[Tensor, float]:
-    """Return as much of the example as fits and is quick to measure, and its seconds."""
+    """Return the part of the example that fits and is quick to measure, and its seconds."""
     samples = 1
     seconds = fitting_seconds(model, example[:samples], repeats=1)
     if seconds == math.inf:
@@ -114,7 +114,7 @@ def _measurable(model: Model, example: Tensor) -> tuple[Tensor, float]:
 
 
 def _reason_against(model: Model, example: Tensor, seconds: float) -> str:
-    """Return why no technique can help this model; empty if one may."""
+    """Return why no technique can help this model, or an empty text if one may."""
     dtype = model(example[:1]).dtype
     if dtype not in (torch.float32, torch.float64):
         return f"its logits are {dtype}, so near the decision boundary no copy would agree with it"
@@ -137,7 +137,7 @@ def _folded(module: nn.Module, choice: Choice) -> nn.Module:
 
 
 def _narrow(module: nn.Module, choice: Choice) -> nn.Module:
-    """Return the module with other gradients of its narrow convolutions, if they are faster."""
+    """Return the module with faster gradients of its narrow convolutions, if that saves time."""
     if not choice.considers("narrow"):
         return module
     fast = copy.deepcopy(module)

@@ -163,7 +163,7 @@ def train(
         typer.Option("--trust", help="Allow the file of the initial network to run code."),
     ] = False,
 ) -> None:
-    """Train a network as a recipe describes.
+    """Train a network from a recipe.
 
     Saves the network, its card and checkpoints in the folder of the run.
     """

@@ -1,4 +1,4 @@
-"""The decisions that are left to measurement: the acceleration of the model and the batch size."""
+"""Decisions by measurement: the acceleration of the model and the batch size."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -42,8 +42,8 @@ def tune(
 ) -> Tuning:
     """Accelerate a model for an evaluation, and choose the batch size.
 
-    A run that continues uses what was decided at its start. Otherwise the first rank alone measures
-    what is left open, since the records depend on it.
+    A run that continues uses the decisions from its start. Otherwise only the first rank measures,
+    since the records depend on the decisions.
 
     Args:
         model: The classifier.

@@ -44,7 +44,7 @@ def build(spec: str) -> nn.Module:
 
 
 def network_of(model: nn.Module) -> nn.Module:
-    """Return the network inside a `Normalized`, else the model itself: what weight files hold."""
+    """Return the part of a model that weight files hold: without its `Normalized`."""
     return model.model if isinstance(model, Normalized) else model
 
 

@@ -70,7 +70,7 @@ def train(
     with RunFolder(Path(out)) as folder:
         checkpoint = _checkpoint(fabric, folder) if resume else None
         checked = preflight(fabric, recipe, checkpoint, trust=trust)
-        # Only now, so that a training that is refused leaves no folder behind.
+        # After the check, so that a training that is refused leaves no folder behind.
         with ranks.raise_on_all():
             if fabric.is_global_zero:
                 folder.claim(recipe, resume=resume)

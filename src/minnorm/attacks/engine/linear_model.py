@@ -25,7 +25,7 @@ _LEAST_STEP = 1e-4
 def likeliest_rivals(
     search: Search, logits: Float[Tensor, "b c"], candidates: int
 ) -> Int64[Tensor, "b k"]:
-    """Return the classes whose boundary with the label is considered, by the largest logits.
+    """Return the classes whose boundaries are considered: those with the largest logits.
 
     In a targeted attack, return one column that is not used: its rival is always the class with the
     largest logit.

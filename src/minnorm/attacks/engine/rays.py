@@ -237,7 +237,8 @@ class Pursuit:
             across = margins <= 0
             far, beyond = torch.where(across, lengths, far), torch.where(across, margins, beyond)
             near, before = torch.where(across, near, lengths), torch.where(across, before, margins)
-            # A little beyond the zero of the chord, since a point before the boundary is useless.
+            # A little beyond the zero of the chord, since a point before the boundary
+            # is not adversarial.
             share = (1.15 * before / (before - beyond)).nan_to_num(0.5).clamp(0.15, 0.9)
             between = near + (far - near) * share
             found = self.search.incumbent.distances.isfinite()

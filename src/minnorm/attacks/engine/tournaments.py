@@ -67,7 +67,7 @@ def _tournament(
     sizes = (first, (first + 1) // 2, max(first // 4, 1))
     probes = 4 if budget >= 20 else 1
     bare = Tournament(points, classes, fixed_class, ((sizes[-1], 0),), probes=probes)
-    # The steps share what the first rays and the last probes leave.
+    # The steps share the budget that the first rays and the last probes do not use.
     steps = max(int((budget - bare.cost()) / (1 + FORWARD_COST)), 0)
     early = [
         max(round(share * steps / size), 1) for share, size in zip(_SHARES, sizes, strict=False)
