@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minnorm.checks import check_choice, check_count, check_number
+from minnorm.checks import check_choice, check_count, check_flag, check_number
 from minnorm.errors import InputError
 
 
@@ -72,3 +72,14 @@ def test_another_value_is_no_choice(value: Any) -> None:
     message = f"norm={value!r}: expected one of 'l1', 'l2'."
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         check_choice("norm", value, iter(["l1", "l2"]))
+
+
+def test_truth_values_are_flags() -> None:
+    for value in (True, False):
+        check_flag("targeted", value)
+
+
+@pytest.mark.parametrize("value", [0, 1, "yes", None, np.True_])
+def test_other_values_are_not_flags(value: Any) -> None:
+    with pytest.raises(InputError, match=rf"^targeted={value!r}: expected True or False\.$"):
+        check_flag("targeted", value)

@@ -5,14 +5,17 @@ import sys
 
 import minnorm
 
-SUBPACKAGES = ["data", "models", "acceleration", "attacks", "evaluation", "training"]
+SUBPACKAGES = [
+    *("errors", "specs", "geometry", "logits", "schedules", "runtime"),
+    *("data", "models", "acceleration", "attacks", "evaluation", "training", "report", "paper"),
+]
 
 PROGRAM = f"""
 import pydoc, sys
 import minnorm
 assert "torch" not in sys.modules
+assert not set({SUBPACKAGES!r}) & set(vars(minnorm))  # nothing has imported them yet
 for name in {SUBPACKAGES!r}:
-    assert name not in vars(minnorm), name  # nothing has imported it yet
     assert getattr(minnorm, name).__name__ == f"minnorm.{{name}}"
     assert vars(minnorm)[name] is sys.modules[f"minnorm.{{name}}"]
 print(pydoc.plain(pydoc.render_doc(minnorm.attacks.ddn)))

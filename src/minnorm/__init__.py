@@ -8,7 +8,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minnorm import acceleration, attacks, data, evaluation, models, training
+    from minnorm import (
+        acceleration,
+        attacks,
+        data,
+        errors,
+        evaluation,
+        geometry,
+        logits,
+        models,
+        paper,
+        report,
+        runtime,
+        schedules,
+        specs,
+        training,
+    )
     from minnorm.acceleration import accelerate
     from minnorm.attacks import Attack, AttackResult, Model, attack, ddn
     from minnorm.data import load_data
@@ -26,12 +41,20 @@ __all__ = [
     "attacks",
     "data",
     "ddn",
+    "errors",
     "evaluate",
     "evaluation",
+    "geometry",
     "load_data",
     "load_model",
     "load_run",
+    "logits",
     "models",
+    "paper",
+    "report",
+    "runtime",
+    "schedules",
+    "specs",
     "training",
 ]
 

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any
-
-import numpy as np
 
 from minnorm.errors import InputError
 
@@ -24,12 +23,8 @@ def check_count(name: str, value: Any, least: int = 1, most: int | None = None) 
     Raises:
         InputError: If the value is not a whole number, below `least` or above `most`.
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | np.integer)
-        or value < least
-        or (most is not None and value > most)
-    ):
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
         limit = "" if most is None else f" and at most {most}"
         raise InputError(f"{name}={value!r}: expected a whole number of at least {least}{limit}.")
 
@@ -49,15 +44,26 @@ def check_number(
     Raises:
         InputError: If the value is not a number, not finite, or outside the limits.
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float | np.integer | np.floating)
-        or not value < _LARGEST
-        or not (low < value < high or (inclusive and value == low))
-    ):
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    inside = number and value < _LARGEST
+    if not inside or not (low < value < high or (inclusive and value == low)):
         least = f"of at least {low:g}" if inclusive else f"above {low:g}"
         limit = f" and below {high:g}" if math.isfinite(high) else ""
         raise InputError(f"{name}={value!r}: expected a number {least}{limit}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Check a truth value.
+
+    Args:
+        name: The name of the argument, for the message.
+        value: The value to check.
+
+    Raises:
+        InputError: If the value is neither `True` nor `False`.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{name}={value!r}: expected True or False.")
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:

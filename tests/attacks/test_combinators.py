@@ -207,6 +207,14 @@ def test_a_radius_beyond_the_adversarials_changes_nothing(dtype: torch.dtype) ->
     assert torch.equal(plain.distances, inside.distances)
 
 
+def test_bounded_counts_misclassified_inputs_that_rounding_moves_out_of_the_radius() -> None:
+    model, inputs, labels = problem((1, 4, 4), batch=20)
+    attack = bounded(partial(SHORT, levels=8), 0.02)
+    result = attack(model, inputs, (labels + 1) % 5)
+    assert result.success.all()
+    assert (result.distances <= 0.02).all()
+
+
 @pytest.mark.parametrize(
     "combine",
     [

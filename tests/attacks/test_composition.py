@@ -1,10 +1,17 @@
 """What an attack is made of: its parts, and everything that follows from them."""
 
+import functools
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import minnorm
 from minnorm.attacks import (
     AttackResult,
     accepts_accelerated,
@@ -47,6 +54,8 @@ class Instance:
     def __call__(self, *_: Any, **__: Any) -> AttackResult:
         raise AssertionError
 
+
+NUMPY_LEVELS: dict[str, Any] = {"levels": np.int64(8)}
 
 NESTED = worst_case(
     [bounded(partial(ddn, steps=5), 0.5), with_bisection(partial(fmn, steps=7)), mine], norm="l2"
@@ -95,6 +104,71 @@ def test_fingerprints_depend_on_closures_and_defaults() -> None:
     for factory in (made, closed):
         assert attack_fingerprint(factory(1.0)) != attack_fingerprint(factory(2.0))
         assert attack_fingerprint(factory(1.0)) == attack_fingerprint(factory(1.0))
+
+
+def test_fingerprints_depend_on_the_names_and_functions_in_the_code() -> None:
+    def absolute(*args: Any, **_: Any) -> Any:
+        return args[1].abs()
+
+    def exponential(*args: Any, **_: Any) -> Any:
+        return args[1].exp()
+
+    def inside(*_: Any, **__: Any) -> Any:
+        return [step(1) for step in (lambda x: x + 1,)]
+
+    def other_inside(*_: Any, **__: Any) -> Any:
+        return [step(1) for step in (lambda x: x - 1,)]
+
+    functions = (absolute, exponential, inside, other_inside)
+    assert len({attack_fingerprint(function) for function in functions}) == 4
+
+
+def test_a_variable_without_a_value_and_a_set_have_a_fingerprint() -> None:
+    def attack(*args: Any, **_: Any) -> Any:
+        if args[0] in {"one", "two", "three", "four"}:
+            return later
+        raise AssertionError
+
+    fingerprint = attack_fingerprint(attack)
+    later = 1
+    assert len(fingerprint) == 16
+    code = (
+        "import sys; sys.path.insert(0, {!r}); from minnorm.attacks import attack_fingerprint as f"
+    )
+    code += "\ndef a(*args): return args[0] in {{'one', 'two', 'three', 'four'}}\nprint(f(a))"
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code.format(str(Path(minnorm.__file__).parents[1]))],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+
+
+def test_positional_presets_and_partials_of_partials_are_read() -> None:
+    def combine(attack: Any, model: Any, inputs: Any, labels: Any, **given: Any) -> Any:
+        return attack(model, inputs, labels, **given)
+
+    attack = partial(combine, partial(ddn, steps=2))
+    assert attack_name(attack) == "combine(attack='ddn(steps=2)')"
+    inner = accepts_accelerated(partial(mine, gamma=0.1))
+    outer = partial(inner, steps=3)
+    assert outer.func is inner
+    assert attack_name(outer) == "mine(gamma=0.1, steps=3)"
+    assert takes_accelerated(inner)
+
+
+def test_a_wrapper_of_a_marked_attack_is_not_marked() -> None:
+    @functools.wraps(ddn)
+    def wrapper(*args: Any, **given: Any) -> AttackResult:
+        return ddn(*args, **given)
+
+    assert not takes_accelerated(wrapper)
+    assert attack_fingerprint(wrapper) != ""
 
 
 def test_memory_addresses_are_not_part_of_a_fingerprint() -> None:
@@ -193,6 +267,7 @@ def test_a_bad_default_norm_is_refused() -> None:
     [
         ([ddn], None),
         ([partial(ddn, levels=8)], 8),
+        ([partial(ddn, **NUMPY_LEVELS)], 8),
         ([with_bisection(partial(ddn, levels=8))], 8),
         ([worst_case([partial(ddn, levels=8), partial(fmn, levels=8)])], 8),
         ([worst_case([partial(ddn, levels=8), fmn])], None),

@@ -14,11 +14,12 @@ from minnorm.acceleration import Accelerated
 from minnorm.attacks import AttackResult, Model, ddn
 from minnorm.attacks.contract import accepts_accelerated
 from minnorm.errors import InputError
-from minnorm.evaluation import evaluate
+from minnorm.evaluation import accuracy_at, clean_accuracy, evaluate
 from minnorm.evaluation.judge import (
     Verdict,
     join_verdicts,
     run_and_judge,
+    with_misclassified,
 )
 from minnorm.geometry import NORM_ORDERS
 
@@ -124,6 +125,45 @@ def test_a_sample_of_its_target_class_is_at_distance_0() -> None:
     verdict = judge(partial(ddn, steps=5), model, inputs, labels, targeted=True)
     assert verdict.success.all()
     assert (verdict.distances["l2"] == 0).all()
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_samples_that_are_adversarial_from_the_start_are_at_distance_0_whatever_the_attack_does(
+    targeted: bool,
+) -> None:
+    model, inputs, predicted = problem((4,), batch=4, classes=3)
+    logits = model(inputs)
+    labels = predicted.clone()
+    from_start = torch.tensor([True, True, False, False])
+    labels[from_start != targeted] = (labels[from_start != targeted] + 1) % 3
+    points = inputs + 0.25
+    failed = torch.tensor([True, False, True, False])
+    verdict = Verdict(
+        adversarials=torch.where(failed[:, None], inputs, points),
+        predictions=torch.full((4,), 7),
+        success=~failed,
+        distances={norm: torch.tensor([torch.inf, 0.5, torch.inf, 0.5]) for norm in NORM_ORDERS},
+        spent=(1.0, 2.0, 3.0),
+    )
+    found = with_misclassified(verdict, inputs, logits, labels, targeted=targeted)
+    assert found.success.tolist() == [True, True, False, True]
+    for norm in NORM_ORDERS:
+        assert found.distances[norm].tolist() == [0.0, 0.0, torch.inf, 0.5]
+    assert found.predictions.tolist() == [int(predicted[0]), 7, 7, 7]
+    assert torch.equal(found.adversarials, verdict.adversarials)
+    assert found.spent == verdict.spent
+
+
+@pytest.mark.parametrize("levels", [None, 8, 256])
+def test_accuracy_under_attack_never_exceeds_the_clean_accuracy(levels: int | None) -> None:
+    model, inputs, labels = problem((4,), batch=20)
+    labels[::2] = (labels[::2] + 1) % 5
+    wrong = {"moved": returning((inputs + 0.3).clamp(0, 1))}
+    attack = {"ddn": partial(ddn, steps=5, levels=levels)}
+    for attacks in (attack, wrong):
+        records = evaluate(model, (inputs, labels), attacks, accelerate="off").records
+        assert clean_accuracy(records).value == 0.5
+        assert accuracy_at(records, 0.0).value <= 0.5
 
 
 def test_a_targeted_attack_that_reaches_another_class_has_failed() -> None:

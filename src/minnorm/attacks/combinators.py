@@ -1,6 +1,5 @@
 """Attacks made of attacks."""
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import cast
@@ -10,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
-from minnorm.attacks.composition import known_as, levels_of, norm_of
+from minnorm.attacks.composition import known_as, levels_of, norm_of, tree
 from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.bisection import bisect
@@ -91,7 +90,7 @@ def with_restarts(attack: Callable[..., AttackResult], restarts: int = 5) -> Att
     """
     check_count("restarts", restarts)
     check_attack(attack)
-    parameters = inspect.signature(attack).parameters
+    parameters = tree(attack).parameters
     if "restarts" in parameters:
         return cast("Attack", partial(attack, restarts=restarts))
     if "starts" not in parameters:
@@ -254,6 +253,9 @@ def _bounded(
         # An adversarial within the radius does not change: rounding could undo its success.
         within = geometry.distances(found.adversarials, problem.origins, norm) <= epsilon
         search.adversarial_at(torch.where(per_sample(within, scaled), found.adversarials, scaled))
+        if problem.levels is not None:
+            # Rounding may move inputs that are misclassified from the start out of the radius.
+            search.adversarial_at(problem.origins)
         return search.result()
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
+from types import CellType, CodeType
 from typing import Any, TypeVar
 
 from minnorm import geometry, specs
@@ -76,7 +78,20 @@ def tree(attack: Callable[..., Any]) -> Part:
     """Read an attack as a tree of parts."""
     if not isinstance(attack, partial):
         return Part(attack, attack, {})
-    return Part(attack, attack.func, {key: _read(one) for key, one in attack.keywords.items()})
+    inner = tree(attack.func)  # a partial of a partial that has attributes of its own
+    given = {**_positional(attack.func, attack.args), **attack.keywords}
+    arguments = {**inner.arguments, **{key: _read(one) for key, one in given.items()}}
+    return Part(attack, inner.function, arguments)
+
+
+def _positional(function: Callable[..., Any], values: Sequence[object]) -> dict[str, object]:
+    """Return preset positional arguments by the names of their parameters."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # some callables have no signature
+        names = []
+    names += [f"argument_{number}" for number in range(len(names), len(values))]
+    return dict(zip(names, values, strict=False))
 
 
 def _read(value: object) -> object:
@@ -120,13 +135,35 @@ def attack_fingerprint(attack: Callable[..., Any]) -> str:
 
 def _code_hash(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
-    if code is None or str(getattr(function, "__module__", "")).startswith("minnorm."):
+    # `functools.wraps` copies `__module__` from another function, but the mark only by name.
+    module = str(getattr(function, "__module__", ""))
+    if code is None or (module.startswith("minnorm.") and is_marked(function)):
         return ""
-    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    seen = (code.co_code, code.co_consts, cells, getattr(function, "__kwdefaults__", None))
+    cells = [_content(cell) for cell in getattr(function, "__closure__", None) or ()]
+    seen = (_of_code(code), cells, getattr(function, "__kwdefaults__", None))
     # Memory addresses differ from run to run.
     text = re.sub(r"0x[0-9a-f]+", "", repr(seen))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _of_code(code: CodeType) -> tuple[object, ...]:
+    """Return what a compiled function computes, the functions inside it included."""
+    constants = [
+        _of_code(one)
+        if isinstance(one, CodeType)
+        else sorted(map(repr, one))  # the order of a set differs from run to run
+        if isinstance(one, frozenset)
+        else one
+        for one in code.co_consts
+    ]
+    return code.co_code, code.co_names, constants
+
+
+def _content(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # the variable has no value yet
+        return None
 
 
 def takes_accelerated(attack: Callable[..., Any]) -> bool:
@@ -135,7 +172,7 @@ def takes_accelerated(attack: Callable[..., Any]) -> bool:
     It may if its function and those of all attacks inside it are marked with
     `minnorm.attacks.contract.accepts_accelerated`.
     """
-    return all(is_marked(part.function) for part in tree(attack).walk())
+    return all(is_marked(part.function) or is_marked(part.attack) for part in tree(attack).walk())
 
 
 def check_presets(attack: Callable[..., Any]) -> None:
@@ -203,5 +240,5 @@ def levels_of(attacks: Iterable[Callable[..., Any]]) -> int | None:
 def _levels_of(part: Part) -> int | None:
     if "levels" in part.parameters:
         levels = part.parameters["levels"].default
-        return levels if isinstance(levels, int) else None
+        return int(levels) if isinstance(levels, Integral) else None
     return levels_of(inner.attack for inner in part.parts) if part.parts else None

@@ -20,7 +20,8 @@ class AttackResult:
 
     Attributes:
         adversarials: The closest adversarial found; the original input if none was found, or if
-            the model misclassifies the input already.
+            the model misclassifies the input already (with `levels` that input is rounded, if it
+            stays misclassified).
         distances: The distance of `adversarials` from the inputs, in the attack's norm, in
             float32 or wider; infinite if none was found, 0 if the input already was adversarial.
         success: Whether the model, in its own precision, classifies `adversarials` as the attack
@@ -70,10 +71,11 @@ def accepts_accelerated(attack: _Function) -> _Function:
     may disagree. Marked attacks work on the `Search` of `minnorm.attacks.engine`, which verifies
     what it finds on the original. An evaluation gives all other attacks the model as it is.
     """
-    setattr(attack, _MARKER, True)
+    # The function itself, so that `functools.wraps` does not copy the mark to another function.
+    setattr(attack, _MARKER, attack)
     return attack
 
 
 def is_marked(function: Callable[..., object]) -> bool:
     """Return whether a function itself is marked with `accepts_accelerated`."""
-    return bool(getattr(function, _MARKER, False))
+    return getattr(function, _MARKER, None) is function

@@ -13,7 +13,7 @@ from minnorm.acceleration import Accelerated, original, seconds_now
 from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.attacks.composition import takes_accelerated
 from minnorm.errors import InputError
-from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, rows
+from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, per_sample, rows
 from minnorm.logits import is_adversarial, predictions
 
 logger = logging.getLogger(__name__)
@@ -165,6 +165,39 @@ def run_and_judge(
             backwards / len(inputs),
             seconds / len(inputs),
         ),
+    )
+
+
+def with_misclassified(
+    verdict: Verdict,
+    inputs: Float[Tensor, "b *d"],
+    logits: Float[Tensor, "b c"],
+    labels: Int64[Tensor, "b"],
+    *,
+    targeted: bool,
+) -> Verdict:
+    """Return the verdict with distance 0 for samples that are adversarial from the start.
+
+    So the accuracy under attack never exceeds the clean accuracy, whatever the attack does with
+    these samples. Where its point is adversarial, the point is kept: it may be a rounded input.
+
+    Args:
+        verdict: The verdict.
+        inputs: The batch.
+        logits: The model's logits of the batch, before any attack.
+        labels: The true classes, or the target classes if `targeted`.
+        targeted: Whether the labels are target classes.
+    """
+    from_start = is_adversarial(logits, labels, targeted)
+    back = from_start & ~verdict.success
+    return replace(
+        verdict,
+        adversarials=torch.where(per_sample(back, inputs), inputs, verdict.adversarials),
+        predictions=torch.where(back, predictions(logits), verdict.predictions),
+        success=verdict.success | from_start,
+        distances={
+            norm: values.masked_fill(from_start, 0.0) for norm, values in verdict.distances.items()
+        },
     )
 
 

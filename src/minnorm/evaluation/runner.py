@@ -16,7 +16,12 @@ from minnorm.data import Data
 from minnorm.errors import InputError, OutOfMemoryError, one_line
 from minnorm.evaluation.batches import CleanBatch, read_batch
 from minnorm.evaluation.configuration import Configuration
-from minnorm.evaluation.judge import Verdict, join_verdicts, run_and_judge
+from minnorm.evaluation.judge import (
+    Verdict,
+    join_verdicts,
+    run_and_judge,
+    with_misclassified,
+)
 from minnorm.evaluation.records import Records, join_records, make_records
 from minnorm.evaluation.run_directory import Unit
 from minnorm.evaluation.targets import choose_targets
@@ -180,7 +185,13 @@ class Runner:
                 raise OutOfMemoryError(f"{name}: there is not enough memory for a single sample.")
             self._fitting = size = -(-size // 2)
             logger.warning("%s: not enough memory, %d samples at once from now on", name, size)
-        return join_verdicts(verdicts)
+        return with_misclassified(
+            join_verdicts(verdicts),
+            batch.inputs,
+            batch.logits,
+            labels,
+            targeted=target is not None,
+        )
 
     def _judge_part(
         self,

@@ -56,6 +56,15 @@ def test_misclassified_inputs_are_rounded_if_they_stay_misclassified(
 
 
 @pytest.mark.parametrize("name", RADIUS_VARIANTS)
+def test_misclassified_inputs_are_not_rounded_out_of_the_radius(attack: Attack, norm: Norm) -> None:
+    model, inputs, labels = problem((1, 4, 4), batch=20)
+    result = attack(model, inputs, (labels + 1) % 5, levels=8, epsilon=0.02)
+    assert result.success.all()
+    assert (distances(result.adversarials, inputs, norm) <= 0.02).all()
+    assert torch.equal(result.adversarials, inputs)
+
+
+@pytest.mark.parametrize("name", RADIUS_VARIANTS)
 def test_rounding_keeps_adversarials_within_the_radius(attack: Attack, norm: Norm) -> None:
     model, inputs, labels = problem((1, 8, 8), batch=50)
     inputs = quantize(inputs, 256, BOUNDS)

@@ -13,6 +13,7 @@ from minnorm.attacks.engine.coarse import AcceleratedSearch
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.problem import Problem, check_levels, check_problem
 from minnorm.attacks.engine.search import Search
+from minnorm.checks import check_flag
 from minnorm.geometry import Norm
 
 
@@ -22,7 +23,7 @@ def open_search(
     inputs: Any,
     labels: Any,
     *,
-    targeted: bool,
+    targeted: Any,
     bounds: Any,
     generator: Any,
     norm: Norm = "l2",
@@ -53,6 +54,7 @@ def open_search(
     """
     check_problem(model, inputs, labels, bounds, starts)
     check_levels(levels, bounds)
+    check_flag("targeted", targeted)
     with own_autograd_mode():
         problem = Problem(
             origins=ordinary(inputs),

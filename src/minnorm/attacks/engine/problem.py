@@ -190,7 +190,9 @@ def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> 
             interval, or an input or a start is NaN or outside the bounds.
     """
     pair = isinstance(bounds, tuple | list) and len(bounds) == 2
-    numbers = pair and all(isinstance(bound, Real) for bound in bounds)
+    numbers = pair and all(
+        isinstance(bound, Real) and not isinstance(bound, bool) for bound in bounds
+    )
     if not numbers or not bounds[0] < bounds[1]:
         raise InputError(f"bounds={bounds}: expected (low, high), two numbers with low < high.")
     for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):

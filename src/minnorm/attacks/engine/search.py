@@ -215,12 +215,16 @@ class Search:
 
 
 def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> AttackResult:
-    """Round the inputs that are adversarial from the start, if they stay adversarial."""
+    """Round the inputs that are adversarial from the start, if they stay adversarial.
+
+    An input that would leave the radius limit stays as it is.
+    """
     if problem.levels is None:
         return result
     rounded = problem.feasible_(problem.origins.clone())
-    off_grid = geometry.distances(rounded, problem.origins, "linf") > 0
-    rows = (result.success & (result.distances == 0) & off_grid).nonzero().squeeze(1)
+    moves = geometry.distances(rounded, problem.origins, problem.norm)
+    movable = (moves > 0) & (moves <= problem.measured_limit)
+    rows = (result.success & (result.distances == 0) & movable).nonzero().squeeze(1)
     if len(rows) == 0:
         return result
     adversarial, _ = problem.goal.part(rows).decide(model(rounded[rows]))

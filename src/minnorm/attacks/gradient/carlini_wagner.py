@@ -16,7 +16,7 @@ from minnorm.attacks.engine.adam import Adam
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
-from minnorm.checks import check_count, check_number
+from minnorm.checks import check_count, check_flag, check_number
 from minnorm.geometry import Bounds, per_sample, rows
 
 _REPEAT_FROM = 9
@@ -94,6 +94,7 @@ def carlini_wagner(
     check_number("step_size", step_size, 0)
     check_number("initial_constant", initial_constant, 0)
     check_number("confidence", confidence, 0, inclusive=True)
+    check_flag("abort_early", abort_early)
     with open_search(
         model,
         inputs,

@@ -52,7 +52,8 @@ def ddn(
         step_size: Length of the first step, annealed by a cosine to a hundredth in the last one.
         levels: Round each point to that many evenly spaced values (256 for 8-bit images, as in the
             paper's tables); `None` for no rounding. Where minimal norms are small, rounding makes
-            them much larger: use it when the result must be an image file.
+            them much larger: use it when the result must be an image file. An input that is
+            misclassified from the start is rounded too, if it stays misclassified.
         bounds: The lowest and the highest value of an input.
         starts: Points where the attack begins (a warm start); the first radius is their distance.
         generator: Source of the random directions that replace zero and NaN gradients, shared by

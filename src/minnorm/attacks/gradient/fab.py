@@ -15,7 +15,7 @@ from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.linear_model import likeliest_rivals, nearest_boundary
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search
-from minnorm.checks import check_count, check_number
+from minnorm.checks import check_count, check_flag, check_number
 from minnorm.geometry import per_sample
 
 
@@ -72,6 +72,7 @@ def fab(
     check_number("overshoot", overshoot, 0, inclusive=True)
     check_number("largest_share", largest_share, 0, 1, inclusive=True)
     check_number("backstep", backstep, 0, 1)
+    check_flag("one_by_one", one_by_one)
     geometry.check_ball(norm)
     with open_search(
         model,

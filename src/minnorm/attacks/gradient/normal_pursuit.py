@@ -19,7 +19,7 @@ from minnorm.attacks.engine.descent import descend
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.rays import Pursuit, Ray
 from minnorm.attacks.engine.tournaments import FORWARD_COST, Tournament, plan
-from minnorm.checks import check_count
+from minnorm.checks import check_count, check_flag
 from minnorm.geometry import Bounds
 
 _EARLY_PROGRESS = 0.01
@@ -85,6 +85,7 @@ def normal_pursuit(
         InputError: If an argument is not as described.
     """
     check_count("budget", budget, least=2)
+    check_flag("drop_finished", drop_finished)
     with open_search(
         model,
         inputs,

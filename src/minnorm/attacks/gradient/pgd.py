@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.ascent import ascend, default_step_size
 from minnorm.attacks.engine.opening import open_search
-from minnorm.checks import check_count, check_number
+from minnorm.checks import check_count, check_flag, check_number
 from minnorm.geometry import Bounds, Norm, check_ball
 
 
@@ -59,6 +59,7 @@ def pgd(
     check_count("restarts", restarts)
     if step_size is not None:
         check_number("step_size", step_size, 0)
+    check_flag("random_start", random_start)
     check_ball(norm)
     with open_search(
         model,

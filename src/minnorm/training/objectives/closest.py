@@ -1,6 +1,5 @@
 """Training on the closest adversarials that an attack finds (section 5, eq. 9)."""
 
-from inspect import signature
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 from minnorm import checks, geometry
 from minnorm.attacks import load_attack
-from minnorm.attacks.composition import norm_of
+from minnorm.attacks.composition import norm_of, tree
 from minnorm.errors import InputError
 from minnorm.training.objectives.contract import Adversarial
 from minnorm.training.objectives.losses import loss_on_points
@@ -25,7 +24,8 @@ def closest(
 
     A perturbation that is longer than `max_norm` is scaled down to it. The point is then neither
     adversarial, in general, nor on the grid of an attack's `levels`: this is the defense. Where the
-    attack finds nothing, or the model misclassifies the input, the point is the input itself.
+    attack finds nothing, or the model misclassifies the input, the point is the input itself (with
+    `levels` rounded, if it stays misclassified).
 
     Args:
         max_norm: The largest norm of a perturbation, in the norm of the attack, L2 or Linf.
@@ -43,7 +43,7 @@ def closest(
         )
     function = load_attack(attack)
     norm = norm_of([function])
-    if warm_start and "starts" not in signature(function).parameters:
+    if warm_start and "starts" not in tree(function).parameters:
         raise InputError(
             f"warm_start: {attack!r} takes no starts. Choose an attack that does, for example "
             "'ddn', or leave warm_start out."
