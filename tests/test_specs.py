@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minnorm.errors import InputError
-from minnorm.specs import Spec, choose, describe, parse, path_of, same
+from minnorm.specs import Spec, choose, format_spec, parse, path_of, same
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(
     lambda name: (
@@ -34,12 +34,12 @@ BOUNDS = st.none() | st.integers(-9, 9)
 
 @given(head=HEADS, arguments=st.dictionaries(NAMES, VALUES, max_size=3))
 def test_parse_is_the_inverse_of_describe(head: str, arguments: dict[str, Any]) -> None:
-    assert parse(describe(head, arguments)) == Spec(head, arguments)
+    assert parse(format_spec(head, arguments)) == Spec(head, arguments)
 
 
 @pytest.mark.parametrize("value", ["a(b", "a)b", ")(", "'\"(", math.inf, -math.inf])
 def test_parse_is_the_inverse_of_describe_for_awkward_values(value: object) -> None:
-    assert parse(describe("ddn", {"value": value})) == Spec("ddn", {"value": value})
+    assert parse(format_spec("ddn", {"value": value})) == Spec("ddn", {"value": value})
 
 
 @given(start=BOUNDS, stop=BOUNDS, step=BOUNDS.filter(lambda step: step != 0))

@@ -51,7 +51,7 @@ def parse(text: str) -> Spec:
     return Spec(head, arguments, part)
 
 
-def describe(head: str, arguments: Mapping[str, Any]) -> str:
+def format_spec(head: str, arguments: Mapping[str, Any]) -> str:
     """Write a call as a spec, for manifests and tables: the inverse of `parse`."""
     inside = ", ".join(f"{name}={_literal(value)}" for name, value in arguments.items())
     return f"{head}({inside})" if inside else head

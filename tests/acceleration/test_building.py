@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from acceleration.small_networks import Branching, Residual, batch_norms, example, network
 from minnorm.acceleration import Accelerated, building, low_precision, timing
-from minnorm.acceleration.building import build, unchanged
+from minnorm.acceleration.building import build_accelerated, unchanged
 from minnorm.acceleration.choice import Choice
 from minnorm.acceleration.layout import channels_last
 from minnorm.acceleration.low_precision import autocast, in_bfloat16
@@ -22,7 +22,7 @@ KINDS = ("plain", "narrow", "channels-last", "autocast", "bfloat16")
 
 def _build(model: Model, words: list[str] | None) -> Accelerated:
     with torch.no_grad():
-        return build(model, example(), words)
+        return build_accelerated(model, example(), words)
 
 
 class Named:
@@ -170,7 +170,7 @@ def test_a_fast_model_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_in_half_precision_is_used_as_it_is(dtype: torch.dtype) -> None:
     model = network().to(dtype)
     with torch.no_grad():
-        fast = build(model, example(dtype=dtype), None)
+        fast = build_accelerated(model, example(dtype=dtype), None)
     assert (fast.used, fast.exact) == ("off", model)
     assert f"its logits are {dtype}, so near the decision boundary no copy" in fast.notes[0]
 
@@ -179,12 +179,12 @@ def test_in_float64_there_is_no_coarse_classifier(times: dict[str, float]) -> No
     times["narrow"] = 0.5
     model = network().double()
     with torch.no_grad():
-        fast = build(model, example(dtype=torch.float64), None)
+        fast = build_accelerated(model, example(dtype=torch.float64), None)
         assert fast.used == "folded+narrow"
         why = "the inputs are torch.float64, not torch.float32"
         assert fast.notes[-2:] == (f"autocast: no ({why})", f"bfloat16: no ({why})")
         with pytest.raises(InputError, match=f"cannot use 'bfloat16' with this model .{why}"):
-            build(model, example(dtype=torch.float64), ["bfloat16"])
+            build_accelerated(model, example(dtype=torch.float64), ["bfloat16"])
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_channels_last_is_for_images() -> None:
     inputs = torch.rand(4, 12)
     with torch.no_grad():
         with pytest.raises(InputError, match=r"samples of shape \[12\] are not images"):
-            build(model, inputs, ["channels-last"])
+            build_accelerated(model, inputs, ["channels-last"])
         assert building._laid_out(model, Choice(inputs, None)) == (model, False)
 
 
@@ -340,7 +340,7 @@ def test_measuring_begins_with_one_sample_and_stops_at_the_limit_of_memory() -> 
 
     torch.manual_seed(0)
     with torch.no_grad():
-        fast = build(Large().eval(), example(64), ["channels-last"])
+        fast = build_accelerated(Large().eval(), example(64), ["channels-last"])
     assert fast.used == "channels-last"
     assert sizes[0] == 1
     assert set(sizes) == {1, 4, 16, 64}

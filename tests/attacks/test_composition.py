@@ -114,10 +114,16 @@ def test_fingerprints_depend_on_the_names_and_functions_in_the_code() -> None:
         return args[1].exp()
 
     def inside(*_: Any, **__: Any) -> Any:
-        return [step(1) for step in (lambda x: x + 1,)]
+        def step(number: int) -> int:
+            return number + 1
+
+        return step(1)
 
     def other_inside(*_: Any, **__: Any) -> Any:
-        return [step(1) for step in (lambda x: x - 1,)]
+        def step(number: int) -> int:
+            return number - 1
+
+        return step(1)
 
     functions = (absolute, exponential, inside, other_inside)
     assert len({attack_fingerprint(function) for function in functions}) == 4

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from torch.utils.data import DataLoader, TensorDataset
 
-from minnorm.data import FORMS, Data, as_data, from_arrays, load_data
+from minnorm.data import DATA_FORMS, Data, as_data, from_arrays, load_data
 from minnorm.data.dataset import checksum
 from minnorm.errors import InputError, MissingLibraryError
 
@@ -325,7 +325,7 @@ def test_as_data_refuses_other_values(value: object) -> None:
 def test_an_unknown_data_set_is_refused_with_all_forms(spec: str, reason: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(reason)}") as caught:
         load_data(spec)
-    assert str(caught.value).endswith(f"Forms of a data spec: {FORMS}.")
+    assert str(caught.value).endswith(f"Forms of a data spec: {DATA_FORMS}.")
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist-sample"])

@@ -13,7 +13,7 @@ from torchvision.models import WeightsEnum
 
 from minnorm.errors import InputError, NotTrustedError
 from minnorm.models import (
-    FORMS,
+    MODEL_FORMS,
     Normalized,
     build,
     fingerprint,
@@ -166,14 +166,14 @@ def test_a_spec_with_an_unknown_name_is_refused(spec: str, message: str) -> None
 
 @pytest.mark.parametrize("spec", ["hf:org/name", "robustbench:Rony2019Decoupling"])
 def test_a_scheme_that_is_not_supported_is_refused_with_all_forms(spec: str) -> None:
-    message = f"{spec}: such models are not supported yet. Forms of a model spec: {FORMS}."
+    message = f"{spec}: such models are not supported yet. Forms of a model spec: {MODEL_FORMS}."
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         load_model(spec)
 
 
 @pytest.mark.parametrize("spec", ["mnist_cnn", "model.onnx", "some words"])
 def test_a_spec_of_another_form_is_refused_with_all_forms(spec: str) -> None:
-    message = f"cannot read {spec!r} as a model. Forms of a model spec: {FORMS}."
+    message = f"cannot read {spec!r} as a model. Forms of a model spec: {MODEL_FORMS}."
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         load_model(spec)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from minnorm.acceleration.accelerated import Accelerated, check_callable, original
 from minnorm.acceleration.answer import answer
-from minnorm.acceleration.building import build, unchanged
+from minnorm.acceleration.building import build_accelerated, unchanged
 from minnorm.acceleration.choice import REQUESTED
 from minnorm.acceleration.words import AUTO, OFF, check_use
 from minnorm.errors import InputError, one_line
@@ -116,7 +116,7 @@ def _ensure_evaluation_mode(model: Model) -> Model:
 def _chosen_by_measuring(model: Model, example: Tensor) -> Accelerated:
     """Use what is faster; if the copy fails or differs, return the model unchanged."""
     try:
-        return build(model, example, None)
+        return build_accelerated(model, example, None)
     except Exception as error:  # a user's module may raise anything when copied, frozen, or split
         return unchanged(model, f"its copy fails ({one_line(error)})")
 
@@ -124,7 +124,7 @@ def _chosen_by_measuring(model: Model, example: Tensor) -> Accelerated:
 def _as_requested(model: Model, example: Tensor, words: Sequence[str]) -> Accelerated:
     """Use the requested techniques, or raise `InputError`."""
     try:
-        return build(model, example, words)
+        return build_accelerated(model, example, words)
     except InputError:
         raise
     except Exception as error:  # a user's module may raise anything when copied, frozen, or split

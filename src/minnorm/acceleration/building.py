@@ -38,7 +38,7 @@ def unchanged(model: Model, reason: str) -> Accelerated:
     return Accelerated(model, model, None, OFF, (f"the model is used as it is: {reason}",))
 
 
-def build(model: Model, example: Tensor, words: Sequence[str] | None) -> Accelerated:
+def build_accelerated(model: Model, example: Tensor, words: Sequence[str] | None) -> Accelerated:
     """Build the exact and the coarse classifier of a model.
 
     Args:

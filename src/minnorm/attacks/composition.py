@@ -71,7 +71,9 @@ class Part:
         head = getattr(self.function, _SPEC_NAME, None)
         if head is None:
             head = getattr(self.function, "__name__", type(self.function).__name__)
-        return specs.describe(str(head), {key: _named(one) for key, one in self.arguments.items()})
+        return specs.format_spec(
+            str(head), {key: _named(one) for key, one in self.arguments.items()}
+        )
 
 
 def tree(attack: Callable[..., Any]) -> Part:

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from minnorm.acceleration import clean_logits
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.autograd import ordinary, own_autograd_mode
-from minnorm.attacks.engine.probe import (
+from minnorm.attacks.engine.doubts import (
     PROBE_SAMPLES,
     doubt_about_gradients,
     doubt_about_logits,

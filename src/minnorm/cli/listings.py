@@ -15,14 +15,14 @@ attack = typer.Typer(help="List attacks.", no_args_is_help=True)
 @data.command("list")
 def list_data() -> None:
     """List the data sets that can be fetched, and the cache folder."""
-    from minnorm.data import CATALOGUE, FORMS, cache_folder, is_cached
+    from minnorm.data import CATALOGUE, DATA_FORMS, cache_folder, is_cached
 
     table = Table("name", "description", "cached", caption=f"cache: {cache_folder()}")
     table.add_row("mnist-sample", "the first 1,000 MNIST test images", "shipped")
     for name, entry in CATALOGUE.items():
         table.add_row(name, entry.description, "yes" if is_cached(name) else "no")
     output.print(table)
-    output.print(f"Forms of a data spec: {FORMS}", markup=False, highlight=False)
+    output.print(f"Forms of a data spec: {DATA_FORMS}", markup=False, highlight=False)
 
 
 @data.command("fetch")
@@ -41,7 +41,7 @@ def fetch_data(
 @model.command("list")
 def list_models() -> None:
     """List the networks shipped with the package, and the forms of a model spec."""
-    from minnorm.models import FORMS, zoo_cards
+    from minnorm.models import MODEL_FORMS, zoo_cards
 
     caption = "gradients: computed by attacks during training, per training image"
     table = Table("spec", "architecture", "trained on", "gradients", "accuracy", caption=caption)
@@ -51,7 +51,7 @@ def list_models() -> None:
         spent = "" if card.gradients_per_image is None else f"{card.gradients_per_image:.0f}"
         table.add_row(f"zoo:{name}", card.architecture, card.data, spent, "\n".join(lines))
     output.print(table)
-    output.print(f"Forms of a model spec: {FORMS}", markup=False, highlight=False)
+    output.print(f"Forms of a model spec: {MODEL_FORMS}", markup=False, highlight=False)
 
 
 @attack.command("list")

@@ -3,11 +3,11 @@
 from minnorm.data.cache import cache_folder, is_cached
 from minnorm.data.catalogue import CATALOGUE, fetch
 from minnorm.data.dataset import Batch, Data, from_arrays, from_map_dataset
-from minnorm.data.load import FORMS, as_data, load_data
+from minnorm.data.load import DATA_FORMS, as_data, load_data
 
 __all__ = [
     "CATALOGUE",
-    "FORMS",
+    "DATA_FORMS",
     "Batch",
     "Data",
     "as_data",

@@ -14,7 +14,7 @@ from minnorm.data.catalogue import CATALOGUE
 from minnorm.data.dataset import Array, Data, from_arrays, from_map_dataset
 from minnorm.errors import InputError, MissingFileError, MissingLibraryError
 
-FORMS = (
+DATA_FORMS = (
     "mnist-sample | mnist | mnist/train | cifar10 | cifar10/train | imagenet:FOLDER | "
     "folder:PATH(resize=256, crop=224) | FILE.npz | FILE.safetensors | package.module:factory"
 )
@@ -25,7 +25,7 @@ def load_data(spec: str) -> Data:
     """Load the labeled data set that a spec names.
 
     Args:
-        spec: One of `FORMS`, with a slice at the end to select a part:
+        spec: One of `DATA_FORMS`, with a slice at the end to select a part:
 
             - `mnist-sample`: the first 1,000 MNIST test images, shipped with the package.
             - `mnist`, `cifar10`: the test set from the cache (fetch it with `minnorm data fetch
@@ -112,7 +112,7 @@ def _resolve(spec: specs.Spec) -> Data:
     try:
         specs.choose(spec.head, [*CATALOGUE, "mnist-sample"], "data set")
     except InputError as error:
-        raise InputError(f"{error} Forms of a data spec: {FORMS}.") from None
+        raise InputError(f"{error} Forms of a data spec: {DATA_FORMS}.") from None
     raise AssertionError(spec.head)
 
 
@@ -120,7 +120,7 @@ def _no_arguments(spec: specs.Spec) -> None:
     if spec.arguments:
         raise InputError(
             f"{spec.head} takes no arguments: remove {', '.join(spec.arguments)}. "
-            f"Forms of a data spec: {FORMS}."
+            f"Forms of a data spec: {DATA_FORMS}."
         )
 
 

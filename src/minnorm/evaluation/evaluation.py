@@ -27,7 +27,7 @@ from minnorm.evaluation.manifest import Manifest, new_session
 from minnorm.evaluation.probe import probe_model
 from minnorm.evaluation.records import Records
 from minnorm.evaluation.run_directory import RunDirectory, Unit
-from minnorm.evaluation.runner import Progress, Runner
+from minnorm.evaluation.runner import EvaluationProgress, Runner
 from minnorm.evaluation.targets import Targets, check_enough_classes, check_targets
 from minnorm.evaluation.tuning import BatchSize, tune
 from minnorm.geometry import Bounds
@@ -70,7 +70,7 @@ def evaluate(
     bounds: Bounds = (0.0, 1.0),
     save_adversarials: bool = True,
     trust: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: EvaluationProgress | None = None,
 ) -> Evaluation:
     """Measure the distances to the closest adversarials, and record the results of each sample.
 
@@ -103,7 +103,7 @@ def evaluate(
         bounds: The lowest and the highest value of an input.
         save_adversarials: Whether the run directory keeps the adversarials too.
         trust: Whether a file that the model's spec names may run the code that it holds.
-        on_progress: Called after each gradient and each finished unit, see `Progress`.
+        on_progress: Called after each gradient and each finished unit, see `EvaluationProgress`.
 
     Returns:
         The records, attack by attack, in the order of the data.
@@ -189,7 +189,7 @@ def _run_in(
     directory: RunDirectory,
     runner: Runner,
     warnings: Sequence[str],
-    on_progress: Progress | None,
+    on_progress: EvaluationProgress | None,
 ) -> None:
     """Finish all units of a run in its directory, together with the other ranks."""
     try:

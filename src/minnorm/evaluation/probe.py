@@ -7,7 +7,7 @@ from torch import Tensor
 
 from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
-from minnorm.attacks.engine.probe import PROBE_SAMPLES, doubt_about_gradients, doubt_about_logits
+from minnorm.attacks.engine.doubts import PROBE_SAMPLES, doubt_about_gradients, doubt_about_logits
 from minnorm.attacks.engine.problem import check_evaluation_mode
 from minnorm.data import Data
 from minnorm.errors import InputError, one_line

@@ -31,7 +31,7 @@ from minnorm.runtime import memory, ranks
 
 logger = logging.getLogger(__name__)
 
-Progress: TypeAlias = Callable[[int, int, int], None]
+EvaluationProgress: TypeAlias = Callable[[int, int, int], None]
 """Called with the number of finished units, the number of all units of this rank (a unit is one
 attack on one batch), and the number of gradients so far, counting one for a whole batch."""
 
@@ -58,7 +58,7 @@ class Runner:
     keep_adversarials: bool
     _fitting: int | None = None  # samples that fit into memory; set when a batch does not fit
 
-    def records(self, on_progress: Progress | None) -> Records:
+    def records(self, on_progress: EvaluationProgress | None) -> Records:
         """Finish all units, together with the other ranks, and return the records of all ranks."""
         own = {}
         with ranks.raise_on_all():
@@ -69,7 +69,7 @@ class Runner:
         return join_records([merged[unit] for unit in order])
 
     def results(
-        self, finished: set[Unit], on_progress: Progress | None
+        self, finished: set[Unit], on_progress: EvaluationProgress | None
     ) -> Iterator[tuple[Unit, Result]]:
         """Return the results of this rank's units, one after the other, except finished ones."""
         size = self.configuration.batch_size

@@ -1,7 +1,7 @@
 """Classifiers: the paper's networks, models named by a spec, and the zoo of trained networks."""
 
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
-from minnorm.models.load import FORMS, load_model
+from minnorm.models.load import MODEL_FORMS, load_model
 from minnorm.models.normalized import Normalized
 from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
 from minnorm.models.weights import fingerprint, load_weights, save_weights
@@ -10,7 +10,7 @@ from minnorm.models.zoo import Card, load_zoo, zoo_cards, zoo_folder
 
 __all__ = [
     "ARCHITECTURES",
-    "FORMS",
+    "MODEL_FORMS",
     "Card",
     "Normalized",
     "SmallCNN",

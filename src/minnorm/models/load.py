@@ -15,7 +15,7 @@ from minnorm.models.normalized import Normalized
 from minnorm.models.weights import UNSAFE, load_weights
 from minnorm.models.zoo import load_zoo, zoo_cards
 
-FORMS = (
+MODEL_FORMS = (
     "zoo:NAME | torchvision:NAME | timm:NAME | FILE.pt2 | FILE.safetensors [+ ARCHITECTURE] | "
     "FILE.pt + ARCHITECTURE | package.module:factory"
 )
@@ -30,7 +30,7 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
     """Load the classifier that a spec names, in evaluation mode, on the CPU.
 
     Args:
-        spec: One of `FORMS`:
+        spec: One of `MODEL_FORMS`:
 
             - `zoo:NAME`: a network shipped with the package (`minnorm model list`).
             - `torchvision:NAME`, `timm:NAME`: a pretrained network of these libraries. It
@@ -76,7 +76,7 @@ def _resolve(spec: str, *, trust: bool) -> nn.Module:
     parsed = specs.parse(spec)
     if parsed.part is not None:
         raise InputError(
-            f"{spec!r}: a model has no slice, remove it. Forms of a model spec: {FORMS}."
+            f"{spec!r}: a model has no slice, remove it. Forms of a model spec: {MODEL_FORMS}."
         )
     path = specs.path_of(parsed.head)
     if path.suffix == ".safetensors" or path.suffix in UNSAFE:
@@ -86,7 +86,9 @@ def _resolve(spec: str, *, trust: bool) -> nn.Module:
     if ":" in parsed.head:
         return _by_scheme(parsed, spec)
     hint = f" Did you mean 'zoo:{parsed.head}'?" if parsed.head in zoo_cards() else ""
-    raise InputError(f"cannot read {spec!r} as a model.{hint} Forms of a model spec: {FORMS}.")
+    raise InputError(
+        f"cannot read {spec!r} as a model.{hint} Forms of a model spec: {MODEL_FORMS}."
+    )
 
 
 def _by_scheme(parsed: specs.Spec, text: str) -> nn.Module:
@@ -100,7 +102,7 @@ def _by_scheme(parsed: specs.Spec, text: str) -> nn.Module:
             return _timm(parsed)
         case "hf" | "robustbench":
             raise InputError(
-                f"{parsed.head}: such models are not supported yet. Forms of a model spec: {FORMS}."
+                f"{parsed.head}: such models are not supported yet. Forms of a model spec: {MODEL_FORMS}."
             )
         case _:
             return build(text)
@@ -117,21 +119,21 @@ def _torchvision(parsed: specs.Spec, name: str) -> nn.Module:
     specs.choose(name, models.list_models(), "torchvision model")
     chosen = parsed.arguments.get("weights", "DEFAULT")
     if chosen is None:
-        return build(specs.describe(parsed.head, parsed.arguments))
+        return build(specs.format_spec(parsed.head, parsed.arguments))
     try:
         weights = models.get_model_weights(name)[chosen]
     except (KeyError, TypeError) as error:
         known = ", ".join(entry.name for entry in models.get_model_weights(name))
         raise InputError(f"unknown weights {chosen!r} of {name}. Available: {known}.") from error
     transforms = weights.transforms()
-    model = build(specs.describe(parsed.head, {**parsed.arguments, "weights": weights.name}))
+    model = build(specs.format_spec(parsed.head, {**parsed.arguments, "weights": weights.name}))
     if isinstance(model, Normalized):  # the spec sets mean and std itself
         return model
     return Normalized(model, transforms.mean, transforms.std)
 
 
 def _timm(parsed: specs.Spec) -> nn.Module:
-    model = build(specs.describe(parsed.head, {"pretrained": True, **parsed.arguments}))
+    model = build(specs.format_spec(parsed.head, {"pretrained": True, **parsed.arguments}))
     if isinstance(model, Normalized):  # the spec sets mean and std itself
         return model
     config = timm_library().data.resolve_model_data_config(model)

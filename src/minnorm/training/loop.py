@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[float, int, dict[str, float]], None]
+TrainingProgress = Callable[[float, int, dict[str, float]], None]
 """Called after each update and each epoch, with the number of epochs done (a fraction within an
 epoch), the number of all epochs, and the measurements of the last complete epoch, if any."""
 
@@ -95,7 +95,7 @@ class TrainingRun:
         if self._needs_images:
             self.state["warm_starts"] = self._warm_starts
 
-    def epoch(self, epoch: int, on_progress: Progress) -> None:
+    def epoch(self, epoch: int, on_progress: TrainingProgress) -> None:
         """Train one epoch, validate, and write the weights, the checkpoint and the logs.
 
         Args:
@@ -139,7 +139,7 @@ class TrainingRun:
         """Close the files that stay open during the run."""
         self._tensorboard.close()
 
-    def _train(self, epoch: int, on_progress: Progress) -> float:
+    def _train(self, epoch: int, on_progress: TrainingProgress) -> float:
         """Update the weights with each batch; return the mean loss."""
         fabric, module, optimizer = self._fabric, self._module, self._optimizer
         module.train()

@@ -13,7 +13,7 @@ from minnorm.runtime.memory import is_out_of_memory, keep_freed_memory
 from minnorm.training import checkpoints
 from minnorm.training.checkpoints import Checkpoint
 from minnorm.training.launch import launch_fabric
-from minnorm.training.loop import Progress, TrainingRun
+from minnorm.training.loop import TrainingProgress, TrainingRun
 from minnorm.training.preflight import preflight
 from minnorm.training.recipe import Recipe
 from minnorm.training.results import write_results
@@ -31,7 +31,7 @@ def train(
     resume: bool = False,
     workers: int = 0,
     trust: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: TrainingProgress | None = None,
 ) -> Card:
     """Train a network from a recipe.
 
@@ -106,7 +106,9 @@ def _checkpoint(fabric: "Fabric", folder: RunFolder) -> Checkpoint | None:
     return checkpoints.newest(fabric, folder.path)
 
 
-def _train_epoch(run: TrainingRun, recipe: Recipe, epoch: int, on_progress: Progress) -> None:
+def _train_epoch(
+    run: TrainingRun, recipe: Recipe, epoch: int, on_progress: TrainingProgress
+) -> None:
     try:
         run.epoch(epoch, on_progress)
     except RuntimeError as error:  # PyTorch's, on the device of the training

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attacks.engine.searches import linear, problem_of, search_on, small_problem, threshold
 from attacks.networks import Recorded
-from minnorm.attacks.engine.adaptive_ascent import Loss, check_ascent, maximize
+from minnorm.attacks.engine.adaptive_ascent import LossName, check_ascent, maximize
 from minnorm.attacks.engine.search import Search
 from minnorm.errors import InputError
 from minnorm.geometry import Norm, norms
@@ -43,7 +43,7 @@ def settings(**changed: Any) -> dict[str, Any]:
         ("linf", "targeted-dlr", 40),
     ],
 )
-def test_the_points_are_those_of_the_transcription(norm: Norm, loss: Loss, steps: int) -> None:
+def test_the_points_are_those_of_the_transcription(norm: Norm, loss: LossName, steps: int) -> None:
     model, inputs, labels = small_problem(batch=6)
     # So small that nothing is found, but so large that the loss is not linear.
     epsilon = 0.05 if norm == "l2" else 0.02
@@ -64,7 +64,7 @@ def test_the_points_are_those_of_the_transcription(norm: Norm, loss: Loss, steps
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "dlr"])
-def test_targeted_it_climbs_towards_the_wanted_class(loss: Loss) -> None:
+def test_targeted_it_climbs_towards_the_wanted_class(loss: LossName) -> None:
     model, inputs, labels = small_problem(batch=20)
     wanted = (labels + 1) % 5
     search = search_on(model, inputs, wanted, targeted=True, radius_limit=1.5)
@@ -78,7 +78,7 @@ def test_targeted_it_climbs_towards_the_wanted_class(loss: Loss) -> None:
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("loss", ["cross-entropy", "dlr"])
 def test_targeted_and_untargeted_two_classes_are_the_same_problem(
-    loss: Loss, targeted: bool
+    loss: LossName, targeted: bool
 ) -> None:
     # Of three classes one is far away, so the other two decide.
     model = linear([[1.0, 0.5], [-1.0, 0.25], [0.0, 0.0]], [0.3, 0.0, -2.0])
@@ -201,7 +201,7 @@ def test_it_reports_the_progress_of_each_restart() -> None:
 @pytest.mark.parametrize(
     ("classes", "loss", "least"), [(2, "dlr", 3), (3, "targeted-dlr", 4), (2, "targeted-dlr", 4)]
 )
-def test_too_few_classes_for_a_loss_are_refused(classes: int, loss: Loss, least: int) -> None:
+def test_too_few_classes_for_a_loss_are_refused(classes: int, loss: LossName, least: int) -> None:
     model, inputs, labels = small_problem(classes=classes)
     search = search_on(model, inputs, labels)
     message = rf"^this ratio of logits needs at least {least} classes, the model has {classes}: "
@@ -212,7 +212,7 @@ def test_too_few_classes_for_a_loss_are_refused(classes: int, loss: Loss, least:
 @pytest.mark.parametrize(
     ("classes", "loss"), [(2, "cross-entropy"), (3, "dlr"), (4, "targeted-dlr")]
 )
-def test_enough_classes_for_a_loss_are_taken(classes: int, loss: Loss) -> None:
+def test_enough_classes_for_a_loss_are_taken(classes: int, loss: LossName) -> None:
     model, inputs, labels = small_problem(classes=classes)
     search = search_on(model, inputs, labels)
     maximize(search, torch.full((8,), 2.0, dtype=torch.float64), **settings(loss=loss, steps=20))

@@ -25,7 +25,7 @@ from minnorm.logits import (
     value_and_direction,
 )
 
-Loss: TypeAlias = Literal["cross-entropy", "dlr", "targeted-dlr"]
+LossName: TypeAlias = Literal["cross-entropy", "dlr", "targeted-dlr"]
 """The losses that APGD maximizes."""
 
 _Objective: TypeAlias = Callable[[Search, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -86,7 +86,7 @@ def maximize(
     *,
     steps: int,
     restarts: int,
-    loss: Loss,
+    loss: LossName,
     candidates: int,
 ) -> None:
     """Search for adversarials within balls around the inputs.

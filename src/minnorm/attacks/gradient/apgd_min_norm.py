@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
-from minnorm.attacks.engine.adaptive_ascent import Loss, check_ascent, maximize
+from minnorm.attacks.engine.adaptive_ascent import LossName, check_ascent, maximize
 from minnorm.attacks.engine.opening import open_search
 from minnorm.checks import check_count, check_number
 from minnorm.geometry import Bounds, Norm
@@ -27,7 +27,7 @@ def apgd_min_norm(
     searches: int = 10,
     initial_norm: float = 1.0,
     restarts: int = 1,
-    loss: Loss = "cross-entropy",
+    loss: LossName = "cross-entropy",
     candidates: int = 9,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),

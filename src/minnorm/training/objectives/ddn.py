@@ -30,7 +30,7 @@ def ddn(
         InputError: If an argument is not as described.
     """
     settings = {"steps": steps, "initial_norm": initial_norm, "gamma": gamma, "levels": levels}
-    attack = specs.describe("ddn", settings)
+    attack = specs.format_spec("ddn", settings)
     return closest(
         max_norm=max_norm, attack=attack, warm_start=warm_start, label_smoothing=label_smoothing
     )

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from attacks.engine.searches import small_problem, threshold
-from minnorm.attacks.engine.probe import doubt_about_gradients, doubt_about_logits
+from minnorm.attacks.engine.doubts import doubt_about_gradients, doubt_about_logits
 from minnorm.errors import InputError
 
 
