@@ -102,7 +102,8 @@ def _by_scheme(parsed: specs.Spec, text: str) -> nn.Module:
             return _timm(parsed)
         case "hf" | "robustbench":
             raise InputError(
-                f"{parsed.head}: such models are not supported yet. Forms of a model spec: {MODEL_FORMS}."
+                f"{parsed.head}: such models are not supported yet. Forms of a model spec: "
+                f"{MODEL_FORMS}."
             )
         case _:
             return build(text)
