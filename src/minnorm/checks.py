@@ -53,7 +53,7 @@ def check_number(
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Check a truth value.
+    """Check that a value is `True` or `False`.
 
     Args:
         name: The name of the argument, for the message.

@@ -219,7 +219,7 @@ def test_an_attack_takes_accelerated_models_if_all_its_parts_are_marked(
     [
         (partial(ddn, starts=None), "ddn: starts belong to the inputs of one batch"),
         (partial(ddn, targeted=True), r"ddn: targeted cannot be preset.* use targets='all'"),
-        (partial(ddn, bounds=(0.0, 2.0)), "ddn: bounds cannot be preset, the evaluation sets it"),
+        (partial(ddn, bounds=(0.0, 2.0)), "ddn: bounds cannot be preset: the evaluation sets it"),
         (worst_case([ddn, partial(fmn, generator=None)]), "fmn: generator cannot be preset"),
         (bounded(partial(mine, model=None), 1.0), "mine: model cannot be preset"),
         (partial(mine, starts=None, targeted=True), "mine: starts belong"),

@@ -194,7 +194,7 @@ def check_presets(attack: Callable[..., Any]) -> None:
         if taken:
             instead = " For targeted attacks use targets='all'." if "targeted" in taken else ""
             raise InputError(
-                f"{name}: {', '.join(taken)} cannot be preset, the evaluation sets it.{instead}"
+                f"{name}: {', '.join(taken)} cannot be preset: the evaluation sets it.{instead}"
             )
 
 

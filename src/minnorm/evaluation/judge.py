@@ -120,7 +120,7 @@ def run_and_judge(
     generator = Generator(inputs.device).manual_seed(seed)
     state = _state(model)
     started = seconds_now(inputs.device)
-    # Copies, so that the judge's own tensors stay as they are whatever the attack does.
+    # Copies, so that no attack can change the tensors of the judge.
     result = attack(
         counted,
         inputs.clone(),
@@ -178,8 +178,8 @@ def with_misclassified(
 ) -> Verdict:
     """Return the verdict with distance 0 for samples that are adversarial from the start.
 
-    So the accuracy under attack never exceeds the clean accuracy, whatever the attack does with
-    these samples. Where its point is adversarial, the point is kept: it may be a rounded input.
+    So the accuracy under attack never exceeds the clean accuracy, for any attack. Where the point
+    of the attack is adversarial, it is kept: it may be a rounded input.
 
     Args:
         verdict: The verdict.

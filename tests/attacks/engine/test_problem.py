@@ -260,7 +260,7 @@ def with_epsilon(
             "minnorm.attacks.load_attack turns a spec into one.",
         ),
         (None, "None is not an attack"),
-        (nn.Linear(2, 2), "a Linear is a model, not an attack."),
+        (nn.Linear(2, 2), "a Linear is a model, not an attack: expected"),
         (without_generator, "without_generator cannot be called as an attack (got an unexpected "),
         (with_epsilon, "with_epsilon cannot be called as an attack (missing a required "),
         (bounded, "bounded cannot be called as an attack ("),
@@ -338,7 +338,7 @@ def test_fewer_levels_than_2_are_refused(levels: object) -> None:
 
 @pytest.mark.parametrize("bounds", [(0.0, math.inf), (-math.inf, 1.0), (-math.inf, math.inf)])
 def test_levels_need_finite_bounds(bounds: Bounds) -> None:
-    message = f"levels=8 needs finite bounds, not {bounds}."
+    message = f"levels=8 needs finite bounds, not {bounds}: use levels=None."
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         check_levels(8, bounds)
 

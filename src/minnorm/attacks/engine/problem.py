@@ -138,7 +138,10 @@ def check_attack(attack: object) -> None:
             "minnorm.attacks.load_attack turns a spec into one."
         )
     if isinstance(attack, nn.Module):
-        raise InputError(f"a {type(attack).__name__} is a model, not an attack.")
+        raise InputError(
+            f"a {type(attack).__name__} is a model, not an attack: expected a function such as "
+            "minnorm.attacks.ddn."
+        )
     try:
         signature = inspect.signature(attack)
         signature.bind(..., ..., ..., targeted=False, bounds=(0.0, 1.0), generator=None)
@@ -212,7 +215,9 @@ def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> 
             f"shape [{len(inputs)}], one for each input."
         )
     if labels.device != inputs.device:
-        raise InputError(f"inputs are on {inputs.device}, labels on {labels.device}.")
+        raise InputError(
+            f"inputs are on {inputs.device}, labels on {labels.device}; expected the same device."
+        )
     if inputs.numel() == 0 and len(inputs) > 0:
         raise InputError(f"inputs have shape {list(inputs.shape)}: the samples hold no values.")
     _check_inside("inputs", inputs, bounds)
@@ -235,7 +240,7 @@ def check_levels(levels: Any, bounds: Any) -> None:
         return
     check_count("levels", levels, least=2)
     if not math.isfinite(bounds[1] - bounds[0]):
-        raise InputError(f"levels={levels} needs finite bounds, not {bounds}.")
+        raise InputError(f"levels={levels} needs finite bounds, not {bounds}: use levels=None.")
 
 
 def _check_inside(name: str, values: Tensor, bounds: Any) -> None:
