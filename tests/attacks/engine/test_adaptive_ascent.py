@@ -63,6 +63,23 @@ def test_the_points_are_those_of_the_transcription(norm: Norm, loss: LossName, s
             torch.testing.assert_close(batch[index], point, atol=1e-7, rtol=0)
 
 
+def test_step_sizes_in_a_large_ball_are_those_of_the_transcription() -> None:
+    # No sample is found, so all of them pass all checkpoints; some halve their steps, some do not.
+    model, inputs, labels = small_problem(batch=6)
+    bonus = 15 * torch.nn.functional.one_hot(labels, 5).double()
+    recorded = Recorded(lambda points: model(points) + bonus)
+    search = search_on(recorded, inputs, labels)
+    maximize(search, torch.full((6,), 3.0, dtype=torch.float64), **settings(steps=40))
+    start, *points = recorded.batches[1:]
+    for index in range(6):
+        expected = apgd_of_one_sample(
+            lambda given, index=index: model(given) + bonus[index],  # type: ignore[misc]
+            inputs[index], int(labels[index]), start[index], norm="l2", epsilon=3.0, steps=40,
+        )  # fmt: skip
+        for batch, point in zip(points, expected[1:], strict=True):
+            torch.testing.assert_close(batch[index], point, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("loss", ["cross-entropy", "dlr"])
 def test_targeted_it_climbs_towards_the_wanted_class(loss: LossName) -> None:
     model, inputs, labels = small_problem(batch=20)
