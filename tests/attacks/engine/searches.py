@@ -75,3 +75,13 @@ def small_problem(
     )
     model.requires_grad_(False)
     return model, inputs, labels
+
+
+def column(*entries: float) -> Tensor:
+    """Return samples of one entry each."""
+    return torch.tensor(entries).unsqueeze(1)
+
+
+def entries(values: Tensor) -> list[float]:
+    """Return the entries of a tensor as a list."""
+    return [float(one) for one in values.detach().flatten()]
