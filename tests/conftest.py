@@ -1,6 +1,8 @@
 """Set up all tests: folders of their own, one thread, and annotations checked at run time."""
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -30,6 +32,16 @@ install_import_hook(
     ["minnorm.geometry", "minnorm.logits", "minnorm.attacks", "minnorm.evaluation"],
     "runtime_types.typechecker",
 )
+
+
+@pytest.fixture(autouse=True)
+def _same_log_level_afterwards() -> Iterator[None]:
+    """Restore the package's logger, which the command line configures for the whole process."""
+    logger = logging.getLogger("minnorm")
+    before = logger.level, list(logger.handlers)
+    yield
+    logger.setLevel(before[0])
+    logger.handlers = before[1]
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,7 @@ def test_the_example_of_an_attack_finds_adversarials() -> None:
     names: dict[str, Any] = {}
     exec(compile(textwrap.dedent(block), "CONTRIBUTING.md", "exec"), names)  # noqa: S102 - our code
     model, inputs, labels = problem((3, 4, 4))
-    result: AttackResult = names["name"](model, inputs, labels)
+    result: AttackResult = names["plain"](model, inputs, labels)
     assert result.success.all()
 
 

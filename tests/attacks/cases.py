@@ -51,7 +51,7 @@ CASES: dict[str, Case] = {
         waits=True,
         slack=1.2,
     ),
-    "ddn": Case({}, {"steps": 1, "initial_norm": 3.0}),
+    "ddn": Case({"steps": 60}, {"steps": 1, "initial_norm": 3.0}, {"steps": 100}),
     "deepfool": Case({}, waits=True, slack=1.05),
     "fab": Case({"steps": 30}, patient={"steps": 100}),
     "fgsm": Case({"epsilon": 2.0}, {}, many_gradients=False),

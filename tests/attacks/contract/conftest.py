@@ -2,8 +2,20 @@
 
 import pytest
 
-from attacks.cases import Attack, Case, attack_of, case_of
+from attacks.cases import LINF, Attack, Case, attack_of, case_of
 from minnorm.geometry import Norm
+
+LONG = {"apgd_min_norm", "carlini_wagner", "lbfgs", "superdeepfool"}
+"""The attacks whose contract takes half of the time of all: it is left to `make test`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the long attacks as slow."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        name = str(callspec.params.get("name", "")) if callspec is not None else ""
+        if "contract" in item.path.parts and name.removesuffix(LINF) in LONG:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
