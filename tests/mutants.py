@@ -41,7 +41,9 @@ class Area:
 AREAS = {
     "schedules": Area(("src/minnorm/schedules.py",), ("tests/test_schedules.py",)),
     "logits": Area(("src/minnorm/logits.py",), ("tests/test_logits.py",)),
-    "geometry": Area(("src/minnorm/geometry.py",), ("tests/test_geometry.py",)),
+    "geometry": Area(
+        ("src/minnorm/geometry.py",), ("tests/test_geometry.py", "tests/test_geometry_balls.py")
+    ),
     "evaluation": Area(("src/minnorm/evaluation/*.py",), ("tests/evaluation",)),
     "gradient": Area(("src/minnorm/attacks/gradient/*.py",), ("tests/attacks/gradient",)),
     "engine": Area(("src/minnorm/attacks/engine/*.py",), ("tests/attacks/engine",)),
