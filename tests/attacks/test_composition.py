@@ -129,6 +129,7 @@ def test_fingerprints_depend_on_the_names_and_functions_in_the_code() -> None:
     assert len({attack_fingerprint(function) for function in functions}) == 4
 
 
+@pytest.mark.slow
 def test_a_variable_without_a_value_and_a_set_have_a_fingerprint() -> None:
     def attack(*args: Any, **_: Any) -> Any:
         if args[0] in {"one", "two", "three", "four"}:

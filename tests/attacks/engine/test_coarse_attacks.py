@@ -101,6 +101,7 @@ def test_the_original_verifies_the_result_of_attacks_that_use_the_coarse_classif
     assert found.success.sum() >= expected.success.sum() - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", [ddn, fmn, normal_pursuit])
 def test_distances_are_those_of_a_run_on_the_model_itself(attack: Attack) -> None:
     model = load_model("zoo:mnist-cnn")
