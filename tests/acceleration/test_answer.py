@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from attacks.engine.searches import small_problem, threshold
-from minnorm.acceleration import answer, clean_logits
+from minnorm.acceleration import clean_logits
+from minnorm.acceleration.answer import answer
 from minnorm.errors import InputError, OutOfMemoryError
 
 

@@ -2,7 +2,7 @@
 
 from minnorm.acceleration.accelerated import Accelerated, original
 from minnorm.acceleration.acceleration import SAMPLES, accelerate
-from minnorm.acceleration.answer import answer, clean_logits
+from minnorm.acceleration.answer import clean_logits
 from minnorm.acceleration.batch_size import choose_batch_size
 from minnorm.acceleration.timing import repeated, seconds_now
 from minnorm.acceleration.words import check_use
@@ -11,7 +11,6 @@ __all__ = [
     "SAMPLES",
     "Accelerated",
     "accelerate",
-    "answer",
     "check_use",
     "choose_batch_size",
     "clean_logits",
