@@ -1,9 +1,13 @@
 """Errors: what the command line shows as a message, and how it is caught in Python."""
 
 import pickle
+from collections.abc import Callable
+from typing import cast
 
 import pytest
+import torch
 
+from minnorm.checks import check_count
 from minnorm.errors import (
     InputError,
     MissingFileError,
@@ -11,8 +15,11 @@ from minnorm.errors import (
     NotTrustedError,
     OutOfMemoryError,
     RunConflictError,
+    is_bug,
     one_line,
 )
+from minnorm.logits import predictions
+from minnorm.specs import format_spec, parse
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,36 @@ def test_an_error_in_one_line_has_its_type_and_no_line_breaks() -> None:
 
 def test_a_long_error_is_cut() -> None:
     assert one_line(OSError("x" * 401)) == "OSError: " + "x" * 400
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise KeyError("no name")
+
+
+def _raised(code: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the caller checks which one
+        code()
+    return caught.value
+
+
+def test_an_error_of_a_line_of_the_package_is_a_bug() -> None:
+    assert is_bug(_raised(lambda: parse(cast("str", 3))))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda: dict[str, int]()["missing"],  # a line of the user's
+        lambda: format_spec("a", {"b": Unprintable()}),  # a user's object, called by the package
+        lambda: check_count("steps", -1),  # the package's own refusal
+        lambda: torch.nn.Linear(2, 2)(torch.zeros(1, 3)),
+        lambda: predictions(torch.zeros(())),  # PyTorch's, on a line of the package
+    ],
+)
+def test_other_errors_are_not_bugs(code: Callable[[], object]) -> None:
+    assert not is_bug(_raised(code))
+
+
+def test_an_error_that_was_never_raised_is_not_a_bug() -> None:
+    assert not is_bug(KeyError("a"))

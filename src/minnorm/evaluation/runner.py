@@ -13,7 +13,7 @@ from minnorm.acceleration import Accelerated
 from minnorm.attacks import Attack
 from minnorm.attacks.composition import norm_of
 from minnorm.data import Data
-from minnorm.errors import InputError, OutOfMemoryError, one_line
+from minnorm.errors import InputError, OutOfMemoryError, is_bug, one_line
 from minnorm.evaluation.batches import CleanBatch, read_batch
 from minnorm.evaluation.configuration import Configuration
 from minnorm.evaluation.judge import (
@@ -224,4 +224,6 @@ class Runner:
         except Exception as error:  # a user's model or attack may raise anything, late in a run
             if memory.is_out_of_memory(error):
                 return None
+            if is_bug(error):
+                raise
             raise InputError(f"{name}: the attack or the model raised {one_line(error)}") from error

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from minnorm.errors import InputError, one_line
+from minnorm.errors import InputError, is_bug, one_line
 from minnorm.runtime.memory import is_out_of_memory
 
 
@@ -15,14 +15,14 @@ def naming_objective(spec: str) -> Iterator[None]:
     """Add the objective to the message of an error that it raises; the code may be a user's.
 
     Raises:
-        InputError: Instead of any error, except if memory runs out.
+        InputError: Instead of any error, except if memory runs out, or for a bug of this package.
     """
     try:
         yield
     except InputError as error:
         raise InputError(f"objective: {spec}: {error}") from error
     except Exception as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or is_bug(error):
             raise
         raise InputError(f"objective: {spec} raised {one_line(error)}") from error
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minnorm.data import Data, load_data
 from minnorm.data.dataset import evenly_spaced
-from minnorm.errors import InputError, RunConflictError, one_line
+from minnorm.errors import InputError, RunConflictError, is_bug, one_line
 from minnorm.logits import check_labels, check_logits
 from minnorm.models import build, fingerprint, load_model, network_of
 from minnorm.models.weights import check_state
@@ -198,6 +198,8 @@ def _check_robust_validation(recipe: Recipe, network: nn.Module, validation: Dat
     except InputError as error:
         raise InputError(f"robust_validation: {error}") from error
     except Exception as error:  # a user's attack raises errors of any kind
+        if is_bug(error):
+            raise
         raise InputError(f"robust_validation: {one_line(error)}") from error
 
 

@@ -1,16 +1,15 @@
 """The contract of side effects: samples are independent, and nothing that is given changes."""
 
 import copy
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
 
 from attacks.cases import DEVICE_VARIANTS, VARIANTS, Attack, Case, effort, takes
 from attacks.hard_models import Flat
 from attacks.networks import problem
+from attacks.synchronizations import Synchronizations
 
 every_attack = pytest.mark.parametrize("name", VARIANTS)
 
@@ -101,26 +100,6 @@ def test_refuses_layers_in_training_mode(attack: Attack, layer: nn.Module) -> No
     with pytest.raises(ValueError, match=r"training mode.*: call model.eval\(\) first"):
         attack(model, torch.rand(2, 3), torch.tensor([0, 1]))
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-
-
-class Synchronizations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the operations that make the host wait for the device."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        waits = (
-            *("_local_scalar_dense", "nonzero", "masked_select", "equal.default", "item"),
-            *("unique", "allclose", "repeat_interleave.Tensor"),
-        )
-        indices = args[1] if "aten.index" in str(func) and len(args) > 1 else ()
-        masked = isinstance(indices, list | tuple) and any(
-            isinstance(index, Tensor) and index.dtype == torch.bool for index in indices
-        )
-        self.count += masked or any(name in str(func) for name in waits)
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("name", DEVICE_VARIANTS)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from attacks.agreement import check_agreement
 from attacks.cases import VARIANTS, attack_of
-from attacks.contract.test_independence import Synchronizations
 from attacks.networks import problem
+from attacks.synchronizations import Synchronizations
 from minnorm.acceleration import Accelerated, accelerate
 from minnorm.attacks import Attack, ddn, fmn, normal_pursuit, with_bisection, worst_case
 from minnorm.data import load_data
