@@ -1,5 +1,6 @@
 """Training from a recipe: the pre-flight check, the epochs, and the result."""
 
+import logging
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from minnorm.models import Card
 from minnorm.models.load import use_channels_last
 from minnorm.runtime import provenance, ranks
 from minnorm.runtime.memory import is_out_of_memory, keep_freed_memory
+from minnorm.runtime.sessions import warning_of_changes
 from minnorm.training import checkpoints
 from minnorm.training.checkpoints import Checkpoint
 from minnorm.training.launch import launch_fabric
@@ -18,10 +20,11 @@ from minnorm.training.preflight import preflight
 from minnorm.training.recipe import Recipe
 from minnorm.training.results import write_results
 from minnorm.training.run_folder import RunFolder
-from minnorm.training.sessions import warn_of_changes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -79,8 +82,9 @@ def train(
         with closing(run):
             if checkpoint is not None:
                 checkpoints.restore(fabric, folder.path, checkpoint, run.state)
-                if fabric.is_global_zero:
-                    warn_of_changes(run.state["sessions"], session)
+                changes = warning_of_changes([*run.state["sessions"][-1:], session], "weights")
+                if fabric.is_global_zero and changes:
+                    logger.warning("%s", changes)
                 checkpoint = None  # it may be as large as the network and all perturbations
             if run.state["epoch"] < recipe.epochs:
                 run.state["sessions"] = [*run.state["sessions"], session]
