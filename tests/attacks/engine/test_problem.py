@@ -51,7 +51,9 @@ def test_a_part_has_some_of_the_samples_and_is_otherwise_the_same() -> None:
     assert {name: getattr(part, name) for name in settings} == settings
 
 
-@pytest.mark.parametrize(("bounds", "width"), [((0.0, 1.0), 1), ((-8.0, 8.0), 16)])
+@pytest.mark.parametrize(
+    ("bounds", "width"), [((0.0, 1.0), 1), ((-1.0, 1.0), 2), ((-8.0, 8.0), 16)]
+)
 def test_points_are_perturbed_in_units_and_clipped(bounds: Bounds, width: float) -> None:
     low = bounds[0]
     inputs = low + width * torch.tensor([[0.5, 0.25], [0.75, 0.0]])
@@ -206,6 +208,15 @@ def test_to_halfspace_begins_at_the_points() -> None:
     torch.testing.assert_close(steps, torch.tensor([[0.25, 0.35]]))
 
 
+def test_to_halfspace_is_exact_in_a_box_far_from_zero() -> None:
+    low = 3e6
+    point = low + torch.tensor([[0.75, 1.5]])
+    problem = problem_of(point, bounds=(low, low + 3))
+    steps = problem.to_halfspace(point, torch.tensor([[-1.0, 1.0]]), torch.tensor([0.6]))
+    # The first entry has only a quarter of the width to move.
+    torch.testing.assert_close(steps, torch.tensor([[-0.25, 0.35]]))
+
+
 class Callback:
     """An attack that is an object."""
 
@@ -336,7 +347,9 @@ def test_fewer_levels_than_2_are_refused(levels: object) -> None:
         check_levels(levels, (0.0, 1.0))
 
 
-@pytest.mark.parametrize("bounds", [(0.0, math.inf), (-math.inf, 1.0), (-math.inf, math.inf)])
+@pytest.mark.parametrize(
+    "bounds", [(0.0, math.inf), (-math.inf, 1.0), (-math.inf, math.inf), (-1e308, 1e308)]
+)
 def test_levels_need_finite_bounds(bounds: Bounds) -> None:
     message = f"levels=8 needs finite bounds, not {bounds}: use levels=None."
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):

@@ -67,6 +67,13 @@ def test_of_extreme_margins_the_rays_keep_finite_ones() -> None:
     assert first.whole.tolist() == [1e30, -1e30, 1e30, 1e30, -1e30, 7.0]
 
 
+def test_logits_that_are_nan_are_far_before_the_boundary_of_a_fixed_class() -> None:
+    recorded = Recorded(lambda points: torch.full((1, 2), math.nan) + 0 * points)
+    pursuit = Pursuit(search_on(recorded, double([0.5, 0.5])))
+    after = pursuit.turned(ray(double([1.0, 0.0]), [0.1]), 0.5, fixed_class=True)
+    assert float(after.left) == 1e30
+
+
 @pytest.mark.parametrize("side", [1, -1])
 def test_a_boundary_farther_than_any_number_leaves_the_direction(side: int) -> None:
     # In float32 the distance of the boundary, 1e40, would be infinite.
