@@ -6,11 +6,12 @@ attacks: a partial whose preset arguments are attacks themselves.
 
 import hashlib
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from types import CellType, CodeType
 from typing import Any, TypeVar
 
@@ -203,6 +204,35 @@ def radii_of(attack: Callable[..., Any]) -> list[Any]:
     return [
         part.arguments["epsilon"] for part in tree(attack).walk() if "epsilon" in part.arguments
     ]
+
+
+def radius_limit_of(attack: Callable[..., Any], norm: Norm) -> float | None:
+    """Return the radius beyond which an attack does not search, `None` if it searches at any.
+
+    An attack searches within a radius if it has a parameter `epsilon` whose value, preset or by
+    default, is a number. An attack in a combination can only lower the limit; of a list of attacks
+    the one with the largest limit counts.
+
+    Args:
+        attack: The attack.
+        norm: The norm of the limit. A limit in another norm counts as far as it implies one in
+            this norm, see `minnorm.geometry.inscribed_radius`.
+    """
+    limit = _radius_limit_of(tree(attack), norm)
+    return limit if math.isfinite(limit) else None
+
+
+def _radius_limit_of(part: Part, norm: Norm) -> float:
+    limits = [math.inf]
+    for value in part.arguments.values():
+        several = value if isinstance(value, tuple) else (value,)
+        inside = [_radius_limit_of(one, norm) for one in several if isinstance(one, Part)]
+        limits.append(max(inside, default=math.inf))
+    if "epsilon" in part.parameters:
+        radius = part.parameters["epsilon"].default
+        if isinstance(radius, Real) and not isinstance(radius, bool):
+            limits.append(geometry.inscribed_radius(float(radius), _norm_of(part), norm))
+    return min(limits)
 
 
 def norm_of(attacks: Sequence[Callable[..., Any]]) -> Norm:
