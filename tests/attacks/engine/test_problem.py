@@ -209,12 +209,11 @@ def test_to_halfspace_begins_at_the_points() -> None:
 
 
 def test_to_halfspace_is_exact_in_a_box_far_from_zero() -> None:
-    low = 1e6
-    point = low + torch.tensor([[0.75, 1.5]])
+    low, room = 1e6, 0.3125
+    point = low + torch.tensor([[room, 1.5]])
     problem = problem_of(point, bounds=(low, low + 3))
     steps = problem.to_halfspace(point, torch.tensor([[-1.0, 1.0]]), torch.tensor([0.6]))
-    # The first entry has only a quarter of the width to move.
-    torch.testing.assert_close(steps, torch.tensor([[-0.25, 0.35]]))
+    torch.testing.assert_close(steps, torch.tensor([[-room / 3, 0.6 - room / 3]]))
 
 
 class Callback:
