@@ -1,14 +1,16 @@
 """The cache: data sets are stored completely or not at all, and damage is found."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from minnorm.data import cache_folder, is_cached, load_data
-from minnorm.data.cache import appearing_folder, store
+from minnorm.data import cache_folder, is_cached
+from minnorm.data.cache import appearing_folder, open_split, store
 from minnorm.errors import InputError, MissingFileError
 
 IMAGES = np.arange(5 * 4, dtype=np.uint8).reshape(5, 1, 2, 2)
@@ -46,17 +48,11 @@ def test_stored_splits_are_opened(stored: Path) -> None:
         "train-labels.npy",
     ]
     assert is_cached("mnist")
-    train, test = load_data("mnist/train"), load_data("mnist/test[:2]")
+    train, test = open_split("mnist", "train"), open_split("mnist", "test")[:2]
     assert (train.name, train.classes, len(train)) == ("mnist/train", ("zero", "one"), 5)
     inputs, labels = test.batch([0, 1])
     assert torch.equal(inputs, torch.from_numpy(IMAGES[:2:-1].copy()) / 255)
     assert labels.tolist() == [4, 3]
-
-
-def test_a_name_without_a_split_is_the_test_set(stored: Path) -> None:
-    assert stored.exists()
-    assert load_data("mnist").fingerprint == load_data("mnist/test").fingerprint
-    assert load_data("mnist").fingerprint != load_data("mnist/train").fingerprint
 
 
 def test_an_unknown_split_is_refused(stored: Path) -> None:
@@ -64,7 +60,7 @@ def test_an_unknown_split_is_refused(stored: Path) -> None:
     with pytest.raises(
         InputError, match=r"unknown split 'valid' of mnist. Available: test, train\."
     ):
-        load_data("mnist/valid")
+        open_split("mnist", "valid")
 
 
 def test_a_data_set_that_is_not_cached_is_refused_with_the_command_that_fetches_it() -> None:
@@ -72,10 +68,10 @@ def test_a_data_set_that_is_not_cached_is_refused_with_the_command_that_fetches_
     with pytest.raises(
         MissingFileError, match=r"not in the cache .* with: minnorm data fetch mnist$"
     ):
-        load_data("mnist")
+        open_split("mnist", "test")
 
 
-AGAIN = r"Fetch it again with: minnorm data fetch mnist --force"
+AGAIN = r"Replace it with: minnorm data fetch mnist --force"
 
 
 @pytest.mark.parametrize("file", ["test-images.npy", "test-labels.npy"])
@@ -84,8 +80,8 @@ def test_a_flipped_bit_is_found(stored: Path, file: str) -> None:
     content[-3] ^= 1
     (stored / file).write_bytes(content)
     with pytest.raises(InputError, match=f"differs from its checksums. {AGAIN}"):
-        load_data("mnist")
-    assert len(load_data("mnist/train")) == 5
+        open_split("mnist", "test")
+    assert len(open_split("mnist", "train")) == 5
 
 
 @pytest.mark.parametrize("file", ["card.json", "test-images.npy", "test-labels.npy"])
@@ -96,21 +92,68 @@ def test_a_truncated_file_is_found(stored: Path, file: str, length: int) -> None
         length = -2  # the last character is a line break
     (stored / file).write_bytes(content[:length])
     with pytest.raises(InputError, match=AGAIN):
-        load_data("mnist")
+        open_split("mnist", "test")
 
 
 @pytest.mark.parametrize("file", ["test-images.npy", "test-labels.npy"])
 def test_a_missing_file_is_found(stored: Path, file: str) -> None:
     (stored / file).unlink()
-    with pytest.raises(InputError, match=f"cannot be read .* {AGAIN}"):
-        load_data("mnist")
+    with pytest.raises(InputError, match=rf"{file} is no regular file.* {AGAIN}"):
+        open_split("mnist", "test")
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"splits": {"test": {}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "[]",
+        "null",
+        '{"splits": {"test": {}}}',
+        '{"name": "mnist", "source": "", "classes": [], "splits": "test"}',
+        '{"name": 1, "source": "", "classes": [], "splits": {}}',
+        "[" * 100_000,
+        "\x00\x1b[31m",
+    ],
+)
 def test_a_card_of_another_format_is_found(stored: Path, content: str) -> None:
     (stored / "card.json").write_text(content)
-    with pytest.raises(InputError, match=AGAIN):
-        load_data("mnist")
+    with pytest.raises(InputError, match=rf"has a card.json that cannot be read .*{AGAIN}"):
+        open_split("mnist", "test")
+
+
+def test_the_card_of_another_data_set_is_found(stored: Path) -> None:
+    card = json.loads((stored / "card.json").read_text())
+    (stored / "card.json").write_text(json.dumps({**card, "name": "cifar10"}))
+    with pytest.raises(InputError, match=f"has the card of 'cifar10'. {AGAIN}"):
+        open_split("mnist", "test")
+
+
+def test_a_folder_without_a_card_is_named(stored: Path) -> None:
+    (stored / "card.json").unlink()
+    with pytest.raises(InputError, match=rf"{re.escape(str(stored))}, has no card.json. {AGAIN}"):
+        open_split("mnist", "test")
+    assert not is_cached("mnist")
+
+
+def test_a_file_in_the_place_of_the_folder_is_found(cache: Path) -> None:
+    (cache / "data").mkdir(parents=True)
+    (cache / "data" / "mnist").write_text("no folder")
+    with pytest.raises(InputError, match=f"has no card.json. {AGAIN}"):
+        open_split("mnist", "test")
+
+
+@pytest.mark.parametrize("file", ["card.json", "test-images.npy", "test-labels.npy"])
+def test_a_named_pipe_in_the_cache_does_not_block(stored: Path, file: str) -> None:
+    (stored / file).unlink()
+    os.mkfifo(stored / file)
+    with pytest.raises(InputError, match=rf"{file} is no regular file.* {AGAIN}"):
+        open_split("mnist", "test")
+
+
+def test_an_array_of_python_objects_is_not_loaded(stored: Path) -> None:
+    np.save(stored / "test-images.npy", np.array([{}, {}], object))
+    with pytest.raises(InputError, match=f"has arrays that cannot be read .*{AGAIN}"):
+        open_split("mnist", "test")
 
 
 def test_the_card_has_the_source_and_the_splits(stored: Path) -> None:
@@ -122,7 +165,7 @@ def test_the_card_has_the_source_and_the_splits(stored: Path) -> None:
 def test_storing_again_replaces_everything(stored: Path) -> None:
     store("mnist", "elsewhere", (), {"test": (IMAGES[:1], LABELS[:1])})
     assert not (stored / "train-images.npy").exists()
-    assert len(load_data("mnist")) == 1
+    assert len(open_split("mnist", "test")) == 1
 
 
 def _content(folder: Path) -> dict[str, str]:

@@ -4,14 +4,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minnorm.data import CATALOGUE, fetch, load_data
-from minnorm.data.cache import Checksums, open_split
-from minnorm.data.catalogue import FetchableDataset
-from minnorm.data.dataset import Array, checksum
+from minnorm.data.arrays import Array, checksum
+from minnorm.data.cache import Checksums, store
+from minnorm.data.catalogue import FetchableDataset, open_cached
 from minnorm.data.sources import Splits
 from minnorm.errors import InputError
 
@@ -56,7 +57,9 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         }
         readers = {name: source(name, outcome) for name, outcome in sources.items()}
         monkeypatch.setitem(
-            CATALOGUE, "toy", FetchableDataset("A toy", ("a", "b", "c"), checksums, readers)
+            CATALOGUE,
+            "toy",
+            FetchableDataset("A toy", ("a", "b", "c"), (1, 2, 2), checksums, readers),
         )
         return tried
 
@@ -71,7 +74,7 @@ def test_the_first_source_that_works_is_used(offer: Callable[..., list[str]]) ->
     tried = offer(first=GOOD, second=GOOD)
     assert fetch("toy") == fetch("toy")
     assert tried == ["first"]
-    data = open_split("toy", "test")
+    data = open_cached("toy", "test")
     assert (len(data), data.classes) == (3, ("a", "b", "c"))
 
 
@@ -84,7 +87,7 @@ def test_the_next_source_is_tried_when_one_fails(
     tried = offer(first=failure, second=GOOD)
     fetch("toy")
     assert tried == ["first", "second"]
-    assert len(open_split("toy", "test")) == 3
+    assert len(open_cached("toy", "test")) == 3
 
 
 def test_a_failed_source_is_logged(
@@ -144,7 +147,7 @@ def test_a_fetch_that_is_interrupted_while_it_writes_leaves_no_files(
             fetch("toy")
     assert _left_in(cache) == []
     fetch("toy")
-    assert len(open_split("toy", "test")) == 3
+    assert len(open_cached("toy", "test")) == 3
 
 
 def test_force_fetches_again_and_a_failure_keeps_the_cached_files(
@@ -160,7 +163,74 @@ def test_force_fetches_again_and_a_failure_keeps_the_cached_files(
     assert tried == ["first"]
     offer(first=GOOD)
     fetch("toy", force=True)
-    assert len(open_split("toy", "test")) == 3
+    assert len(open_cached("toy", "test")) == 3
+
+
+def _forged(
+    images: Array = GOOD["test"][0], labels: Array = GOOD["test"][1], split: str = "test"
+) -> Path:
+    """Put other content in the place of the data set, with checksums that fit this content."""
+    return store("toy", "somebody", ("x", "y", "z"), {split: (images, labels)})
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"images": GOOD["test"][0] ^ 1},
+        {"labels": GOOD["test"][1][::-1].copy()},
+        {"images": GOOD["test"][0].astype(np.float32)},
+        {"images": GOOD["test"][0].reshape(3, 4)},
+        {"images": GOOD["test"][0].view(np.int8)},
+        {"split": "train"},
+    ],
+    ids=["images", "labels", "float", "shape", "signed", "split"],
+)
+def test_other_data_in_the_cache_under_a_known_name_are_refused(
+    offer: Callable[..., list[str]], forged: dict[str, Any]
+) -> None:
+    tried = offer(only=GOOD)
+    folder = _forged(**forged)
+    for use in (lambda: load_data("toy"), lambda: fetch("toy")):
+        with pytest.raises(InputError) as caught:
+            use()
+        assert str(folder) in str(caught.value)
+        assert "Replace it with: minnorm data fetch toy --force" in str(caught.value)
+    assert tried == []
+    fetch("toy", force=True)
+    assert load_data("toy").batch([0, 1, 2])[1].tolist() == [0, 1, 2]
+
+
+def test_the_names_of_the_classes_are_those_of_the_catalogue(
+    offer: Callable[..., list[str]],
+) -> None:
+    offer(only=GOOD)
+    _forged()
+    assert load_data("toy").classes == ("a", "b", "c")
+
+
+def test_a_folder_without_a_card_is_not_taken_for_a_fetched_data_set(
+    offer: Callable[..., list[str]],
+) -> None:
+    offer(only=GOOD)
+    (fetch("toy") / "card.json").unlink()
+    with pytest.raises(InputError, match=r"has no card.json. .* minnorm data fetch toy --force$"):
+        fetch("toy")
+    fetch("toy", force=True)
+    assert len(load_data("toy")) == 3
+
+
+def test_a_name_without_a_split_is_the_test_set(offer: Callable[..., list[str]]) -> None:
+    offer(only=GOOD)
+    fetch("toy")
+    assert load_data("toy").name == load_data("toy/test").name == "toy/test"
+
+
+def test_an_unknown_split_is_refused_before_the_cache_is_read(
+    offer: Callable[..., list[str]],
+) -> None:
+    offer(only=GOOD)
+    with pytest.raises(InputError, match=r"unknown split 'valid' of toy. Available: test\."):
+        load_data("toy/valid")
 
 
 def test_an_unknown_name_is_refused_with_a_suggestion() -> None:

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.numpy import save_file
-from torch.utils.data import DataLoader, TensorDataset
 
-from minnorm.data import DATA_FORMS, Data, as_data, from_arrays, load_data
-from minnorm.data.dataset import checksum
-from minnorm.errors import InputError, MissingLibraryError
+from minnorm.data import DATA_FORMS, from_arrays, load_data
+from minnorm.data.arrays import checksum
+from minnorm.errors import InputError
 
 IMAGES = np.arange(6 * 2 * 2, dtype=np.uint8).reshape(6, 1, 2, 2)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -135,103 +133,6 @@ def test_a_pickle_inside_a_file_is_not_run(tmp_path: Path) -> None:
     assert not touched.exists()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder of 8 x 6 images of one color: 2 green cats, 1 blue dog."""
-    for name, color in (("cat/1", (0, 255, 0)), ("cat/2", (0, 51, 0)), ("dog/1", (0, 0, 255))):
-        path = tmp_path / "photos" / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 6), color).save(path)
-    return tmp_path / "photos"
-
-
-def test_a_folder_of_images_is_read(folder: Path) -> None:
-    data = load_data(f"folder:{folder}")
-    assert (data.name, data.classes, len(data)) == ("photos", ("cat", "dog"), 3)
-    inputs, labels = data.batch([0, 1, 2])
-    assert inputs.shape == (3, 3, 6, 8)
-    assert labels.tolist() == [0, 0, 1]
-    expected = torch.tensor([[0, 1, 0], [0, 0.2, 0], [0, 0, 1]])
-    torch.testing.assert_close(inputs, expected[:, :, None, None].expand_as(inputs))
-
-
-def test_resize_scales_the_shorter_side_and_crop_cuts_out_the_center(folder: Path) -> None:
-    def shape(arguments: str) -> list[int]:
-        return list(load_data(f"folder:{folder}({arguments})").batch([0])[0].shape[2:])
-
-    assert shape("resize=12") == [12, 16]
-    assert shape("crop=4") == [4, 4]
-    assert shape("resize=12, crop=10") == [10, 10]
-
-
-def test_the_crop_is_the_center_of_the_resized_image(tmp_path: Path) -> None:
-    gradient = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (12, 1))
-    (tmp_path / "photos" / "only").mkdir(parents=True)
-    Image.fromarray(gradient).save(tmp_path / "photos" / "only" / "1.png")
-    inputs, _ = load_data(f"folder:{tmp_path / 'photos'}(crop=2)").batch([0])
-    columns = (inputs[0, 0, 0] * 255).round().tolist()
-    assert columns == [110, 120]
-    assert inputs[0].equal(inputs[0, :1].expand(3, 2, 2))  # gray becomes three equal channels
-
-
-def test_imagenet_is_a_folder_resized_to_256_and_cropped_to_224(folder: Path) -> None:
-    inputs, _ = load_data(f"imagenet:{folder}[:1]").batch([0])
-    assert inputs.shape == (1, 3, 224, 224)
-    assert load_data(f"imagenet:{folder}(crop=32)").batch([0])[0].shape == (1, 3, 32, 32)
-    same = load_data(f"folder:{folder}(resize=256, crop=224)")
-    assert load_data(f"imagenet:{folder}").fingerprint == same.fingerprint
-
-
-def test_the_fingerprint_of_a_folder_changes_with_an_image(folder: Path) -> None:
-    before = load_data(f"folder:{folder}").fingerprint
-    assert load_data(f"folder:{folder}").fingerprint == before
-    Image.new("RGB", (8, 6), (1, 0, 0)).save(folder / "dog" / "1.png")
-    assert load_data(f"folder:{folder}").fingerprint != before
-
-
-def test_images_of_different_sizes_are_refused_unless_they_are_resized(folder: Path) -> None:
-    Image.new("RGB", (9, 9)).save(folder / "dog" / "2.png")
-    with pytest.raises(
-        InputError, match=r"cannot be stacked .*folder:PATH\(resize=256, crop=224\)"
-    ):
-        load_data(f"folder:{folder}")
-    inputs, _ = load_data(f"folder:{folder}(resize=6, crop=6)").batch([0, 3])
-    assert inputs.shape == (2, 3, 6, 6)
-
-
-def test_a_folder_without_images_in_subfolders_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        load_data(f"folder:{tmp_path}/nothing")
-    with pytest.raises(
-        InputError, match="is not a folder of images: expected one folder per class"
-    ):
-        load_data(f"folder:{folder / 'cat'}")
-    (folder / "empty").mkdir()
-    with pytest.raises(InputError, match="is not a folder of images"):
-        load_data(f"folder:{folder}")
-
-
-def test_a_damaged_image_is_named(folder: Path) -> None:
-    (folder / "cat" / "1.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"1\.png"):
-        load_data(f"folder:{folder}")
-
-
-@pytest.mark.parametrize("scheme", ["folder", "imagenet"])
-@pytest.mark.parametrize("arguments", ["size=3", "path='x'"])
-def test_a_folder_takes_only_resize_and_crop(folder: Path, scheme: str, arguments: str) -> None:
-    with pytest.raises(
-        InputError, match=r"unknown parameter '(size|path)' of \w+:.* Available: crop, resize"
-    ):
-        load_data(f"{scheme}:{folder}({arguments})")
-
-
-@pytest.mark.parametrize("arguments", ["resize='big'", "crop='big'", "resize=-3", "crop=0"])
-def test_a_size_that_is_not_a_positive_number_is_refused(folder: Path, arguments: str) -> None:
-    with pytest.raises(InputError, match=re.escape(arguments)):
-        load_data(f"folder:{folder}({arguments})")
-
-
 FACTORIES = """
 import numpy as np, torch
 from torch.utils.data import TensorDataset
@@ -284,42 +185,12 @@ def test_a_factory_that_returns_something_else_is_refused() -> None:
         load_data("data_factories:number")
 
 
-def test_as_data_takes_data_specs_pairs_and_data_sets() -> None:
-    images, labels = torch.rand(4, 2), torch.tensor([0, 1, 0, 1])
-    data = from_arrays("mine", images, labels)
-    assert as_data(data) is data
-    assert as_data("mnist-sample[:5]").indices == range(5)
-    for value in (
-        (images, labels),
-        [images.numpy(), labels.numpy()],
-        TensorDataset(images, labels),
-    ):
-        made: Data = as_data(value, "given")
-        assert made.name == "given"
-        assert made.batch(range(4))[0].equal(images)
-
-
-def test_a_data_loader_is_refused_with_the_alternative() -> None:
-    loader = DataLoader(TensorDataset(torch.rand(2, 1), torch.tensor([0, 1])))
-    with pytest.raises(
-        InputError, match=r"cannot use DataLoader .* \(for a DataLoader, its .dataset"
-    ):
-        as_data(loader)
-
-
-@pytest.mark.parametrize("value", [None, 3, object()])
-def test_as_data_refuses_other_values(value: object) -> None:
-    with pytest.raises(InputError, match=f"cannot use {type(value).__name__} as data"):
-        as_data(value)
-
-
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
         ("mnits", "unknown data set 'mnits'. Did you mean 'mnist'?"),
         ("mnist-sample/train", "unknown data set 'mnist-sample/train'."),
         ("imagenet", "unknown data set 'imagenet'."),
-        ("images.csv", "unknown data set 'images.csv'."),
     ],
 )
 def test_an_unknown_data_set_is_refused_with_all_forms(spec: str, reason: str) -> None:
@@ -332,15 +203,3 @@ def test_an_unknown_data_set_is_refused_with_all_forms(spec: str, reason: str) -
 def test_a_data_set_takes_no_arguments(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} takes no arguments: remove size"):
         load_data(f"{name}(size=3)")
-
-
-@pytest.mark.parametrize("value", [True, 2.5])
-def test_a_size_that_is_not_a_whole_number_is_refused(folder: Path, value: object) -> None:
-    with pytest.raises(InputError, match=f"resize={value}: expected a whole number of at least 1"):
-        load_data(f"folder:{folder}(resize={value})")
-
-
-def test_a_folder_requires_torchvision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
-    with pytest.raises(MissingLibraryError, match=r"pip install 'minnorm\[vision\]'"):
-        load_data(f"folder:{folder}")

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from minnorm.data import sources
-from minnorm.data.dataset import Array
+from minnorm.data.arrays import Array
 from minnorm.data.sources import npm_package, read_idx, unpack
 from minnorm.errors import InputError, MissingFileError
 

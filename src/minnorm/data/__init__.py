@@ -2,7 +2,8 @@
 
 from minnorm.data.cache import cache_folder, is_cached
 from minnorm.data.catalogue import CATALOGUE, fetch
-from minnorm.data.dataset import Batch, Data, from_arrays, from_map_dataset
+from minnorm.data.dataset import Batch, Data, from_arrays
+from minnorm.data.items import from_map_dataset
 from minnorm.data.load import DATA_FORMS, as_data, load_data
 
 __all__ = [
@@ -18,3 +19,7 @@ __all__ = [
     "is_cached",
     "load_data",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

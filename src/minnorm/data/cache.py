@@ -5,37 +5,37 @@
 No reader finds an incomplete data set: it is written to a temporary folder and renamed at the end.
 """
 
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict, cast
 
 import numpy as np
 import platformdirs
 from filelock import FileLock
+from pydantic import BaseModel
 
-from minnorm.data.dataset import Array, Data, checksum, from_arrays
-from minnorm.errors import InputError, MissingFileError
+from minnorm.data.arrays import Array, checksum
+from minnorm.data.dataset import Data, from_arrays
+from minnorm.errors import InputError, MissingFileError, one_line
 from minnorm.specs import choose
 
 
-class Checksums(TypedDict):
+class Checksums(BaseModel, frozen=True):
     """The SHA-256 of the arrays of one split."""
 
     images: str
     labels: str
 
 
-class DatasetCard(TypedDict):
+class DatasetCard(BaseModel, frozen=True):
     """The content of `card.json`, the description of a cached data set."""
 
     name: str
     source: str
-    classes: list[str]
+    classes: tuple[str, ...]
     splits: dict[str, Checksums]
 
 
@@ -52,7 +52,7 @@ def dataset_folder(name: str) -> Path:
 
 def is_cached(name: str) -> bool:
     """Return whether the data set `name` is in the cache."""
-    return (dataset_folder(name) / "card.json").exists()
+    return os.path.lexists(dataset_folder(name) / "card.json")
 
 
 @contextmanager
@@ -91,13 +91,37 @@ def store(
     """Write the splits of a data set to the cache, and return their folder."""
     target = dataset_folder(name)
     with appearing_folder(target) as folder:
-        card = DatasetCard(name=name, source=source, classes=list(classes), splits={})
+        sums = {}
         for split, (images, labels) in splits.items():
             np.save(folder / f"{split}-images.npy", images)
             np.save(folder / f"{split}-labels.npy", labels)
-            card["splits"][split] = Checksums(images=checksum(images), labels=checksum(labels))
-        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+            sums[split] = Checksums(images=checksum(images), labels=checksum(labels))
+        card = DatasetCard(name=name, source=source, classes=classes, splits=sums)
+        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
     return target
+
+
+def read_card(name: str) -> DatasetCard:
+    """Read the card of a cached data set.
+
+    Raises:
+        MissingFileError: If the data set is not in the cache.
+        InputError: If its folder has no card, or one that cannot be read.
+    """
+    folder = dataset_folder(name)
+    if not os.path.lexists(folder):
+        raise MissingFileError(
+            f"{name} is not in the cache ({folder}). Fetch it with: minnorm data fetch {name}"
+        )
+    if not is_cached(name):
+        raise damaged(name, "has no card.json")
+    try:
+        card = DatasetCard.model_validate_json(_regular(folder / "card.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise damaged(name, f"has a card.json that cannot be read ({one_line(error)})") from error
+    if card.name != name:
+        raise damaged(name, f"has the card of {card.name!r}")
+    return card
 
 
 def open_split(name: str, split: str) -> Data:
@@ -107,28 +131,37 @@ def open_split(name: str, split: str) -> Data:
         MissingFileError: If the data set is not in the cache.
         InputError: If the split is unknown, or the content differs from its checksums.
     """
+    card = read_card(name)
+    choose(split, card.splits, "split", f"of {name}")
     folder = dataset_folder(name)
-    if not is_cached(name):
-        raise MissingFileError(
-            f"{name} is not in the cache ({folder}). Fetch it with: minnorm data fetch {name}"
-        )
-    again = f"Fetch it again with: minnorm data fetch {name} --force"
     try:
-        card = cast("DatasetCard", json.loads((folder / "card.json").read_text()))
-        splits = sorted(card["splits"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the cached {name} in {folder} cannot be read: {error}. {again}"
-        ) from error
-    choose(split, splits, "split", f"of {name}")
+        images = np.load(_regular(folder / f"{split}-images.npy"), mmap_mode="r")
+        labels = np.load(_regular(folder / f"{split}-labels.npy"), mmap_mode="r")
+    except (OSError, EOFError, SyntaxError, ValueError) as error:
+        raise damaged(name, f"has arrays that cannot be read ({one_line(error)})") from error
+    if Checksums(images=checksum(images), labels=checksum(labels)) != card.splits[split]:
+        raise damaged(name, "differs from its checksums")
     try:
-        images = np.load(folder / f"{split}-images.npy", mmap_mode="r")
-        labels = np.load(folder / f"{split}-labels.npy", mmap_mode="r")
-        expected = card["splits"][split]
-    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the cached {name} in {folder} cannot be read ({error}). {again}"
-        ) from error
-    if Checksums(images=checksum(images), labels=checksum(labels)) != expected:
-        raise InputError(f"the cached {name} in {folder} differs from its checksums. {again}")
-    return from_arrays(f"{name}/{split}", images, labels, classes=tuple(card["classes"]))
+        return from_arrays(f"{name}/{split}", images, labels, classes=card.classes)
+    except InputError as error:
+        raise damaged(name, f"holds other arrays than labeled images ({error})") from error
+
+
+def damaged(name: str, problem: str) -> InputError:
+    """Return the error for a cached data set that cannot be used, with the command that helps.
+
+    Args:
+        name: The name of the data set.
+        problem: What is wrong with its folder: a verb and its object.
+    """
+    return InputError(
+        f"the cache folder of {name}, {dataset_folder(name)}, {problem}. Replace it with: minnorm "
+        f"data fetch {name} --force"
+    )
+
+
+def _regular(path: Path) -> Path:
+    """Return a path, or raise `OSError` if it is no file: a named pipe would be read for ever."""
+    if not path.is_file():
+        raise OSError(f"{path.name} is no regular file")
+    return path

@@ -1,14 +1,23 @@
 """The data sets that can be fetched: their sources, and the checksums of their content."""
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minnorm.data import sources
-from minnorm.data.cache import Checksums, dataset_folder, store
-from minnorm.data.dataset import checksum
+from minnorm.data.arrays import checksum
+from minnorm.data.cache import (
+    Checksums,
+    damaged,
+    dataset_folder,
+    open_split,
+    read_card,
+    store,
+)
+from minnorm.data.dataset import Data
 from minnorm.data.sources import Splits
 from minnorm.errors import InputError
 from minnorm.specs import choose
@@ -23,6 +32,7 @@ class FetchableDataset:
     Attributes:
         description: One line for `minnorm data list`.
         classes: The names of the classes.
+        shape: The shape of an image, [c h w].
         splits: The SHA-256 of the arrays of each split; they are equal from every source.
         sources: The sources by name, the preferred one first. Each takes an empty folder to work
             in and returns the splits.
@@ -30,6 +40,7 @@ class FetchableDataset:
 
     description: str
     classes: tuple[str, ...]
+    shape: tuple[int, int, int]
     splits: Mapping[str, Checksums]
     sources: Mapping[str, Callable[[Path], Splits]]
 
@@ -38,6 +49,7 @@ CATALOGUE: dict[str, FetchableDataset] = {
     "mnist": FetchableDataset(
         description="MNIST: 70,000 handwritten digits, 28x28, gray (LeCun et al.)",
         classes=tuple("0123456789"),
+        shape=(1, 28, 28),
         splits={
             "train": Checksums(
                 images="741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
@@ -67,6 +79,7 @@ CATALOGUE: dict[str, FetchableDataset] = {
             "ship",
             "truck",
         ),
+        shape=(3, 32, 32),
         splits={
             "train": Checksums(
                 images="9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",
@@ -85,6 +98,24 @@ CATALOGUE: dict[str, FetchableDataset] = {
 }
 
 
+def open_cached(name: str, split: str) -> Data:
+    """Open a split of a data set of the catalogue from the cache.
+
+    Raises:
+        MissingFileError: If the data set is not in the cache.
+        InputError: If the split is unknown, or the cached content is not that of the catalogue.
+    """
+    entry = CATALOGUE[name]
+    choose(split, entry.splits, "split", f"of {name}")
+    if read_card(name).splits != dict(entry.splits):
+        raise damaged(name, f"holds other data than {name}: its checksums are not those expected")
+    data = open_split(name, split)
+    inputs, _ = data.batch([0])
+    if data.divisor is None or inputs.shape[1:] != entry.shape:
+        raise damaged(name, f"holds images that are not 8-bit of shape {list(entry.shape)}")
+    return replace(data, classes=entry.classes)
+
+
 def fetch(name: str, *, force: bool = False) -> Path:
     """Fetch a data set into the cache, from the first source that works, and return its folder.
 
@@ -93,10 +124,13 @@ def fetch(name: str, *, force: bool = False) -> Path:
         force: Whether to fetch it again if it is cached already.
 
     Raises:
-        InputError: If the name is unknown, or no source works; the message lists what failed.
+        InputError: If the name is unknown, the cached files are damaged and `force` is not set, or
+            no source works; the message lists what failed.
     """
     entry = CATALOGUE[choose(name, CATALOGUE, "data set")]
-    if dataset_folder(name).exists() and not force:
+    if os.path.lexists(dataset_folder(name)) and not force:
+        for split in entry.splits:
+            open_cached(name, split)
         return dataset_folder(name)
     failures = []
     for source, read in entry.sources.items():

@@ -1,24 +1,35 @@
 """Labeled data sets: samples that are read in batches by their positions."""
 
 import hashlib
-import operator
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from minnorm.data.arrays import (
+    Array,
+    as_array,
+    check_images,
+    check_pair,
+    checksum,
+    class_numbers,
+)
+from minnorm.data.slices import doubt_about_slice
 from minnorm.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 Batch: TypeAlias = tuple[Float[Tensor, "b *d"], Int64[Tensor, "b"]]
 """Inputs and their labels."""
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-"""A NumPy array of any shape and dtype; memory-mapped if it comes from the cache."""
+WHITE = 255.0
+"""The largest value of an 8-bit pixel."""
 
 
 @dataclass(frozen=True)
@@ -27,41 +38,87 @@ class Data:
 
     Attributes:
         name: The name in tables, for example `mnist/test`.
-        read: Returns the inputs and labels at the given positions of the whole set.
+        read: Returns the values and labels at the given positions of the whole set. 8-bit values
+            are scaled afterwards, see `divisor`.
         indices: The positions in the whole set that belong to this slice; records keep them.
         fingerprint: The SHA-256 of the content of the whole set; see `from_arrays` and
             `from_map_dataset`.
-        classes: The names of the classes, empty if they are unknown.
+        classes: The names of the classes by label, empty if they are unknown.
+        labels: The labels of the whole set, `None` if they are unknown before samples are read.
+        divisor: What 8-bit values are divided by: 255 for inputs in 0..1, 1 for inputs in 0..255.
+            `None` for floating-point values, which stay as they are.
+        remarks: What makes results on the whole set doubtful.
     """
 
     name: str
-    read: Callable[[Sequence[int]], Batch] = field(repr=False)
+    read: Callable[[Sequence[int]], tuple[Tensor, Tensor]] = field(repr=False)
     indices: range
     fingerprint: str
     classes: tuple[str, ...] = ()
+    labels: Array | None = field(default=None, repr=False, compare=False)
+    divisor: float | None = None
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, part: slice) -> "Data":
-        return replace(self, indices=self.indices[part])
+        """Return a slice of the data; a warning is logged if it is not a fair sample of them."""
+        if not isinstance(part, slice):
+            raise InputError(
+                f"{self.name}[{part!r}]: expected a slice, for example [:100]. To read samples, "
+                "call data.batch([0, 5, 7])."
+            )
+        sliced = replace(self, indices=self.indices[part])
+        for warning in sliced.warnings:
+            if warning not in self.warnings:
+                logger.warning("%s", warning)
+        return sliced
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes results on these samples doubtful, one sentence each."""
+        if self.labels is None:
+            return self.remarks
+        doubt = doubt_about_slice(self.name, self.labels, self.indices)
+        return self.remarks if doubt is None else (*self.remarks, doubt)
 
     def batch(self, positions: Sequence[int]) -> Batch:
         """Return the samples at `positions` of this slice, `0 <= position < len(self)`."""
-        return self.read([self.indices[position] for position in positions])
+        values, labels = self.read([self.indices[position] for position in positions])
+        if self.divisor is not None:
+            values = values.to(torch.float32) / self.divisor
+        return values, labels
 
+    def within(self, bounds: Any) -> "Data":
+        """Return these samples with 8-bit values on the scale of the bounds of the inputs.
 
-class MapDataset(Protocol):
-    """A map-style PyTorch data set: a length, and a pair (input, label) at each position."""
+        Args:
+            bounds: The lowest and the highest value of an input. 8-bit values are divided by 255
+                for bounds (0, 1), and stay as they are for (0, 255).
 
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> tuple[Any, Any]: ...
+        Raises:
+            InputError: If the values are 8-bit integers and the bounds are any others.
+        """
+        if self.divisor is None:
+            return self
+        low, high = (float(bound) for bound in bounds)
+        if (low, high) == (0, WHITE):
+            return replace(self, divisor=1.0)
+        if (low, high) == (0, 1):
+            return replace(self, divisor=WHITE)
+        raise InputError(
+            f"{self.name} holds 8-bit values (0 to 255), and it is unclear how to scale them to "
+            f"bounds={(low, high)}: expected (0, 1), which divides them by 255, or (0, 255), which "
+            "keeps them. For other bounds pass floating-point values, or scale them in the model "
+            "(minnorm.models.Normalized)."
+        )
 
 
 def from_arrays(
     name: str,
-    images: Array | Tensor,
-    labels: Array | Tensor,
+    images: Any,
+    labels: Any,
     *,
     fingerprint: str | None = None,
     classes: tuple[str, ...] = (),
@@ -70,41 +127,35 @@ def from_arrays(
 
     Args:
         name: The name of the data set.
-        images: `[n *d]`; 8-bit integers are scaled from 0..255 to 0..1, floating-point values stay
-            as they are.
-        labels: `[n]`, whole numbers from 0.
+        images: `[n *d]`; 8-bit integers are scaled from 0..255 to 0..1 (see `Data.within` for other
+            bounds), floating-point values stay as they are.
+        labels: `[n]`, whole numbers from 0; also as floating-point values, as text, as a column
+            `[n 1]`, or one-hot `[n c]`.
         fingerprint: The SHA-256 of both; computed by default.
         classes: The names of the classes.
 
     Raises:
         InputError: If the shapes or dtypes differ from those above.
     """
-    image_array, label_array = _as_array(images), _as_array(labels)
-    _check_arrays(name, image_array, label_array)
+    image_array = as_array(images, f"{name}: the images")
+    label_array = as_array(labels, f"{name}: the labels")
+    if image_array.ndim == 1 and label_array.ndim > 1:
+        check_pair(name, image_array, label_array)
+    label_array = class_numbers(name, label_array)
+    check_pair(name, image_array, label_array)
+    check_images(name, image_array)
     if fingerprint is None:
         content = [(a.dtype.str, a.shape, checksum(a)) for a in (image_array, label_array)]
         fingerprint = hashlib.sha256(repr(content).encode()).hexdigest()
-    read = partial(_read_arrays, image_array, label_array)
-    return Data(name, read, range(len(label_array)), fingerprint, classes)
-
-
-def from_map_dataset(name: str, dataset: MapDataset) -> Data:
-    """Make a data set from a map-style PyTorch data set whose items are pairs (input, label).
-
-    The fingerprint covers the length and 16 evenly spaced samples only: reading all of a large set
-    could take longer than the evaluation.
-
-    Raises:
-        InputError: If the set is empty or its items are not such pairs.
-    """
-    count = len(dataset)
-    if count == 0:
-        raise InputError(f"{name} has no samples.")
-    read = partial(_read_items, name, dataset)
-    inputs, labels = read(evenly_spaced(count, 16))
-    content = f"{count} {checksum(inputs.numpy())} {checksum(labels.numpy())}"
-    fingerprint = hashlib.sha256(content.encode()).hexdigest()
-    return Data(name, read, range(count), fingerprint, tuple(getattr(dataset, "classes", ())))
+    return Data(
+        name,
+        partial(_read_arrays, image_array, label_array),
+        range(len(label_array)),
+        fingerprint,
+        classes,
+        labels=label_array.astype(np.int64, copy=False),
+        divisor=WHITE if image_array.dtype == np.uint8 else None,
+    )
 
 
 def evenly_spaced(count: int, most: int) -> list[int]:
@@ -113,63 +164,24 @@ def evenly_spaced(count: int, most: int) -> list[int]:
     return [count * part // few for part in range(few)]
 
 
-def checksum(array: Array) -> str:
-    """Return the SHA-256 of an array's values in C order, in hexadecimal."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+def drawn(count: int, most: int, seed: int = 0) -> list[int]:
+    """Return the positions of at most `most` of `count` samples, drawn at random, in order.
+
+    A part of the data on which something is decided is drawn: the first samples may be of one
+    class, and evenly spaced ones may follow a pattern of the data.
+
+    Args:
+        count: The number of samples.
+        most: The size of the sample; all positions are returned if there are no more than that.
+        seed: The same seed draws the same positions, on every platform.
+    """
+    if most >= count:
+        return list(range(count))
+    # NumPy keeps the numbers of this generator the same in all its versions.
+    frozen = np.random.RandomState(seed)
+    return sorted(frozen.permutation(count)[:most].tolist())
 
 
-def _as_array(values: Array | Tensor) -> Array:
-    """Return an array in native byte order; bfloat16, which NumPy lacks, becomes float32."""
-    if isinstance(values, Tensor):
-        wide = values.float() if values.dtype == torch.bfloat16 else values
-        return wide.detach().cpu().numpy()
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def _check_arrays(name: str, images: Array, labels: Array) -> None:
-    if images.ndim < 1 or labels.ndim != 1 or len(images) != len(labels):
-        raise InputError(
-            f"{name}: images have shape {list(images.shape)} and labels {list(labels.shape)}; "
-            "expected [n, ...] and [n] with the same n."
-        )
-    if len(labels) == 0:
-        raise InputError(f"{name} has no samples.")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{name}: labels are {labels.dtype}; expected whole numbers.")
-    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise InputError(
-            f"{name}: images are {images.dtype}; expected uint8 (0 to 255, scaled to 0 to 1) or "
-            "floating point."
-        )
-
-
-def _read_arrays(images: Array, labels: Array, indices: Sequence[int]) -> Batch:
-    chosen = torch.from_numpy(np.array(images[indices]))
-    if chosen.dtype == torch.uint8:
-        chosen = chosen.to(torch.float32) / 255
-    return chosen, torch.from_numpy(np.array(labels[indices], dtype=np.int64))
-
-
-def _read_items(name: str, dataset: MapDataset, indices: Sequence[int]) -> Batch:
-    pairs = []
-    for index in indices:
-        try:
-            pairs.append(dataset[index])
-        except Exception as error:  # foreign data sets and decoders raise errors of any kind
-            files = getattr(dataset, "samples", None)
-            file = f" ({files[index][0]})" if files else ""
-            raise InputError(
-                f"{name}: sample {index}{file} cannot be read: {type(error).__name__}: {error}"
-            ) from error
-    try:
-        inputs = torch.stack([torch.as_tensor(sample) for sample, _ in pairs])
-        labels = torch.tensor([operator.index(label) for _, label in pairs])
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{name}: its items cannot be stacked into a batch ({error}). Each must be a pair "
-            "(input, label): a tensor or array, all of the same shape, and a whole number. Resize "
-            "images to a common size, for example folder:PATH(resize=256, crop=224)."
-        ) from error
-    if inputs.dtype == torch.uint8:
-        inputs = inputs.to(torch.float32) / 255
-    return inputs, labels
+def _read_arrays(images: Array, labels: Array, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    values = torch.from_numpy(np.array(images[indices]))
+    return values, torch.from_numpy(np.array(labels[indices], dtype=np.int64))

@@ -1,24 +1,40 @@
 """Data specs: from a spec to a labeled data set."""
 
 import importlib.resources
+import logging
+import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from minnorm import checks, factories, specs
-from minnorm.data.cache import open_split
-from minnorm.data.catalogue import CATALOGUE
-from minnorm.data.dataset import Array, Data, from_arrays, from_map_dataset
-from minnorm.errors import InputError, MissingFileError, MissingLibraryError
+from minnorm.data.arrays import Array
+from minnorm.data.catalogue import CATALOGUE, open_cached
+from minnorm.data.conversion import from_value
+from minnorm.data.dataset import Data, from_arrays
+from minnorm.data.folder import load_folder
+from minnorm.errors import InputError, MissingFileError, one_line
+
+logger = logging.getLogger(__name__)
 
 DATA_FORMS = (
     "mnist-sample | mnist | mnist/train | cifar10 | cifar10/train | imagenet:FOLDER | "
     "folder:PATH(resize=256, crop=224) | FILE.npz | FILE.safetensors | package.module:factory"
 )
 """The forms of a data spec; each may end in a slice such as `[:1000]`."""
+
+MODEL_SCHEMES = ("zoo", "torchvision", "timm", "hf", "robustbench")
+"""The words before the colon that name models."""
+
+_OTHER_FORMATS = (
+    *(".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".npy", ".h5", ".hdf5", ".mat"),
+    *(".pt", ".pth", ".pkl", ".pickle", ".joblib", ".zip", ".tar", ".gz", ".tgz"),
+    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pt2", ".onnx"),
+)
+"""The endings of files that users may name as data, but that cannot be read as such."""
 
 
 def load_data(spec: str) -> Data:
@@ -32,12 +48,18 @@ def load_data(spec: str) -> Data:
               NAME`); `/train` and `/test` select the split.
             - `folder:PATH`: images in one folder per class; `resize` scales the shorter side,
               `crop` cuts out the center. `imagenet:PATH` has `resize=256, crop=224` by default.
+              Labels are the positions of the class folders in alphabetical order. Images become
+              RGB; those of 16 or 32 bits are scaled by their bit depth, floating-point ones must be
+              in 0..1, and transparency is ignored.
             - `FILE.npz`, `FILE.safetensors`: arrays `images` and `labels`.
-            - `package.module:factory`: a function that returns `Data`, a pair of arrays or tensors
-              (inputs, labels), or a map-style PyTorch data set; called with the arguments.
+            - `package.module:factory`: a function that returns data, see `as_data`; called with the
+              arguments.
 
     Returns:
-        The data set; its inputs are floating point, 8-bit values are scaled from 0..255 to 0..1.
+        The data set; its inputs are floating point, 8-bit values are scaled from 0..255 to 0..1,
+        unless `Data.within` sets other bounds. `Data.classes` has the names of the classes by
+        label, where they are known. A warning is logged for a slice of data that are sorted by
+        class.
 
     Raises:
         InputError: If the spec has none of these forms, or what it names cannot be used.
@@ -51,45 +73,36 @@ def load_data(spec: str) -> Data:
     part = data[parsed.part]
     if len(part) == 0:
         raise InputError(f"{spec!r} is empty: {data.name} has {len(data)} samples.")
+    if parsed.part.stop is not None and parsed.part.stop > len(data):
+        logger.warning("%r: %s has only %d samples.", spec, data.name, len(data))
     return part
 
 
 def as_data(value: Any, name: str = "data") -> Data:
-    """Make a data set from a spec, `Data`, a pair (inputs, labels) or a PyTorch data set.
+    """Make a data set from what a user passes.
 
     Args:
-        value: One of these.
+        value: One of these:
+
+            - a data spec, or the path of a file;
+            - `Data`;
+            - a pair (inputs, labels), or a mapping with the keys `images` and `labels`, of tensors,
+              arrays or lists;
+            - a map-style PyTorch data set, see `from_map_dataset`; or a `DataLoader` that only
+              batches and shuffles one.
         name: The name of the data set, unless `value` has one.
 
     Raises:
-        InputError: If the value is none of these, or cannot be used, see `load_data`.
+        InputError: If the value is none of these, has no samples, or cannot be used.
     """
-    if isinstance(value, Data):
-        return value
+    if isinstance(value, os.PathLike):
+        value = str(value)
     if isinstance(value, str):
         return load_data(value)
-    if _is_pair(value):
-        images, labels = (
-            part if isinstance(part, Tensor | np.ndarray) else np.asarray(part) for part in value
-        )
-        return from_arrays(name, images, labels)
-    if isinstance(value, Dataset) or (hasattr(value, "__getitem__") and hasattr(value, "__len__")):
-        return from_map_dataset(name, value)
-    raise InputError(
-        f"cannot use {type(value).__name__} as data: pass a spec such as 'mnist[:1000]', a pair "
-        "(inputs, labels), or a map-style PyTorch data set (for a DataLoader, its .dataset)."
-    )
-
-
-def _is_pair(value: Any) -> bool:
-    """Return whether this is a pair (inputs, labels), and not a list of two labeled samples."""
-    if isinstance(value, tuple):
-        return len(value) == 2
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and not any(isinstance(part, tuple) for part in value)
-    )
+    data = value if isinstance(value, Data) else from_value(value, name)
+    if len(data) == 0:
+        raise InputError(f"this slice of {data.name} has no samples.")
+    return data
 
 
 def _resolve(spec: specs.Spec) -> Data:
@@ -97,10 +110,19 @@ def _resolve(spec: specs.Spec) -> Data:
     sizes: dict[str, dict[str, Any]] = {"folder": {}, "imagenet": {"resize": 256, "crop": 224}}
     scheme, colon, rest = spec.head.partition(":")
     if scheme in sizes and colon:
-        return _folder(rest, **_checked_sizes({**sizes[scheme], **spec.arguments}, scheme))
-    if Path(spec.head).suffix in (".npz", ".safetensors"):
+        if not rest:
+            raise InputError(f"{spec.head!r} has no path: write {scheme}:PATH.")
+        chosen = _checked_sizes({**sizes[scheme], **spec.arguments}, scheme)
+        classes = 1000 if scheme == "imagenet" else None
+        return load_folder(specs.path_of(rest), chosen.get("resize"), chosen.get("crop"), classes)
+    if Path(spec.head).suffix.lower() in (".npz", ".safetensors"):
         _no_arguments(spec)
         return _file(specs.path_of(spec.head))
+    if colon and scheme in MODEL_SCHEMES:
+        raise InputError(
+            f"{spec.head!r} is a model spec; expected data, which come after the model. "
+            f"Forms of a data spec: {DATA_FORMS}."
+        )
     if colon:
         made = factories.call_factory(spec, "data")
         return as_data(made, spec.head)
@@ -108,7 +130,8 @@ def _resolve(spec: specs.Spec) -> Data:
     if spec.head == "mnist-sample":
         return _sample()
     if name in CATALOGUE:
-        return open_split(name, split or "test")
+        return open_cached(name, split or "test")
+    _check_not_a_file(spec.head)
     try:
         specs.choose(spec.head, [*CATALOGUE, "mnist-sample"], "data set")
     except InputError as error:
@@ -139,50 +162,68 @@ def _sample() -> Data:
         )
 
 
+def _check_not_a_file(head: str) -> None:
+    """Refuse a file of another format, and a folder without `folder:`, with what to write."""
+    path = specs.path_of(head)
+    if path.is_dir():
+        raise InputError(
+            f"{head} is a folder: write folder:{head} if it has one folder of images per class."
+        )
+    if path.is_file() or path.suffix.lower() in _OTHER_FORMATS:
+        raise InputError(
+            f"{head}: {path.suffix or 'such'} files cannot be read as data; expected FILE.npz or "
+            "FILE.safetensors with arrays named images and labels. Write one with "
+            "numpy.savez('FILE.npz', images=images, labels=labels), or load the data in a function "
+            "of yours, package.module:factory."
+        )
+
+
 def _file(path: Path) -> Data:
     if not path.is_file():
-        raise MissingFileError(f"there is no file {path}.")
+        kind = "is no regular file" if path.exists() else "does not exist"
+        raise MissingFileError(f"there is no file {path}: it {kind}.")
     arrays: dict[str, Array | Tensor]
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = dict(archive)
-        else:
-            from safetensors.torch import load_file
-
-            arrays = dict(load_file(path))
+        arrays = _npz(path) if path.suffix.lower() == ".npz" else _safetensors(path)
+    except InputError:
+        raise
     except Exception as error:  # both readers raise errors of many kinds
-        raise InputError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from error
-    missing = {"images", "labels"} - arrays.keys()
-    if missing:
         raise InputError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; expected arrays named "
-            "'images' and 'labels'."
-        )
+            f"{path} cannot be read as {path.suffix[1:]}: {one_line(error)}"
+        ) from error
     return from_arrays(path.name, arrays["images"], arrays["labels"])
 
 
-def _folder(path: str, resize: int | None = None, crop: int | None = None) -> Data:
-    folder = specs.path_of(path)
-    if not folder.is_dir():
-        raise MissingFileError(f"there is no folder {folder}.")
-    try:
-        from torchvision.datasets import ImageFolder
-        from torchvision.transforms import v2
-    except ImportError as error:
-        raise MissingLibraryError(
-            "folders of images need torchvision: pip install 'minnorm[vision]'"
-        ) from error
-    steps: list[Any] = [v2.PILToTensor()]
-    if resize is not None:
-        steps.insert(0, v2.Resize(resize))
-    if crop is not None:
-        steps.append(v2.CenterCrop(crop))
-    try:
-        dataset = ImageFolder(str(folder), transform=v2.Compose(steps))
-    except FileNotFoundError as error:
+def _npz(path: Path) -> dict[str, Array | Tensor]:
+    arrays: dict[str, Array | Tensor] = {}
+    with np.load(path, allow_pickle=False) as archive:
+        _check_names(path, archive.files)
+        for name in ("images", "labels"):
+            try:
+                arrays[name] = archive[name]
+            except ValueError as error:
+                if "allow_pickle" not in str(error):
+                    raise
+                raise InputError(
+                    f"{path} cannot be read as npz: its array {name!r} holds Python objects, which "
+                    "are pickled and could run code. Save arrays of numbers, for example "
+                    "numpy.stack(images)."
+                ) from error
+    return arrays
+
+
+def _safetensors(path: Path) -> dict[str, Array | Tensor]:
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    _check_names(path, tensors)
+    return dict(tensors)
+
+
+def _check_names(path: Path, names: Collection[str]) -> None:
+    if not {"images", "labels"} <= set(names):
         raise InputError(
-            f"{folder} is not a folder of images: expected one folder per class with images in it "
-            f"({str(error).splitlines()[0]})."
-        ) from error
-    return from_map_dataset(folder.name, dataset)
+            f"{path} holds {', '.join(sorted(names)) or 'nothing'}; expected arrays named "
+            "'images' and 'labels': rename them, for example with "
+            "numpy.savez('FILE.npz', images=..., labels=...)."
+        )

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minnorm.data.dataset import Array, checksum
+from minnorm.data.arrays import Array, checksum
 from minnorm.errors import InputError, MissingFileError
 
 Splits: TypeAlias = dict[str, tuple[Array, Array]]

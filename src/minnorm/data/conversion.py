@@ -1,0 +1,108 @@
+"""Data as users hold them in Python: pairs of arrays, mappings, data sets, loaders."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    default_collate,
+)
+
+from minnorm.data.dataset import Data, from_arrays
+from minnorm.data.items import INPUT_KEYS, LABEL_KEYS, from_map_dataset
+from minnorm.errors import InputError
+
+_EXPECTED = (
+    "pass a spec such as 'mnist[:1000]', a pair (inputs, labels), or a map-style PyTorch data set"
+)
+
+
+def from_value(value: Any, name: str) -> Data:
+    """Make a data set from a pair (inputs, labels), a mapping, a data set, or its loader.
+
+    Args:
+        value: The value.
+        name: The name of the data set.
+
+    Raises:
+        InputError: If the value is none of these, or cannot be used.
+    """
+    if isinstance(value, DataLoader):
+        value = _data_set_of(value)
+    if isinstance(value, Mapping):
+        return from_arrays(name, *_inputs_and_labels(value))
+    if _is_pair(value):
+        return from_arrays(name, *value)
+    kind = type(value).__name__
+    if isinstance(value, Tensor | np.ndarray):
+        raise InputError(f"cannot use one {kind} as data: its labels are missing; {_EXPECTED}.")
+    if hasattr(value, "columns"):
+        raise InputError(
+            f"cannot use {kind} as data: it is a table. Pass a pair of arrays, for example "
+            "(table[columns].to_numpy(), table['label'].to_numpy())."
+        )
+    sized = hasattr(value, "__getitem__") and hasattr(value, "__len__")
+    if not sized and hasattr(value, "__iter__"):
+        raise InputError(
+            f"cannot use {kind} as data: it is read in order, but samples are read by position, "
+            "several times. Pass list(data) if its items are pairs (input, label)."
+        )
+    if isinstance(value, IterableDataset) or not sized or isinstance(value, bytes):
+        raise InputError(f"cannot use {kind} as data: {_EXPECTED}.")
+    return from_map_dataset(name, value)
+
+
+def _data_set_of(loader: DataLoader[Any]) -> Any:
+    """Return the data set of a loader that only batches and shuffles it."""
+    sampler = loader.sampler
+    whole = type(sampler) is SequentialSampler or (
+        isinstance(sampler, RandomSampler)
+        and not sampler.replacement
+        and sampler.num_samples == len(sampler)
+    )
+    reasons = {
+        "it is read in order": isinstance(loader.dataset, IterableDataset),
+        "it has a collate_fn": loader.collate_fn is not default_collate,
+        "it has a sampler": not whole or type(loader.batch_sampler) is not BatchSampler,
+    }
+    found = [reason for reason, applies in reasons.items() if applies]
+    if not found:
+        return loader.dataset
+    raise InputError(
+        f"cannot use this DataLoader as data: {' and '.join(found)}, so its samples may be others "
+        "than those of its data set. Pass the data set (loader.dataset), or a pair (inputs, "
+        "labels) of its batches joined with torch.cat."
+    )
+
+
+def _inputs_and_labels(value: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Return the values under the one key of inputs and the one key of labels."""
+    inputs = [key for key in value if str(key) in INPUT_KEYS]
+    labels = [key for key in value if str(key) in LABEL_KEYS]
+    if len(inputs) == len(labels) == 1:
+        return value[inputs[0]], value[labels[0]]
+    keys = ", ".join(repr(key) for key in list(value)[:10]) or "no keys"
+    raise InputError(
+        f"cannot use {type(value).__name__} as data: it has the keys {keys}; expected 'images' and "
+        "'labels'. Pass one of its values if they are data sets, for example data['test'], or a "
+        "pair (inputs, labels)."
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    """Return whether this is a pair (inputs, labels), and not a list of two labeled samples."""
+    if isinstance(value, tuple):
+        return len(value) == 2
+    return isinstance(value, list) and len(value) == 2 and not any(map(_is_item, value))
+
+
+def _is_item(part: Any) -> bool:
+    """Return whether a part of a list is an item (input, label), or a batch of them."""
+    batch = isinstance(part, list) and len(part) == 2 and isinstance(part[0], Tensor | np.ndarray)
+    return isinstance(part, tuple | Mapping) or batch
