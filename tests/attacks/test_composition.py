@@ -1,21 +1,15 @@
 """What an attack is made of: its parts, and everything that follows from them."""
 
 import functools
-import os
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import minnorm
 from minnorm.attacks import (
     AttackResult,
     accepts_accelerated,
-    attack_fingerprint,
     attack_name,
     bounded,
     ddn,
@@ -37,10 +31,6 @@ from minnorm.errors import InputError
 
 def mine(*_: Any, **__: Any) -> AttackResult:
     raise AssertionError
-
-
-def other(*_: Any, **__: Any) -> AttackResult:
-    raise RuntimeError("another code")
 
 
 @accepts_accelerated
@@ -80,82 +70,6 @@ def test_names_are_specs() -> None:
     assert attack_name(partial(mine, step=1e400)) == "mine(step=1e999)"
 
 
-def test_fingerprints_tell_apart_functions_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(other, "__name__", "mine")
-    assert attack_name(mine) == attack_name(other)
-    assert attack_fingerprint(mine) != attack_fingerprint(other)
-    combined = [attack_fingerprint(worst_case([ddn, attack])) for attack in (mine, other)]
-    assert combined == [attack_fingerprint(mine), attack_fingerprint(other)]
-
-
-def test_fingerprints_depend_on_closures_and_defaults() -> None:
-    def made(size: float) -> Any:
-        def attack(*_: Any, scale: float = size, **__: Any) -> Any:
-            raise AssertionError(scale)
-
-        return attack
-
-    def closed(size: float) -> Any:
-        def attack(*_: Any, **__: Any) -> Any:
-            raise AssertionError(size)
-
-        return attack
-
-    for factory in (made, closed):
-        assert attack_fingerprint(factory(1.0)) != attack_fingerprint(factory(2.0))
-        assert attack_fingerprint(factory(1.0)) == attack_fingerprint(factory(1.0))
-
-
-def test_fingerprints_depend_on_the_names_and_functions_in_the_code() -> None:
-    def absolute(*args: Any, **_: Any) -> Any:
-        return args[1].abs()
-
-    def exponential(*args: Any, **_: Any) -> Any:
-        return args[1].exp()
-
-    def inside(*_: Any, **__: Any) -> Any:
-        def step(number: int) -> int:
-            return number + 1
-
-        return step(1)
-
-    def other_inside(*_: Any, **__: Any) -> Any:
-        def step(number: int) -> int:
-            return number - 1
-
-        return step(1)
-
-    functions = (absolute, exponential, inside, other_inside)
-    assert len({attack_fingerprint(function) for function in functions}) == 4
-
-
-@pytest.mark.slow
-def test_a_variable_without_a_value_and_a_set_have_a_fingerprint() -> None:
-    def attack(*args: Any, **_: Any) -> Any:
-        if args[0] in {"one", "two", "three", "four"}:
-            return later
-        raise AssertionError
-
-    fingerprint = attack_fingerprint(attack)
-    later = 1
-    assert len(fingerprint) == 16
-    code = (
-        "import sys; sys.path.insert(0, {!r}); from minnorm.attacks import attack_fingerprint as f"
-    )
-    code += "\ndef a(*args): return args[0] in {{'one', 'two', 'three', 'four'}}\nprint(f(a))"
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", code.format(str(Path(minnorm.__file__).parents[1]))],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(outputs) == 1
-
-
 def test_positional_presets_and_partials_of_partials_are_read() -> None:
     def combine(attack: Any, model: Any, inputs: Any, labels: Any, **given: Any) -> Any:
         return attack(model, inputs, labels, **given)
@@ -175,24 +89,6 @@ def test_a_wrapper_of_a_marked_attack_is_not_marked() -> None:
         return ddn(*args, **given)
 
     assert not takes_accelerated(wrapper)
-    assert attack_fingerprint(wrapper) != ""
-
-
-def test_memory_addresses_are_not_part_of_a_fingerprint() -> None:
-    def closed(thing: object) -> Any:
-        def attack(*_: Any, **__: Any) -> Any:
-            raise AssertionError(thing)
-
-        return attack
-
-    things = [object() for _ in range(2)]
-    assert len({attack_fingerprint(closed(thing)) for thing in things}) == 1
-
-
-def test_attacks_of_the_package_and_opaque_callables_have_no_fingerprint() -> None:
-    assert attack_fingerprint(NESTED) == attack_fingerprint(mine) != ""
-    assert attack_fingerprint(partial(ddn, steps=3)) == ""
-    assert attack_fingerprint(Instance()) == ""
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,12 @@ An attack is a function, a `functools.partial` that presets hyper-parameters, or
 attacks: a partial whose preset arguments are attacks themselves.
 """
 
-import hashlib
 import inspect
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
-from types import CellType, CodeType
 from typing import Any, TypeVar
 
 from minnorm import geometry, specs
@@ -126,47 +123,6 @@ def known_as(name: str) -> Callable[[_Function], _Function]:
 def attack_name(attack: Callable[..., Any]) -> str:
     """Return the name of an attack as a spec: `ddn(steps=300)` for `partial(ddn, steps=300)`."""
     return tree(attack).name
-
-
-def attack_fingerprint(attack: Callable[..., Any]) -> str:
-    """Return a hash of the code of an attack, which distinguishes attacks of the same name.
-
-    It is empty for attacks of this package, and for callables whose code cannot be read.
-    """
-    return "".join(_code_hash(part.function) for part in tree(attack).walk())
-
-
-def _code_hash(function: Callable[..., Any]) -> str:
-    code = getattr(function, "__code__", None)
-    # `functools.wraps` copies `__module__` from another function, but the mark only by name.
-    module = str(getattr(function, "__module__", ""))
-    if code is None or (module.startswith("minnorm.") and is_marked(function)):
-        return ""
-    cells = [_content(cell) for cell in getattr(function, "__closure__", None) or ()]
-    seen = (_of_code(code), cells, getattr(function, "__kwdefaults__", None))
-    # Memory addresses differ from run to run.
-    text = re.sub(r"0x[0-9a-f]+", "", repr(seen))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _of_code(code: CodeType) -> tuple[object, ...]:
-    """Return what a compiled function computes, the functions inside it included."""
-    constants = [
-        _of_code(one)
-        if isinstance(one, CodeType)
-        else sorted(map(repr, one))  # the order of a set differs from run to run
-        if isinstance(one, frozenset)
-        else one
-        for one in code.co_consts
-    ]
-    return code.co_code, code.co_names, constants
-
-
-def _content(cell: CellType) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # the variable has no value yet
-        return None
 
 
 def takes_accelerated(attack: Callable[..., Any]) -> bool:

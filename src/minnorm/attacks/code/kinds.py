@@ -1,0 +1,130 @@
+"""Kinds of values in the code of attacks: plain ones, constants, state, and compiled code."""
+
+import argparse
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import hashlib
+import io
+import logging
+import pathlib
+import random
+import re
+import threading
+import types
+import uuid
+import weakref
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
+"""The classes of values that their text describes in a spec."""
+
+_CONSTANTS = (
+    *(range, slice, bytearray, re.Pattern, pathlib.PurePath, uuid.UUID, types.GenericAlias),
+    *(decimal.Decimal, fractions.Fraction, dt.date, dt.time, dt.timedelta, enum.Enum),
+    *(torch.dtype, torch.device, torch.Size, torch.memory_format, torch.layout, np.dtype),
+)
+"""Classes whose objects are described by their text."""
+
+_STATE = (
+    *(logging.Logger, io.IOBase, weakref.ReferenceType, threading.local, threading.Event),
+    *(type(threading.Lock()), type(threading.RLock()), types.GeneratorType),
+    *(random.Random, np.random.Generator, np.random.RandomState, torch.Generator),
+)
+"""Classes whose objects change while a program runs, and are no part of its code."""
+
+_COMPILED = (
+    *(types.BuiltinFunctionType, types.WrapperDescriptorType, types.MethodDescriptorType),
+    *(types.MethodWrapperType, types.ClassMethodDescriptorType, types.GetSetDescriptorType),
+    *(types.MemberDescriptorType, np.ufunc),
+)
+
+_PLACES = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "_abc_impl"})
+_MARKS = frozenset({"accepts_accelerated", "spec_name"})
+
+
+def constant(value: object) -> tuple[Any, ...] | None:
+    """Describe a value that does not refer to others; return `None` for any other value.
+
+    Objects that change while a program runs, such as random generators, are known by their class.
+    """
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return _numbers(value)
+    if isinstance(value, torch.jit.ScriptFunction | torch.jit.ScriptModule):
+        state = value.state_dict() if isinstance(value, nn.Module) else {}
+        return "script", str(value.code), *((name, _numbers(one)) for name, one in state.items())
+    if isinstance(value, _CONSTANTS):
+        return type(value).__qualname__, repr(value)
+    return ("state", type(value).__qualname__) if isinstance(value, _STATE) else None
+
+
+def _numbers(value: Any) -> tuple[Any, ...] | None:
+    """Return kind, shape and a hash of the numbers; `None` for tensors that hide them."""
+    try:
+        if isinstance(value, Tensor):
+            flat = value.detach().cpu().contiguous().flatten()
+            numbers = flat.view(torch.uint8).numpy().tobytes()
+        elif value.dtype.hasobject:
+            return None
+        else:
+            numbers = value.tobytes()
+    except (RuntimeError, TypeError, NotImplementedError):  # sparse, quantized or without data
+        return None
+    digest = hashlib.sha256(numbers).hexdigest()
+    return type(value).__name__, str(value.dtype), tuple(value.shape), digest
+
+
+def is_compiled(value: object) -> bool:
+    """Return whether a function is not written in Python, or wraps one, as `functools.cache`."""
+    without_attributes = callable(value) and not hasattr(value, "__dict__")
+    return isinstance(value, _COMPILED) or without_attributes or hasattr(value, "cache_parameters")
+
+
+def is_readable(value: object) -> bool:
+    """Return whether the attributes of an object of a library's class describe it."""
+    hidden = isinstance(value, Tensor | np.ndarray)
+    known = isinstance(value, nn.Module | types.SimpleNamespace | argparse.Namespace)
+    return not hidden and (known or callable(value) or dataclasses.is_dataclass(value))
+
+
+def attributes_of(value: object) -> dict[str, Any]:
+    """Return the attributes that an object itself has; of modules, without their hooks."""
+    names = [
+        name
+        for kind in type(value).__mro__
+        for name in _texts(vars(kind).get("__slots__", ()))
+        if name not in _PLACES and hasattr(value, name)
+    ]
+    found = {name: getattr(value, name) for name in names} | getattr(value, "__dict__", {})
+    if isinstance(value, nn.Module):
+        return {name: one for name, one in found.items() if "hook" not in name}
+    return found
+
+
+def _texts(slots: str | Collection[str]) -> Collection[str]:
+    return (slots,) if isinstance(slots, str) else slots
+
+
+def is_special(name: str) -> bool:
+    """Return whether a name has two underscores on both sides."""
+    return name.startswith("__") and name.endswith("__")
+
+
+def belongs_to_code(name: str, value: object) -> bool:
+    """Return whether an attribute of a class is part of its code, not of the place of the code."""
+    methods = (types.FunctionType, staticmethod, classmethod, property)
+    return name not in _PLACES and (not is_special(name) or isinstance(value, methods))
+
+
+def without_marks(attributes: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
+    """Return the attributes of a function, except this package's marks and `hidden` ones."""
+    return {
+        name: one for name, one in attributes.items() if name not in _MARKS and name not in hidden
+    }

@@ -1,0 +1,61 @@
+"""Where code comes from: a library that is installed, or the user's own files."""
+
+import functools
+import importlib.metadata
+import site
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+PYTHON = "python"
+"""The origin of Python itself and its standard library."""
+
+
+def package_of(function: Callable[..., Any]) -> str:
+    """Return the package in which a function, or the class of another object, is written."""
+    # `functools.wraps` copies `__module__` from another function, but not the global names.
+    names = getattr(function, "__globals__", {})
+    return str(names.get("__name__") or type(function).__module__).partition(".")[0]
+
+
+def library_of(module: str) -> str | None:
+    """Return the library that a module belongs to; `None` for a file of the user.
+
+    Args:
+        module: The full name of a module that is imported.
+
+    Returns:
+        `python` for the standard library, and otherwise the name of the package to import.
+    """
+    package = module.partition(".")[0]
+    if package == "minnorm":
+        return package
+    loaded = sys.modules.get(module) or sys.modules.get(package)
+    file = getattr(loaded, "__file__", None)
+    if file is None:
+        return PYTHON if package in sys.stdlib_module_names else None
+    if _is_in(file, "purelib", "platlib"):
+        return package
+    return PYTHON if _is_in(file, "stdlib", "platstdlib") else None
+
+
+@functools.cache
+def versions_of(package: str) -> Mapping[str, str]:
+    """Return the versions of the distributions that contain a package, by their names."""
+    try:  # most are named as their package, and the search takes a second
+        return {package: importlib.metadata.version(package)}
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get(package, ())
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+@functools.cache
+def _is_in(file: str, *places: str) -> bool:
+    """Return whether a file is in one of the installation's folders, which `sysconfig` names."""
+    folders = {sysconfig.get_path(place) for place in places}
+    if "purelib" in places:
+        folders |= {*site.getsitepackages(), site.getusersitepackages()}
+    parents = Path(file).resolve().parents
+    return any(Path(folder).resolve() in parents for folder in folders)
