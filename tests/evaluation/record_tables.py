@@ -22,6 +22,8 @@ def table(
     norm: str = "l2",
     indices: Sequence[int] | None = None,
     targets: Sequence[int] | None = None,
+    radius_limit: float | None = None,
+    rounding: float = 2**-23,
     gray: float = 9.0,
     backwards: float = 5.0,
 ) -> Records:
@@ -34,6 +36,7 @@ def table(
     columns = {
         "attack": [attack] * count,
         "norm": [norm] * count,
+        "radius_limit": [radius_limit] * count,
         "index": list(range(count)) if indices is None else list(indices),
         "label": [0] * count,
         "target": [None] * count if targets is None else list(targets),
@@ -44,6 +47,7 @@ def table(
         "l1": [4 * d for d in distances],
         "l2": list(distances),
         "linf": [d / 2 for d in distances],
+        "rounding": [rounding] * count,
         "gray_l2": [gray] * count,
         "forwards": [backwards + 1] * count,
         "backwards": [backwards] * count,

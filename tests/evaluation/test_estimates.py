@@ -1,6 +1,7 @@
 """Estimates: their intervals cover what they should, and groups count as one draw."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,12 +16,78 @@ from minnorm.evaluation import (
     median_distance,
     success_rate,
 )
+from minnorm.evaluation.estimates import Array, Z, mean_of, t_quantile
 
 
-def test_the_interval_of_a_mean_of_one_is_not_a_point() -> None:
-    value, low, high = mean_distance(table([1.5, INF]))
-    assert value == 1.5
-    assert low < value < high
+def test_the_interval_of_a_mean_of_one_is_infinite() -> None:
+    assert mean_distance(table([1.5, INF])) == (1.5, 0.0, INF)
+    two_targets = table([1.5, 2.5], indices=[0, 0], targets=[1, 2])
+    assert mean_distance(two_targets) == (2.0, 0.0, INF)
+
+
+def lognormal(sigma: float) -> Callable[[np.random.Generator, int], Array]:
+    """Return a drawing of lognormal distances of mean 1."""
+    return lambda rng, count: rng.lognormal(-(sigma**2) / 2, sigma, count)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 20])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, count: np.abs(rng.normal(1.0, 0.2, count)),
+        lambda rng, count: rng.uniform(0.5, 1.5, count),
+        lognormal(0.5),
+        lognormal(1.0),
+    ],
+    ids=["normal", "uniform", "lognormal 0.5", "lognormal 1"],
+)
+def test_the_interval_of_a_mean_covers_it_also_for_few_and_skewed_distances(
+    draw: Callable[[np.random.Generator, int], Array], count: int
+) -> None:
+    rng, samples, runs, hits = np.random.default_rng(count), np.arange(count), 2000, 0
+    for _ in range(runs):
+        _, low, high = mean_of(draw(rng, count), samples)
+        hits += low <= 1.0 <= high
+    assert hits / runs >= 0.93
+
+
+def test_the_interval_of_a_mean_of_many_is_nearly_normal() -> None:
+    found = np.random.default_rng(0).uniform(1, 2, 5000)
+    value, low, high = mean_of(found, np.arange(5000))
+    half = Z * float(found.std(ddof=1)) / math.sqrt(5000)
+    assert value - low == pytest.approx(half, rel=1e-3)
+    assert high - value == pytest.approx(half, rel=5e-2)
+
+
+def test_equal_distances_have_a_mean_without_an_error() -> None:
+    assert mean_of(np.full(4, 1.5), np.arange(4)) == (1.5, 1.5, 1.5)
+    assert mean_of(np.zeros(4), np.arange(4)) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [
+        (1, 12.706204736),
+        (2, 4.302652730),
+        (3, 3.182446305),
+        (4, 2.776445105),
+        (19, 2.093024054),
+        (120, 1.979930405),
+        (199, 1.971956545),
+        (200, 1.971896224),
+        (1000, 1.962339081),
+    ],
+)
+def test_the_quantile_of_students_t_is_that_of_tables(freedom: int, quantile: float) -> None:
+    assert t_quantile(freedom) == pytest.approx(quantile, abs=1e-8)
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_few_distances_cannot_enclose_their_median(count: int) -> None:
+    found = [float(number + 1) for number in range(count)]
+    value, low, high = median_distance(table(found))
+    assert (low, high) == (0.0, INF)
+    assert value == (count + 1) / 2
 
 
 @pytest.mark.parametrize("count", [*range(6, 60), 100, 333, 1000])
@@ -59,7 +126,7 @@ def test_targets_of_a_sample_count_as_one_draw(found: list[float], times: int) -
     once, often = table(found), _repeated(found, times)
     same_mean, mean = mean_distance(once), mean_distance(often)
     assert mean == pytest.approx(same_mean, nan_ok=True)
-    narrow, wide = success_rate(once), success_rate(often)
+    narrow, wide = success_rate(once, "all"), success_rate(often, "all")
     assert wide.value == pytest.approx(narrow.value)
     # The variance is estimated from the draws, hence larger by Bessel's correction; Wilson's
     # interval grows as its root where the share is a half, and in proportion where it is near 0.

@@ -28,6 +28,7 @@ from minnorm.evaluation import (
     success_rate,
     summarize,
 )
+from minnorm.evaluation.metrics import Over
 from minnorm.geometry import Norm
 
 
@@ -56,7 +57,7 @@ def test_metrics_use_the_column_of_their_norm(norm: Norm, scale: float) -> None:
     assert median_distance(records, norm).value == pytest.approx(scale * 1.75)
     assert accuracy_at(records, scale * 1.5, norm).value == 0.5
     assert robustness_curve(records, norm)[0] == pytest.approx(
-        [0, *(scale * d for d in (0.5, 1, 2.5))]
+        [0, *(scale * d for d in (0.5, 1, 2.5))], rel=1e-5
     )
 
 
@@ -89,37 +90,92 @@ def test_distances_in_several_norms_are_never_pooled(metric: Callable[..., objec
     metric(records, norm="l2")
 
 
-@given(DISTANCES)
-def test_rates_and_mean_are_those_of_a_naive_loop(found: list[float]) -> None:
+def counted(found: list[float], over: Over) -> list[float]:
+    """Return the distances that a metric is over; 0 is a misclassified sample."""
+    return found if over == "all" else [distance for distance in found if distance > 0]
+
+
+@pytest.mark.parametrize("over", ["correct", "all"])
+@given(found=DISTANCES)
+def test_rates_and_mean_are_those_of_a_naive_loop(found: list[float], over: Over) -> None:
     records = table(found)
-    finite = [distance for distance in found if math.isfinite(distance)]
-    assert success_rate(records).value == pytest.approx(len(finite) / len(found))
+    chosen = counted(found, over)
+    finite = [distance for distance in chosen if math.isfinite(distance)]
+    rate, mean = success_rate(records, over), mean_distance(records, over=over)
     assert clean_accuracy(records).value == pytest.approx(sum(d > 0 for d in found) / len(found))
-    mean = mean_distance(records)
-    if not finite:
-        assert is_nan(mean)
+    if chosen:
+        assert rate.value == pytest.approx(len(finite) / len(chosen))
     else:
+        assert is_nan(rate)
+    if finite:
         assert mean.value == pytest.approx(statistics.fmean(finite))
-    if len(finite) > 1:
-        half = 1.959964 * statistics.stdev(finite) / math.sqrt(len(finite))
-        assert mean.high - mean.value == pytest.approx(half, abs=1e-6)
-        assert mean.low == pytest.approx(max(mean.value - half, 0.0), abs=1e-6)
+        assert 0 <= mean.low <= mean.value <= mean.high
+    else:
+        assert is_nan(mean)
 
 
-@given(DISTANCES)
-def test_the_median_counts_failures_at_infinity(found: list[float]) -> None:
-    ordered = sorted(found)
-    lower, upper = ordered[(len(found) - 1) // 2], ordered[len(found) // 2]
-    value, low, high = median_distance(table(found))
+@pytest.mark.parametrize("over", ["correct", "all"])
+@given(found=DISTANCES)
+def test_the_median_counts_failures_at_infinity(found: list[float], over: Over) -> None:
+    ordered = sorted(counted(found, over))
+    value, low, high = median_distance(table(found), over=over)
+    if not ordered:
+        assert math.isnan(value)
+        return
+    lower, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     assert value == (lower if lower == upper else (lower + upper) / 2)
-    assert ordered[0] <= low <= value <= high <= ordered[-1]
+    if len(ordered) < 6:
+        assert (low, high) == (0.0, INF)
+    else:
+        assert ordered[0] <= low <= value <= high <= ordered[-1]
 
 
-@given(DISTANCES, st.integers(0, 12).map(lambda n: n / 3))
-def test_the_median_counts_failures_at_the_gray_image(found: list[float], gray: float) -> None:
-    replaced = [distance if math.isfinite(distance) else gray for distance in found]
-    estimate = median_distance(table(found, gray=gray), failures="gray")
-    assert estimate.value == pytest.approx(statistics.median(replaced))
+@pytest.mark.parametrize("over", ["correct", "all"])
+@given(found=DISTANCES, gray=st.integers(0, 12).map(lambda n: n / 3))
+def test_the_median_counts_failures_at_the_gray_image(
+    found: list[float], gray: float, over: Over
+) -> None:
+    replaced = [distance if math.isfinite(distance) else gray for distance in counted(found, over)]
+    value = median_distance(table(found, gray=gray), failures="gray", over=over).value
+    expected = statistics.median(replaced) if replaced else math.nan
+    assert value == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("metric", [success_rate, mean_distance, median_distance])
+def test_another_choice_of_samples_is_refused(metric: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="over='some': expected 'correct' or 'all'"):
+        # The bare function: in these tests its types are checked before.
+        inspect.unwrap(metric)(table([1.0]), over="some")
+
+
+def test_an_attack_that_fools_nobody_has_no_success_whatever_the_clean_errors() -> None:
+    records = table([0.0, 0.0, 0.0, INF, INF])
+    summary = summarize(records, "it")
+    assert summary.success.value == 0
+    assert is_nan(summary.mean)
+    assert summary.median.value == INF
+    assert (summary.samples, summary.clean_errors) == (5, 3)
+    papers = summarize(records, "it", over="all")
+    assert (papers.success.value, papers.mean.value, papers.median.value) == (0.6, 0.0, 0.0)
+
+
+def test_without_correct_samples_there_is_no_success_to_measure() -> None:
+    summary = summarize(table([0.0, 0.0]), "it")
+    for estimate in (summary.success, summary.mean, summary.median, summary.median_gray):
+        assert is_nan(estimate)
+    assert accuracy_at(table([0.0, 0.0]), 0.0).value == 0
+
+
+def test_a_sample_of_a_third_class_is_an_error_of_targeted_attacks_too() -> None:
+    # Of two samples of class 0 with target 2, one is classified as 1 before any attack.
+    records = table([1.0, 3.0], targets=[2, 2])
+    columns = {name: records.column(name) for name in SCHEMA.names}
+    changed = pa.table(columns | {"clean_prediction": pa.array([0, 1])}, schema=SCHEMA)
+    assert clean_accuracy(changed).value == 0.5
+    assert [accuracy_at(changed, radius).value for radius in (0.0, 0.5, 2.0)] == [0.5, 0.5, 0.0]
+    assert success_rate(changed).value == 1
+    assert mean_distance(changed).value == 1
+    assert robustness_curve(changed)[1].tolist() == [0.5, 0.0]
 
 
 def test_the_gray_image_is_refused_in_other_norms_than_l2() -> None:
@@ -214,7 +270,7 @@ def test_a_summary_holds_the_single_metrics() -> None:
     records = pa.concat_tables([table([1.0, INF, 0.0]), table([9.0], attack="other")])
     part = of_attack(records, "ddn")
     summary = summarize(part, "a name")
-    assert (summary.attack, summary.samples) == ("a name", 3)
+    assert (summary.attack, summary.samples, summary.clean_errors) == ("a name", 3, 1)
     assert summary.success == success_rate(part)
     assert summary.mean == mean_distance(part)
     assert summary.median == median_distance(part)
@@ -236,7 +292,8 @@ def test_failures_alone_are_robust_at_every_radius() -> None:
     records = table([INF, INF, INF])
     assert success_rate(records).value == 0
     assert is_nan(mean_distance(records))
-    assert median_distance(records) == (INF, INF, INF)
+    assert median_distance(records) == (INF, 0.0, INF)
+    assert median_distance(table([INF] * 6)) == (INF, INF, INF)
     assert accuracy_at(records, 1e30).value == 1
     radii, accuracies = robustness_curve(records)
     assert (list(radii), list(accuracies)) == ([0.0], [1.0])

@@ -30,16 +30,60 @@ def cells(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in lines]
 
 
+def joined(text: str) -> str:
+    """Return a text without its line breaks."""
+    return " ".join(text.split())
+
+
 def test_a_row_holds_the_metrics_of_an_attack() -> None:
     text = printed(table([0.0, 1.0, 2.0, INF]), epsilons=(1.0,))
-    assert "4 samples, clean accuracy 75.00 %" in text
+    assert "4 samples, clean accuracy 75.00 %, clean errors: 1 of 4" in text
     header, values, intervals = cells(text)
     assert header == [
         "attack", "success %", "mean l2", "median l2", "acc. % at 1", "gradients", "forwards",
         "seconds",
     ]  # fmt: skip
-    assert values == ["ddn", "75.0", "1.0000", "1.5000", "50.0", "5", "6", "1.0"]
-    assert intervals[1:5] == ["[30.1, 95.4]", "[0.00, 2.13]", "[0.00, inf]", "[15.0, 85.0]"]
+    # One of the four is misclassified: success, mean and median are over the other three.
+    assert values == ["ddn", "66.7", "1.5000", "2.0000", "50.0", "5", "6", "1.0"]
+    assert intervals[1:3] == ["[20.8, 93.9]", "[0.00, 51.34]"]
+    assert intervals[3:5] == ["[0.00, inf]", "[15.0, 85.0]"]
+    assert "over the correctly classified samples, without the clean errors" in joined(text)
+
+
+def test_an_attack_that_fools_nobody_has_no_success_and_no_mean() -> None:
+    text = printed(table([0.0, 0.0, 0.0, INF]))
+    assert "clean accuracy 25.00 %, clean errors: 3 of 4" in text
+    assert cells(text)[1][1:4] == ["0.0", "-", "inf"]
+
+
+def test_an_attack_within_a_radius_has_no_numbers_beyond_it() -> None:
+    records = pa.concat_tables(
+        [
+            table([0.0, 0.2, INF, INF], attack="pgd", radius_limit=0.25),
+            table([0.0, 0.2, 0.5, INF], attack="ddn"),
+        ]
+    )
+    text = printed(records, epsilons=(0.25, 1.0))
+    rows = {row[0]: (row, interval) for row, interval in zip(*[iter(cells(text)[1:])] * 2)}  # noqa: B905 - two lines a row
+    pgd, below = rows["pgd"]
+    assert pgd[1:6] == ["33.3", "0.2000", "> 0.25", "50.0", "-"]
+    assert below[3] == "[0.00, > 0.25]"
+    assert rows["ddn"][0][3:6] == ["0.5000", "50.0", "25.0"]
+    assert rows["worst case"][0][3:6] == ["0.5000", "50.0", "25.0"]
+    note = "An attack within a radius says nothing beyond it"
+    assert note in joined(text)
+    assert note not in joined(printed(table([1.0, INF])))
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_no_digit_is_lost_in_a_narrow_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(results_table(table([0.0, 1.0, 2.0, INF]), epsilons=(0.5, 1.0, 1.5)))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert "1.5000" in text
+    assert max(len(line) for line in text.splitlines()) <= width
 
 
 def test_several_attacks_have_a_row_each_and_one_for_the_closest_records() -> None:
@@ -62,7 +106,8 @@ def test_several_targets_have_rows_for_the_hardest_and_the_closest() -> None:
     ]
     assert "1 samples" in text
     assert "2 pairs of 1 samples with their targets" in " ".join(text.split())
-    assert cells(text)[0][4] == "not reached % in 2"
+    assert cells(text)[0][4] == "acc. % at 2"
+    assert "whose target is not reached within the radius" in joined(text)
 
 
 @pytest.mark.parametrize("norm", ["l0", "l1", "linf"])
@@ -93,9 +138,9 @@ def test_a_norm_that_no_attack_minimizes_is_noted() -> None:
 
 
 def test_failures_alone_have_no_mean_and_an_infinite_median() -> None:
-    _, values, intervals = cells(printed(table([INF, INF])))
+    _, values, intervals = cells(printed(table([INF] * 6)))
     assert values[1:4] == ["0.0", "-", "inf"]
-    assert intervals[1:4] == ["[0.0, 65.8]", "", "[inf, inf]"]
+    assert intervals[1:4] == ["[0.0, 39.0]", "", "[inf, inf]"]
 
 
 def test_the_name_of_an_attack_is_shown_as_text() -> None:
@@ -120,6 +165,11 @@ def test_an_estimate_is_shown_with_its_interval(
     estimate: tuple[float, float, float], scale: float, digits: int, expected: str
 ) -> None:
     assert with_interval(estimate, scale, digits) == expected
+
+
+def test_an_infinite_number_is_shown_as_beyond_the_limit() -> None:
+    assert with_interval((INF, 0.25, INF), 1, 4, limit=0.3) == "> 0.3\n[0.25, > 0.3]"
+    assert with_interval((0.25, 0.2, INF), 1, 4, limit=0.3) == "0.2500\n[0.20, > 0.3]"
 
 
 def test_costs_are_means_per_sample_and_seconds_in_total() -> None:

@@ -5,6 +5,7 @@ as one draw: they use the cluster-robust variance, and the effective number of r
 """
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +17,12 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Z = NormalDist().inv_cdf(0.975)
 """Half the width of an interval, in standard deviations."""
 
+_LARGE = 200
+"""Degrees of freedom from which an expansion gives the quantile of Student's t to 10 digits."""
+
+_FEWEST = 6
+"""Draws from which the smallest and the largest enclose the median with 95 % confidence."""
+
 
 class Estimate(NamedTuple):
     """A number and its 95 % confidence interval."""
@@ -23,6 +30,10 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+"""No number."""
 
 
 def variance_of_mean(values: Array, samples: Array) -> float:
@@ -53,10 +64,85 @@ def effective_count(hits: Array, samples: Array) -> float:
 def share_of(hits: Array, samples: Array) -> Estimate:
     """Return the share of true values with Wilson's interval."""
     if len(hits) == 0:
-        return Estimate(math.nan, math.nan, math.nan)
+        return UNKNOWN
     count = effective_count(hits, samples)
     share = float(np.mean(hits))
     scale = 1 + Z**2 / count
     center = (share + Z**2 / (2 * count)) / scale
     half = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2)) / scale
     return Estimate(share, max(center - half, 0.0), min(center + half, 1.0))
+
+
+def mean_of(values: Array, samples: Array) -> Estimate:
+    """Return the mean of values of at least 0; the interval holds for few and for skewed values.
+
+    It is Student's t interval, cut at 0, with a correction of its upper end for skewness (Johnson
+    1978). Few values do not show how skewed their distribution is, so the skewness is not estimated
+    but set to 1.5 times that of a lognormal distribution of the same mean and variance. In a
+    simulation with 2 to 300 normal, exponential or lognormal values (sigma up to 1), the interval
+    covers the mean in at least 94 % of the cases. It is infinite for a single sample.
+    """
+    if len(values) == 0:
+        return UNKNOWN
+    mean, draws = float(values.mean()), len(np.unique(samples))
+    if draws < 2:
+        return Estimate(mean, 0.0, math.inf)
+    error = math.sqrt(variance_of_mean(values, samples))
+    quantile = t_quantile(draws - 1)
+    variation = error * math.sqrt(draws) / mean if mean > 0 else 0.0
+    skewness = 1.5 * (3 * variation + variation**3)
+    correction = skewness * (1 + 2 * quantile**2) / (6 * math.sqrt(draws))
+    return Estimate(mean, max(mean - quantile * error, 0.0), mean + (quantile + correction) * error)
+
+
+def median_of(values: Array, samples: Array) -> Estimate:
+    """Return the median of values of at least 0, and the order statistics that enclose it.
+
+    Fewer than 6 draws cannot enclose it with 95 % confidence: then the interval is 0 to infinity.
+    """
+    count = len(values)
+    if count == 0:
+        return UNKNOWN
+    ordered = np.sort(values)
+    below, above = ordered[(count - 1) // 2], ordered[count // 2]
+    # The two middle values are averaged only if they differ, since they may both be infinite.
+    middle = float(below if below == above else (below + above) / 2)
+    effective = effective_count(values <= middle, samples)
+    if min(effective, len(np.unique(samples))) < _FEWEST:
+        return Estimate(middle, 0.0, math.inf)
+    half = Z * count / math.sqrt(effective) / 2
+    low = max(math.floor(count / 2 - half) - 1, 0)
+    high = min(math.ceil(count / 2 + half), count - 1)
+    return Estimate(middle, float(ordered[low]), float(ordered[high]))
+
+
+@lru_cache(maxsize=1024)
+def t_quantile(freedom: int) -> float:
+    """Return the quantile 0.975 of Student's t distribution.
+
+    Args:
+        freedom: The degrees of freedom, at least 1.
+    """
+    if freedom >= _LARGE:  # Abramowitz and Stegun, 26.7.5
+        first = (Z**3 + Z) / 4
+        second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
+        third = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384
+        return Z + first / freedom + second / freedom**2 + third / freedom**3
+    low, high = 1.0, 13.0  # it falls from 12.7 to 1.96
+    while high - low > 1e-13 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _central(middle, freedom) < 0.95 else (low, middle)
+    return (low + high) / 2
+
+
+def _central(end: float, freedom: int) -> float:
+    """Return the probability that Student's t is between `-end` and `end`."""
+    angle = math.atan(end / math.sqrt(freedom))  # Abramowitz and Stegun, 26.7.3 and 26.7.4
+    cosine, odd = math.cos(angle), freedom % 2
+    term, total = (cosine if odd else 1.0), 0.0
+    for power in range(2 + odd, freedom + 1, 2):
+        total += term
+        term *= cosine**2 * (power - 1) / power
+    if odd:
+        return 2 / math.pi * (angle + math.sin(angle) * total)
+    return math.sin(angle) * total

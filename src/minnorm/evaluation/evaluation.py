@@ -24,6 +24,7 @@ from minnorm.evaluation.arguments import (
 from minnorm.evaluation.batches import dtype_and_device
 from minnorm.evaluation.configuration import AttackEntry, OpenConfiguration
 from minnorm.evaluation.manifest import Manifest, new_session
+from minnorm.evaluation.nan_warnings import nan_warnings
 from minnorm.evaluation.probe import probe_model
 from minnorm.evaluation.records import Records
 from minnorm.evaluation.run_directory import RunDirectory, Unit
@@ -164,7 +165,7 @@ def evaluate(
             warnings=probe.warnings,
             sessions=(_session(tuning.model),),
         )
-        return Evaluation(runner.records(on_progress), manifest.values(), None, probe.warnings)
+        return _evaluation(runner.records(on_progress), manifest, None)
 
 
 def load_run(path: str | Path) -> Evaluation:
@@ -175,7 +176,14 @@ def load_run(path: str | Path) -> Evaluation:
     """
     directory = RunDirectory(Path(path))
     manifest = directory.manifest()
-    return Evaluation(directory.records(), manifest.values(), directory.path, manifest.warnings)
+    return _evaluation(directory.records(), manifest, directory.path)
+
+
+def _evaluation(records: Records, manifest: Manifest, directory: Path | None) -> Evaluation:
+    counted = nan_warnings(records)
+    for warning in counted:
+        logger.warning("%s", warning)
+    return Evaluation(records, manifest.values(), directory, (*manifest.warnings, *counted))
 
 
 def _entry(name: str, attack: Attack) -> AttackEntry:

@@ -71,7 +71,8 @@ class Verdict:
     Attributes:
         adversarials: The attack's points; the inputs where it failed.
         predictions: The model's classes of the attack's points.
-        success: Whether each point is inside the bounds and adversarial.
+        success: Whether each point is inside the bounds and adversarial. A point whose logits hold
+            NaN is not: NaN is no class.
         distances: The distances of the points by norm, infinite where the attack failed.
         spent: Forward passes, backward passes and seconds per sample of the batch.
     """
@@ -176,10 +177,11 @@ def with_misclassified(
     *,
     targeted: bool,
 ) -> Verdict:
-    """Return the verdict with distance 0 for samples that are adversarial from the start.
+    """Return the verdict with distance 0 for samples that are adversarial or NaN from the start.
 
-    So the accuracy under attack never exceeds the clean accuracy, for any attack. Where the point
-    of the attack is adversarial, it is kept: it may be a rounded input.
+    So the accuracy under attack never exceeds the clean accuracy, for any attack. A sample whose
+    logits hold NaN has no class to lose, so it counts as a success of every attack, targeted ones
+    included. Where the point of the attack is adversarial, it is kept: it may be a rounded input.
 
     Args:
         verdict: The verdict.
@@ -188,7 +190,7 @@ def with_misclassified(
         labels: The true classes, or the target classes if `targeted`.
         targeted: Whether the labels are target classes.
     """
-    from_start = is_adversarial(logits, labels, targeted)
+    from_start = is_adversarial(logits, labels, targeted) | logits.isnan().any(1)
     back = from_start & ~verdict.success
     return replace(
         verdict,

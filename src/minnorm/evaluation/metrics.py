@@ -3,26 +3,41 @@
 Each takes the records of one attack (or the closest of several), in any order. By default it uses
 the norm that the attack minimizes; for records in several norms, choose one.
 Estimates have a 95 % confidence interval, which assumes that the samples are a random draw.
+
+Success, mean and median are over the samples that the model classifies correctly: what it
+misclassifies needs no attack. `over="all"` counts these as successes at distance 0, as the paper
+does. Accuracies are over all samples.
+
+An attack within a radius (`pgd(epsilon=0.3)`) has not searched beyond it. So where it failed,
+nothing is known at larger radii: accuracies there are NaN, and the curve ends.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
+import torch
 
 from minnorm.errors import InputError
 from minnorm.evaluation.estimates import (
+    UNKNOWN,
     Array,
     Estimate,
-    Z,
-    effective_count,
+    mean_of,
+    median_of,
     share_of,
-    variance_of_mean,
 )
 from minnorm.evaluation.records import Records
-from minnorm.evaluation.selection import keys_of, norm_of_records, values_of
-from minnorm.geometry import Norm
+from minnorm.evaluation.selection import keys_of, limits_of, norm_of_records, values_of
+from minnorm.geometry import Norm, least_radii
+
+Over: TypeAlias = Literal["correct", "all"]
+"""The samples of a metric: `correct`, those that the model classifies correctly, or `all`, where a
+misclassified sample is a success at distance 0."""
+
+_EQUAL_RADII = 1e-6
+"""The relative difference up to which two radii, as users write them, are the same."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +48,14 @@ class Summary:
         attack: The name of the attack.
         norm: The norm of the distances.
         samples: Number of records.
+        clean_errors: Number of records whose sample the model misclassifies before any attack; NaN
+            is no class.
         success: Share of successes.
         mean: Mean distance over the successes.
         median: Median distance; a failure counts as infinitely far.
         median_gray: Median distance; a failure counts as the distance to the gray image (L2 only,
             else NaN).
+        radius_limit: The radius beyond which nothing is known, infinite if there is none.
         forwards: Mean number of forward passes per sample.
         backwards: Mean number of gradients per sample.
         seconds: Time for all samples together.
@@ -46,53 +64,71 @@ class Summary:
     attack: str
     norm: Norm
     samples: int
+    clean_errors: int
     success: Estimate
     mean: Estimate
     median: Estimate
     median_gray: Estimate
+    radius_limit: float
     forwards: float
     backwards: float
     seconds: float
 
 
-def success_rate(records: Records) -> Estimate:
-    """Return the share of successes; the interval is Wilson's."""
-    _check_one_attack(records)
-    return share_of(values_of(records, "success"), values_of(records, "index"))
+def success_rate(records: Records, over: Over = "correct") -> Estimate:
+    """Return the share of successes, with Wilson's interval; NaN without samples.
+
+    Args:
+        records: The records.
+        over: The samples, `correct` or `all`; see `Over`.
+    """
+    chosen = _chosen(records, over)
+    return share_of(values_of(records, "success")[chosen], values_of(records, "index")[chosen])
 
 
 def clean_accuracy(records: Records) -> Estimate:
-    """Return the share of samples that the model classifies correctly, with Wilson's interval."""
+    """Return the share of samples that the model classifies correctly, with Wilson's interval.
+
+    NaN is no class: a sample whose logits hold NaN is not classified correctly.
+    """
     samples, first = np.unique(values_of(records, "index"), return_index=True)
-    correct = values_of(records, "clean_prediction") == values_of(records, "label")
-    return share_of(correct[first], samples)
+    return share_of(_is_correct(records)[first], samples)
 
 
-def mean_distance(records: Records, norm: Norm | None = None) -> Estimate:
-    """Return the mean distance over the successes, NaN without any; a normal interval cut at 0."""
+def mean_distance(records: Records, norm: Norm | None = None, over: Over = "correct") -> Estimate:
+    """Return the mean distance over the successes, NaN without any.
+
+    The interval is Student's, with a correction for skewness; it is infinite for a single sample.
+
+    Args:
+        records: The records.
+        norm: The norm of the distances; by default the attack's own.
+        over: The samples, `correct` or `all`; see `Over`.
+    """
     found = _distances(records, norm)
-    hits = np.isfinite(found)
-    if not hits.any():
-        return Estimate(math.nan, math.nan, math.nan)
-    mean = float(found[hits].mean())
-    variance = variance_of_mean(found[hits], values_of(records, "index")[hits])
-    half = Z * math.sqrt(variance)
-    return Estimate(mean, max(mean - half, 0.0), mean + half)
+    hits = np.isfinite(found) & _chosen(records, over)
+    return mean_of(found[hits], values_of(records, "index")[hits])
 
 
 def median_distance(
-    records: Records, norm: Norm | None = None, failures: Literal["infinity", "gray"] = "infinity"
+    records: Records,
+    norm: Norm | None = None,
+    failures: Literal["infinity", "gray"] = "infinity",
+    over: Over = "correct",
 ) -> Estimate:
-    """Return the median distance over all records.
+    """Return the median distance, failures included.
 
     Args:
         records: The records.
         norm: The norm of the distances; by default the attack's own.
         failures: The distance of a failure: infinity, or that to the uniformly gray image (the
             paper's table 1; L2 only).
+        over: The samples, `correct` or `all`; see `Over`.
 
     Returns:
-        The median, and the order statistics that enclose it with 95 % confidence.
+        The median, and the order statistics that enclose it with 95 % confidence (0 and infinity
+        for fewer than 6 samples). An infinite median of an attack within a radius lies beyond that
+        radius; if exactly half of the samples are failures beyond it, the median is NaN.
 
     Raises:
         InputError: If `failures` is `gray` and the norm is not L2.
@@ -102,39 +138,45 @@ def median_distance(
         if (measured := norm_of_records(records, norm)) != "l2":
             raise InputError(f"failures='gray' is defined for norm='l2', not {measured!r}.")
         found = np.where(np.isfinite(found), found, values_of(records, "gray_l2"))
-    count = len(found)
-    if count == 0:
-        return Estimate(math.nan, math.nan, math.nan)
-    ordered = np.sort(found)
-    below, above = ordered[(count - 1) // 2], ordered[count // 2]
-    # The two middle values are averaged only if they differ, since they may both be infinite.
-    middle = below if below == above else (below + above) / 2
-    effective = effective_count(found <= middle, values_of(records, "index"))
-    half = Z * count / math.sqrt(effective) / 2
-    low = max(math.floor(count / 2 - half) - 1, 0)
-    high = min(math.ceil(count / 2 + half), count - 1)
-    return Estimate(float(middle), float(ordered[low]), float(ordered[high]))
+    chosen = _chosen(records, over)
+    found, end = found[chosen], _known_up_to(records, norm)
+    if math.isfinite(end) and failures == "infinity":
+        # A failure may be nearer than a success beyond the limit.
+        found = np.where(found > end, math.inf, found)
+        if 2 * int(np.isinf(found).sum()) == len(found):
+            return UNKNOWN  # it is between a success and a failure, at an unknown distance
+    return median_of(found, values_of(records, "index")[chosen])
 
 
 def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> Estimate:
-    """Return the accuracy under attack within a radius: `mean(distance > epsilon)`.
+    """Return the accuracy under attack within a radius, over all samples.
 
-    A failure counts as robust, a misclassified sample (distance 0) as not robust. So this is an
-    upper bound of the true robust accuracy: a better attack may lower it. For records with targets
-    it is the share of pairs (sample, target) that are not reached within the radius. The interval
-    is Wilson's.
+    It is the share of samples that are classified correctly and have no adversarial within the
+    radius, so it never exceeds the clean accuracy. A failure counts as robust: this is an upper
+    bound of the true robust accuracy, which a better attack may lower. For records with targets it
+    is the share of pairs (sample, target). Whether a distance is within the radius is decided with
+    a tolerance for rounding, see `minnorm.geometry.least_radii`. The interval is Wilson's.
+
+    Args:
+        records: The records.
+        epsilon: The radius.
+        norm: The norm of the radius; by default the attack's own.
+
+    Returns:
+        The accuracy; NaN if an attack that failed did not search at this radius.
 
     Raises:
         InputError: If the radius is not a number of at least 0.
     """
-    found = _distances(records, norm)
     if (
         isinstance(epsilon, bool)
         or not isinstance(epsilon, int | float | np.integer | np.floating)
         or not epsilon >= 0
     ):
         raise InputError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
-    return share_of(found > epsilon, values_of(records, "index"))
+    if epsilon > _known_up_to(records, norm):
+        return UNKNOWN
+    return share_of(_robust_up_to(records, norm) > epsilon, values_of(records, "index"))
 
 
 def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array, Array]:
@@ -142,14 +184,22 @@ def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array,
 
     Returns:
         The radii at which the accuracy falls, ascending from 0; and the accuracy from each radius
-        up to the next. For every radius it equals `accuracy_at`.
+        up to the next. For every radius it equals `accuracy_at`. Where nothing is known beyond a
+        radius, the last accuracy is NaN.
     """
-    found = _distances(records, norm)
-    radii = np.unique(np.append(found[np.isfinite(found)], 0.0))
-    if len(found) == 0:
+    until, end = _robust_up_to(records, norm), _known_up_to(records, norm)
+    radii = np.unique(np.append(until[np.isfinite(until)], 0.0))
+    if len(until) == 0:
         return radii, np.full(len(radii), math.nan)
-    farther = len(found) - np.searchsorted(np.sort(found), radii, side="right")
-    return radii, farther / len(found)
+    farther = len(until) - np.searchsorted(np.sort(until), radii, side="right")
+    accuracies = farther / len(until)
+    if math.isinf(end):
+        return radii, accuracies
+    known = radii <= end
+    return (
+        np.append(radii[known], np.nextafter(end, math.inf)),
+        np.append(accuracies[known], math.nan),
+    )
 
 
 def optimality(records: Records, envelope: Records, norm: Norm | None = None) -> float:
@@ -165,7 +215,8 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
         norm: The norm of the distances; by default the attack's own.
 
     Returns:
-        The optimality; NaN if the envelope has no finite distance above 0.
+        The optimality; NaN if the envelope has no finite distance above 0, or if an attack that
+        failed did not search up to its largest distance.
 
     Raises:
         InputError: If the samples are not the same, or the envelope is of another norm.
@@ -182,36 +233,40 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
             f"the envelope's distances are the smallest in {chosen}, but the records are measured "
             f"in {norm}: use closest_records(records, norm={norm!r}) as the envelope."
         )
-    best = values_of(envelope, norm)
+    found, best = (_zero_if_wrong(part, values_of(part, norm)) for part in (records, envelope))
     finite = best[np.isfinite(best)]
     limit = float(finite.max()) if len(finite) else 0.0
-    if limit == 0.0:
+    if limit == 0.0 or any(limit > _known_up_to(part, norm) for part in (records, envelope)):
         return math.nan
     # The area under mean(distance > eps) up to the limit is the mean of min(distance, limit).
-    area, area_best = (float(np.minimum(v, limit).mean()) for v in (values_of(records, norm), best))
-    correct = values_of(envelope, "clean_prediction") == values_of(envelope, "label")
-    area_clean = float(correct.mean()) * limit
+    area, area_best = (float(np.minimum(values, limit).mean()) for values in (found, best))
+    area_clean = float(_is_correct(envelope).mean()) * limit
     return 1 - (area - area_best) / (area_clean - area_best) if area_clean > area_best else 1.0
 
 
-def summarize(records: Records, attack: str, norm: Norm | None = None) -> Summary:
+def summarize(
+    records: Records, attack: str, norm: Norm | None = None, over: Over = "correct"
+) -> Summary:
     """Return a row of a results table.
 
     Args:
         records: Records of one attack, at least one.
         attack: The name for the row.
         norm: The norm of the distances; by default the attack's own.
+        over: The samples of success, mean and medians, `correct` or `all`; see `Over`.
     """
     norm = norm_of_records(records, norm)
-    unknown = Estimate(math.nan, math.nan, math.nan)
+    gray = median_distance(records, norm, "gray", over) if norm == "l2" else UNKNOWN
     return Summary(
         attack=attack,
         norm=norm,
         samples=len(records),
-        success=success_rate(records),
-        mean=mean_distance(records, norm),
-        median=median_distance(records, norm),
-        median_gray=median_distance(records, norm, "gray") if norm == "l2" else unknown,
+        clean_errors=int((~_is_correct(records)).sum()),
+        success=success_rate(records, over),
+        mean=mean_distance(records, norm, over),
+        median=median_distance(records, norm, "infinity", over),
+        median_gray=gray,
+        radius_limit=_radius_limit(records, norm),
         forwards=float(values_of(records, "forwards").mean()),
         backwards=float(values_of(records, "backwards").mean()),
         seconds=float(values_of(records, "seconds").sum()),
@@ -222,6 +277,48 @@ def _distances(records: Records, norm: Norm | None) -> Array:
     """Return the distances of one attack, in a given norm or in its own."""
     _check_one_attack(records)
     return values_of(records, norm_of_records(records, norm))
+
+
+def _is_correct(records: Records) -> Array:
+    """Return which records are of samples that the model classifies correctly."""
+    correct: Array = values_of(records, "clean_prediction") == values_of(records, "label")
+    return correct
+
+
+def _chosen(records: Records, over: str) -> Array:
+    """Return which records a metric is over.
+
+    Raises:
+        InputError: If the choice is unknown, or the records are of several attacks.
+    """
+    _check_one_attack(records)
+    if over not in ("correct", "all"):
+        raise InputError(f"over={over!r}: expected 'correct' or 'all'.")
+    return np.full(len(records), True) if over == "all" else _is_correct(records)
+
+
+def _zero_if_wrong(records: Records, values: Array) -> Array:
+    """Return the values, 0 for samples that the model misclassifies before any attack."""
+    return np.where(_is_correct(records), values, 0.0)
+
+
+def _robust_up_to(records: Records, norm: Norm | None) -> Array:
+    """Return the radius at which each record stops to count as robust; 0 if misclassified."""
+    found = torch.from_numpy(_distances(records, norm).copy())
+    gaps = torch.from_numpy(values_of(records, "rounding").copy())
+    radii = least_radii(found, gaps, norm_of_records(records, norm))
+    return _zero_if_wrong(records, radii.numpy())
+
+
+def _radius_limit(records: Records, norm: Norm) -> float:
+    """Return the smallest radius limit of the failures, infinite if there is none."""
+    failed = np.isinf(values_of(records, norm)) & _is_correct(records)
+    return float(limits_of(records, norm)[failed].min(initial=math.inf))
+
+
+def _known_up_to(records: Records, norm: Norm | None) -> float:
+    """Return the largest radius at which the accuracy is known."""
+    return _radius_limit(records, norm_of_records(records, norm)) * (1 + _EQUAL_RADII)
 
 
 def _check_one_attack(records: Records) -> None:

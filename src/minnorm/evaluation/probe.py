@@ -54,7 +54,12 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
     if len(batch.inputs) > 1:
         _check_repeatable(model, batch, data.name)
         _check_independent(model, batch)
-    doubts = (doubt_about_gradients(model, batch.inputs), doubt_about_logits(batch.logits))
+    # NaN is counted over the whole run, see `nan_warnings`.
+    without_nan = batch.logits[~batch.logits.isnan().any(1)]
+    doubts = (
+        doubt_about_gradients(model, batch.inputs),
+        doubt_about_logits(without_nan) if len(without_nan) > 0 else None,
+    )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
     return Probe(
         inputs=batch.inputs,

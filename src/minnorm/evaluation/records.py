@@ -4,13 +4,19 @@
 |---|---|
 | attack | the attack's name in this run |
 | norm | the norm that the attack minimizes: `l2`, `linf`, ... |
+| radius_limit | the radius in that norm beyond which the attack does not search; null if none |
 | index | position of the sample in the whole data set |
 | label, target | its true class; the target class, null if the attack is untargeted |
-| clean_prediction, adversarial_prediction | the predicted classes, -1 for logits that hold NaN |
+| clean_prediction | the predicted class of the input, -1 for logits that hold NaN |
+| adversarial_prediction | that of the point that the attack returned |
 | success | as the evaluation measured it, not the attack's own flag |
 | l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
+| rounding | the gap between neighboring numbers at the largest value of the input |
 | gray_l2 | L2 distance of the input to the uniformly gray image, the paper's worst case |
 | forwards, backwards, seconds | the cost per sample: that of its batch, divided by its size |
+
+NaN is no class. A sample whose logits hold NaN before any attack is misclassified: a success at
+distance 0. A point of an attack whose logits hold NaN is a failure.
 """
 
 from typing import Any, TypeAlias
@@ -29,6 +35,7 @@ SCHEMA = pa.schema(
     [
         pa.field("attack", pa.string(), nullable=False),
         pa.field("norm", pa.string(), nullable=False),
+        pa.field("radius_limit", pa.float64()),
         pa.field("index", pa.int64(), nullable=False),
         pa.field("label", pa.int64(), nullable=False),
         pa.field("target", pa.int64()),
@@ -36,6 +43,7 @@ SCHEMA = pa.schema(
         pa.field("adversarial_prediction", pa.int64(), nullable=False),
         pa.field("success", pa.bool_(), nullable=False),
         *(pa.field(norm, pa.float64(), nullable=False) for norm in NORM_ORDERS),
+        pa.field("rounding", pa.float64(), nullable=False),
         pa.field("gray_l2", pa.float64(), nullable=False),
         pa.field("forwards", pa.float64(), nullable=False),
         pa.field("backwards", pa.float64(), nullable=False),
@@ -51,9 +59,11 @@ def make_records(
     labels: Int64[Tensor, "b"],
     targets: Int64[Tensor, "b"] | None,
     *,
+    radius_limit: float | None,
     predictions: tuple[Int64[Tensor, "b"], Int64[Tensor, "b"]],
     success: Bool[Tensor, "b"],
     distances: dict[Norm, Float[Tensor, "b"]],
+    rounding: Float[Tensor, "b"],
     gray: Float[Tensor, "b"],
     spent: tuple[float, float, float],
 ) -> Records:
@@ -65,9 +75,11 @@ def make_records(
         indices: Positions of the samples in the whole data set.
         labels: Their true classes.
         targets: The target classes, `None` if untargeted.
+        radius_limit: The radius beyond which it does not search, in that norm; `None` for none.
         predictions: The predicted classes of the inputs, and of the adversarials.
         success: Whether the attack succeeded on each sample.
         distances: Distances of the adversarials, by norm.
+        rounding: Gaps between neighboring numbers, see `minnorm.geometry.measured_gaps`.
         gray: L2 distances of the inputs to the gray image.
         spent: Forward passes, backward passes and seconds per sample.
     """
@@ -75,6 +87,7 @@ def make_records(
     columns: dict[str, Any] = {
         "attack": [attack] * count,
         "norm": [norm] * count,
+        "radius_limit": [radius_limit] * count,
         "index": indices,
         "label": labels.cpu().numpy(),
         "target": [None] * count if targets is None else targets.cpu().numpy(),
@@ -82,6 +95,7 @@ def make_records(
         "adversarial_prediction": predictions[1].cpu().numpy(),
         "success": success.cpu().numpy(),
         **{norm: values.double().cpu().numpy() for norm, values in distances.items()},
+        "rounding": rounding.double().cpu().numpy(),
         "gray_l2": gray.double().cpu().numpy(),
         "forwards": np.full(count, spent[0]),
         "backwards": np.full(count, spent[1]),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from minnorm.acceleration import Accelerated
 from minnorm.attacks import Attack
-from minnorm.attacks.composition import norm_of
+from minnorm.attacks.composition import norm_of, radius_limit_of
 from minnorm.data import Data
 from minnorm.errors import InputError, OutOfMemoryError, is_bug, one_line
 from minnorm.evaluation.batches import CleanBatch, read_batch
@@ -25,7 +25,7 @@ from minnorm.evaluation.judge import (
 from minnorm.evaluation.records import Records, join_records, make_records
 from minnorm.evaluation.run_directory import Unit
 from minnorm.evaluation.targets import choose_targets
-from minnorm.geometry import distances, span
+from minnorm.geometry import distances, measured_gaps, span
 from minnorm.logits import predictions
 from minnorm.runtime import memory, ranks
 
@@ -122,19 +122,22 @@ class Runner:
         low, _ = self.configuration.bounds
         gray = torch.full_like(batch.inputs, low + span(self.configuration.bounds) / 2)
         gray_distances = distances(gray, batch.inputs)
+        norm = norm_of([attack])
         records, adversarials = [], []
         for target in targets:
             verdict = self._judge(name, attack, batch, target, on_backward)
             records.append(
                 make_records(
                     name,
-                    norm_of([attack]),
+                    norm,
                     batch.indices,
                     batch.labels,
                     target,
+                    radius_limit=radius_limit_of(attack, norm),
                     predictions=(predictions(batch.logits), verdict.predictions),
                     success=verdict.success,
                     distances=verdict.distances,
+                    rounding=measured_gaps(batch.inputs),
                     gray=gray_distances,
                     spent=verdict.spent,
                 )

@@ -13,7 +13,7 @@ from minnorm.attacks.composition import attack_name
 from minnorm.errors import InputError
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.records import SCHEMA, Records
-from minnorm.geometry import NORM_ORDERS, Norm, check_norm
+from minnorm.geometry import NORM_ORDERS, Norm, check_norm, inscribed_radius
 
 WORST_CASE = "worst case"
 """The name of the attack in the records that `closest_records` returns."""
@@ -45,7 +45,8 @@ def _full_spec(spec: str) -> str:
 def closest_records(records: Records, norm: Norm | None = None) -> Records:
     """Return for each (sample, target) the record of the closest adversarial over all attacks.
 
-    This is the paper's row 'All'. The costs of the attacks are added up.
+    This is the paper's row 'All'. The costs of the attacks are added up. An attack within a radius
+    contributes its successes; beyond the largest radius limit of all attacks nothing is known.
 
     Args:
         records: The records of several attacks.
@@ -73,6 +74,9 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     columns = {name: best.column(name) for name in SCHEMA.names}
     columns["attack"] = pa.array([WORST_CASE] * len(best))
     columns["norm"] = pa.array([norm] * len(best))
+    limits = np.zeros(len(best))
+    np.maximum.at(limits, group, limits_of(records, norm))
+    columns["radius_limit"] = pa.array(limits, mask=np.isinf(limits))
     for name in ("forwards", "backwards", "seconds"):
         columns[name] = pa.array(np.bincount(group, weights=values_of(records, name)))
     return pa.table(columns, schema=SCHEMA)
@@ -165,6 +169,21 @@ def distances_of(records: Records, norm: Norm | None) -> Array:
     for one in NORM_ORDERS:
         found = np.where(own == one, values_of(records, one), found)
     return found
+
+
+def limits_of(records: Records, norm: Norm) -> Array:
+    """Return the radius of each record, in a norm, beyond which its attack did not search.
+
+    It is infinite for an attack that searches at any radius. A limit in another norm counts as far
+    as it implies one in this norm, see `minnorm.geometry.inscribed_radius`.
+    """
+    limits = pc.fill_null(records.column("radius_limit"), math.inf).to_numpy()
+    own = np.array(records.column("norm").to_pylist(), dtype=object)
+    implied = np.full(len(records), math.inf)
+    for one in NORM_ORDERS:
+        limited = (own == one) & np.isfinite(limits)
+        implied[limited] = limits[limited] * inscribed_radius(1.0, one, norm)
+    return implied
 
 
 def values_of(records: Records, column: str) -> Array:

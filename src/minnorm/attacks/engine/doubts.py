@@ -15,8 +15,9 @@ def doubt_about_logits(logits: Tensor) -> str | None:
     """Return a warning if the outputs of a model are not fit for an attack, otherwise `None`."""
     if logits.isnan().any():
         return (
-            "Some of the model's logits are NaN, on the samples probed. No attack succeeds on such "
-            "samples, so they count as robust at every radius, which they are not."
+            "Some of the model's logits are NaN, on the samples probed. NaN is no class, so no "
+            "attack succeeds on such samples. They are not robust: an evaluation counts them as "
+            "misclassified."
         )
     probabilities = logits.min() >= 0 and torch.allclose(
         logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
