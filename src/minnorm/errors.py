@@ -4,10 +4,20 @@ All are `ValueError`s. The command line shows one of these as a single message; 
 is a bug, and keeps its traceback.
 """
 
+import re
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
+DYNAMIC_BATCH = (
+    "Export it again with a dynamic batch size: torch.export.export(model, (inputs,), "
+    "dynamic_shapes=({0: torch.export.Dim('batch')},)), or with 'minnorm model export'."
+)
+"""What to do about an exported program that takes batches of one size only."""
+
 _PACKAGE = Path(__file__).parent
+
+_BATCH_GUARD = re.compile(r"(Guard failed|Expected input).*(size\(\)|shape)\[0\]", re.DOTALL)
 
 
 class InputError(ValueError):
@@ -37,6 +47,39 @@ class MissingLibraryError(InputError, ImportError):
 def one_line(error: BaseException) -> str:
     """Return an error in one line: its type, and the first 400 characters of its message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+
+
+def batch_size_advice(error: BaseException) -> str:
+    """Return what to do if an error of a model says that it takes batches of one size only.
+
+    Args:
+        error: An error that a model raised.
+
+    Returns:
+        A sentence that begins with a space; empty if the error says something else.
+    """
+    return f" {DYNAMIC_BATCH}" if _BATCH_GUARD.search(str(error)) else ""
+
+
+def layout_advice(shape: Sequence[int]) -> str:
+    """Return what to do if a model fails on images whose channels are not the second dimension.
+
+    Args:
+        shape: The shape of the batch that the model does not take.
+
+    Returns:
+        A sentence that begins with a space; empty if the shape is that of usual images.
+    """
+    channels = (1, 3, 4)
+    if len(shape) == 4 and shape[3] in channels and shape[1] not in channels:
+        return (
+            f" Are these images of {shape[1]} x {shape[2]} pixels with {shape[3]} channels? Models "
+            "of PyTorch take channels first: images.transpose(0, 3, 1, 2) in NumPy, "
+            "images.permute(0, 3, 1, 2) in PyTorch."
+        )
+    if len(shape) == 3:
+        return " Do these images lack the dimension of their channel? Add it: images[:, None]."
+    return ""
 
 
 def is_bug(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """Evaluations of models that cannot be used."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,16 @@ CASES = [
     Case("no weights", ("there is no file", "gone.safetensors"), model="{files}/gone.safetensors"),
     Case("no program", ("there is no file", "gone.pt2"), model="{files}/gone.pt2"),
     Case("no checkpoint", ("there is no file", "gone.pt"), model="{files}/gone.pt + mnist_cnn"),
-    Case("not trusted", ("text.pt2 is refused", "--trust"), model="{files}/text.pt2"),
+    Case("not trusted", ("program.pt2 is refused", "--trust"), model="{files}/program.pt2"),
+    Case(
+        "damaged program",
+        ("program.pt2 cannot be read as a program of torch.export",),
+        model="{files}/program.pt2",
+        options=("--trust",),
+    ),
     Case(
         "not a program",
-        ("text.pt2 cannot be read",),
+        ("text.pt2 is text, not a model file",),
         model="{files}/text.pt2",
         options=("--trust",),
     ),
@@ -45,7 +52,7 @@ CASES = [
     ),
     Case(
         "other weights",
-        ("cifar.safetensors do not fit 'mnist_cnn'", "conv1"),
+        ("cifar.safetensors do not fit 'mnist_cnn': other shapes: ", "classifier.fc1.weight"),
         model="{files}/cifar.safetensors + mnist_cnn",
     ),
     Case(
@@ -111,6 +118,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save([1, 2, 3], folder / "list.pt")
     torch.save(build("mnist_cnn").state_dict(), folder / "mnist.pt")
     (folder / "text.pt2").write_text("a program")
+    with zipfile.ZipFile(folder / "program.pt2", "w") as archive:
+        archive.writestr("program/archive_format", "pt2")
     (folder / "broken_module.py").write_text("import no_such_library\n")
     return folder
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from minnorm.errors import InputError, OutOfMemoryError, one_line
-from minnorm.logits import Model, check_logits
+from minnorm.errors import InputError, OutOfMemoryError, batch_size_advice, layout_advice, one_line
+from minnorm.logits import Model, check_logits, output_of
 from minnorm.runtime.memory import is_out_of_memory
 
 
@@ -25,14 +25,14 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
     """
     try:
         with torch.no_grad():
-            return model(inputs)
+            return output_of(model, inputs)
     except Exception as error:  # a user's model may raise anything
         if is_out_of_memory(error):
             return None
         origin = f" from {where}" if where else ""
         raise InputError(
             f"the model cannot take {what} of shape {list(inputs.shape)} ({inputs.dtype})"
-            f"{origin}: {one_line(error)}"
+            f"{origin}: {one_line(error)}{batch_size_advice(error)}{layout_advice(inputs.shape)}"
         ) from error
 
 

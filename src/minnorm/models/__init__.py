@@ -6,7 +6,7 @@ from minnorm.models.normalized import Normalized
 from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
 from minnorm.models.weights import fingerprint, load_weights, save_weights
 from minnorm.models.wide_resnet import WideResNet, wide_resnet
-from minnorm.models.zoo import Card, load_zoo, zoo_cards, zoo_folder
+from minnorm.models.zoo import Card, load_zoo, read_card, zoo_cards, zoo_folder, zoo_names
 
 __all__ = [
     "ARCHITECTURES",
@@ -23,8 +23,14 @@ __all__ = [
     "load_zoo",
     "mnist_cnn",
     "network_of",
+    "read_card",
     "save_weights",
     "wide_resnet",
     "zoo_cards",
     "zoo_folder",
+    "zoo_names",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

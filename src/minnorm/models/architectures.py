@@ -6,7 +6,8 @@ from typing import Any
 from torch import nn
 
 from minnorm import factories, specs
-from minnorm.errors import InputError, MissingLibraryError, one_line
+from minnorm.errors import InputError, one_line
+from minnorm.models.libraries import LIBRARIES, Normalization, library_network
 from minnorm.models.normalized import Normalized
 from minnorm.models.small_cnn import cifar10_cnn, mnist_cnn
 from minnorm.models.wide_resnet import wide_resnet
@@ -25,8 +26,10 @@ def build(spec: str) -> nn.Module:
     Args:
         spec: A name in `ARCHITECTURES`, `torchvision:NAME`, `timm:NAME` or
             `package.module:factory`, with arguments, for example `wide_resnet(depth=16, width=4)`.
-            With the arguments `mean` and `std` (one number per channel) the network is wrapped in
-            `Normalized`.
+            With the arguments `mean` and `std` (one number per channel, or one for all) the network
+            is wrapped in `Normalized`. Without them, a network of torchvision or timm is wrapped
+            with the numbers of its pretrained weights: `mean=0, std=1` leaves the inputs as they
+            are.
 
     Raises:
         InputError: If the network is unknown, does not take the arguments, or cannot be built.
@@ -37,10 +40,12 @@ def build(spec: str) -> nn.Module:
         raise InputError(f"{spec!r}: an architecture has no slice, remove it.")
     arguments = dict(parsed.arguments)
     mean, std = arguments.pop("mean", None), arguments.pop("std", None)
-    network = _network(specs.Spec(parsed.head, arguments), spec)
+    network, normalization = _network(specs.Spec(parsed.head, arguments), spec)
     if (mean is None) != (std is None):
         raise InputError(f"{spec!r}: write both mean and std, or neither.")
-    return network if mean is None else Normalized(network, mean, std)
+    if mean is not None:
+        normalization = (mean, std)
+    return network if normalization is None else Normalized(network, *normalization)
 
 
 def network_of(model: nn.Module) -> nn.Module:
@@ -48,40 +53,14 @@ def network_of(model: nn.Module) -> nn.Module:
     return model.model if isinstance(model, Normalized) else model
 
 
-def torchvision_models() -> Any:
-    """Import `torchvision.models`.
-
-    Raises:
-        MissingLibraryError: If torchvision is not installed.
-    """
-    try:
-        from torchvision import models
-    except ImportError as error:
-        raise MissingLibraryError("torchvision is needed: pip install 'minnorm[vision]'") from error
-    return models
-
-
-def timm_library() -> Any:
-    """Import `timm`.
-
-    Raises:
-        MissingLibraryError: If timm is not installed.
-    """
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingLibraryError("timm is needed: pip install 'minnorm[vision]'") from error
-    return timm
-
-
-def _network(spec: specs.Spec, text: str) -> nn.Module:
+def _network(spec: specs.Spec, text: str) -> tuple[nn.Module, Normalization | None]:
+    """Build a network, and return it with the normalization that its library states."""
     scheme, colon, name = spec.head.partition(":")
     made: Any
+    normalization = None
     try:
-        if scheme == "torchvision" and colon:
-            made = torchvision_models().get_model(name, **{"weights": None, **spec.arguments})
-        elif scheme == "timm" and colon:
-            made = timm_library().create_model(name, **{"pretrained": False, **spec.arguments})
+        if scheme in LIBRARIES and colon:
+            made, normalization = library_network(scheme, name, spec.arguments)
         elif colon:
             made = factories.call_factory(spec, "network")
         else:
@@ -98,4 +77,4 @@ def _network(spec: specs.Spec, text: str) -> nn.Module:
         raise InputError(f"{text!r} cannot be built: {one_line(error)}") from error
     if not isinstance(made, nn.Module):
         raise InputError(f"{text!r} returned a {type(made).__name__}; expected a torch.nn.Module.")
-    return made
+    return made, normalization

@@ -1,21 +1,27 @@
 """Weight files: safetensors with the spec of the architecture in the header, and checkpoints."""
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from minnorm.errors import InputError, MissingFileError, NotTrustedError
-from minnorm.factories import search_current_folder
+from minnorm.errors import InputError, NotTrustedError
 from minnorm.files import write_tensors
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
+from minnorm.models.matching import State, choose_state, states_in
+from minnorm.models.normalized import Normalized, numbers_of
+from minnorm.models.pickled import read_checkpoint
+from minnorm.models.places import existing_file
+from minnorm.models.programs import torchscript_code
+from minnorm.models.recognition import recognize
 from minnorm.specs import parse
 
-UNSAFE = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
-"""The endings of checkpoint files, which are pickles."""
+logger = logging.getLogger(__name__)
 
 
 def save_weights(model: nn.Module, architecture: str, path: Path) -> None:
@@ -59,11 +65,14 @@ def check_state(state: Mapping[str, object]) -> None:
 def load_weights(path: Path, architecture: str | None = None, *, trust: bool = False) -> nn.Module:
     """Build a network and load its weights from a file.
 
+    The names in the file may have a prefix, such as `module.`, if all have it and the rest fits the
+    network exactly. A dictionary of a checkpoint is searched for the weights.
+
     Args:
         path: A safetensors file, or a PyTorch checkpoint of plain tensors.
         architecture: The spec of the network, see `build`. By default the one in the header of the
-            file. Without `trust` that must be one of `ARCHITECTURES`: a file must not choose which
-            code runs.
+            file, or the network itself if the file is the pickle of one. Without `trust` the header
+            must name one of `ARCHITECTURES`: a file must not choose which code runs.
         trust: Whether a file may choose which code runs: a checkpoint that is a pickle, or a
             header that names another architecture.
 
@@ -72,13 +81,21 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
         NotTrustedError: If the file would run code and is not trusted.
         InputError: If the file is damaged, does not fit the network, or no architecture is known.
     """
-    if not path.is_file():
-        raise MissingFileError(f"there is no file {path}.")
-    state: Mapping[str, Tensor]
-    if path.suffix == ".safetensors":
-        state, written = _read_safetensors(path)
+    kind = recognize(existing_file(path))
+    if kind in ("exported program", "torchscript"):
+        raise InputError(
+            f"{path} holds a program, not only weights: name it alone, without an architecture."
+        )
+    content: Any
+    if kind == "safetensors":
+        content, written = _read_safetensors(path)
     else:
-        state, written = _read_checkpoint(path, trust=trust), None
+        content, written = read_checkpoint(path, trust=trust), None
+    if architecture is None and (pickled := _only_module(content)) is not None:
+        return pickled
+    states = states_in(content)
+    if not states:
+        raise InputError(f"{path} holds no weights: expected a state_dict, found {_kind(content)}.")
     spec = architecture or written
     if spec is None:
         raise InputError(
@@ -91,11 +108,9 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
             f"it, write it after the file: '{path} + {spec}'."
         )
     model = build(spec)
-    try:
-        network_of(model).load_state_dict(dict(state))
-    except RuntimeError as error:
-        reasons = " ".join(str(error).split())[:600]
-        raise InputError(f"the weights in {path} do not fit {spec!r}: {reasons}") from error
+    _load_state(network_of(model), states, path, spec)
+    if architecture is not None:
+        _report_normalization(model, path, spec)
     return model
 
 
@@ -118,6 +133,11 @@ def fingerprint(model: object) -> str:
     digest.update(repr(model).encode())
     # Buffers that are not saved, such as those of Normalized, change the logits as well.
     tensors = {**dict(model.named_buffers()), **model.state_dict()}
+    for name, part in model.named_modules():
+        if isinstance(part, torch.jit.ScriptModule) and hasattr(part, "forward"):
+            code, constants = torchscript_code(part)
+            digest.update(code.encode())  # a frozen module has all its weights in constants
+            tensors |= {f"{name}.{constant}": value for constant, value in constants.items()}
     for name, value in sorted(tensors.items()):
         if not isinstance(value, Tensor):  # the extra state of a module can be any object
             digest.update(f"{name} {value!r}".encode())
@@ -136,26 +156,57 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
         raise InputError(f"{path} is not a complete safetensors file: {error}") from error
 
 
-def _read_checkpoint(path: Path, *, trust: bool) -> Mapping[str, Tensor]:
-    if trust:  # a pickle may name classes of a module in the current folder
-        search_current_folder()
+def _only_module(content: Any) -> nn.Module | None:
+    """Return the module in the content of a checkpoint, if there is exactly one."""
+    values = content.values() if isinstance(content, Mapping) else [content]
+    modules = [value for value in values if isinstance(value, nn.Module)]
+    if len(modules) != 1:
+        return None
+    module: nn.Module = modules[0]
+    return module.module if isinstance(module, nn.DataParallel) else module
+
+
+def _kind(content: Any) -> str:
+    if isinstance(content, Mapping):
+        if not content:
+            return "an empty dictionary"
+        return f"a dictionary of {', '.join(str(name) for name in list(content)[:6])}"
+    return f"an object of type {type(content).__name__}"
+
+
+def _load_state(network: nn.Module, states: Mapping[str, State], path: Path, spec: str) -> None:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=not trust)
-    except Exception as error:  # torch.load raises errors of many kinds
-        if trust:
-            raise InputError(f"{path} cannot be read as a checkpoint: {error}") from error
-        raise NotTrustedError(
-            f"{path} is refused: it is not a checkpoint of plain tensors, and a pickle can run any "
-            "code. Convert it to safetensors. Or, if you trust its source, allow it: --trust in "
-            "the shell, trust=True in Python."
-        ) from error
-    if isinstance(content, nn.Module):
-        content = content.state_dict()
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
-        raise InputError(f"{path} holds no weights: expected a state_dict.")
-    return content
+        state = choose_state(states, network, str(path), spec)
+    except InputError:
+        # A network may read names of an earlier version of its code.
+        if len(states) > 1 or not _loads(network, next(iter(states.values()))):
+            raise
+    else:
+        network.load_state_dict(dict(state))
+
+
+def _loads(network: nn.Module, state: State) -> bool:
+    """Load the weights of a network, and return whether they fit."""
+    try:
+        network.load_state_dict(dict(state))
+    except RuntimeError:
+        return False
+    return True
+
+
+def _report_normalization(model: nn.Module, path: Path, spec: str) -> None:
+    """Say how inputs are normalized if neither the user nor the file does."""
+    parsed = parse(spec)
+    if not isinstance(model, Normalized) or "mean" in parsed.arguments:
+        return
+    mean, std = numbers_of(model)
+    logger.warning(
+        "the inputs of %s are normalized with mean=%s, std=%s, as %s says. If the weights in %s "
+        "need others, write them after the file: %s(mean=..., std=...); mean=0, std=1 for none.",
+        parsed.head,
+        mean,
+        std,
+        parsed.head.partition(":")[0],
+        path,
+        parsed.head,
+    )
