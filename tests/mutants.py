@@ -87,8 +87,22 @@ def copy_checkout(folder: Path) -> None:
     for file in (folder / "src").rglob("*.py"):
         file.write_text(without_decorators(file.read_text()))
     for file in (folder / "tests").rglob("*.py"):
-        # Unwrapped, a function is the original instead of the mutant.
-        file.write_text(file.read_text().replace("inspect.unwrap(", "("))
+        file.write_text(without_type_checks(file.read_text()))
+
+
+_TYPE_CHECKS = re.compile(r"^install_import_hook\(.*?^\)\n", re.MULTILINE | re.DOTALL)
+
+
+def without_type_checks(text: str) -> str:
+    """Leave annotations unchecked at run time: to check those of all mutants takes long.
+
+    Tests unwrap a function to call it unchecked. Here that would be the original instead of the
+    mutant, so they call the function as it is.
+
+    Args:
+        text: The text of a module of tests.
+    """
+    return _TYPE_CHECKS.sub("", text).replace("inspect.unwrap(", "(")
 
 
 _MARKED_FUNCTION = re.compile(r"^@accepts_accelerated\ndef (\w+)", re.MULTILINE)

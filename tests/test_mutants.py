@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mutants import AREAS, ROOT, configuration, score, without_decorators
+from mutants import (
+    AREAS,
+    ROOT,
+    configuration,
+    score,
+    without_decorators,
+    without_type_checks,
+)
 
 
 @pytest.mark.parametrize("name", AREAS)
@@ -46,3 +53,14 @@ def test_attacks_are_marked_without_a_decorator() -> None:
     assert without_decorators("def f() -> None: ...\n") == "def f() -> None: ...\n"
     for file in (ROOT / "src/minnorm/attacks/gradient").glob("*.py"):
         compile(without_decorators(file.read_text()), str(file), "exec")
+
+
+def test_annotations_are_not_checked_and_functions_not_unwrapped() -> None:
+    file = ROOT / "tests/conftest.py"
+    text = file.read_text()
+    assert "\ninstall_import_hook(" in text
+    changed = without_type_checks(text)
+    assert "install_import_hook(" not in changed
+    assert "def _same_log_level_afterwards()" in changed
+    compile(changed, str(file), "exec")
+    assert without_type_checks("inspect.unwrap(ddn)(model)") == "(ddn)(model)"
