@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minnorm.runtime import memory
+from minnorm.runtime import memory, system_files
 
 CPU = torch.device("cpu")
 
@@ -39,7 +39,8 @@ def test_other_errors_are_recognized_by_their_words(error: Exception, expected: 
 
 def _files(monkeypatch: pytest.MonkeyPatch, contents: dict[str, list[str]]) -> None:
     """Replace the files of the system by these; the others do not exist."""
-    monkeypatch.setattr(memory, "_lines", lambda path: contents.get(str(path), []))
+    for module in (memory, system_files):
+        monkeypatch.setattr(module, "read_lines", lambda path: contents.get(str(path), []))
 
 
 def test_the_tightest_limit_counts_shared_among_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,9 +137,3 @@ def test_without_linux_and_glibc_nothing_is_set(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
     memory.keep_freed_memory()
-
-
-def test_a_file_that_cannot_be_read_has_no_lines(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("a\nb\n")
-    assert memory._lines(tmp_path / "file") == ["a", "b"]
-    assert memory._lines(tmp_path / "missing") == []

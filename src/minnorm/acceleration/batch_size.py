@@ -24,22 +24,28 @@ _LEAST_GAIN = 1.05
 _LONGEST_GRADIENT = 2.0
 """Seconds for the gradient of a batch, beyond which a larger batch gains nothing."""
 
+_USUAL_SIZE = 128
+"""The size without any measurement."""
+
+_USUAL_GRADIENT = 0.1
+"""Seconds for the gradient of a batch, beside which an attack's own time for a step is short."""
+
+_STEP = 0.002
+"""The seconds that an attack itself takes for a step on a batch of any size."""
+
 _INPUTS_PER_SAMPLE = 64
 """The most tensors of an input's size that an attack holds for a sample: points, rays, normals, and
 intermediate results."""
 
 
-def choose_batch_size(
+def fitting_batch_size(
     model: Model, example: Float[Tensor, "b *d"], *, most: int, memory: float
 ) -> int:
-    """Find the number of samples to attack at once, by measuring.
-
-    The number doubles as long as that gives more gradients per second and fits into memory.
+    """Return how many samples can be attacked at once.
 
     Args:
-        model: The classifier. Of an accelerated model the fastest classifier is measured, and the
-            exact one must fit into memory.
-        example: One or more inputs on the model's device, repeated as needed.
+        model: The classifier. Of an accelerated model the exact classifier must fit into memory.
+        example: One or more inputs on the model's device.
         most: The number of samples to attack, at least 1.
         memory: The bytes that may be used. A batch that does not fit raises an error on a GPU, so
             there this is a second limit; on a CPU the system would kill the process.
@@ -49,18 +55,69 @@ def choose_batch_size(
     """
     with torch.inference_mode(False):
         fitting = int(memory / _bytes_per_sample(model, example[:1]))
-        limit = max(min(most, fitting), 1)
+    return max(min(most, fitting), 1)
+
+
+def usual_batch_size(limit: int, gradient: float | None) -> int:
+    """Return a batch size without measuring it.
+
+    It is large enough that an attack's own time for a step is short beside a gradient.
+
+    Args:
+        limit: The largest possible size.
+        gradient: The seconds of a gradient of one sample, if they are known.
+    """
+    enough = _USUAL_SIZE if gradient is None else _USUAL_GRADIENT / gradient
+    size = _FIRST_SIZE
+    while 2 * size <= min(enough, limit):
+        size *= 2
+    return min(size, limit)
+
+
+def measurable_batch_size(limit: int, gradients: float) -> int:
+    """Return the largest size that `choose_batch_size` can try with so many gradients.
+
+    Args:
+        limit: The largest possible size.
+        gradients: The gradients of a sample that measuring may compute: four of each sample for
+            each size, so eight times the largest size.
+
+    Returns:
+        `limit`, or a size that is tried; 0 if there is none.
+    """
+    if 8 * limit <= gradients:
+        return limit
+    size = _FIRST_SIZE
+    while 8 * 2 * size <= gradients:
+        size *= 2
+    return size if 8 * size <= gradients else 0
+
+
+def choose_batch_size(model: Model, example: Float[Tensor, "b *d"], *, limit: int) -> int:
+    """Find the number of samples to attack at once, by measuring.
+
+    The number doubles as long as that gives more steps of an attack per second.
+
+    Args:
+        model: The classifier. Of an accelerated model the fastest classifier is measured.
+        example: One or more inputs on the model's device, repeated as needed.
+        limit: The largest possible number, at least 1.
+
+    Returns:
+        The number of samples, from 1 to `limit`.
+    """
+    with torch.inference_mode(False):
         size = min(_FIRST_SIZE, limit)
         fast = model.coarse or model.exact if isinstance(model, Accelerated) else model
         while (seconds := _seconds(fast, example, size)) == math.inf and size > 1:
             size = limit = size // 2
-        chosen, fastest = size, size / seconds
+        chosen, fastest = size, size / (seconds + _STEP)
         while 2 * size <= limit and seconds <= _LONGEST_GRADIENT / 2:
             size *= 2
             seconds = _seconds(fast, example, size)
-            if size / seconds < _LEAST_GAIN * fastest:
+            if size / (seconds + _STEP) < _LEAST_GAIN * fastest:
                 break
-            chosen, fastest = size, size / seconds
+            chosen, fastest = size, size / (seconds + _STEP)
     logger.info("batch size %d; the limit by memory and number of samples is %d", chosen, limit)
     return chosen
 

@@ -14,16 +14,26 @@ from minnorm.acceleration.choice import REQUESTED, Choice
 from minnorm.acceleration.folding import fold_batch_norms
 from minnorm.acceleration.layout import channels_last
 from minnorm.acceleration.narrow import replace_narrow_convolutions
-from minnorm.acceleration.timing import compared_seconds, fitting_seconds, gradient_seconds
+from minnorm.acceleration.timing import LONG_ENOUGH, gradient_seconds, measurable
 from minnorm.acceleration.words import COARSE_TECHNIQUES, OFF, PLAIN
-from minnorm.errors import InputError, OutOfMemoryError, one_line
+from minnorm.errors import InputError, one_line
 from minnorm.logits import Model
 
-_LEAST_SAMPLES = 4
-"""The fewest samples to measure on, even if their gradient takes longer than needed."""
+_SHORTEST = 0.002
+"""Seconds of a gradient, too short to gain anything."""
 
-_LONGEST, _SHORTEST = 0.1, 0.002
-"""Seconds of a gradient: long enough to measure well, and too short to gain anything."""
+_FEW_SAMPLES = 8
+"""The samples on which requested techniques are checked; nothing is measured."""
+
+GRADIENTS_TO_CHOOSE = 72
+"""The gradients of the example that choosing by measuring takes: 56 to compare the candidates, the
+others to find out how many samples are quick, and to check that the copies agree."""
+
+_GRADIENTS_TO_BUILD = 16 * _FEW_SAMPLES
+"""The gradients of a sample that building requested techniques takes."""
+
+_SECONDS_PER_MODULE = 1e-3
+"""The time to copy a module and to trace it."""
 
 _EXACT_GAIN, _COARSE_GAIN = 1.02, 1.2
 """How many times as fast a technique must be. An exact one may gain little here and more in low
@@ -36,6 +46,30 @@ _LEAST_COSINE = 0.9
 def unchanged(model: Model, reason: str) -> Accelerated:
     """Return an accelerated model that only calls the model itself."""
     return Accelerated(model, model, None, OFF, (f"the model is used as it is: {reason}",))
+
+
+def seconds_to_choose(model: Model, gradient: float) -> float:
+    """Return about how long it takes to choose techniques by measuring.
+
+    Args:
+        model: The classifier.
+        gradient: The seconds of a gradient of the example.
+    """
+    return GRADIENTS_TO_CHOOSE * gradient + _SECONDS_PER_MODULE * _modules(model)
+
+
+def seconds_to_build(model: Model, gradient: float) -> float:
+    """Return about how long it takes to apply requested techniques, and to check the result.
+
+    Args:
+        model: The classifier.
+        gradient: The seconds of a gradient of one sample.
+    """
+    return _GRADIENTS_TO_BUILD * gradient + _SECONDS_PER_MODULE * _modules(model)
+
+
+def _modules(model: Model) -> int:
+    return sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else 0
 
 
 def build_accelerated(model: Model, example: Tensor, words: Sequence[str] | None) -> Accelerated:
@@ -54,7 +88,7 @@ def build_accelerated(model: Model, example: Tensor, words: Sequence[str] | None
     if module is None and words is None:
         return unchanged(model, reason)
     if module is not None:
-        example, seconds = _measurable(module, example)
+        example, seconds = _example_and_seconds(module, example, words)
         reason = _reason_against(module, example, seconds)
         if reason and words is None:
             return unchanged(model, reason)
@@ -96,21 +130,16 @@ def _plain_note(module: nn.Module | None) -> str:
     return f"{PLAIN}: {kind}, {REQUESTED}"
 
 
-def _measurable(model: Model, example: Tensor) -> tuple[Tensor, float]:
-    """Return the part of the example that fits and is quick to measure, and its seconds."""
-    samples = 1
-    seconds = fitting_seconds(model, example[:samples], repeats=1)
-    if seconds == math.inf:
-        raise OutOfMemoryError("there is not enough memory for a gradient of a single sample.")
-    while samples < len(example) and (samples < _LEAST_SAMPLES or seconds < _LONGEST / 2):
-        more = min(4 * samples, len(example))
-        longer = fitting_seconds(model, example[:more], repeats=1)
-        if longer == math.inf:
-            break
-        samples, seconds = more, longer
-    if seconds < _LONGEST:  # again: a single measurement of a short time is mostly noise
-        seconds = gradient_seconds(model, example[:samples])
-    return example[:samples], seconds
+def _example_and_seconds(
+    module: nn.Module, example: Tensor, words: Sequence[str] | None
+) -> tuple[Tensor, float]:
+    """Return the part of the example to use, and the seconds of its gradient."""
+    if words is not None:
+        return measurable(module, example[:_FEW_SAMPLES])
+    part, seconds = measurable(module, example)
+    if seconds < LONG_ENOUGH:  # again: a single measurement of a short time is mostly noise
+        seconds = gradient_seconds(module, part)
+    return part, seconds
 
 
 def _reason_against(model: Model, example: Tensor, seconds: float) -> str:
@@ -178,7 +207,7 @@ def _coarse(
     wrap = channels_last if is_channels_last else (lambda low: low)
     techniques = {"autocast": low_precision.autocast, "bfloat16": low_precision.in_bfloat16}
     candidates = {word: techniques[word](copy.deepcopy(module), wrap, example) for word in words}
-    exact_seconds, *coarse_seconds = compared_seconds((exact, *candidates.values()), example)
+    exact_seconds, *coarse_seconds = choice.seconds((exact, *candidates.values()))
     seconds = dict(zip(candidates, coarse_seconds, strict=True))
     best = min(seconds, key=lambda word: seconds[word])
     if seconds[best] == math.inf:

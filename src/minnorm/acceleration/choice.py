@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from minnorm.acceleration.timing import compared_seconds
+from minnorm.acceleration.timing import compared_seconds, works
 from minnorm.logits import Model
 
 REQUESTED = "as requested"
@@ -42,6 +42,15 @@ class Choice:
         """Record whether a technique is used, and why."""
         self._decisions[word] = used, reason
 
+    def seconds(self, models: Sequence[Model]) -> list[float]:
+        """Return the seconds of a gradient of each classifier; infinite for one that fails.
+
+        If techniques are requested, nothing is measured: those that work take 1 second.
+        """
+        if self.automatic:
+            return compared_seconds(models, self.example)
+        return [1.0 if works(model, self.example) else math.inf for model in models]
+
     def speedup(self, fast: Model, slow: Model) -> tuple[float, str]:
         """Measure how many times as fast one classifier is as another.
 
@@ -51,7 +60,7 @@ class Choice:
         """
         if not self.automatic:
             return math.inf, REQUESTED
-        fast_seconds, slow_seconds = compared_seconds((fast, slow), self.example)
+        fast_seconds, slow_seconds = self.seconds((fast, slow))
         ratio = slow_seconds / fast_seconds if fast_seconds < math.inf else 0.0
         return ratio, f"{ratio:.2f} times as fast" if ratio > 0 else "it fails"
 

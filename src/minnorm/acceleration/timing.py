@@ -9,9 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minnorm.acceleration.agreement import input_gradients
+from minnorm.errors import OutOfMemoryError
 from minnorm.logits import Model
 from minnorm.runtime import devices
 from minnorm.runtime.memory import is_out_of_memory
+
+LONG_ENOUGH = 0.1
+"""Seconds of a gradient that are measured well."""
+
+_LEAST_SAMPLES = 4
+"""The fewest samples to measure on, even if their gradient takes longer than needed."""
 
 
 def gradient_seconds(model: Model, inputs: Float[Tensor, "b *d"], *, repeats: int = 3) -> float:
@@ -35,14 +42,15 @@ def compared_seconds(
     The measurements alternate, so that other load on the machine affects all classifiers.
     """
     shortest = [math.inf] * len(models)
-    working = [number for number, model in enumerate(models) if _works(model, inputs)]
+    working = [number for number, model in enumerate(models) if works(model, inputs)]
     for _ in range(rounds):
         for number in working:
             shortest[number] = min(shortest[number], _seconds(models[number], inputs))
     return shortest
 
 
-def _works(model: Model, inputs: Tensor) -> bool:
+def works(model: Model, inputs: Float[Tensor, "b *d"]) -> bool:
+    """Return whether a classifier computes a gradient without an error."""
     try:
         input_gradients(model, inputs)
     except Exception:  # a user's module may raise anything in another precision or layout
@@ -61,6 +69,28 @@ def fitting_seconds(model: Model, inputs: Float[Tensor, "b *d"], *, repeats: int
         if not is_out_of_memory(error):
             raise
         return math.inf
+
+
+def measurable(model: Model, example: Float[Tensor, "b *d"]) -> tuple[Float[Tensor, "n *d"], float]:
+    """Return the part of the example that fits and is quick to measure, and its seconds.
+
+    The number of samples grows to that of the example, or until a gradient takes about
+    `LONG_ENOUGH`. This computes up to three gradients of the whole example.
+
+    Raises:
+        OutOfMemoryError: If there is not enough memory for a gradient of a single sample.
+    """
+    samples = 1
+    seconds = fitting_seconds(model, example[:samples], repeats=1)
+    if seconds == math.inf:
+        raise OutOfMemoryError("there is not enough memory for a gradient of a single sample.")
+    while samples < len(example) and (samples < _LEAST_SAMPLES or seconds < LONG_ENOUGH / 2):
+        more = min(4 * samples, len(example))
+        longer = fitting_seconds(model, example[:more], repeats=1)
+        if longer == math.inf:
+            break
+        samples, seconds = more, longer
+    return example[:samples], seconds
 
 
 def seconds_now(device: torch.device) -> float:

@@ -42,6 +42,13 @@ def check_enough_classes(targets: Targets, classes: int) -> None:
         )
 
 
+def count_targets(targets: Targets, classes: int) -> int:
+    """Return how many times an attack runs on each sample."""
+    if targets == "all":
+        return classes - 1
+    return 1 if targets is None else max(_random_count(targets), 1)
+
+
 def _random_count(targets: str) -> int:
     """Return K of `random:K`, 0 for other targets."""
     word, _, count = targets.partition(":")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from minnorm.runtime.system_files import control_groups, read_lines
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 _LARGE = (2**31 - 1, 2**25)
@@ -49,38 +51,21 @@ def available_memory(device: torch.device) -> int:
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
     free = []
-    meminfo = _lines(Path("/proc/meminfo"))
+    meminfo = read_lines(Path("/proc/meminfo"))
     free += [int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable")]
-    free += [left for group in _control_groups() if (left := _left_in_group(group)) is not None]
+    free += [left for group in control_groups() if (left := _left_in_group(group)) is not None]
     if not free and hasattr(os, "sysconf"):
         free.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(min(free, default=2**32), 0) // ranks_here
 
 
-def _control_groups() -> list[Path]:
-    """Return the folders of this process's control group and of its parent groups."""
-    root = Path("/sys/fs/cgroup")
-    own = [
-        line.removeprefix("0::/") for line in _lines(Path("/proc/self/cgroup")) if "0::/" in line
-    ]
-    folder = root / own[0] if own else root
-    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
-
-
 def _left_in_group(group: Path) -> int | None:
     """Return the bytes that a control group may still use; `None` if it has no limit."""
-    limit, current = (_lines(group / name) for name in ("memory.max", "memory.current"))
+    limit, current = (read_lines(group / name) for name in ("memory.max", "memory.current"))
     if not limit or not current or not limit[0].isdigit():
         return None
     # The kernel reclaims cached file contents when memory is needed.
-    words = [line.split() for line in _lines(group / "memory.stat")]
+    words = [line.split() for line in read_lines(group / "memory.stat")]
     cached = sum(int(value) for name, value in words if name == "inactive_file")
     return int(limit[0]) - int(current[0]) + cached
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
