@@ -1,5 +1,6 @@
 """Data from arrays and from map-style data sets: batches, slices, fingerprints."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minnorm.data import Data, from_arrays
-from minnorm.data.dataset import evenly_spaced
+from minnorm.data import Data, as_data, from_arrays
+from minnorm.data.dataset import drawn, evenly_spaced
+from minnorm.errors import InputError
 
 
 def _numbered(count: int = 10) -> Data:
@@ -132,3 +134,68 @@ def test_evenly_spaced_positions_differ_and_leave_no_wide_gap(count: int, most: 
     ]
     assert min(gaps) >= 1
     assert max(gaps) - min(gaps) <= 1
+
+
+PIXELS = np.arange(256, dtype=np.uint8)[:, None]
+
+
+def test_8_bit_values_have_the_scale_of_the_bounds() -> None:
+    data = from_arrays("x", PIXELS, np.zeros(256, int))
+    whole = data.within((0, 255))
+    assert whole.batch(range(256))[0].flatten().tolist() == list(range(256))
+    assert whole.within((0.0, 1.0)).batch(range(256))[0].equal(data.batch(range(256))[0])
+    assert whole[::2].batch([1])[0].tolist() == [[2.0]]
+    assert whole.fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize("kind", [torch.from_numpy, np.array])
+@pytest.mark.parametrize("form", ["pair", "data set"])
+def test_the_scale_of_8_bit_values_does_not_depend_on_their_container(
+    kind: Callable[..., Any], form: str
+) -> None:
+    images = kind(PIXELS)
+    pairs = [(image, 0) for image in images]
+    data = as_data(pairs if form == "data set" else (images, [0] * 256)).within((0, 255))
+    inputs, _ = data.batch([0, 51, 255])
+    assert inputs.dtype == torch.float32
+    assert inputs.flatten().tolist() == [0, 51, 255]
+
+
+@pytest.mark.parametrize("bounds", [(-1, 1), (0, 0.5), (0, 256), (-2.1, 2.6), (1, 255)])
+def test_8_bit_values_and_other_bounds_are_refused(bounds: tuple[float, float]) -> None:
+    data = from_arrays("mine", PIXELS, np.zeros(256, int))
+    with pytest.raises(InputError, match=r"mine holds 8-bit values .* expected \(0, 1\)"):
+        data.within(bounds)
+
+
+def test_floating_point_values_stay_as_they_are_within_any_bounds() -> None:
+    data = _numbered()
+    assert data.within((-3, 300)) is data
+
+
+@pytest.mark.parametrize("part", [3, -1, [0, 1], "a", None])
+def test_only_slices_are_taken(part: Any) -> None:
+    with pytest.raises(InputError, match=r"numbers\[.*\]: expected a slice, .* data.batch"):
+        _numbered()[part]
+
+
+@given(st.integers(1, 2000), st.integers(0, 2500), st.integers(0, 5))
+def test_drawn_positions_are_in_order_and_repeat(count: int, most: int, seed: int) -> None:
+    positions = drawn(count, most, seed)
+    assert positions == drawn(count, most, seed)
+    assert len(positions) == min(count, most)
+    assert positions == sorted(set(positions))
+    assert set(positions) <= set(range(count))
+
+
+def test_drawn_positions_do_not_follow_a_pattern_of_the_data() -> None:
+    labels = np.repeat(np.arange(10), 100)
+    counts = np.bincount(labels[drawn(1000, 100)], minlength=10)
+    assert counts.min() >= 3
+    assert counts.max() <= 20
+    assert np.bincount(np.arange(1000)[drawn(1000, 100)] % 10, minlength=10).min() >= 3
+
+
+def test_the_drawn_positions_never_change() -> None:
+    assert drawn(1000, 5) == [298, 553, 672, 859, 993]
+    assert drawn(1000, 5, seed=1) != drawn(1000, 5)

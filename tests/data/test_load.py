@@ -1,5 +1,6 @@
 """Data specs: every form, and the error if one does not work."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -203,3 +204,51 @@ def test_an_unknown_data_set_is_refused_with_all_forms(spec: str, reason: str) -
 def test_a_data_set_takes_no_arguments(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} takes no arguments: remove size"):
         load_data(f"{name}(size=3)")
+
+
+@pytest.mark.parametrize("name", ["table.csv", "x.parquet", "x.pt", "x.npy", "x.TAR", "cat.png"])
+def test_files_of_other_formats_are_refused_with_the_conversion(name: str) -> None:
+    with pytest.raises(InputError, match=r"files cannot be read as data; .*numpy.savez"):
+        load_data(name)
+
+
+def test_a_folder_without_its_word_is_recognized(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"is a folder: write folder:{tmp_path}"):
+        load_data(str(tmp_path))
+
+
+@pytest.mark.parametrize("spec", ["zoo:mnist-cnn", "torchvision:resnet18", "hf:cifar10"])
+def test_a_model_spec_is_recognized(spec: str) -> None:
+    with pytest.raises(InputError, match=f"'{spec}' is a model spec; expected data"):
+        load_data(spec)
+
+
+def test_other_arrays_of_a_file_are_not_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", images=IMAGES, labels=LABELS, names=np.array(["a", None]))
+    assert len(load_data(str(tmp_path / "x.npz"))) == 6
+
+
+@pytest.mark.parametrize("key", ["images", "labels"])
+def test_arrays_of_python_objects_are_called_that(tmp_path: Path, key: str) -> None:
+    arrays: dict[str, Any] = {"images": IMAGES, "labels": LABELS}
+    np.savez(tmp_path / "x.npz", **{**arrays, key: np.array([{}] * 6)})
+    with pytest.raises(InputError, match=f"its array '{key}' holds Python objects, .* run code"):
+        load_data(str(tmp_path / "x.npz"))
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.safetensors"])
+def test_a_named_pipe_is_no_file(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=r"there is no file .*: it is no regular file"):
+        load_data(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("part", "warns"), [("[:1001]", True), ("[:1000]", False), ("[5:]", False)]
+)
+def test_a_slice_that_ends_beyond_the_data_is_told(
+    part: str, warns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_data(f"mnist-sample{part}")
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ([f"'mnist-sample{part}': mnist-sample has only 1000 samples."] * warns)

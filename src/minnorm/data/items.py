@@ -3,7 +3,6 @@
 import hashlib
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -52,22 +51,21 @@ def from_map_dataset(
     count = len(dataset)
     if count == 0:
         raise InputError(f"{name} has no samples.")
-    values, _ = _read_items(name, dataset, None, evenly_spaced(count, 16))
+    values, labels = _read_items(name, dataset, None, evenly_spaced(count, 16))
     eight_bit = values.dtype == torch.uint8
     pixels = pixels or eight_bit or is_picture(_pair(dataset[0])[0])
-    data = Data(
+    inputs = values / WHITE if pixels else values
+    content = f"{count} {checksum(inputs.numpy())} {checksum(labels.numpy())}"
+    return Data(
         name,
         partial(_read_items, name, dataset, eight_bit),
         range(count),
-        fingerprint="",
-        classes=tuple(getattr(dataset, "classes", ())),
+        hashlib.sha256(content.encode()).hexdigest(),
+        tuple(getattr(dataset, "classes", ())),
         labels=_known_labels(dataset),
         divisor=WHITE if pixels else None,
         remarks=remarks,
     )
-    inputs, labels = data.batch(evenly_spaced(count, 16))
-    content = f"{count} {checksum(inputs.numpy())} {checksum(labels.numpy())}"
-    return replace(data, fingerprint=hashlib.sha256(content.encode()).hexdigest())
 
 
 def _known_labels(dataset: Any) -> Array | None:
