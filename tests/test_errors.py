@@ -16,6 +16,7 @@ from minnorm.errors import (
     OutOfMemoryError,
     RunConflictError,
     is_bug,
+    layout_advice,
     one_line,
 )
 from minnorm.logits import predictions
@@ -90,3 +91,24 @@ def test_other_errors_are_not_bugs(code: Callable[[], object]) -> None:
 
 def test_an_error_that_was_never_raised_is_not_a_bug() -> None:
     assert not is_bug(KeyError("a"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((8, 32, 32, 3), "images of 32 x 32 pixels with 3 channels"),
+        ((8, 28, 28, 1), "images of 28 x 28 pixels with 1 channels"),
+        ((8, 28, 28), "lack the dimension of their channel"),
+        ((8, 3, 32, 32), ""),
+        ((8, 3, 3, 3), ""),
+        ((8, 1, 28, 28), ""),
+        ((8, 10), ""),
+        ((8,), ""),
+    ],
+)
+def test_the_advice_on_the_layout_of_images_depends_on_the_shape(
+    shape: tuple[int, ...], advice: str
+) -> None:
+    found = layout_advice(shape)
+    assert advice in found
+    assert bool(found) == bool(advice)

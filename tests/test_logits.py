@@ -329,7 +329,7 @@ def test_an_output_that_is_not_logits_is_refused(logits: Any, message: str) -> N
         check_logits(logits, torch.tensor([0, 0]))
 
 
-@pytest.mark.parametrize("labels", [[0, 9], [5, 5], [0, 5], [-1, 4], [-1, -1]])
+@pytest.mark.parametrize("labels", [[0, 9], [6, 6], [0, 5], [-1, 4], [-1, -1]])
 def test_labels_without_a_class_are_refused(labels: list[int]) -> None:
     message = (
         f"labels range from {labels[0]} to {labels[1]}, but the model has 5 classes: expected "
@@ -340,6 +340,12 @@ def test_labels_without_a_class_are_refused(labels: list[int]) -> None:
         check_labels(given, 5)
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         check_logits(torch.zeros(2, 5), given)
+
+
+@pytest.mark.parametrize("labels", [[1, 5], [5, 5]])
+def test_labels_that_are_counted_from_1_are_recognized(labels: list[int]) -> None:
+    with pytest.raises(InputError, match=r"from 0 to 4. If they are counted from 1, subtract 1.$"):
+        check_labels(torch.tensor(labels), 5)
 
 
 def test_labels_from_0_to_the_last_class_pass() -> None:
