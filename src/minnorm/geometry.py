@@ -218,7 +218,7 @@ def rounding(values: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"
 _ROUNDED_GAPS = 4
 """Gaps between neighboring numbers by which rounding may change a measured distance."""
 
-_ROUNDED_SHARE = 16 * torch.finfo(torch.float32).eps
+ROUNDED_SHARE = 16 * torch.finfo(torch.float32).eps
 """The share of a radius by which rounding in float32 may change a measured distance."""
 
 
@@ -251,7 +251,7 @@ def least_radii(
     measured, gaps = measured.double(), gaps.double()
     if norm == "l0":
         return measured
-    rounded = (measured - _ROUNDED_GAPS * gaps) / (1 + _ROUNDED_SHARE)
+    rounded = (measured - _ROUNDED_GAPS * gaps) / (1 + ROUNDED_SHARE)
     return torch.maximum(rounded, measured / 1.5)
 
 
@@ -326,7 +326,7 @@ def _norm_of_word(norm: object) -> Norm | None:
     if not isinstance(norm, str):
         return None
     word = re.sub(r"^(np|numpy|math|torch)\.|[\W_]", "", norm.lower().replace("∞", "inf"))
-    word = re.sub(r"^[lℓ]|inity$", "", word)
+    word = re.sub(r"^l|inity$", "", word)
     return next((known for known, order in NORM_ORDERS.items() if f"{order:g}" == word), None)
 
 

@@ -11,6 +11,7 @@ import torch
 from attacks.cases import Attack
 from attacks.networks import Linear, problem
 from minnorm.attacks import (
+    AttackResult,
     attack_name,
     bounded,
     ddn,
@@ -205,6 +206,27 @@ def test_a_radius_beyond_the_adversarials_changes_nothing(dtype: torch.dtype) ->
     plain, inside = (one(model, inputs, labels) for one in (attack, bounded(attack, 100.0)))
     assert torch.equal(plain.adversarials, inside.adversarials)
     assert torch.equal(plain.distances, inside.distances)
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0, 255.0])
+def test_bounded_keeps_an_adversarial_exactly_at_the_radius(width: float) -> None:
+    levels = torch.arange(8, 168).view(-1, 4)
+    inputs, points = ((levels + more).float() / 255 * width for more in (0, 8))
+
+    def model(given: torch.Tensor) -> torch.Tensor:  # any smaller step in an entry is too short
+        moved = ((given - inputs) / width * 255).round().amin(1) >= 8
+        return torch.stack([~moved, moved], dim=1).float()
+
+    def attack(*_: Any, norm: str = "linf", **__: Any) -> Any:
+        found = torch.ones(len(inputs), dtype=torch.bool)
+        return AttackResult(points, distances(points, inputs, norm), found)
+
+    labels = torch.zeros(len(inputs), dtype=torch.int64)
+    result = bounded(attack, 8 / 255 * width)(model, inputs, labels, bounds=(0.0, width))
+    assert result.success.all()
+    assert torch.equal(result.adversarials, points)
+    smaller = bounded(attack, 7 / 255 * width)(model, inputs, labels, bounds=(0.0, width))
+    assert not smaller.success.any()
 
 
 def test_bounded_counts_misclassified_inputs_that_rounding_moves_out_of_the_radius() -> None:

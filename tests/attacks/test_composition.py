@@ -16,6 +16,7 @@ from minnorm.attacks import (
     fmn,
     pgd,
     with_bisection,
+    with_restarts,
     worst_case,
 )
 from minnorm.attacks.composition import (
@@ -23,10 +24,12 @@ from minnorm.attacks.composition import (
     levels_of,
     norm_of,
     radii_of,
+    radius_limit_of,
     takes_accelerated,
     tree,
 )
 from minnorm.errors import InputError
+from minnorm.geometry import Norm
 
 
 def mine(*_: Any, **__: Any) -> AttackResult:
@@ -136,6 +139,52 @@ def test_radii_are_those_of_all_parts() -> None:
     attack = worst_case([bounded(partial(pgd, epsilon=0.25), 0.5), ddn])
     assert radii_of(attack) == [0.5, 0.25]
     assert radii_of(ddn) == []
+
+
+def within_a_default(
+    *_: Any, epsilon: float = 0.25, norm: Norm = "linf", **__: Any
+) -> AttackResult:
+    raise AssertionError(epsilon, norm)
+
+
+def with_a_word(*_: Any, epsilon: str = "small", **__: Any) -> AttackResult:
+    raise AssertionError(epsilon)
+
+
+INNER = partial(pgd, epsilon=0.25)
+
+
+@pytest.mark.parametrize(
+    ("attack", "norm", "limit"),
+    [
+        (ddn, "l2", None),
+        (INNER, "l2", 0.25),
+        (partial(INNER, epsilon=0.5), "l2", 0.5),
+        (within_a_default, "linf", 0.25),
+        (partial(within_a_default, epsilon=0.5), "linf", 0.5),
+        (with_a_word, "l2", None),
+        (len, "l2", None),
+        (iter, "l2", None),  # shows no signature
+        (with_bisection(INNER), "l2", 0.25),
+        (with_restarts(INNER, 3), "l2", 0.25),
+        (bounded(ddn, 0.5), "l2", 0.5),
+        (bounded(INNER, 0.5), "l2", 0.25),
+        (bounded(INNER, 0.125), "l2", 0.125),
+        (worst_case([INNER, bounded(ddn, 0.5)]), "l2", 0.5),
+        (worst_case([INNER, ddn]), "l2", None),
+        (bounded(worst_case([INNER, ddn]), 0.5), "l2", 0.5),
+        (partial(mine, attack=INNER, loss=len), "l2", 0.25),
+        # In another norm, only what the radius implies is known.
+        (partial(pgd, epsilon=0.25, norm="linf"), "l2", 0.25),
+        (INNER, "linf", 0.0),
+        (worst_case([partial(pgd, epsilon=0.25, norm="linf"), INNER], norm="l2"), "l2", 0.25),
+        (bounded(partial(pgd, epsilon=0.25, norm="linf"), 0.5, norm="l2"), "l2", 0.25),
+    ],
+)
+def test_the_radius_limit_is_how_far_an_attack_searches(
+    attack: Any, norm: Norm, limit: float | None
+) -> None:
+    assert radius_limit_of(attack, norm) == limit
 
 
 @pytest.mark.parametrize(

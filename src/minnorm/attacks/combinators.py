@@ -251,7 +251,9 @@ def _bounded(
         moves = geometry.project_onto_ball(found.adversarials - problem.origins, radii, norm)
         scaled = problem.feasible_(problem.origins + moves)
         # An adversarial within the radius does not change: rounding could undo its success.
-        within = geometry.distances(found.adversarials, problem.origins, norm) <= epsilon
+        measured = geometry.distances(found.adversarials, problem.origins, norm)
+        gaps = geometry.measured_gaps(problem.origins)
+        within = geometry.least_radii(measured, gaps, norm) <= epsilon
         search.adversarial_at(torch.where(per_sample(within, scaled), found.adversarials, scaled))
         if problem.levels is not None:
             # Rounding may move inputs that are misclassified from the start out of the radius.

@@ -27,7 +27,7 @@ from minnorm.attacks.engine.problem import (
     check_samples,
 )
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds, Norm, dot, inner_radii, norms
+from minnorm.geometry import ROUNDED_SHARE, Bounds, Norm, dot, inner_radii, norms
 
 EPS = torch.finfo(torch.float32).eps
 
@@ -122,9 +122,10 @@ def test_the_level_is_the_gap_of_the_grid_and_0_without_one() -> None:
     assert problem_of(inputs, levels=3, bounds=(-4.0, 4.0)).level == 4
 
 
-def test_the_measured_limit_allows_for_rounding_on_a_grid_only() -> None:
+def test_the_measured_limit_allows_for_rounding() -> None:
     inputs = torch.zeros(1, 2)
-    assert problem_of(inputs, radius_limit=0.25).measured_limit == 0.25
+    assert problem_of(inputs, radius_limit=0.25).measured_limit == 0.25 * (1 + ROUNDED_SHARE)
+    assert problem_of(inputs).measured_limit == math.inf
     on_grid = problem_of(inputs, radius_limit=0.25, levels=9, bounds=(-3.0, 1.0))
     assert on_grid.measured_limit == 0.25 + 6 * EPS
     assert problem_of(inputs, levels=9).measured_limit == math.inf

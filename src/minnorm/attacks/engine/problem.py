@@ -82,10 +82,10 @@ class Problem:
     def measured_limit(self) -> float:
         """The radius limit for distances as they are measured.
 
-        On a grid a distance may equal the radius exactly, so rounding errors must not decide.
+        A distance may equal the radius exactly, so rounding errors must not decide.
         """
         if self.levels is None:
-            return self.radius_limit
+            return self.radius_limit * (1 + geometry.ROUNDED_SHARE)
         eps = torch.finfo(self.origins.dtype).eps
         return self.radius_limit + 2 * eps * max(abs(bound) for bound in self.bounds)
 
