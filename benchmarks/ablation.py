@@ -136,7 +136,7 @@ def measure(name: str, budgets: list[int]) -> list[dict[str, Any]]:
             attack = partial(normal_pursuit, budget=budget, drop_finished=False)
             with without(part):
                 records = evaluate(model, data, attack, batch_size=100, accelerate="off").records
-            found = summarize(records, part)
+            found = summarize(records, part, over="all")
             row = {
                 "budget": budget,
                 "without": part,

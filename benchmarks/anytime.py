@@ -76,7 +76,7 @@ def forward_cost(model: nn.Module, inputs: torch.Tensor, runs: int = 15) -> floa
 
 def row(run: Evaluation, envelope: Records, share: float) -> dict[str, Any]:
     """Return what an attack found at one budget, and what it cost."""
-    found = summarize(run.records, "")
+    found = summarize(run.records, "", over="all")
     return {
         "forwards": found.forwards,
         "backwards": found.backwards,
@@ -114,7 +114,7 @@ def measure(name: str, budgets: list[int], only: list[str] | None) -> dict[str, 
         {"budget": budget, "name": attack, **row(run, envelope, share)}
         for (budget, attack), run in runs.items()
     ]
-    best = mean_distance(envelope)
+    best = mean_distance(envelope, over="all")
     return {"data": data_spec, "forward_cost": share, "envelope": best.value, "rows": rows}
 
 
