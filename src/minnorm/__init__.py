@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from minnorm.evaluation import Evaluation, evaluate, load_run
     from minnorm.models import load_model
 
+    __version__: str
+
 __all__ = [
     "Attack",
     "AttackResult",
@@ -76,6 +78,10 @@ package too, and must not wait for the import of PyTorch."""
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # slow to import
+
+        return version("minnorm")
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     if name in __all__:
@@ -84,4 +90,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return [*sorted(__all__), "__version__"]

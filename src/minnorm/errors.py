@@ -21,7 +21,15 @@ _BATCH_GUARD = re.compile(r"(Guard failed|Expected input).*(size\(\)|shape)\[0\]
 
 
 class InputError(ValueError):
-    """Some input cannot be used; the message says what was expected, and what to do."""
+    """Some input cannot be used; the message says what was expected, and what to do.
+
+    Args:
+        args: The lines of the message, usually one. The command line escapes line breaks inside
+            them, which can only come from the name of a file or the text of somebody else.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class RunConflictError(InputError):

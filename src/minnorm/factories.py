@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from minnorm.errors import InputError
-from minnorm.specs import Spec, choose, parse
+from minnorm.errors import InputError, one_line
+from minnorm.specs import Spec, choose
 
 
 def call_factory(spec: Spec, kind: str) -> Any:
@@ -23,27 +23,42 @@ def call_factory(spec: Spec, kind: str) -> Any:
     Raises:
         InputError: If the module or the function does not exist, or one of them raises an error.
     """
-    module_name, _, function_name = spec.head.partition(":")
     example = f"write package.module:factory, the name of a function that returns the {kind}"
-    if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
-        raise InputError(f"cannot read {spec.head!r} as a {kind} spec: {example}.")
-    search_current_folder()
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
-        raise InputError(
-            f"{spec.head!r}: importing {module_name} raised {type(error).__name__}: {error}"
-        ) from error
-    factory = getattr(module, function_name, None)
-    if not callable(factory):
-        raise InputError(f"{module_name} has no function {function_name!r}: {example}.")
+    factory = import_function(spec.head, kind, example)
     check_arguments(factory, spec.arguments, spec.head)
     try:
         return factory(**spec.arguments)
     except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
-        raise InputError(
-            f"{spec.head!r}: calling it raised {type(error).__name__}: {error}"
-        ) from error
+        raise InputError(f"{spec.head!r}: calling it raised {one_line(error)}") from error
+
+
+def import_function(head: str, kind: str, example: str) -> Callable[..., Any]:
+    """Import the function that `package.module:function` names.
+
+    Modules in the current folder are found too.
+
+    Args:
+        head: The name.
+        kind: What the function is or returns, in one word for the messages.
+        example: What to write, for the messages.
+
+    Raises:
+        InputError: If the module or the function does not exist, or the module raises an error.
+    """
+    module_name, _, function_name = head.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise InputError(f"cannot read {head!r} as {article} {kind} spec: {example}.")
+    search_current_folder()
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
+        raise InputError(f"{head!r}: importing {module_name} raised {one_line(error)}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise InputError(f"{module_name} has no function {function_name!r}: {example}.")
+    found: Callable[..., Any] = function
+    return found
 
 
 def search_current_folder() -> None:
@@ -70,7 +85,10 @@ def check_arguments(
     Raises:
         InputError: If the function does not take one of them; the message lists those it takes.
     """
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # some functions of compiled modules have no signature
+        return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -79,26 +97,31 @@ def check_arguments(
         choose(name, known, "parameter", f"of {owner}")
 
 
-def check_complete(function: Callable[..., Any], spec: str, given: Collection[str] = ()) -> None:
-    """Check that a spec has all arguments that a function requires.
+def check_complete(
+    function: Callable[..., Any],
+    owner: str,
+    arguments: Collection[str],
+    given: Collection[str] = (),
+) -> None:
+    """Check that a call has all arguments that a function requires.
 
     Args:
         function: The function.
-        spec: The spec.
+        owner: The name of the function in the message.
+        arguments: The names of the arguments of the call.
         given: Parameters that the caller sets.
 
     Raises:
         InputError: If one is missing.
     """
-    parsed = parse(spec)
     missing = [
         parameter.name
         for parameter in inspect.signature(function).parameters.values()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and parameter.name not in (*given, *parsed.arguments)
+        and parameter.name not in (*given, *arguments)
     ]
     if missing:
         raise InputError(
-            f"{spec!r} requires {', '.join(missing)}: write {parsed.head}({missing[0]}=...)."
+            f"{owner!r} requires {', '.join(missing)}: write {owner}({missing[0]}=...)."
         )

@@ -4,7 +4,8 @@ A spec is a head, then optional arguments in parentheses, then an optional slice
 
     ddn    ddn(steps=300, levels=256)    mnist[:1000]    folder:/photos(resize=256, crop=224)[::2]
 
-Arguments are Python literals given by name. Nothing is evaluated.
+Arguments are given by name: numbers, also as fractions such as `8/255`, texts with or without
+quotes, `True`, `False`, `None`, and lists of these. Nothing is evaluated.
 """
 
 import ast
@@ -20,7 +21,12 @@ from minnorm.errors import InputError
 _TOO_DEEP = (MemoryError, RecursionError)
 """The errors that Python raises for a text that is nested too deeply."""
 
-_CONSTANTS = {"None": None, "True": True, "False": False}
+_CONSTANTS = {"none": None, "true": True, "false": False}
+
+_WORD = re.compile(r"[A-Za-z_][\w.:/-]*")
+"""A text that needs no quotes."""
+
+_FRACTION = re.compile(r"\s*(-?[\d.]+(?:e-?\d+)?)\s*/\s*([\d.]+(?:e-?\d+)?)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,41 @@ def format_spec(head: str, arguments: Mapping[str, Any]) -> str:
     return f"{head}({inside})" if inside else head
 
 
+def split_list(text: str) -> list[str]:
+    """Return the specs in a text that separates them by commas: `ddn(steps=3, levels=2), fmn`."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        else:
+            depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def read_number(text: str) -> float:
+    """Return the number that a text stands for; fractions such as `8/255` are numbers.
+
+    Raises:
+        InputError: If it is no number.
+    """
+    fraction = _FRACTION.fullmatch(text)
+    try:
+        return float(fraction[1]) / float(fraction[2]) if fraction else float(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"{text!r} is not a number: write it like 0.5, 1e-3 or 8/255.") from error
+
+
+def is_fraction(value: object) -> bool:
+    """Return whether a value is a text such as `8/255`."""
+    return isinstance(value, str) and _FRACTION.fullmatch(value) is not None
+
+
 def same(one: str, other: str) -> bool:
     """Return whether two texts are the same spec, even if written differently."""
     try:
@@ -81,10 +122,16 @@ def choose(name: str, known: Iterable[str], kind: str, where: str = "") -> str:
     names = sorted(known)
     if name in names:
         return name
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    by_letters = {letters(known): known for known in reversed(names)}
+    close = difflib.get_close_matches(letters(name), by_letters, n=1)
+    hint = f" Did you mean {by_letters[close[0]]!r}?" if close else ""
     subject = " ".join(word for word in (kind, repr(name), where) if word)
     raise InputError(f"unknown {subject}.{hint} Available: {', '.join(names)}.")
+
+
+def letters(name: str) -> str:
+    """Return the letters and digits of a name, in lower case, to find a name by a similar one."""
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def path_of(text: str) -> Path:
@@ -125,12 +172,12 @@ def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
         return text, {}
     opening, call = _find_call(text)
     try:
-        arguments = _keyword_values(call)
-    except (SyntaxError, TypeError, ValueError, *_TOO_DEEP) as error:
+        arguments = _keyword_values(call, f"_{text[opening:]}".encode())
+    except (ArithmeticError, SyntaxError, TypeError, ValueError, *_TOO_DEEP) as error:
         raise InputError(
             f"cannot read the arguments '{text[opening:]}' in {whole!r}: write name=value pairs, "
-            "each name once, with numbers, strings in quotes, True, False, None or lists, for "
-            f"example ddn(steps=300, levels=256).{_quote_hint(call)}"
+            "each name once, with numbers, texts in quotes, True, False, None or lists, for "
+            "example ddn(steps=300, levels=256)."
         ) from error
     return text[:opening].rstrip(), arguments
 
@@ -148,32 +195,35 @@ def _find_call(text: str) -> tuple[int, ast.Call | None]:
     return (openings[0] if openings else 0), None
 
 
-def _keyword_values(call: ast.Call | None) -> dict[str, Any]:
+def _keyword_values(call: ast.Call | None, source: bytes) -> dict[str, Any]:
     """Return the values of a call's keyword arguments, or raise `ValueError`."""
     if call is None or call.args:
         raise ValueError("expected keyword arguments only")
     names = [word.arg for word in call.keywords]
     if None in names or len(set(names)) < len(names):
         raise ValueError("a name is missing or given twice")
-    return {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+    return {str(word.arg): _value(word.value, source) for word in call.keywords}
 
 
-def _quote_hint(call: ast.Call | None) -> str:
-    """Suggest quotes around the first value that lacks them."""
-    words = call.keywords if call is not None else []
-    bare = [word for word in words if ast.dump(_quoted(word.value)) != ast.dump(word.value)]
-    return "".join(f" Did you mean {w.arg}={ast.unparse(_quoted(w.value))}?" for w in bare[:1])
-
-
-def _quoted(value: ast.expr) -> ast.expr:
-    """Put names and calls in quotes, in a list too."""
+def _value(value: ast.expr, source: bytes) -> Any:
+    """Return the value of an argument: a literal, a fraction, or a text without quotes."""
+    if isinstance(value, ast.Constant):
+        return value.value
     if isinstance(value, ast.List | ast.Tuple):
-        return type(value)([_quoted(element) for element in value.elts], ast.Load())
-    if isinstance(value, ast.Name) and value.id.capitalize() in _CONSTANTS:
-        return ast.Constant(_CONSTANTS[value.id.capitalize()])
-    if isinstance(value, ast.Name | ast.Call):
-        return ast.Constant(ast.unparse(value))
-    return value
+        elements = [_value(element, source) for element in value.elts]
+        return elements if isinstance(value, ast.List) else tuple(elements)
+    if value.end_lineno == 1:
+        text = source[value.col_offset : value.end_col_offset].decode()
+    else:
+        text = ast.unparse(value)
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    if _FRACTION.fullmatch(text):
+        return read_number(text)
+    is_spec = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and not value.args
+    if is_spec or _WORD.fullmatch(text):
+        return text
+    return ast.literal_eval(value)
 
 
 def _literal(value: Any) -> str:

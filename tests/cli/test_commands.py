@@ -11,9 +11,9 @@ from cli.bad_evaluation import DATA, MODEL
 from cli.command_line import Shell
 from minnorm import training
 from minnorm.attacks.default import DEFAULT
-from minnorm.cli import console
 from minnorm.evaluation import load_run
 from minnorm.models import Card, zoo_cards
+from minnorm.runtime import progress
 
 TESTS = Path(__file__).parent.parent
 
@@ -42,11 +42,11 @@ def test_an_evaluation_without_an_attack_uses_the_default(shell: Shell, tmp_path
 
 def test_the_options_are_passed_to_the_evaluation(shell: Shell, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ["--targets", "random:2", "--batch-size", "3", "--seed", "7", "--bounds", "-1", "2"]
+    options = ["--targets", "random:2", "--batch-size", "3", "--seed", "7", "--bounds", "0,255"]
     words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=2)", "--out", str(out), *options]
     assert shell(*words, "--no-adversarials", "--device", "cpu").code == 0
     configuration = load_run(out).manifest["configuration"]
-    expected = {"targets": "random:2", "batch_size": 3, "seed": 7, "bounds": [-1.0, 2.0],
+    expected = {"targets": "random:2", "batch_size": 3, "seed": 7, "bounds": [0.0, 255.0],
                 "device": "cpu", "save_adversarials": False}  # fmt: skip
     assert expected.items() <= configuration.items()
     assert not list(out.rglob("*.safetensors"))
@@ -73,7 +73,7 @@ def test_a_training_prints_its_progress_the_accuracies_and_the_network(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[training.Recipe, Path, dict[str, Any]]] = []
-    network = zoo_cards()["mnist-cnn-ddn"]
+    network = zoo_cards()["mnist-cnn-ddn"].model_copy(update={"epoch": 2})
 
     def train(recipe: training.Recipe, out: Path, *, on_progress: Any, **options: Any) -> Card:
         calls.append((recipe, out, options))
@@ -82,18 +82,20 @@ def test_a_training_prints_its_progress_the_accuracies_and_the_network(
         return network
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(progress, "_MOST_SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
     options = ["--set", "epochs=3", "--set", "name=mine", "--resume", "--workers", "2", "--trust"]
-    outcome = shell("train", "mnist-cnn-ddn", *options)
+    outcome = shell("train", "mnist-cnn-ddn", *options, "--device", "cuda:1")
     assert outcome.code == 0
     [(recipe, out, passed)] = calls
     assert (recipe.name, recipe.epochs, out) == ("mine", 3, Path("runs/mine"))
-    assert passed == {"resume": True, "workers": 2, "trust": True}
+    assert passed == {"resume": True, "workers": 2, "device": "cuda:1", "trust": True}
     assert outcome.message.startswith("mine: 1 of 3 ")
     assert "mine: loss 0.2500, accuracy 50.00 %, under attack 12.5 %: 1.5 of 3" in outcome.message
+    assert "kept: the weights after epoch 2 of 3\n" in outcome.output
     for name, accuracy in {**network.accuracy, **network.robust_accuracy}.items():
         assert f"accuracy on {name}: {100 * accuracy:.2f} %\n" in outcome.output
     assert outcome.output.endswith("network: runs/mine/mnist-cnn-ddn.safetensors\n")
     shell("train", "mnist-cnn-ddn", "--out", "elsewhere")
-    assert calls[1][1:] == (Path("elsewhere"), {"resume": False, "workers": 0, "trust": False})
+    defaults = {"resume": False, "workers": 0, "device": None, "trust": False}
+    assert calls[1][1:] == (Path("elsewhere"), defaults)

@@ -155,7 +155,7 @@ def test_ranks_other_than_the_first_wait_before_they_print_an_error(
     failing.append(error)
     first = shell("model", "list")
     assert waits == []
-    monkeypatch.setattr(MAIN, "is_first_rank", False)
+    monkeypatch.setattr(MAIN, "is_first_rank", lambda: False)
     other = shell("model", "list")
     assert waits == [10.0]
     assert (other.code, "the reason" in other.errors) == (first.code, True)

@@ -5,10 +5,9 @@ import torch
 from torch import nn
 
 from attacks.networks import problem
-from evaluation.tiny_models import Centred
 from minnorm.data import as_data
 from minnorm.errors import InputError
-from minnorm.evaluation.batches import dtype_and_device, read_batch
+from minnorm.evaluation.batches import read_batch
 
 
 def test_a_batch_holds_the_samples_and_the_logits_of_the_model() -> None:
@@ -52,14 +51,3 @@ def test_a_model_that_fails_on_a_batch_is_refused() -> None:
     _, inputs, labels = problem((3, 4))
     with pytest.raises(InputError, match=r"cannot take inputs of shape \[8, 3, 4\] .* from mine"):
         read_batch(nn.Linear(3, 2), as_data((inputs, labels), "mine"), range(8), (0.0, 1.0))
-
-
-def test_the_dtype_and_device_are_those_of_the_first_floating_point_tensor() -> None:
-    cpu = torch.device("cpu")
-    assert dtype_and_device(Centred().double()) == (torch.float64, cpu)
-    assert dtype_and_device(lambda inputs: inputs) == (torch.float32, cpu)
-    assert dtype_and_device(nn.Flatten()) == (torch.float32, cpu)
-    module = nn.Module()
-    module.register_buffer("count", torch.zeros(1, dtype=torch.int64))
-    module.register_buffer("shift", torch.zeros(1, dtype=torch.bfloat16, device="meta"))
-    assert dtype_and_device(module) == (torch.bfloat16, torch.device("meta"))

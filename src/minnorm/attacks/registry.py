@@ -1,7 +1,7 @@
 """The attacks by name, and the specs by which the CLI, YAML and Python choose them."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from minnorm import factories, specs
 from minnorm.attacks.combinators import COMBINATORS
 from minnorm.attacks.composition import GIVEN, norm_of
 from minnorm.attacks.contract import Attack, AttackResult
+from minnorm.attacks.engine.problem import check_attack
 from minnorm.attacks.gradient.alma import alma
 from minnorm.attacks.gradient.apgd import apgd
 from minnorm.attacks.gradient.apgd_min_norm import apgd_min_norm
@@ -28,7 +29,8 @@ from minnorm.attacks.gradient.normal_pursuit import normal_pursuit
 from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
-from minnorm.errors import InputError
+from minnorm.attacks.words import known_attack, known_parameters
+from minnorm.errors import InputError, NotTrustedError
 
 
 @dataclass(frozen=True)
@@ -190,34 +192,69 @@ ATTACKS: dict[str, Callable[..., AttackResult]] = {
 """Every attack by its name. A registered attack is in the CLI and under the contract tests."""
 
 
-def load_attack(spec: str) -> Attack:
+def load_attack(spec: str, *, trust: bool = False) -> Attack:
     """Return the attack of a spec, for example `ddn` or `ddn(steps=300, levels=256)`.
 
-    Combinators take specs in quotes: `worst_case(attacks=['ddn', 'fmn(steps=300)'])`,
-    `bounded(attack='ddn', epsilon=0.5)`.
+    Combinators take specs: `worst_case(attacks=['ddn', 'fmn(steps=300)'])`,
+    `bounded(attack=ddn, epsilon=8/255)`. A function of your own is an attack too:
+    `package.module:function`. Common words of other libraries and papers are understood, for
+    example `PGD`, `cw`, `eps` and `norm=Linf`.
+
+    Args:
+        spec: The spec.
+        trust: Whether the spec may name a function that is not of this package: its module is
+            imported, which runs its code. Leave it `False` for a spec from a file.
 
     Raises:
         InputError: If the attack or a parameter is unknown, a required one is missing, or a value
             is not as the attack describes.
+        NotTrustedError: If the spec names a function, and `trust` is not set.
     """
     parsed = specs.parse(spec)
     if parsed.part is not None:
         raise InputError(f"{spec!r}: an attack has no slice, remove it.")
-    name = specs.choose(parsed.head, {**ATTACKS, **COMBINATORS}, "attack")
-    taken = [argument for argument in parsed.arguments if argument in GIVEN]
+    if ":" in parsed.head:
+        return _load_function(parsed, trust=trust)
+    known = {**ATTACKS, **COMBINATORS}
+    if len(specs.split_list(spec)) > 1:
+        raise InputError(f"{spec!r}: expected one attack, not a list.")
+    name, implied = known_attack(parsed.head, known)
+    function = known[name]
+    arguments = known_parameters(name, function, parsed.arguments)
+    arguments.update({key: value for key, value in implied.items() if key not in arguments})
+    _check_not_given(spec, arguments)
+    factories.check_arguments(function, arguments, name, GIVEN)
+    factories.check_complete(function, name, arguments, GIVEN)
+    if name in COMBINATORS:
+        attack = COMBINATORS[name](**_with_attacks(arguments, trust=trust))
+    else:
+        attack = cast("Attack", partial(ATTACKS[name], **arguments))
+    _check_values(attack)
+    return attack
+
+
+def _load_function(parsed: specs.Spec, *, trust: bool) -> Attack:
+    """Return the attack that `package.module:function` names."""
+    if not trust:
+        raise NotTrustedError(
+            f"{parsed.head!r} names code, which would be run. If you trust it, allow it with "
+            "trust=True, or pass the function itself."
+        )
+    example = "write package.module:function, the name of an attack"
+    function = factories.import_function(parsed.head, "attack", example)
+    _check_not_given(parsed.head, parsed.arguments)
+    factories.check_arguments(function, parsed.arguments, parsed.head, GIVEN)
+    attack = partial(function, **parsed.arguments) if parsed.arguments else function
+    check_attack(attack)
+    return cast("Attack", attack)
+
+
+def _check_not_given(spec: str, arguments: Collection[str]) -> None:
+    taken = [argument for argument in arguments if argument in GIVEN]
     if taken:
         raise InputError(
             f"{spec!r}: {', '.join(taken)} cannot be set in a spec: the evaluation sets it."
         )
-    function = ATTACKS.get(name) or COMBINATORS[name]
-    factories.check_arguments(function, parsed.arguments, name, GIVEN)
-    factories.check_complete(function, spec, GIVEN)
-    if name in COMBINATORS:
-        attack = COMBINATORS[name](**_with_attacks(parsed.arguments))
-    else:
-        attack = cast("Attack", partial(ATTACKS[name], **parsed.arguments))
-    _check_values(attack)
-    return attack
 
 
 def _check_values(attack: Attack) -> None:
@@ -239,17 +276,19 @@ def _stop(_: Tensor, /) -> Tensor:
     raise _ModelCalled
 
 
-def _with_attacks(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _with_attacks(arguments: Mapping[str, Any], *, trust: bool) -> dict[str, Any]:
     """Replace the specs among a combinator's arguments with attacks."""
     loaded = dict(arguments)
     for name in ("attack", "attacks"):
         given = loaded.get(name)
-        if isinstance(given, str):
-            loaded[name] = load_attack(given) if name == "attack" else [load_attack(given)]
-        elif isinstance(given, list | tuple) and all(isinstance(one, str) for one in given):
-            loaded[name] = [load_attack(one) for one in given]
+        if name == "attack" and isinstance(given, str):
+            loaded[name] = load_attack(given, trust=trust)
+            continue
+        several = specs.split_list(given) if isinstance(given, str) else given
+        if isinstance(several, list | tuple) and all(isinstance(one, str) for one in several):
+            loaded[name] = [load_attack(one, trust=trust) for one in several]
         elif name in loaded:
-            raise InputError(f"{name}={given!r}: expected specs of attacks in quotes.")
+            raise InputError(f"{name}={given!r}: expected specs of attacks.")
     return loaded
 
 

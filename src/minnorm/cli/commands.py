@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minnorm.cli.console import output, progress_bars
-from minnorm.errors import InputError
+from minnorm.cli.console import output, progress_bars, shown
+from minnorm.cli.options import read_batch_size, read_bounds, read_radii
 
 if TYPE_CHECKING:
-    from minnorm.evaluation.tuning import BatchSize
     from minnorm.paper import Row
 
 Device = Annotated[
@@ -32,8 +31,8 @@ def evaluate(
     attack: Annotated[
         list[str] | None,
         typer.Option(
-            help="An attack, for example 'ddn(steps=300)'. Repeat it for several attacks. "
-            "Default: normal_pursuit."
+            help="An attack, for example 'ddn(steps=300)' or package.module:function. Repeat it "
+            "for several attacks, or separate them by commas. Default: normal_pursuit."
         ),
     ] = None,
     targets: Annotated[
@@ -61,9 +60,9 @@ def evaluate(
     device: Device = None,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     bounds: Annotated[
-        tuple[float, float],
+        tuple[str, str],
         typer.Option(metavar="LOW HIGH", help="Lowest and highest value of an input."),
-    ] = (0.0, 1.0),
+    ] = ("0", "1"),
     norm: Annotated[
         str | None,
         typer.Option(
@@ -71,8 +70,12 @@ def evaluate(
         ),
     ] = None,
     epsilon: Annotated[
-        list[float] | None,
-        typer.Option(help="Show the accuracy at this radius. Repeat it for several radii."),
+        list[str] | None,
+        typer.Option(
+            metavar="RADIUS",
+            help="Show the accuracy at this radius, for example 8/255. Repeat it for several "
+            "radii, or separate them by commas.",
+        ),
     ] = None,
     adversarials: Annotated[
         bool, typer.Option(help="Save the adversarials in the run directory.")
@@ -89,53 +92,38 @@ def evaluate(
     Prints a table and saves all records in the run directory. With torchrun, the ranks share the
     work.
     """
+    box, radii, size = read_bounds(bounds), read_radii(epsilon or ()), read_batch_size(batch_size)
+
     from minnorm import evaluation
     from minnorm.attacks.default import DEFAULT
-    from minnorm.geometry import check_norm
+    from minnorm.geometry import read_norm
     from minnorm.report import results_table
     from minnorm.runtime import ranks
 
-    chosen = None if norm is None else check_norm(norm)
-    radii = epsilon or []
-    for radius in radii:
-        if not radius >= 0:
-            raise InputError(f"--epsilon {radius:g}: expected a radius of at least 0.")
+    chosen = None if norm is None else read_norm(norm)
     with ranks.process_group():
-        with progress_bars() as bars:
-            task = bars.add_task("attacking", total=None)
-
-            def show(done: int, total: int, gradients: int) -> None:
-                text = f"attacking, {gradients:,} gradients of a batch"
-                bars.update(task, completed=done, total=total, description=text)
-
-            result = evaluation.evaluate(
-                model,
-                data,
-                attack or DEFAULT,
-                out=out,
-                targets=targets,
-                batch_size=_batch_size(batch_size),
-                accelerate=accelerate,
-                device=device,
-                seed=seed,
-                bounds=bounds,
-                save_adversarials=adversarials,
-                trust=trust,
-                on_progress=show,
-            )
+        result = evaluation.evaluate(
+            model,
+            data,
+            attack or DEFAULT,
+            out=out,
+            targets=targets,
+            batch_size=size,
+            accelerate=accelerate,
+            device=device,
+            seed=seed,
+            bounds=box,
+            save_adversarials=adversarials,
+            trust=trust,
+            progress=True,
+        )
         output.print(results_table(result.records, norm=chosen, epsilons=radii))
         for warning in result.warnings:
-            output.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
-        output.print(f"records: {out}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _batch_size(text: str) -> "BatchSize":
-    if text == "auto":
-        return "auto"
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InputError(f"--batch-size {text}: expected a whole number or auto.") from error
+            if warning not in shown:
+                output.print(f"Warning: {warning}", style="yellow")
+        if shown.intersection(result.warnings):
+            output.print(f"The warnings are above, and in {out / 'manifest.json'}.", style="yellow")
+        output.print(f"records: {out}", soft_wrap=True)
 
 
 def train(
@@ -158,9 +146,20 @@ def train(
     workers: Annotated[
         int, typer.Option(help="Processes that load and augment images in advance.")
     ] = 0,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="The device: cpu, cuda, cuda:1, ..., mps. With torchrun, cuda gives each rank a "
+            "GPU of its own. Default: a GPU if there is one."
+        ),
+    ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Allow the file of the initial network to run code."),
+        typer.Option(
+            "--trust",
+            help="Allow the recipe's file to name code (package.module:function), and the file of "
+            "the initial network to run code.",
+        ),
     ] = False,
 ) -> None:
     """Train a network from a recipe.
@@ -169,7 +168,7 @@ def train(
     """
     from minnorm import training
 
-    loaded = training.load_recipe(recipe, settings or ())
+    loaded = training.load_recipe(recipe, settings or (), trust=trust)
     folder = out or Path("runs") / loaded.name
     with progress_bars() as bars:
         task = bars.add_task(loaded.name, total=loaded.epochs)
@@ -190,11 +189,18 @@ def train(
             bars.update(task, completed=done, total=total, description=text)
 
         card = training.train(
-            loaded, folder, resume=resume, workers=workers, trust=trust, on_progress=show
+            loaded,
+            folder,
+            resume=resume,
+            workers=workers,
+            device=device,
+            trust=trust,
+            on_progress=show,
         )
+    output.print(f"kept: the weights after epoch {card.epoch} of {loaded.epochs}")
     for name, accuracy in {**card.accuracy, **card.robust_accuracy}.items():
-        output.print(f"accuracy on {name}: {100 * accuracy:.2f} %", markup=False)
-    output.print(f"network: {folder / f'{card.name}.safetensors'}", markup=False, soft_wrap=True)
+        output.print(f"accuracy on {name}: {100 * accuracy:.2f} %")
+    output.print(f"network: {folder / f'{card.name}.safetensors'}", soft_wrap=True)
 
 
 def demo(
@@ -218,4 +224,4 @@ def demo(
         for result in paper.run_demo(out, device=device, on_progress=show):
             results.append(result)
     output.print(paper.demo_table(results))
-    output.print(f"records: {out.resolve()}", markup=False, highlight=False, soft_wrap=True)
+    output.print(f"records: {out.resolve()}", soft_wrap=True)

@@ -1,86 +1,65 @@
-"""Output of the commands: results to standard output, everything else to standard error."""
+"""Output of the commands: results to standard output, everything else to standard error.
+
+All output passes through the consoles of this module, which escape what a terminal could interpret,
+see `minnorm.runtime.terminal`.
+"""
 
 import logging
-import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import traceback
 
-from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-is_first_rank = os.environ.get("RANK", "0") == "0"
-"""Whether this process is the first of those that `torchrun` started: only that one prints."""
+from minnorm.runtime.progress import messages, progress_bars
+from minnorm.runtime.terminal import Terminal, output_width, printable
+from minnorm.runtime.torchrun import is_first_rank
 
-# Logs and files have no width, so tables get one that they fit in.
-output = Console(quiet=not is_first_rank, width=None if sys.stdout.isatty() else 140)
-"""The console for results."""
+__all__ = ["messages", "output", "print_traceback", "progress_bars", "show_log", "shown"]
 
-messages = Console(stderr=True)
-"""The console for messages and progress."""
+output = Terminal(quiet=not is_first_rank(), width=output_width())
+"""The console for results. Of several ranks only the first prints."""
 
-_SECONDS_BETWEEN_LINES = 60.0
+_LABELS = "minnorm.data.folder"
+"""The logger of the labels that folders have."""
+
+shown: set[str] = set()
+"""The messages of the log since `show_log`."""
+
+
+class _Log(RichHandler):
+    """A handler that remembers what it has shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        shown.add(record.getMessage())
+        super().emit(record)
+
+
+class _Printable(logging.Formatter):
+    """A formatter whose messages are one printable line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - a name of logging
+        return printable(super().formatMessage(record))
 
 
 def show_log(*, verbose: bool) -> None:
-    """Send the package's log to standard error: all messages if `verbose`, else warnings only."""
-    handler = RichHandler(console=messages, show_path=False, show_time=False)
-    logger = logging.getLogger("minnorm")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    """Send the package's log to standard error: all messages if `verbose`, else warnings only.
 
+    The labels that the folders of classes have are shown in any case: a model that numbers its
+    classes in another order would look inaccurate.
 
-class _ProgressLines(Progress):
-    """Progress bars that become one line per minute if there is no terminal."""
-
-    def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
-        super().__init__(*columns, **options)
-        self._last_line = time.monotonic()
-
-    def update(self, task_id: TaskID, **changes: Any) -> None:
-        super().update(task_id, **changes)
-        now = time.monotonic()
-        if (
-            self.console.is_terminal
-            or self.disable
-            or now - self._last_line < _SECONDS_BETWEEN_LINES
-        ):
-            return
-        self._last_line = now
-        task = self._tasks[task_id]
-        done = f"{task.completed:.4g} of {task.total:g}" if task.total else "started"
-        self.console.print(f"{task.description}: {done}", markup=False, soft_wrap=True)
-
-    def stop(self) -> None:
-        self.live.stop()  # without the empty line that Progress adds if there is no terminal
-
-
-@contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """Yield progress bars that show the finished work and the time left.
-
-    If there is no terminal, for example in a log, they are one line per minute.
+    All ranks have the same warnings, so only the first shows them.
     """
-    with _ProgressLines(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=messages,
-        transient=True,
-        disable=not is_first_rank,
-    ) as progress:
-        yield progress
+    shown.clear()
+    handler = _Log(console=messages, show_path=False, show_time=False)
+    handler.setFormatter(_Printable("%(message)s"))
+    logger = logging.getLogger("minnorm")
+    handler.addFilter(
+        lambda record: verbose or record.levelno >= logging.WARNING or record.name == _LABELS
+    )
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO if is_first_rank() else logging.ERROR)
+
+
+def print_traceback() -> None:
+    """Print the traceback of the error that is handled."""
+    for line in traceback.format_exc().rstrip("\n").split("\n"):
+        messages.print(line, soft_wrap=True)

@@ -4,13 +4,16 @@ import importlib.metadata
 import os
 import sys
 import time
-import traceback
+from typing import Any
 
 import typer
 
 from minnorm.cli import commands, listings
-from minnorm.cli.console import is_first_rank, messages, output, show_log
+from minnorm.cli.console import messages, output, print_traceback, show_log
+from minnorm.cli.options import CommandWithBounds
 from minnorm.errors import InputError
+from minnorm.runtime.terminal import open_closed_streams
+from minnorm.runtime.torchrun import is_first_rank
 
 BUG = 1
 """The exit code after an error that the user did not cause."""
@@ -24,6 +27,9 @@ INTERRUPTED = 130
 _SECONDS_FOR_FIRST_RANK = 10.0
 """How long the other ranks wait for the first one to report the same error."""
 
+_UsageError: Any = typer.BadParameter.__base__
+"""The error of a command that cannot be parsed; typer does not export its name."""
+
 app = typer.Typer(
     name="minnorm",
     help="Minimum-norm attacks, robustness evaluation and robust training for PyTorch.",
@@ -32,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-app.command("evaluate")(commands.evaluate)
+app.command("evaluate", cls=CommandWithBounds)(commands.evaluate)
 app.command("train")(commands.train)
 app.command("demo")(commands.demo)
 app.add_typer(listings.data, name="data")
@@ -42,7 +48,7 @@ app.add_typer(listings.attack, name="attack")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        output.print(f"minnorm {importlib.metadata.version('minnorm')}", highlight=False)
+        output.print(f"minnorm {importlib.metadata.version('minnorm')}")
         raise typer.Exit
 
 
@@ -71,25 +77,50 @@ def main() -> None:
     other error. Bad input causes one message that says what was expected. Any other error is a bug,
     and its traceback is shown.
     """
+    open_closed_streams()
     try:
-        app()
-    except (InputError, OSError) as error:
-        _wait_for_first_rank()
-        if os.environ.get("MINNORM_DEBUG"):
-            traceback.print_exc()
-        _print_error(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    except SystemExit as error:
-        if error.code == INTERRUPTED:
-            messages.print(
-                "interrupted: run the same command again to continue; add --resume for training."
-            )
-        raise
+        code = app(standalone_mode=False)
+    except InputError as error:
+        code = BAD_INPUT
+        _show_bad_input(*map(str, error.args))
+    except OSError as error:
+        code = BAD_INPUT
+        _show_bad_input(str(error))
+    except _UsageError as error:
+        code = error.exit_code
+        _show_bad_usage(error)
     except Exception:  # the user cannot fix it, so the traceback is for the developers
+        code = BUG
         _wait_for_first_rank()
-        traceback.print_exc()
+        print_traceback()
         _print_error(_bug_report())
-        sys.exit(BUG)
+    if code == INTERRUPTED:
+        messages.print(
+            "interrupted: run the same command again to continue; add --resume for training."
+        )
+    sys.exit(code)
+
+
+def _show_bad_input(*lines: str) -> None:
+    _wait_for_first_rank()
+    if os.environ.get("MINNORM_DEBUG"):
+        print_traceback()
+    _print_error("error: " + "".join(lines[:1]), *lines[1:])
+
+
+def _show_bad_usage(error: Any) -> None:
+    """Show how a command is used and what is wrong; without any word, the whole help."""
+    context, message = error.ctx, error.format_message()
+    if context is not None and message == context.get_help():
+        for line in message.split("\n"):
+            messages.print(line, soft_wrap=True)
+        return
+    _wait_for_first_rank()
+    if context is not None:
+        for line in context.get_usage().split("\n"):
+            messages.print(line, soft_wrap=True)
+        messages.print(f"Try '{context.command_path} --help' for help.", soft_wrap=True)
+    _print_error(f"error: {message}")
 
 
 def _wait_for_first_rank() -> None:
@@ -98,12 +129,13 @@ def _wait_for_first_rank() -> None:
     When the first rank exits with an error, `torchrun` stops the others. An error that only this
     rank has is reported after the wait.
     """
-    if not is_first_rank:
+    if not is_first_rank():
         time.sleep(_SECONDS_FOR_FIRST_RANK)
 
 
-def _print_error(message: str) -> None:
-    messages.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+def _print_error(*lines: str) -> None:
+    for line in lines:
+        messages.print(line, style="red", soft_wrap=True)
 
 
 def _bug_report() -> str:

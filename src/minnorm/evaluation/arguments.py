@@ -1,19 +1,21 @@
 """The arguments of an evaluation, as the user gave them: checked, and specs resolved."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from minnorm import specs
 from minnorm.acceleration import original
 from minnorm.attacks import Attack, Model, load_attack
 from minnorm.attacks.composition import attack_name, check_presets, norm_of
 from minnorm.attacks.engine.problem import check_attack
 from minnorm.checks import check_count
 from minnorm.errors import InputError
-from minnorm.evaluation.batches import dtype_and_device
 from minnorm.evaluation.tuning import BatchSize
 from minnorm.geometry import Bounds
 from minnorm.models import load_model
@@ -45,18 +47,28 @@ def checked_seed(seed: Any) -> int:
     return int(seed)
 
 
-def finite_bounds(bounds: Bounds) -> Bounds:
+def finite_bounds(bounds: Any) -> Bounds:
     """Return the bounds as two numbers.
 
     Raises:
-        InputError: If they are infinite: the gray image is halfway between them.
+        InputError: If they are not two numbers in ascending order, or infinite: the gray image is
+            halfway between them.
     """
-    low, high = float(bounds[0]), float(bounds[1])
+    example = "for example (0.0, 1.0)"
+    pair = isinstance(bounds, Iterable) and not isinstance(bounds, str) and tuple(bounds)
+    if not pair or len(pair) != 2 or not all(_is_number(bound) for bound in pair):
+        raise InputError(f"bounds={bounds!r}: expected two numbers (low, high), {example}.")
+    low, high = (float(bound) for bound in pair)
+    if low >= high:
+        raise InputError(f"bounds={(low, high)}: expected (low, high) with low < high, {example}.")
     if not math.isfinite(high - low):
-        raise InputError(
-            f"bounds={(low, high)}: an evaluation needs finite bounds, for example (0.0, 1.0)."
-        )
+        raise InputError(f"bounds={(low, high)}: an evaluation needs finite bounds, {example}.")
     return low, high
+
+
+def _is_number(value: object) -> bool:
+    single = isinstance(value, Tensor | np.ndarray) and math.prod(value.shape) == 1
+    return single or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def named_attacks(attacks: Any) -> dict[str, Attack]:
@@ -71,9 +83,8 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
     if isinstance(attacks, Mapping):
         named = {name: _usable_attack(attack) for name, attack in attacks.items()}
     else:
-        several = isinstance(attacks, Sequence) and not isinstance(attacks, str)
-        listed = [_usable_attack(attack) for attack in (attacks if several else [attacks])]
-        named = {attack_name(attack): attack for attack in listed}
+        listed = _listed(attacks)
+        named = {_name(attack): _usable_attack(attack) for attack in listed}
         if len(named) < len(listed):
             raise InputError(
                 "two of the attacks are the same: give them different parameters or names."
@@ -86,13 +97,44 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
     return named
 
 
+def _listed(attacks: Any) -> list[Any]:
+    """Return attacks one by one; a text may name several, separated by commas."""
+    several = isinstance(attacks, Sequence) and not isinstance(attacks, str)
+    return [
+        one
+        for attack in (attacks if several else [attacks])
+        for one in (specs.split_list(attack) if isinstance(attack, str) else [attack])
+    ]
+
+
+def _name(attack: Any) -> str:
+    """Return the name of an attack that the user has not named: its spec."""
+    if isinstance(attack, str) and ":" in (spec := specs.parse(attack)).head:
+        return specs.format_spec(spec.head, spec.arguments)  # functions have the same names easily
+    return attack_name(_usable_attack(attack))
+
+
 def _usable_attack(attack: Any) -> Attack:
     """Return the attack of a spec, or a function that can be called as an attack."""
-    loaded = load_attack(attack) if isinstance(attack, str) else attack
+    # The words are those of the user, who calls this, so they may name code.
+    loaded = load_attack(attack, trust=True) if isinstance(attack, str) else attack
     check_attack(loaded)
     check_presets(loaded)
     norm_of([loaded])  # raises for an unknown norm, before anything runs
     return loaded
+
+
+def check_device(model: object, device: str | torch.device | None) -> None:
+    """Check that the device exists, before anything is loaded.
+
+    Raises:
+        InputError: If it does not exist, or the model given by its spec needs it and ranks are set
+            up wrongly.
+    """
+    if device is not None:
+        devices.parse_device(str(device))
+    elif isinstance(model, str):
+        devices.default_device()
 
 
 def load_classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:
@@ -115,7 +157,7 @@ def load_classifier(model: str | Model, device: str | torch.device | None, *, tr
         raise InputError(
             f"cannot use {type(model).__name__} as a model: give a spec or a callable."
         )
-    actual = dtype_and_device(model)[1]
+    actual = devices.dtype_and_device(model)[1]
     wanted = actual if device is None else devices.parse_device(str(device))
     same = wanted.type == actual.type and (wanted.index or 0) == (actual.index or 0)
     if isinstance(model, nn.Module) and not same:

@@ -4,3 +4,7 @@ from minnorm.paper.demo import ROWS, Row, demo_table, run_demo
 from minnorm.paper.published import TABLE_1_MNIST_DDN, Published
 
 __all__ = ["ROWS", "TABLE_1_MNIST_DDN", "Published", "Row", "demo_table", "run_demo"]
+
+
+def __dir__() -> list[str]:
+    return __all__

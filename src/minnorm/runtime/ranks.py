@@ -1,30 +1,93 @@
 """Ranks: the processes of one run, started by `torchrun`. A single process is rank 0 of 1."""
 
+import itertools
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Timer
 from typing import Any
 
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+from minnorm.errors import InputError, one_line
+from minnorm.runtime.torchrun import ADVICE, Launch, read_launch
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_WORK = timedelta(days=365)
+"""How long a rank waits for the others inside a run: some may have much more work than others."""
+
+_LONGEST_START = timedelta(minutes=10)
+"""How long a rank of `torchrun`, which stops all ranks when one fails, waits for the others."""
+
+_LONGEST_START_ALONE = timedelta(seconds=60)
+"""How long a rank waits that `torchrun` did not start: its variables may be left over."""
+
+_SECONDS_BEFORE_NOTICE = 10.0
+
+_groups = itertools.count()
+
+
+def check_launch() -> None:
+    """Check the variables of `torchrun`, unless the ranks are connected already.
+
+    Raises:
+        InputError: See `minnorm.runtime.torchrun.read_launch`.
+    """
+    if not dist.is_initialized():
+        read_launch()
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
     """Join the process group if `torchrun` started this process, and leave it at the end.
 
-    The ranks exchange small Python objects only, so the backend is gloo on every device. Some ranks
-    may have much more work than others, so the timeout is long.
+    The ranks exchange small Python objects only, so the backend is gloo on every device.
+
+    Raises:
+        InputError: If the variables of `torchrun` are incomplete, or the other ranks do not come.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    launch = None if dist.is_initialized() else read_launch()
+    if launch is None:
         yield
         return
-    dist.init_process_group("gloo", timeout=timedelta(days=365))
+    _join(launch)
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _join(launch: Launch) -> None:
+    """Connect all ranks; the first ones wait for the last."""
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    longest = _LONGEST_START if by_torchrun else _LONGEST_START_ALONE
+    notice = Timer(_SECONDS_BEFORE_NOTICE, logger.warning, ["waiting for other ranks: %s", launch])
+    notice.daemon = True
+    notice.start()
+    try:
+        first, *_ = next(rendezvous("env://", timeout=longest))
+        store = dist.PrefixStore(f"minnorm/{next(_groups)}", first)
+        store.set(str(launch.rank), "")
+        store.wait([str(rank) for rank in range(launch.world_size)], longest)
+        dist.init_process_group(
+            "gloo",
+            store=store,
+            rank=launch.rank,
+            world_size=launch.world_size,
+            timeout=_LONGEST_WORK,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"not all ranks have come within {longest.total_seconds():.0f} seconds ({launch} in "
+            f"the environment). {ADVICE} PyTorch reported {one_line(error)}"
+        ) from error
+    finally:
+        notice.cancel()
 
 
 def rank() -> int:

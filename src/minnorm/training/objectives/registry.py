@@ -47,5 +47,5 @@ def load_objective(spec: str) -> Objective | Adversarial:
         return made
     make = OBJECTIVES[specs.choose(parsed.head, OBJECTIVES, "objective")]
     factories.check_arguments(make, parsed.arguments, parsed.head)
-    factories.check_complete(make, spec)
+    factories.check_complete(make, parsed.head, parsed.arguments)
     return make(**parsed.arguments)

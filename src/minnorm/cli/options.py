@@ -1,0 +1,102 @@
+"""Options of the commands whose values typer does not read: bounds, radii and batch sizes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand
+
+from minnorm import specs
+from minnorm.errors import InputError
+
+if TYPE_CHECKING:
+    from minnorm.evaluation.tuning import BatchSize
+
+_BOUNDS = "--bounds"
+
+
+class CommandWithBounds(TyperCommand):
+    """A command whose option `--bounds` takes two numbers, also with a comma between them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of the command line."""
+        return super().parse_args(ctx, separated(args))
+
+
+def separated(words: Sequence[str]) -> list[str]:
+    """Return the words of a command with those of the bounds as typer takes them.
+
+    Raises:
+        InputError: If the bounds are not two words.
+    """
+    found: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*found, word, *rest]
+        option, equals, value = word.partition("=")
+        if option != _BOUNDS:
+            found.append(word)
+            continue
+        given = [value] if equals else []
+        while (
+            rest and len(given) < 2 and not rest[0].startswith("--") and "," not in "".join(given)
+        ):
+            given.append(rest.pop(0))
+        parts = [part for one in given for part in one.split(",") if part.strip()]
+        if len(parts) != 2:
+            raise _not_bounds(given)
+        found += [_BOUNDS, *parts]
+    return found
+
+
+def read_bounds(words: Sequence[str]) -> tuple[float, float]:
+    """Return the two numbers of `--bounds`.
+
+    Raises:
+        InputError: If they are no numbers.
+    """
+    try:
+        low, high = map(specs.read_number, words)
+    except InputError as error:
+        raise _not_bounds(words) from error
+    return low, high
+
+
+def _not_bounds(words: Sequence[str]) -> InputError:
+    return InputError(
+        f"{' '.join([_BOUNDS, *words])}: expected two numbers, the lowest and the highest value of "
+        "an input, for example --bounds 0 1."
+    )
+
+
+def read_radii(words: Sequence[str]) -> list[float]:
+    """Return the radii of `--epsilon`; commas separate those in one word.
+
+    Raises:
+        InputError: If one is no number, or below 0.
+    """
+    radii = []
+    for word in (part for one in words for part in one.split(",")):
+        try:
+            radius = specs.read_number(word)
+        except InputError as error:
+            raise InputError(f"--epsilon: {error}") from error
+        if not radius >= 0:
+            raise InputError(f"--epsilon {word}: expected a radius of at least 0.")
+        radii.append(radius)
+    return radii
+
+
+def read_batch_size(word: str) -> "BatchSize":
+    """Return the value of `--batch-size`, a whole number or `auto`.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if word == "auto":
+        return "auto"
+    try:
+        return int(word)
+    except ValueError as error:
+        raise InputError(f"--batch-size {word}: expected a whole number or auto.") from error
