@@ -90,11 +90,16 @@ def test_inputs_and_labels_in_the_other_order_are_recognized() -> None:
 @pytest.mark.parametrize(
     ("images", "hint"),
     [
-        (np.full((2, 3), 65535, np.uint16), r"pass images.astype\('float32'\) / 65535"),
-        (np.array([[0, 255], [3, 4]]), r"values are 0 to 255: pass images.astype\('uint8'\)"),
+        (np.full((2, 3), 65535, np.uint16), r"pass numpy.asarray\(images, 'float32'\) / 65535"),
+        (
+            np.array([[0, 255], [3, 4]]),
+            r"are 0 to 255: pass numpy.asarray\(images, 'uint8'\)",
+        ),
         (np.array([[-3, 700], [3, 4]]), r"Its values are -3 to 700\.$"),
-        (np.ones((2, 3), bool), r"Pass images.astype\('float32'\)"),
+        (np.ones((2, 3), bool), r"Pass numpy.asarray\(images, 'float32'\)"),
         (np.array([{}, {}]), "elements are Python objects"),
+        (["a.png", "b.png"], "images are text; expected uint8"),
+        (torch.eye(2).to_sparse(), "the images do not form an array: .* tensors must be dense"),
     ],
 )
 def test_images_of_another_dtype_are_refused_with_the_conversion(images: Values, hint: str) -> None:
@@ -105,5 +110,5 @@ def test_images_of_another_dtype_are_refused_with_the_conversion(images: Values,
 @pytest.mark.parametrize("convert", [torch.tensor, np.array, list])
 def test_images_of_different_sizes_are_refused(convert: Any) -> None:
     images = [convert([0.0, 1.0]), convert([0.0, 1.0, 0.5])]
-    with pytest.raises(InputError, match=r"x: the images cannot be stacked .* one common shape"):
+    with pytest.raises(InputError, match=r"the images do not form an array: .* one common shape"):
         from_arrays("x", images, [0, 1])

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import (
     DataLoader,
+    Dataset,
     IterableDataset,
     RandomSampler,
     SubsetRandomSampler,
@@ -29,6 +31,13 @@ class Stream(IterableDataset[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(DATASET)
+
+
+class Endless(Dataset[Any]):
+    """A data set without a length."""
+
+    def __getitem__(self, index: int) -> Any:
+        return DATASET[index % 4]
 
 
 def test_as_data_takes_data_specs_pairs_and_data_sets() -> None:
@@ -72,6 +81,16 @@ def test_the_arrays_of_a_file_and_its_path_are_taken(tmp_path: Path) -> None:
         assert len(as_data(arrays)) == 4
 
 
+def test_a_list_of_pictures_with_labels_is_taken() -> None:
+    pictures = [Image.new("RGB", (4, 2), (255, 0, 51)), Image.new("RGB", (4, 2))]
+    inputs, labels = as_data((pictures, [1, 0])).batch([0, 1])
+    assert (inputs.shape, labels.tolist()) == ((2, 3, 2, 4), [1, 0])
+    torch.testing.assert_close(inputs[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.2]))
+    for wrong in ([1, 0, 0], 1, None):
+        with pytest.raises(InputError, match=r"images have shape \[2\] and labels"):
+            as_data((pictures, wrong))
+
+
 def test_two_labeled_samples_are_no_pair_of_inputs_and_labels() -> None:
     data = as_data([(IMAGES[0], 0), (IMAGES[1], 1)])
     assert data.batch([0, 1])[1].tolist() == [0, 1]
@@ -108,6 +127,8 @@ def test_batches_are_refused_with_the_alternative(number: int) -> None:
         ({"train": DATASET, "test": DATASET}, r"keys 'train', 'test'; .* data\['test'\]"),
         ({}, "no keys"),
         (types.SimpleNamespace(columns=["a"]), r"it is a table. .* table\['label'\].to_numpy\(\)"),
+        ((IMAGES, LABELS, LABELS), r"a tuple of 3 as data; expected a pair \(inputs, labels\)"),
+        (Endless(), "it has no length. Give it a __len__ method"),
         (b"mnist", "cannot use bytes as data: pass a spec"),
         ([], "data has no samples"),
         (from_arrays("mine", IMAGES, LABELS)[4:], "this slice of mine has no samples"),

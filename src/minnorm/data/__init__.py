@@ -5,6 +5,7 @@ from minnorm.data.catalogue import CATALOGUE, fetch
 from minnorm.data.dataset import Batch, Data, from_arrays
 from minnorm.data.items import from_map_dataset
 from minnorm.data.load import DATA_FORMS, as_data, load_data
+from minnorm.data.summary import description
 
 __all__ = [
     "CATALOGUE",
@@ -13,6 +14,7 @@ __all__ = [
     "Data",
     "as_data",
     "cache_folder",
+    "description",
     "fetch",
     "from_arrays",
     "from_map_dataset",

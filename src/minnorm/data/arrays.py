@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minnorm.errors import InputError
+from minnorm.errors import InputError, one_line
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 """A NumPy array of any shape and dtype; memory-mapped if it comes from the cache."""
@@ -28,17 +28,17 @@ def as_array(values: Any, name: str) -> Array:
     Raises:
         InputError: If the values do not form an array, for example images of different sizes.
     """
-    if isinstance(values, Tensor):
-        wide = values.float() if values.dtype == torch.bfloat16 else values
-        return wide.detach().cpu().numpy()
     try:
         if isinstance(values, list | tuple) and values and isinstance(values[0], Tensor):
             values = torch.stack([torch.as_tensor(value) for value in values])
-            return as_array(values, name)
+        if isinstance(values, Tensor):
+            wide = values.float() if values.dtype == torch.bfloat16 else values
+            return wide.detach().cpu().numpy()
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{name} cannot be stacked into an array ({error}): they need one common shape."
+            f"{name} do not form an array: {one_line(error)}. They need one common shape, and "
+            "tensors must be dense."
         ) from error
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
@@ -52,19 +52,20 @@ def check_images(name: str, images: Array) -> None:
     if images.dtype == np.uint8 or np.issubdtype(images.dtype, np.floating):
         return
     hint = ""
+    kind = "text" if images.dtype.kind in "UST" else str(images.dtype)
     if images.dtype == object:
         hint = " Its elements are Python objects, perhaps images of different sizes."
     elif images.dtype == np.uint16:
-        hint = " For 16-bit images pass images.astype('float32') / 65535."
+        hint = " For 16-bit images pass numpy.asarray(images, 'float32') / 65535."
     elif np.issubdtype(images.dtype, np.integer) and images.size:
         low, high = int(images.min()), int(images.max())
         hint = f" Its values are {low} to {high}."
         if low >= 0 and high <= 255:
-            hint = f" Its values are {low} to {high}: pass images.astype('uint8')."
+            hint = f" Its values are {low} to {high}: pass numpy.asarray(images, 'uint8')."
     elif images.dtype == bool:
-        hint = " Pass images.astype('float32')."
+        hint = " Pass numpy.asarray(images, 'float32')."
     raise InputError(
-        f"{name}: images are {images.dtype}; expected uint8 (0 to 255, scaled to 0 to 1) or "
+        f"{name}: images are {kind}; expected uint8 (0 to 255, scaled to 0 to 1) or "
         f"floating point.{hint}"
     )
 

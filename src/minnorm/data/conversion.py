@@ -8,14 +8,17 @@ from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
+    Dataset,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
     default_collate,
 )
 
+from minnorm.data.arrays import as_array, check_pair, class_numbers
 from minnorm.data.dataset import Data, from_arrays
 from minnorm.data.items import INPUT_KEYS, LABEL_KEYS, from_map_dataset
+from minnorm.data.pixels import is_picture
 from minnorm.errors import InputError
 
 _EXPECTED = (
@@ -37,9 +40,18 @@ def from_value(value: Any, name: str) -> Data:
         value = _data_set_of(value)
     if isinstance(value, Mapping):
         return from_arrays(name, *_inputs_and_labels(value))
-    if _is_pair(value):
-        return from_arrays(name, *value)
     kind = type(value).__name__
+    if _is_pair(value):
+        inputs, labels = value
+        if isinstance(inputs, list | tuple) and inputs and is_picture(inputs[0]):
+            numbers = class_numbers(name, as_array(labels, f"{name}: the labels"))
+            check_pair(name, np.empty(len(inputs)), numbers)
+            return from_map_dataset(name, list(zip(inputs, numbers.tolist(), strict=True)))
+        return from_arrays(name, inputs, labels)
+    if isinstance(value, tuple) and any(isinstance(part, Tensor | np.ndarray) for part in value):
+        raise InputError(
+            f"cannot use a tuple of {len(value)} as data; expected a pair (inputs, labels)."
+        )
     if isinstance(value, Tensor | np.ndarray):
         raise InputError(f"cannot use one {kind} as data: its labels are missing; {_EXPECTED}.")
     if hasattr(value, "columns"):
@@ -48,12 +60,14 @@ def from_value(value: Any, name: str) -> Data:
             "(table[columns].to_numpy(), table['label'].to_numpy())."
         )
     sized = hasattr(value, "__getitem__") and hasattr(value, "__len__")
-    if not sized and hasattr(value, "__iter__"):
+    if isinstance(value, IterableDataset) or (not sized and hasattr(value, "__iter__")):
         raise InputError(
             f"cannot use {kind} as data: it is read in order, but samples are read by position, "
             "several times. Pass list(data) if its items are pairs (input, label)."
         )
-    if isinstance(value, IterableDataset) or not sized or isinstance(value, bytes):
+    if isinstance(value, Dataset) and not sized:
+        raise InputError(f"cannot use {kind} as data: it has no length. Give it a __len__ method.")
+    if not sized or isinstance(value, bytes):
         raise InputError(f"cannot use {kind} as data: {_EXPECTED}.")
     return from_map_dataset(name, value)
 
