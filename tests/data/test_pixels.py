@@ -107,6 +107,13 @@ def test_pictures_of_unclear_scale_are_refused(values: Any, message: str) -> Non
         picture_tensor(_reopened(Image.fromarray(values), "TIFF"))
 
 
+def test_integers_of_a_picture_that_is_no_file_have_32_bits() -> None:
+    with pytest.raises(InputError, match="its 32-bit pixels reach only 255 of 2147483647"):
+        picture_tensor(Image.fromarray(np.full((2, 2), 255, np.int32)))
+    white = Image.fromarray(np.full((1, 1), 2**31 - 1, np.int32))
+    assert picture_tensor(white).tolist() == [[[255]]]
+
+
 def test_a_black_picture_is_black() -> None:
     assert picture_tensor(Image.fromarray(np.zeros((2, 2), np.int32))).tolist() == [
         [[0, 0], [0, 0]]

@@ -69,8 +69,10 @@ def _brightness(picture: "Image") -> Array:
                 "(black) to 1 (white)"
             )
         return values.astype(np.float64)
-    signed = _first(tags, _FORMAT, 1) == _SIGNED
-    bits = _first(tags, _BITS, 16)
+    # Without the tags of a TIFF: files of other formats have at most 16 bits.
+    deep = picture.mode == "I" and picture.format not in ("PNG", "PPM")
+    signed = _first(tags, _FORMAT, _SIGNED if deep and not tags else 1) == _SIGNED
+    bits = _first(tags, _BITS, 32 if deep else 16)
     if bits == 32 and not signed:
         values = values.view(np.uint32)  # Pillow reads them as if they had a sign
     white = 2 ** (bits - signed) - 1
