@@ -11,7 +11,8 @@ from pathlib import Path
 
 DYNAMIC_BATCH = (
     "Export it again with a dynamic batch size: torch.export.export(model, (inputs,), "
-    "dynamic_shapes=({0: torch.export.Dim('batch')},)), or with 'minnorm model export'."
+    "dynamic_shapes=({0: torch.export.Dim('batch')},)), or its PyTorch model with 'minnorm model "
+    "export'."
 )
 """What to do about an exported program that takes batches of one size only."""
 

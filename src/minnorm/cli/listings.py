@@ -1,4 +1,4 @@
-"""The commands that list data sets, models and attacks, and the one that fetches data sets."""
+"""The commands that list or show data sets, models and attacks, or fetch data sets."""
 
 from typing import Annotated
 
@@ -6,9 +6,11 @@ import typer
 from rich.table import Table
 
 from minnorm.cli.console import messages, output
+from minnorm.cli.export import export
 
-data = typer.Typer(help="List and fetch data sets.", no_args_is_help=True)
-model = typer.Typer(help="List models.", no_args_is_help=True)
+data = typer.Typer(help="List, show and fetch data sets.", no_args_is_help=True)
+model = typer.Typer(help="List and export models.", no_args_is_help=True)
+model.command("export")(export)
 attack = typer.Typer(help="List attacks.", no_args_is_help=True)
 
 
@@ -23,6 +25,17 @@ def list_data() -> None:
         table.add_row(name, entry.description, "yes" if is_cached(name) else "no")
     output.print(table)
     output.print(f"Forms of a data spec: {DATA_FORMS}", markup=False, highlight=False)
+
+
+@data.command("show")
+def show_data(
+    spec: Annotated[str, typer.Argument(help="A data spec, for example mnist or folder:PATH.")],
+) -> None:
+    """Show the size of a data set, the values of its inputs, and the name of each label."""
+    from minnorm.data import description, load_data
+
+    for name, value in description(load_data(spec)).items():
+        output.print(f"{name}: {value}", soft_wrap=True)
 
 
 @data.command("fetch")

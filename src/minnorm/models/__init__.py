@@ -1,6 +1,7 @@
 """Classifiers: the paper's networks, models named by a spec, and the zoo of trained networks."""
 
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
+from minnorm.models.export import Export, export_model
 from minnorm.models.load import MODEL_FORMS, load_model
 from minnorm.models.normalized import Normalized
 from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
@@ -12,11 +13,13 @@ __all__ = [
     "ARCHITECTURES",
     "MODEL_FORMS",
     "Card",
+    "Export",
     "Normalized",
     "SmallCNN",
     "WideResNet",
     "build",
     "cifar10_cnn",
+    "export_model",
     "fingerprint",
     "load_model",
     "load_weights",

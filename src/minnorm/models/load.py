@@ -13,13 +13,13 @@ from torch import nn
 from minnorm import specs
 from minnorm.errors import InputError
 from minnorm.models.architectures import build
-from minnorm.models.libraries import LIBRARIES, pretrained
+from minnorm.models.libraries import LIBRARIES, fresh, pretrained
 from minnorm.models.normalized import Normalized, numbers_of
 from minnorm.models.places import did_you_mean, existing_file
 from minnorm.models.programs import load_exported, load_torchscript
 from minnorm.models.recognition import MODEL_FILES, OTHER_FILES, recognize
-from minnorm.models.weights import load_weights
-from minnorm.models.zoo import load_zoo, zoo_names
+from minnorm.models.weights import load_weights, written_architecture
+from minnorm.models.zoo import load_zoo, zoo_cards, zoo_names
 
 MODEL_FORMS = (
     "zoo:NAME | torchvision:NAME | timm:NAME | FILE.safetensors [+ ARCHITECTURE] | "
@@ -73,6 +73,34 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
         return use_channels_last(model.eval())
     except NotImplementedError:  # an exported program keeps the mode of its export
         return model
+
+
+def architecture_of(spec: str, model: nn.Module) -> str | None:
+    """Return the spec of the architecture of a model: what `build` makes it from, without weights.
+
+    Args:
+        spec: The spec of the model.
+        model: What `load_model` returns for it.
+
+    Returns:
+        The spec; `None` for a program or a pickled network, which name none.
+    """
+    parts = _WEIGHTS_AND_ARCHITECTURE.fullmatch(spec.strip())
+    if parts:
+        return parts.group(2)
+    parsed = specs.parse(spec)
+    path = specs.path_of(parsed.head)
+    if path.is_file():
+        is_weights = recognize(path) == "safetensors"
+        return written_architecture(path) if is_weights else None
+    scheme, colon, name = parsed.head.partition(":")
+    if scheme == "zoo":
+        return zoo_cards()[name].architecture
+    if scheme in LIBRARIES and isinstance(model, Normalized):
+        mean, std = numbers_of(model)
+        arguments = {**fresh(scheme, parsed.arguments), "mean": mean, "std": std}
+        return specs.format_spec(parsed.head, arguments)
+    return spec if colon else None
 
 
 def use_channels_last(model: nn.Module) -> nn.Module:

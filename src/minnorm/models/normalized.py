@@ -34,7 +34,7 @@ class Normalized(nn.Module):
                 f"cannot normalize the inputs of a {type(model).__name__}: expected a "
                 "torch.nn.Module."
             )
-        dtype, device = _dtype_and_device(model)
+        dtype, device = first_tensor_options(model)
         self._numbers = _checked(mean, std, dtype)
         self.model = model
         self.mean: Tensor
@@ -77,8 +77,11 @@ def numbers_of(model: Normalized) -> tuple[list[float], list[float]]:
     return list(mean), list(std)
 
 
-def _dtype_and_device(model: nn.Module) -> tuple[torch.dtype, torch.device]:
-    """Return the dtype and device of the first floating-point tensor of a model."""
+def first_tensor_options(model: nn.Module) -> tuple[torch.dtype, torch.device]:
+    """Return the dtype and device of the first floating-point tensor of a model.
+
+    Without one, these are the default dtype, and the device of any other tensor or the default one.
+    """
     tensors = [*model.parameters(), *model.buffers()]
     for tensor in tensors:
         if tensor.is_floating_point():

@@ -46,6 +46,8 @@ def load_exported(path: Path, *, trust: bool) -> nn.Module:
         part.training = False
     shape = _input_shape(program)
     if shape is not None:
+        if None not in shape[1:]:
+            module.input_shape = shape[1:]  # type: ignore[assignment]
         module.register_forward_pre_hook(partial(_check_shape, path.name, shape), prepend=True)
     return module
 

@@ -22,6 +22,9 @@ class SmallCNN(nn.Module):
         hidden: Width of the two hidden fully connected layers.
         classes: Number of classes.
         dropout: Probability of dropping a unit of the first hidden layer in training.
+
+    Attributes:
+        input_shape: The shape of one image.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class SmallCNN(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        self.input_shape = (channels, size, size)
         first, second = widths
         # Each pair of unpadded convolutions removes 4 pixels, then pooling halves the size.
         side = ((size - 4) // 2 - 4) // 2

@@ -114,10 +114,13 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
     return model
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def written_architecture(path: Path) -> str | None:
+    """Return the architecture in the header of a safetensors file, if it names one.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    return _read_safetensors(path)[1]
 
 
 def fingerprint(model: object) -> str:

@@ -51,6 +51,9 @@ class WideResNet(nn.Module):
         dropout: Probability of dropout inside the blocks in training (0.3 in the paper).
         channels: Number of channels of the images.
 
+    Attributes:
+        input_shape: The shape of one image of CIFAR-10; the network takes other sizes too.
+
     Raises:
         InputError: If the depth is not `6n + 4` with n at least 1, or the width is below 1.
     """
@@ -69,6 +72,7 @@ class WideResNet(nn.Module):
                 f"depth={depth}, width={width}: expected a depth of 6n + 4 (10, 16, 22, 28, 34, "
                 "40, ...) and a width of at least 1."
             )
+        self.input_shape = (channels, 32, 32)
         blocks = (depth - 4) // 6
         widths = [16, 16 * width, 32 * width, 64 * width]
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)

@@ -10,7 +10,8 @@ from torch import nn
 
 from minnorm import specs
 from minnorm.errors import InputError, MissingFileError, one_line
-from minnorm.models.weights import file_sha256, load_weights
+from minnorm.files import file_sha256
+from minnorm.models.weights import load_weights
 
 _ENDINGS = (".json", ".safetensors")
 
