@@ -1,5 +1,6 @@
 """The top level of the package: its names and subpackages are there after `import minnorm`."""
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -30,6 +31,10 @@ def test_the_subpackages_are_reachable_after_importing_the_package_alone() -> No
     assert done.returncode == 0, done.stderr
     assert "ddn(model" in done.stdout
     assert "minnorm.models.normalized.Normalized" in done.stdout
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert minnorm.__version__ == importlib.metadata.version("minnorm")
 
 
 def test_the_names_are_those_of_their_modules() -> None:

@@ -62,8 +62,15 @@ def test_the_exported_names_are_the_documented_ones(package: str) -> None:
         assert not hasattr(module, "__all__") or not module.__all__
 
 
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name.count(".") == 1])
+def test_a_package_lists_its_names_and_not_its_modules(package: str) -> None:
+    module = importlib.import_module(package)
+    if hasattr(module, "__all__") and package != "minnorm.cli":
+        assert dir(module) == sorted(module.__all__)
+
+
 def test_the_root_lists_its_names_and_has_no_others() -> None:
-    assert dir(minnorm) == sorted(minnorm.__all__)
+    assert dir(minnorm) == sorted([*minnorm.__all__, "__version__"])
     with pytest.raises(AttributeError, match="module 'minnorm' has no attribute 'nothing'"):
         minnorm.nothing  # noqa: B018 - the access is what is tested
 

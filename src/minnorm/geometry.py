@@ -6,14 +6,13 @@ inputs do not give half precision distances.
 """
 
 import math
-import re
-from numbers import Real
 from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from minnorm import specs
 from minnorm.errors import InputError
 
 Bounds: TypeAlias = tuple[float, float]
@@ -215,58 +214,6 @@ def rounding(values: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"
     return norms(values, "linf").clamp_min(largest) * torch.finfo(values.dtype).eps
 
 
-_ROUNDED_GAPS = 4
-"""Gaps between neighboring numbers by which rounding may change a measured distance."""
-
-ROUNDED_SHARE = 16 * torch.finfo(torch.float32).eps
-"""The share of a radius by which rounding in float32 may change a measured distance."""
-
-
-def measured_gaps(inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
-    """Return the gap between neighboring numbers at the largest entry of each input.
-
-    It is that of float32 or of a narrower dtype: wider inputs are often made from float32.
-    """
-    narrow = inputs.float() if inputs.dtype == torch.float64 else inputs
-    return rounding(narrow, (0.0, 0.0))
-
-
-def least_radii(
-    measured: Float[Tensor, "b"], gaps: Float[Tensor, "b"], norm: Norm
-) -> Float[Tensor, "b"]:
-    """Return the smallest radius that each measured distance is within, with a tolerance.
-
-    This is the one place that decides whether a distance is within a radius, since rounding can
-    make a distance that equals the radius slightly larger. The tolerance is 4 gaps and 2e-6 of the
-    radius, but at most half of the radius, so a radius of 0 has none. Counts (`l0`) are exact.
-
-    Args:
-        measured: The distances, in units of the inputs; infinite ones stay infinite.
-        gaps: The gaps of the inputs, see `measured_gaps`.
-        norm: The norm of the distances.
-
-    Returns:
-        The radii in float64: a distance is within a radius if its least radius is at most that.
-    """
-    measured, gaps = measured.double(), gaps.double()
-    if norm == "l0":
-        return measured
-    rounded = (measured - _ROUNDED_GAPS * gaps) / (1 + ROUNDED_SHARE)
-    return torch.maximum(rounded, measured / 1.5)
-
-
-def inscribed_radius(radius: float, norm: Norm, other: Norm) -> float:
-    """Return the radius of the largest ball in another norm that lies in a ball, in any dimension.
-
-    It is the radius itself if the other norm is never smaller, as `l2` is never smaller than
-    `linf`. Otherwise it is 0, since the ball of the other norm outgrows the first one as the number
-    of dimensions grows.
-    """
-    if norm == other:
-        return radius
-    return radius if 1 <= NORM_ORDERS[other] < NORM_ORDERS[norm] else 0.0
-
-
 def inner_radii(
     radius: float,
     origins: Float[Tensor, "b *d"],
@@ -317,22 +264,12 @@ def read_norm(norm: object) -> Norm:
     Raises:
         InputError: If there is no such norm.
     """
-    return _norm_of_word(norm) or check_norm(norm)
-
-
-def _norm_of_word(norm: object) -> Norm | None:
-    if isinstance(norm, Real) and not isinstance(norm, bool):
-        return next((known for known, order in NORM_ORDERS.items() if order == norm), None)
-    if not isinstance(norm, str):
-        return None
-    word = re.sub(r"^(np|numpy|math|torch)\.|[\W_]", "", norm.lower().replace("∞", "inf"))
-    word = re.sub(r"^l|inity$", "", word)
-    return next((known for known, order in NORM_ORDERS.items() if f"{order:g}" == word), None)
+    return specs.norm_of_word(norm) or check_norm(norm)
 
 
 def _meant(norm: object) -> str:
     """Suggest the norm that another way to write it stands for."""
-    known = _norm_of_word(norm)
+    known = specs.norm_of_word(norm)
     return f" Did you mean {known!r}?" if known else ""
 
 

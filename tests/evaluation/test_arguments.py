@@ -70,7 +70,7 @@ def test_several_attacks_keep_their_names_and_their_order() -> None:
         (bounded, "call a combinator first"),
         (partial(ddn, torch.relu), "too many positional arguments"),
         ("fmn(norm='L3')", "norm='L3': expected one of l0, l1, l2, linf"),
-        (partial(fmn, norm="L2"), "norm='L2': expected one of .* Did you mean 'l2'"),
+        (partial(fmn, norm="L2"), "norm='L2': expected one of .* Did you mean 'l2'"),  # type: ignore[arg-type]
         ("ddn,", "the spec '' has no name"),
         ("ddn, DDN", "two of the attacks are the same"),
         ("no_such_module:noise", "importing no_such_module raised"),

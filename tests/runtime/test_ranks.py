@@ -1,14 +1,17 @@
 """Ranks: a process alone, and two of them started by `torchrun`."""
 
 import json
+import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 
+from minnorm.errors import InputError
 from minnorm.runtime import ranks
 
 
@@ -29,10 +32,38 @@ def test_a_process_alone_raises_its_own_errors(error: Exception) -> None:
         raise error
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_ranks_that_do_not_come_are_named_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, rank: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    variables = {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setattr(ranks, "_LONGEST_START_ALONE", timedelta(seconds=1))
+    monkeypatch.setattr(ranks, "_SECONDS_BEFORE_NOTICE", 0.1)
+    words = f"RANK={rank}, WORLD_SIZE=2, MASTER_ADDR=localhost, MASTER_PORT={port}"
+    with pytest.raises(InputError, match=rf"within 1 seconds \({words}.*unset RANK and WORLD_SIZE"):
+        ranks.process_group().__enter__()
+    assert f"waiting for other ranks: {words}" in caplog.text
+    assert not dist.is_initialized()
+
+
+def test_leftover_variables_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for start in (ranks.check_launch, ranks.process_group().__enter__):
+        with pytest.raises(InputError, match=r"WORLD_SIZE=2 is set .* but not RANK"):
+            start()
+
+
 RANK_PROGRAM = """
 import json, sys
 import torch
 import torch.distributed as dist
+from minnorm.errors import InputError
 from minnorm.runtime import ranks
 with ranks.process_group():
     with ranks.process_group():  # inside a group it neither joins again nor leaves early

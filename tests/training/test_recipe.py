@@ -122,3 +122,14 @@ def test_the_warmup_ends_before_the_last_epoch(warmup: float) -> None:
         return
     with pytest.raises(ValidationError, match=r"schedule.warmup=3: expected less than epochs=3"):
         a_recipe(schedule={"warmup": warmup})
+
+
+def test_numbers_may_be_fractions() -> None:
+    validation = a_recipe(robust_validation={"epsilon": "8/255"}).robust_validation
+    assert validation is not None
+    assert validation.epsilon == 8 / 255
+    assert a_recipe(optimizer={"learning_rate": "1/4"}).optimizer.learning_rate == 0.25
+    with pytest.raises(ValidationError, match="valid number"):
+        a_recipe(optimizer={"learning_rate": "1/0/2"})
+    with pytest.raises(ValidationError, match="is not a number"):
+        a_recipe(optimizer={"learning_rate": "1/0"})

@@ -64,23 +64,19 @@ def process_group() -> Iterator[None]:
 
 def _join(launch: Launch) -> None:
     """Connect all ranks; the first ones wait for the last."""
+    group = next(_groups)
     by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     longest = _LONGEST_START if by_torchrun else _LONGEST_START_ALONE
     notice = Timer(_SECONDS_BEFORE_NOTICE, logger.warning, ["waiting for other ranks: %s", launch])
     notice.daemon = True
     notice.start()
     try:
-        first, *_ = next(rendezvous("env://", timeout=longest))
-        store = dist.PrefixStore(f"minnorm/{next(_groups)}", first)
-        store.set(str(launch.rank), "")
-        store.wait([str(rank) for rank in range(launch.world_size)], longest)
-        dist.init_process_group(
-            "gloo",
-            store=store,
-            rank=launch.rank,
-            world_size=launch.world_size,
-            timeout=_LONGEST_WORK,
-        )
+        store, *_ = next(rendezvous("env://", timeout=longest))
+        arrived = [f"minnorm/{group}/{rank}" for rank in range(launch.world_size)]
+        store.set(arrived[launch.rank], "")
+        store.wait(arrived, longest)
+        # Only now, since it waits for the others as long as they may work.
+        dist.init_process_group("gloo", timeout=_LONGEST_WORK)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"not all ranks have come within {longest.total_seconds():.0f} seconds ({launch} in "

@@ -43,9 +43,19 @@ def test_what_is_no_objective_is_refused() -> None:
         ("cleam", "unknown objective 'cleam'. Did you mean 'clean'"),
         ("clean[:3]", "an objective has no slice"),
         ("madry", "'madry' requires epsilon: write madry"),
-        ("madry(eps=1)", "unknown parameter 'eps' of madry"),
+        ("madry(width=1)", "unknown parameter 'width' of madry"),
+        ("madry(eps=1, epsilon=2)", "madry: epsilon is given twice"),
     ],
 )
 def test_wrong_specs_are_refused(spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_objective(spec)
+
+
+def test_common_words_for_parameters_are_understood() -> None:
+    model, inputs, labels = problem()
+    losses = [
+        loss_of(load_objective(spec), model, inputs, labels)
+        for spec in ("madry(epsilon=0.25, norm='linf')", "madry(eps=1/4, norm=Linf)")
+    ]
+    assert torch.equal(*losses)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from minnorm import factories, specs
+from minnorm.attacks.words import known_parameters
 from minnorm.errors import InputError
 from minnorm.training.objectives.clean import clean
 from minnorm.training.objectives.closest import closest
@@ -46,6 +47,7 @@ def load_objective(spec: str) -> Objective | Adversarial:
             )
         return made
     make = OBJECTIVES[specs.choose(parsed.head, OBJECTIVES, "objective")]
-    factories.check_arguments(make, parsed.arguments, parsed.head)
-    factories.check_complete(make, parsed.head, parsed.arguments)
-    return make(**parsed.arguments)
+    arguments = known_parameters(parsed.head, make, parsed.arguments)
+    factories.check_arguments(make, arguments, parsed.head)
+    factories.check_complete(make, parsed.head, arguments)
+    return make(**arguments)
