@@ -10,7 +10,15 @@ from filelock import FileLock
 from safetensors import safe_open
 
 from minnorm.errors import RunConflictError
-from minnorm.files import LOCK, lock_folder, remove_partial_files, write_atomically, write_tensors
+from minnorm.files import (
+    LOCK,
+    file_sha256,
+    lock_folder,
+    remove_partial_files,
+    write_atomically,
+    write_content,
+    write_tensors,
+)
 
 
 def test_a_file_is_written_and_replaces_the_old_one(tmp_path: Path) -> None:
@@ -95,3 +103,14 @@ def test_partial_files_are_removed_and_nothing_else(tmp_path: Path) -> None:
     remove_partial_files(tmp_path, tmp_path / "other", tmp_path / "missing")
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == set(kept)
+
+
+def test_the_sha256_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    written = write_content(target, b"abc")
+    assert written == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_sha256(target) == written
+    written = write_tensors(target, {"a": torch.ones(2)})
+    assert file_sha256(target) == written
+    target.write_bytes(b"abd")
+    assert file_sha256(target) != written

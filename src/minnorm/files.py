@@ -1,6 +1,8 @@
 """Files that are written completely or not at all, and folders locked by one process."""
 
+import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,16 @@ def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def write_content(target: Path, content: bytes) -> str:
+    """Write a file with `write_atomically`, and return its SHA-256."""
+    write_atomically(target, lambda path: path.write_bytes(content))
+    return hashlib.sha256(content).hexdigest()
+
+
 def write_tensors(
     target: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
-) -> None:
-    """Write a safetensors file with `write_atomically`.
+) -> str:
+    """Write a safetensors file with `write_atomically`, and return its SHA-256.
 
     Args:
         target: The file.
@@ -47,8 +55,13 @@ def write_tensors(
         metadata: Additional text in the header, by name.
     """
     # The library's own writer uses a temporary file that stays behind when the process is killed.
-    content = save(tensors, metadata)
-    write_atomically(target, lambda path: path.write_bytes(content))
+    return write_content(target, save(tensors, metadata))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lock_folder(lock: FileLock, folder: Path) -> None:
@@ -75,4 +88,5 @@ def remove_partial_files(*folders: Path) -> None:
     """Remove the temporary files that a killed `write_atomically` left in the folders."""
     for folder in folders:
         for scratch in folder.glob(".*.tmp"):
-            scratch.unlink()
+            if re.fullmatch(r"\..+\.\d+\.tmp", scratch.name):
+                scratch.unlink()

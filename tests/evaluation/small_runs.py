@@ -13,6 +13,11 @@ ATTACKS = [ATTACK, "ddn(steps=3, levels=256)"]
 BATCH_SIZE = 5
 SHARDS = [f"{batch:06d}-{attack:02d}" for batch in range(3) for attack in range(2)]
 
+TWO_ATTACKS = tuple(
+    AttackEntry(name=name, spec=name, norm="l2", code="") for name in ("ddn", "fmn")
+)
+"""Two attacks of a configuration that is made by hand."""
+
 
 def run(out: Path | None, **changes: Any) -> Evaluation:
     """Run two attacks on three batches."""

@@ -1,5 +1,6 @@
 """The configuration of a run: what counts as a difference, and how it is described."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from pydantic import ValidationError
 
 from evaluation.small_runs import configuration
 from minnorm.evaluation.configuration import AttackEntry, Configuration, OpenConfiguration
+
+ONLY_MORE = "Attacks can be added to a run, but not removed or changed"
 
 
 def entry(name: str, spec: str | None = None, code: str = "") -> AttackEntry:
@@ -43,10 +46,13 @@ def test_a_configuration_is_frozen_and_knows_all_its_fields() -> None:
             "model_fingerprint: the weights or the code of the model differ",
         ),
         ({"data_fingerprint": "0" * 64}, "data_fingerprint: the samples differ"),
-        ({"attacks": (entry("fmn"),)}, "attacks: ddn there, fmn now"),
-        ({"attacks": (entry("a", "ddn"),)}, "attacks: ddn there, a = ddn now"),
-        ({"attacks": (entry("ddn"), entry("fmn"))}, "attacks: ddn there, ddn, fmn now"),
-        ({"attacks": (entry("ddn", code="1"),)}, "attacks: the code of one of them differs"),
+        ({"attacks": (entry("fmn"),)}, f"attacks: ddn there, fmn now. {ONLY_MORE}"),
+        ({"attacks": (entry("a", "ddn"),)}, f"attacks: ddn there, a = ddn now. {ONLY_MORE}"),
+        ({"attacks": (entry("ddn", "fmn"),)}, f"attacks: ddn there, ddn = fmn now. {ONLY_MORE}"),
+        (
+            {"attacks": (entry("a"), entry("ddn", code="1"))},
+            "attacks: the code of ddn differs, or something that it uses",
+        ),
         ({"model": "m" * 200}, f"model: zoo:it there, {'m' * 200} now"),
         ({"model": "m" * 201}, f"model: zoo:it there, {'m' * 200} ... now"),
     ],
@@ -61,10 +67,21 @@ def test_all_differences_are_described_in_the_order_of_the_fields() -> None:
     assert found == ["seed: 0 there, 1 now", "batch_size: 5 there, 6 now"]
 
 
-def test_attacks_in_another_order_differ() -> None:
-    one, other = (entry("ddn"), entry("fmn")), (entry("fmn"), entry("ddn"))
-    found = configuration(attacks=one).differences(configuration(attacks=other))
-    assert found == ["attacks: ddn, fmn there, fmn, ddn now"]
+def test_attacks_may_come_in_another_order_and_more_may_be_added_but_none_removed() -> None:
+    one, other, more = entry("ddn"), entry("fmn"), entry("fab")
+    two = configuration(attacks=(one, other))
+    for attacks in ((other, one), (more, one, other), (other, more, one)):
+        assert two.differences(configuration(attacks=attacks)) == []
+    expected = f"attacks: ddn, fmn there, fmn, fab now. {ONLY_MORE}"
+    assert two.differences(configuration(attacks=(other, more))) == [expected]
+
+
+def test_attacks_that_are_added_come_last() -> None:
+    one, other, more = entry("ddn"), entry("fmn"), entry("fab")
+    now = configuration(attacks=(more, other, one), seed=3)
+    ordered = now.after(configuration(attacks=(one, other)))
+    assert ordered == configuration(attacks=(one, other, more), seed=3)
+    assert now.after(None) == now
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,10 @@ def test_attacks_in_another_order_differ() -> None:
         ((1.0, -2.0), (1.0, -2.0201), False),
         ((1.0, -2.0), (1.0, 2.0), False),
         ((1.0, 2.0), (1.0201, 2.0), False),
+        ((math.nan, -2.0, math.inf), (math.nan, -2.0, math.inf), True),
+        ((math.nan, -2.0, math.inf), (math.nan, -3.0, math.inf), False),
+        ((math.nan, -2.0), (1.0, -2.0), False),
+        ((-math.inf, -2.0), (math.inf, -2.0), False),
         ((1.0, -2.0), (1.03, -200.0), False),  # of the run on disk, whatever the other logits are
         ((0.0, 0.0), (0.0, 0.0), True),
         ((0.0, 0.0), (1e-12, 0.0), True),

@@ -92,6 +92,7 @@ def test_a_run_killed_four_times_ends_with_the_records_of_one_that_was_not(
     finish(out)
     assert shards(out) == UNITS
     assert not list(out.rglob("*.tmp"))
-    records = load_run(out).records
-    assert same(records, load_run(undisturbed).records)
-    assert len(records) == 2 * 200
+    found = load_run(out)
+    assert same(found.records, load_run(undisturbed).records)
+    assert len(found.records) == 2 * 200
+    assert found.warnings == ()

@@ -11,12 +11,18 @@ import torch
 
 from evaluation.small_runs import ATTACKS, MODEL, configuration
 from minnorm.errors import InputError
-from minnorm.evaluation.manifest import FORMAT, Manifest, new_session, read_manifest
+from minnorm.evaluation.configuration import AttackEntry
+from minnorm.evaluation.manifest import FORMAT, Manifest, new_run, new_session, read_manifest
 from minnorm.runtime import provenance
 
 
 def manifest() -> Manifest:
-    return Manifest(configuration=configuration(), warnings=("doubtful",), sessions=({"ranks": 1},))
+    return Manifest(
+        run="abc",
+        configuration=configuration(),
+        warnings=("doubtful",),
+        sessions=({"ranks": 1},),
+    )
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -26,11 +32,12 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == manifest().values()
 
 
-def test_the_keys_and_values_on_disk_are_those_of_format_2() -> None:
-    assert FORMAT == 2
+def test_the_keys_and_values_on_disk_are_those_of_format_3() -> None:
+    assert FORMAT == 3
     assert manifest().text() == json.dumps(
         {
-            "format": 2,
+            "format": 3,
+            "run": "abc",
             "configuration": {
                 "model": "zoo:it",
                 "model_fingerprint": "f" * 64,
@@ -84,11 +91,25 @@ def test_a_session_says_what_runs_and_how_the_model_was_accelerated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(provenance, "revision", lambda: "abc-dirty")
-    session = new_session(torch.device("cpu"), ("narrow: yes",))
+    session = new_session(torch.device("cpu"), ("narrow: yes",), {"foolbox": "3.3"})
     assert session["revision"] == "abc-dirty"
     assert session["acceleration"] == ["narrow: yes"]
+    assert session["versions"] == {**provenance.versions(), "foolbox": "3.3"}
     assert {"started", "ranks", "revision", "versions", "hardware"} <= set(session)
     json.dumps(session)
+
+
+def test_a_manifest_counts_the_batches_and_units() -> None:
+    assert (manifest().batches, manifest().units) == (3, 3)  # of 12 samples, 5 at a time
+    two = (*configuration().attacks, AttackEntry(name="a", spec="fmn", norm="l2", code=""))
+    changed = manifest().model_copy(
+        update={"configuration": configuration(attacks=two, indices=(0, 30, 3))}
+    )
+    assert (changed.batches, changed.units) == (2, 4)
+
+
+def test_each_run_has_an_identity_of_its_own() -> None:
+    assert len({new_run() for _ in range(10)}) == 10
 
 
 def changed(**changes: Any) -> bytes:
@@ -107,10 +128,11 @@ def without(name: str) -> bytes:
         (b"{", "is damaged: Expecting property name"),
         (b"", "is damaged: Expecting value"),
         (b"\xff\xfe", "is damaged: 'utf-8' codec"),
-        (b"[]", "is not of format 2, .* Name another folder, or delete this one"),
-        (b'{"format": 1}', "is not of format 2"),
-        (b'{"format": 2}', "is damaged: configuration: Field required"),
-        (b'{"format": 2, "configuration": {}}', "is damaged: configuration.model: Field required"),
+        (b"[]", "is of format None, but this version of minnorm reads format 3"),
+        (b'{"format": 2}', "is of format 2, .* with that version, or repeat it in another folder"),
+        (b'{"format": 3}', "is damaged: run: Field required"),
+        (b'{"format": 3, "run": "a"}', "is damaged: configuration: Field required"),
+        (changed(configuration={}), "is damaged: configuration.model: Field required"),
         (changed(configuration=5), "is damaged: configuration: "),
         (changed(warnings=5), "is damaged: warnings: "),
         (changed(sessions={}), "is damaged: sessions: "),

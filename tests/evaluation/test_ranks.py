@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.record_tables import same
-from minnorm.evaluation import evaluate, load_run
+from minnorm.evaluation import evaluate, load_run, of_attack
 
 TESTS = Path(__file__).parent.parent
 MODEL = "evaluation.tiny_models:linear"
@@ -63,6 +63,21 @@ def test_two_ranks_continue_a_run_that_one_started(tmp_path: Path, alone: Path) 
     assert done.returncode == 0, done.stderr
     assert same(load_run(out).records, load_run(alone).records)
     assert [path.stat().st_mtime_ns for path in kept] == times
+
+
+def test_two_ranks_add_an_attack_to_a_run_of_one(tmp_path: Path, alone: Path) -> None:
+    out = tmp_path / "run"
+    evaluate(MODEL, DATA, ATTACKS[1:], out=out, targets="random:2", batch_size=4)
+    times = [path.stat().st_mtime_ns for path in sorted((out / "records").iterdir())]
+    done = two_ranks(out, attacks=ATTACKS)
+    assert done.returncode == 0, done.stderr
+    found = sorted((out / "records").iterdir())
+    assert [path.stat().st_mtime_ns for path in found if path.stem.endswith("-00")] == times
+    run = load_run(out)
+    for attack in ATTACKS:
+        expected = of_attack(load_run(alone).records, attack)
+        assert same(of_attack(run.records, attack), expected)
+    assert [session["ranks"] for session in run.manifest["sessions"]] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from minnorm.attacks import Attack, AttackResult, Model, ddn
 from minnorm.data import as_data
 from minnorm.errors import InputError, OutOfMemoryError
 from minnorm.evaluation import SCHEMA
-from minnorm.evaluation.run_directory import Unit
 from minnorm.evaluation.runner import Runner
+from minnorm.evaluation.unit_files import Unit
 from minnorm.geometry import Bounds
 
 TWO_ATTACKS: dict[str, Attack] = {"three": partial(ddn, steps=3), "two": partial(ddn, steps=2)}

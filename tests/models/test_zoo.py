@@ -8,6 +8,7 @@ import torch
 
 from minnorm.data import load_data
 from minnorm.errors import InputError
+from minnorm.files import file_sha256
 from minnorm.models import (
     fingerprint,
     load_model,
@@ -18,7 +19,6 @@ from minnorm.models import (
     zoo_cards,
     zoo_folder,
 )
-from minnorm.models.weights import file_sha256
 
 EXCERPT = Path(__file__).parent / "cifar10-excerpt.npz"
 CIFAR10_NETWORKS = sorted(name for name in zoo_cards() if name.startswith("cifar10-"))

@@ -21,8 +21,6 @@ SESSION: dict[str, Any] = {
         ({"ranks": 2}, "ranks 1, then 2"),
         ({"revision": "def"}, "revision abc, then def"),
         ({"versions": {"python": "3.12", "torch": "2.10"}}, "torch 2.9, then 2.10"),
-        ({"versions": {"python": "3.12"}}, "torch 2.9, then None"),
-        ({"versions": {**SESSION["versions"], "timm": "1.0"}}, "timm None, then 1.0"),
         ({"hardware": {**SESSION["hardware"], "threads": 3}}, "threads 2, then 3"),
         ({"hardware": {}}, "instructions AVX2, then None; threads 2, then None; gpu H200, then"),
         (
@@ -40,7 +38,13 @@ def test_what_decides_rounding_is_warned_of(changes: dict[str, Any], expected: s
 
 
 @pytest.mark.parametrize(
-    "changes", [{"started": "later"}, {"hardware": {**SESSION["hardware"], "cores": 8}}], ids=str
+    "changes",
+    [
+        {"started": "later"},
+        {"hardware": {**SESSION["hardware"], "cores": 8}},
+        {"versions": {**SESSION["versions"], "timm": "1.0"}},
+    ],
+    ids=str,
 )
 def test_what_does_not_decide_rounding_is_not_warned_of(changes: dict[str, Any]) -> None:
     assert warning_of_changes([SESSION, {**SESSION, **changes}], "weights") is None
@@ -54,6 +58,11 @@ def test_a_first_session_is_not_warned_of() -> None:
 def test_all_sessions_are_compared_and_each_value_named_once() -> None:
     sessions = [{**SESSION, "revision": revision} for revision in ("a", "a", "b", "b", "a")]
     assert "(revision a, then b, then a)" in str(warning_of_changes(sessions, "records"))
+
+
+def test_a_library_is_compared_among_the_sessions_that_use_it() -> None:
+    sessions = [{"versions": one} for one in ({"timm": "1"}, {}, {"timm": "2"})]
+    assert "(timm 1, then 2)" in str(warning_of_changes(sessions, "records"))
 
 
 def test_what_does_not_matter_for_a_run_is_ignored() -> None:

@@ -1,10 +1,11 @@
 """Attacks: pure functions `(model, inputs, labels) -> AttackResult`, one per file."""
 
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
-from minnorm.attacks.composition import attack_fingerprint, attack_name
+from minnorm.attacks.composition import attack_name
 from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
 from minnorm.attacks.default import attack
 from minnorm.attacks.engine.incumbent import Incumbent
+from minnorm.attacks.fingerprints import attack_fingerprint
 from minnorm.attacks.gradient.alma import alma
 from minnorm.attacks.gradient.apgd import apgd
 from minnorm.attacks.gradient.apgd_min_norm import apgd_min_norm
@@ -55,3 +56,7 @@ __all__ = [
     "with_restarts",
     "worst_case",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,8 @@
 """Evaluation: attacks on a model and data, their records, and metrics of records."""
 
 from minnorm.evaluation.estimates import Estimate
-from minnorm.evaluation.evaluation import Evaluation, evaluate, load_run
+from minnorm.evaluation.evaluation import evaluate
+from minnorm.evaluation.loaded_runs import Evaluation, load_run
 from minnorm.evaluation.metrics import (
     Summary,
     accuracy_at,
@@ -48,3 +49,7 @@ __all__ = [
     "success_rate",
     "summarize",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,6 +1,7 @@
 """The configuration of a run: what determines its records, and how two configurations differ."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -32,7 +33,8 @@ class AttackEntry(BaseModel):
         name: Its name in the records.
         spec: Its spec.
         norm: The norm that it minimizes.
-        code: The fingerprint of its code; empty for the attacks of this package.
+        code: The fingerprint of its code, see `minnorm.attacks.attack_fingerprint`; empty for the
+            attacks of this package.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -56,7 +58,8 @@ class OpenConfiguration(BaseModel):
         data: The name of the data.
         data_fingerprint: The fingerprint of the whole data set.
         indices: Start, stop and step of the samples in the whole data set.
-        attacks: The attacks; the numbers of the units on disk follow their order.
+        attacks: The attacks; the numbers of the units on disk follow their order. Attacks that are
+            added to a run come last.
         targets: The classes that the attacks aim at, see `minnorm.evaluate`.
         seed: The seed of the run.
         bounds: The bounds of the inputs.
@@ -90,6 +93,13 @@ class OpenConfiguration(BaseModel):
         known = {name: getattr(self, name) for name in type(self).model_fields}
         return Configuration(**known | {"batch_size": batch_size, "acceleration": acceleration})
 
+    def after(self, earlier: "Configuration | None") -> "OpenConfiguration":
+        """Return this configuration with the attacks of an earlier run first, in their order."""
+        before = () if earlier is None else earlier.attacks
+        first = tuple(entry for entry in before if entry in self.attacks)
+        added = tuple(entry for entry in self.attacks if entry not in before)
+        return self.model_copy(update={"attacks": first + added})
+
 
 class Configuration(OpenConfiguration):
     """The configuration of a run, as its manifest holds it."""
@@ -100,7 +110,8 @@ class Configuration(OpenConfiguration):
     def differences(self, now: OpenConfiguration) -> list[str]:
         """Return how this configuration of a run on disk differs from another, in words.
 
-        Fields that are open in the other one are not compared, and logits only up to rounding.
+        Fields that are open in the other one are not compared, and logits only up to rounding. The
+        other one may have more attacks, and in another order.
 
         Args:
             now: The configuration of the run that is to continue.
@@ -112,7 +123,7 @@ class Configuration(OpenConfiguration):
         for name in type(self).model_fields:
             before, after = getattr(self, name), getattr(now, name)
             is_open = name in _DECIDED_LATER and after is None
-            same = _nearly_equal if name == "model_answers" else _equal
+            same = _RULES.get(name, _equal)
             if not is_open and not same(before, after):
                 found.append(f"{name}: {_difference(name, before, after)}")
         return found
@@ -126,18 +137,38 @@ def _nearly_equal(before: Sequence[float], after: Sequence[float]) -> bool:
     """Return whether two sets of logits are equal up to rounding."""
     if len(before) != len(after):
         return False
-    largest = max((abs(value) for value in before), default=0.0)
+    largest = max((abs(value) for value in before if math.isfinite(value)), default=0.0)
     tolerance = _ANSWERS_TOLERANCE * largest + _SMALLEST_TOLERANCE
-    return all(abs(a - b) <= tolerance for a, b in zip(before, after, strict=True))
+    pairs = zip(before, after, strict=True)
+    return all(
+        a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= tolerance for a, b in pairs
+    )
+
+
+def _contained(before: Sequence[AttackEntry], after: Sequence[AttackEntry]) -> bool:
+    """Return whether all attacks of a run are among those of another."""
+    return set(before) <= set(after)
+
+
+_RULES: Mapping[str, Callable[[Any, Any], bool]] = {
+    "model_answers": _nearly_equal,
+    "attacks": _contained,
+}
+"""How fields are compared that need not be equal."""
 
 
 def _difference(name: str, before: Any, after: Any) -> str:
     if name in _MEANINGS:
         return _MEANINGS[name]
-    there, now = _in_words(before), _in_words(after)
-    if name == "attacks" and there == now:
-        return "the code of one of them differs"
-    return f"{_shortened(there)} there, {_shortened(now)} now"
+    text = f"{_shortened(_in_words(before))} there, {_shortened(_in_words(after))} now"
+    if name != "attacks":
+        return text
+    changed = [
+        old.name for old in before for new in after if str(old) == str(new) and old.code != new.code
+    ]
+    if changed:
+        return f"the code of {', '.join(changed)} differs, or something that it uses"
+    return f"{text}. Attacks can be added to a run, but not removed or changed"
 
 
 def _in_words(value: Any) -> str:

@@ -1,62 +1,54 @@
 """The evaluation: attack a model on data, judge the results, and keep them as records."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from minnorm.acceleration import Accelerated, check_use
+from minnorm.acceleration import check_use
 from minnorm.attacks import Attack, Model
-from minnorm.attacks.composition import attack_fingerprint, attack_name, norm_of
+from minnorm.attacks.composition import attack_name, norm_of
 from minnorm.attacks.default import DEFAULT
+from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
 from minnorm.data import as_data
 from minnorm.evaluation.arguments import (
     Attacks,
+    check_device,
     checked_batch_size,
     checked_seed,
     finite_bounds,
     load_classifier,
     named_attacks,
 )
-from minnorm.evaluation.batches import dtype_and_device
-from minnorm.evaluation.configuration import AttackEntry, OpenConfiguration
-from minnorm.evaluation.manifest import Manifest, new_session
-from minnorm.evaluation.nan_warnings import nan_warnings
+from minnorm.evaluation.configuration import AttackEntry, Configuration, OpenConfiguration
+from minnorm.evaluation.loaded_runs import Evaluation, evaluation_of, finished_run
+from minnorm.evaluation.manifest import Manifest, new_run, new_session
 from minnorm.evaluation.probe import probe_model
-from minnorm.evaluation.records import Records
-from minnorm.evaluation.run_directory import RunDirectory, Unit
-from minnorm.evaluation.runner import EvaluationProgress, Runner
-from minnorm.evaluation.targets import Targets, check_enough_classes, check_targets
+from minnorm.evaluation.progress import EvaluationProgress, shown_progress
+from minnorm.evaluation.run_directory import Claim, RunDirectory
+from minnorm.evaluation.runner import Runner
+from minnorm.evaluation.targets import (
+    Targets,
+    check_enough_classes,
+    check_targets,
+    count_targets,
+)
 from minnorm.evaluation.tuning import BatchSize, tune
+from minnorm.evaluation.unit_files import UnitFiles
+from minnorm.evaluation.work import workload
 from minnorm.geometry import Bounds
 from minnorm.models import fingerprint
-from minnorm.runtime import devices, ranks
+from minnorm.runtime import devices, ranks, threads
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The results of an evaluation.
-
-    Attributes:
-        records: One row for each (sample, attack, target), see `minnorm.evaluation.records`.
-        manifest: Configuration, versions, hardware and revision; JSON values.
-        directory: The run directory, if there is one.
-        warnings: What makes the results doubtful, for example that the model has no gradients.
-    """
-
-    records: Records = field(repr=False)
-    manifest: dict[str, Any] = field(repr=False)
-    directory: Path | None
-    warnings: tuple[str, ...] = ()
-
-
 @torch.inference_mode(False)  # a model that is loaded in inference mode has no gradients
 @devices.full_float32()
+@threads.shared_cores()
 def evaluate(
     model: str | Model,
     data: Any,
@@ -71,6 +63,7 @@ def evaluate(
     bounds: Bounds = (0.0, 1.0),
     save_adversarials: bool = True,
     trust: bool = False,
+    progress: bool = False,
     on_progress: EvaluationProgress | None = None,
 ) -> Evaluation:
     """Measure the distances to the closest adversarials, and record the results of each sample.
@@ -91,19 +84,26 @@ def evaluate(
         out: The run directory. A run that was interrupted there continues where it stopped. By
             default nothing is written.
         targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.
-        batch_size: Samples attacked at once. `auto` measures the time of gradients, and takes as
-            many as speed up the run and fit into memory. A batch that does not fit is halved.
+        batch_size: Samples attacked at once. `auto` takes as many as speed up the run and fit into
+            memory; it measures the time of gradients as far as that is short beside the work. A
+            batch that does not fit is halved.
         accelerate: How the attacks of this package call the model, see `minnorm.accelerate`; what
-            they find is verified by the original model. `auto` measures, so two runs may choose
-            differently: the choice is `acceleration` in the configuration of the run, a value that
-            this argument takes. `off` leaves the model as it is.
+            they find is verified by the original model. `auto` measures if that takes less than
+            2 % of the time that the attacks are expected to take, and else leaves the model as it
+            is. A later run of the same model on the same machine uses what was measured. So two
+            runs may choose differently: the choice is `acceleration` in the configuration of the
+            run, a value that this argument takes. `off` leaves the model as it is; with a given
+            batch size it repeats a run exactly.
         device: The device of a model given by its spec; by default a GPU if there is one. Any other
             model stays on its device.
         seed: The seed of the random targets, and of the generator that each attack gets for each
             batch.
-        bounds: The lowest and the highest value of an input.
+        bounds: The lowest and the highest value of an input. 8-bit values are divided by 255 for
+            (0, 1), and stay as they are for (0, 255).
         save_adversarials: Whether the run directory keeps the adversarials too.
         trust: Whether a file that the model's spec names may run the code that it holds.
+        progress: Whether to show the progress on standard error: a bar on a terminal or in a
+            notebook, else lines from time to time.
         on_progress: Called after each gradient and each finished unit, see `EvaluationProgress`.
 
     Returns:
@@ -121,13 +121,22 @@ def evaluate(
     seed = checked_seed(seed)
     named = named_attacks(attacks)
     bounds = finite_bounds(bounds)
+    directory = None if out is None else RunDirectory(Path(out))
+    if directory is not None:
+        directory.check_usable()
+    ranks.check_launch()
+    check_device(model, device)
+    samples = as_data(data).within(bounds)  # before the model, which may take long to load
     classifier = load_classifier(model, device, trust=trust)
-    samples = as_data(data)
     probe = probe_model(classifier, samples, bounds)
-    for warning in probe.warnings:
+    warnings = (*samples.warnings, *probe.warnings)
+    for warning in probe.warnings:  # those of the data were logged when they were loaded
         logger.warning("%s", warning)
     check_enough_classes(targets, probe.classes)
-    dtype, place = dtype_and_device(classifier)
+    dtype, place = devices.dtype_and_device(classifier)
+    if place.type == "cpu":
+        threads.warn_if_crowded()
+    codes = {name: fingerprint_attack(attack) for name, attack in named.items()}
     known = OpenConfiguration(
         model=model if isinstance(model, str) else type(classifier).__qualname__,
         model_fingerprint=fingerprint(classifier),
@@ -135,7 +144,7 @@ def evaluate(
         data=samples.name,
         data_fingerprint=samples.fingerprint,
         indices=(samples.indices.start, samples.indices.stop, samples.indices.step),
-        attacks=tuple(_entry(name, attack) for name, attack in named.items()),
+        attacks=tuple(_entry(name, attack, codes[name].code) for name, attack in named.items()),
         targets=targets,
         seed=seed,
         bounds=bounds,
@@ -144,75 +153,85 @@ def evaluate(
         save_adversarials=bool(save_adversarials),
         batch_size=None if batch_size == "auto" else batch_size,
     )
-    directory = None if out is None else RunDirectory(Path(out))
-    with ranks.process_group():
+    with shown_progress(on_progress, show=progress) as report, ranks.process_group():
+        interrupted = _interrupted(directory, known)
+        known = known.after(interrupted)
+        named = {entry.name: named[entry.name] for entry in known.attacks}
+        if directory is not None:
+            _warn_of_unseen(codes)
         tuning = tune(
             classifier,
             probe.inputs,
-            len(samples),
+            workload(
+                named.values(),
+                len(samples),
+                targets=count_targets(targets, probe.classes),
+                ranks=ranks.world_size(),
+            ),
             acceleration=accelerate,
             batch_size=batch_size,
-            interrupted=None if directory is None else directory.interrupted(known),
+            fingerprint=known.model_fingerprint if isinstance(classifier, nn.Module) else None,
+            interrupted=interrupted,
         )
         configuration = known.decide(tuning.batch_size, tuning.model.used)
         keep = save_adversarials and directory is not None
-        runner = Runner(tuning.model, samples, named, configuration, keep)
+        runner = Runner(tuning.model, samples, named, configuration, keep, probe.loses_gradients)
+        libraries = {key: one for code in codes.values() for key, one in code.libraries.items()}
+        session = new_session(place, tuning.model.notes, libraries)
         if directory is not None:
-            _run_in(directory, runner, probe.warnings, on_progress)
-            return load_run(directory.path)
+            manifest = _run_in(directory, runner, warnings, session, report)
+            return finished_run(directory, manifest)
         manifest = Manifest(
-            configuration=configuration,
-            warnings=probe.warnings,
-            sessions=(_session(tuning.model),),
+            run=new_run(), configuration=configuration, warnings=warnings, sessions=(session,)
         )
-        return _evaluation(runner.records(on_progress), manifest, None)
+        return evaluation_of(runner.records(report), manifest, None)
 
 
-def load_run(path: str | Path) -> Evaluation:
-    """Read a run directory; neither the model nor the data is needed.
-
-    Raises:
-        InputError: If it is not a run directory, or a file in it is damaged.
-    """
-    directory = RunDirectory(Path(path))
-    manifest = directory.manifest()
-    return _evaluation(directory.records(), manifest, directory.path)
-
-
-def _evaluation(records: Records, manifest: Manifest, directory: Path | None) -> Evaluation:
-    counted = nan_warnings(records)
-    for warning in counted:
-        logger.warning("%s", warning)
-    return Evaluation(records, manifest.values(), directory, (*manifest.warnings, *counted))
-
-
-def _entry(name: str, attack: Attack) -> AttackEntry:
+def _entry(name: str, attack: Attack, code: str) -> AttackEntry:
     """Return the entry of an attack in the configuration."""
-    return AttackEntry(
-        name=name, spec=attack_name(attack), norm=norm_of([attack]), code=attack_fingerprint(attack)
-    )
+    return AttackEntry(name=name, spec=attack_name(attack), norm=norm_of([attack]), code=code)
+
+
+def _warn_of_unseen(codes: Mapping[str, Fingerprint]) -> None:
+    """Log what a later session of the run cannot compare."""
+    for name, code in codes.items():
+        if code.unseen and ranks.rank() == 0:
+            logger.warning(
+                "%s: a session that continues this run cannot notice changes of %s. After such a "
+                "change, name another folder.",
+                name,
+                ", ".join(code.unseen),
+            )
+
+
+def _interrupted(directory: RunDirectory | None, known: OpenConfiguration) -> Configuration | None:
+    """Return the configuration of the run in a directory, as the first rank reads it."""
+    found = None
+    with ranks.raise_on_all():
+        if directory is not None and ranks.rank() == 0:
+            found = directory.interrupted(known)
+    first: Configuration | None = ranks.gather(found)[0]
+    return first
 
 
 def _run_in(
     directory: RunDirectory,
     runner: Runner,
     warnings: Sequence[str],
+    session: Mapping[str, Any],
     on_progress: EvaluationProgress | None,
-) -> None:
+) -> Manifest:
     """Finish all units of a run in its directory, together with the other ranks."""
     try:
-        finished: set[Unit] = set()
+        claim = None
         with ranks.raise_on_all():
             if ranks.rank() == 0:
-                directory.claim(runner.configuration, warnings, _session(runner.model))
-                finished = directory.finished()
-        finished = ranks.gather(finished)[0]
+                claim = directory.claim(runner.configuration, warnings, session)
+        first: Claim = ranks.gather(claim)[0]
+        files = UnitFiles(directory.path, first.manifest)
         with ranks.raise_on_all():
-            for unit, (records, adversarials) in runner.results(finished, on_progress):
-                directory.save(unit, records, adversarials)
+            for unit, (records, adversarials) in runner.results(first.finished, on_progress):
+                files.save(unit, records, adversarials)
     finally:
         directory.release()
-
-
-def _session(model: Accelerated) -> dict[str, Any]:
-    return new_session(dtype_and_device(model.original)[1], model.notes)
+    return first.manifest

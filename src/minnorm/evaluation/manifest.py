@@ -1,7 +1,8 @@
 """The manifest of a run: its configuration, its warnings, and the processes that worked on it."""
 
 import json
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from minnorm.errors import InputError
 from minnorm.evaluation.configuration import Configuration
 from minnorm.runtime import provenance
 
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 """Version of the layout of a run directory; a directory of another version is refused."""
 
 
@@ -21,6 +22,7 @@ class Manifest(BaseModel):
 
     Attributes:
         format: The version of the layout.
+        run: The identity of the run, random text.
         configuration: What determines the records.
         warnings: What a reader of the records should know.
         sessions: The processes that worked on the run, see `new_session`.
@@ -28,10 +30,22 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
+    run: str
     configuration: Configuration
     warnings: tuple[str, ...]
     sessions: tuple[dict[str, Any], ...]
+
+    @property
+    def batches(self) -> int:
+        """The number of batches of each attack."""
+        samples = len(range(*self.configuration.indices))
+        return -(-samples // self.configuration.batch_size)
+
+    @property
+    def units(self) -> int:
+        """The number of units of the run."""
+        return self.batches * len(self.configuration.attacks)
 
     def values(self) -> dict[str, Any]:
         """Return the manifest as JSON values, the form in which users get it."""
@@ -42,14 +56,24 @@ class Manifest(BaseModel):
         return json.dumps(self.values(), indent=2) + "\n"
 
 
-def new_session(device: torch.device, acceleration: Sequence[str]) -> dict[str, Any]:
+def new_run() -> str:
+    """Return the identity of a new run."""
+    return uuid.uuid4().hex
+
+
+def new_session(
+    device: torch.device, acceleration: Sequence[str], libraries: Mapping[str, str]
+) -> dict[str, Any]:
     """Describe this process: the acceleration, code, versions and hardware; JSON values.
 
     Args:
         device: The device of the model.
         acceleration: The reasons for the choice of the acceleration.
+        libraries: The versions of further libraries, those that users' attacks use.
     """
-    return {"acceleration": list(acceleration), **provenance.session(device)}
+    session = provenance.session(device)
+    versions = {**session["versions"], **libraries}
+    return {"acceleration": list(acceleration), **session, "versions": versions}
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -64,9 +88,11 @@ def read_manifest(path: Path) -> Manifest:
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
         raise InputError(
-            f"{path} is not of format {FORMAT}, which this version of minnorm reads: another "
-            "version wrote it. Name another folder, or delete this one."
+            f"{path} is of format {found}, but this version of minnorm reads format {FORMAT}, with "
+            "checksums of all files: another version wrote it. Read the run with that version, or "
+            "repeat it in another folder."
         )
     try:
         return Manifest.model_validate_json(text)

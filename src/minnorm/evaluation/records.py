@@ -19,6 +19,7 @@ NaN is no class. A sample whose logits hold NaN before any attack is misclassifi
 distance 0. A point of an attack whose logits hold NaN is a failure.
 """
 
+import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +31,9 @@ from minnorm.geometry import NORM_ORDERS, Norm
 
 Records: TypeAlias = pa.Table
 """A table of the columns above."""
+
+_INCOMPLETE = b"incomplete"
+"""The key of the warning in the metadata of incomplete records."""
 
 SCHEMA = pa.schema(
     [
@@ -79,7 +83,7 @@ def make_records(
         predictions: The predicted classes of the inputs, and of the adversarials.
         success: Whether the attack succeeded on each sample.
         distances: Distances of the adversarials, by norm.
-        rounding: Gaps between neighboring numbers, see `minnorm.geometry.measured_gaps`.
+        rounding: Gaps between neighboring numbers, see `minnorm.radii.measured_gaps`.
         gray: L2 distances of the inputs to the gray image.
         spent: Forward passes, backward passes and seconds per sample.
     """
@@ -107,3 +111,15 @@ def make_records(
 def join_records(parts: list[Records]) -> Records:
     """Join tables of records into one, in the order of the parts."""
     return pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+
+
+def mark_incomplete(records: Records, warning: str) -> Records:
+    """Return the records with a warning that some are missing; selections of them keep it."""
+    return records.replace_schema_metadata({_INCOMPLETE: warning.encode()})
+
+
+def warn_if_incomplete(records: Records) -> None:
+    """Warn if records are marked as incomplete; Python shows the same warning once."""
+    warning = (records.schema.metadata or {}).get(_INCOMPLETE)
+    if warning is not None:
+        warnings.warn(warning.decode(), stacklevel=1)

@@ -1,45 +1,41 @@
-"""The run directory: a manifest, one Parquet shard for each finished unit, and the adversarials.
+"""The run directory: a manifest, and the files of each finished unit.
 
     manifest.json
     records/000012-01.parquet            batch 12, attack 1: its records
     adversarials/000012-01.safetensors   the same unit: indices, targets, adversarials
+    checksums/000012-01.json             the same unit: the SHA-256 of the two files
 
 Each file is written atomically, the records of a unit last: once they exist, the unit is finished.
+No file is deleted or replaced, except those of units of the same run that are not finished.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock
-from torch import Tensor
 
 from minnorm.errors import InputError, RunConflictError
 from minnorm.evaluation.configuration import Configuration, OpenConfiguration
-from minnorm.evaluation.manifest import Manifest, read_manifest
-from minnorm.evaluation.records import SCHEMA, Records, join_records
-from minnorm.files import (
-    LOCK,
-    lock_folder,
-    remove_partial_files,
-    write_atomically,
-    write_tensors,
-)
+from minnorm.evaluation.manifest import Manifest, new_run, read_manifest
+from minnorm.evaluation.unit_files import FOLDERS, Unit, UnitFiles
+from minnorm.files import LOCK, lock_folder, remove_partial_files, write_atomically
+from minnorm.runtime.sessions import warning_of_changes
+
+logger = logging.getLogger(__name__)
 
 
-class Unit(NamedTuple):
-    """The unit of work: one attack on one batch, with all its targets."""
+class Claim(NamedTuple):
+    """A run that this process may work on.
 
-    batch: int
-    attack: int
+    Attributes:
+        manifest: Its manifest.
+        finished: Its finished units.
+    """
 
-    @property
-    def name(self) -> str:
-        """The stem of its files."""
-        return f"{self.batch:06d}-{self.attack:02d}"
+    manifest: Manifest
+    finished: set[Unit]
 
 
 class RunDirectory:
@@ -51,50 +47,66 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._records = path / "records"
-        self._adversarials = path / "adversarials"
         self._manifest = path / "manifest.json"
         self._lock = FileLock(path / LOCK, timeout=0)
 
+    def check_usable(self) -> None:
+        """Check that the directory does not exist, is empty or holds a run; nothing is written.
+
+        Raises:
+            RunConflictError: If it holds something else.
+        """
+        if not self._manifest.exists():
+            self._check_unused()
+
     def claim(
         self, configuration: Configuration, warnings: Sequence[str], session: Mapping[str, Any]
-    ) -> None:
-        """Create the directory of a run, or open that of an interrupted run, and lock it.
+    ) -> Claim:
+        """Create the directory of a run, or open that of an earlier run, and lock it.
+
+        An earlier run may be unfinished, or lack some of the attacks. A warning is logged if its
+        versions or settings were others.
 
         Args:
             configuration: What determines the records.
             warnings: What a reader of the records should know.
-            session: A description of this process, which is added to the manifest.
+            session: A description of this process, which is added to the manifest if there is
+                something left to do.
 
         Raises:
             RunConflictError: If the directory holds something else, or a run of another
                 configuration (the message names what differs), or another process works in it.
-            InputError: If its manifest is damaged or of another version.
+            InputError: If a file of the run is damaged, or its manifest is of another version.
         """
-        if not self._manifest.exists():
-            self._check_unused()
+        self.check_usable()
         lock_folder(self._lock, self.path)
-        self.interrupted(configuration)
-        previous = self.manifest() if self._manifest.exists() else None
-        remove_partial_files(self.path, self._records, self._adversarials)
-        self._remove_unfinished_adversarials()
-        # Without records, a run of another configuration is replaced.
-        same = previous is not None and not previous.configuration.differences(configuration)
+        same = self.interrupted(configuration) is not None
+        previous = self.manifest() if same else None
+        finished = UnitFiles(self.path, previous).finished() if previous is not None else set()
+        remove_partial_files(self.path, *(self.path / folder for folder in FOLDERS))
         manifest = Manifest(
+            run=new_run() if previous is None else previous.run,
             configuration=configuration,
-            warnings=tuple(warnings),
-            sessions=(*(previous.sessions if previous is not None and same else ()), dict(session)),
+            warnings=tuple(dict.fromkeys((*(previous.warnings if previous else ()), *warnings))),
+            sessions=(*(() if previous is None else previous.sessions), dict(session)),
         )
+        if previous is not None and len(finished) == manifest.units:
+            return Claim(previous, finished)
+        if previous is not None:
+            changes = changes_between(manifest.sessions[-2:])
+            for warning in changes:
+                logger.warning("%s", warning)
         write_atomically(self._manifest, lambda path: path.write_text(manifest.text()))
-        for folder in (self._records, self._adversarials):
-            folder.mkdir(exist_ok=True)
+        for folder in FOLDERS:
+            (self.path / folder).mkdir(exist_ok=True)
+        return Claim(manifest, finished)
 
     def release(self) -> None:
         """Unlock the directory; does nothing if it is not locked."""
         self._lock.release()
 
     def interrupted(self, known: OpenConfiguration) -> Configuration | None:
-        """Return the configuration of the run that was interrupted here, `None` if there is none.
+        """Return the configuration of the run in this directory, `None` if there is none.
 
         Args:
             known: What is known of the configuration of the run that is to continue it.
@@ -103,14 +115,18 @@ class RunDirectory:
             RunConflictError: If the two differ.
             InputError: If the manifest is damaged or of another version.
         """
-        if not self._manifest.exists() or not any(self._records.glob("*.parquet")):
+        if not self._manifest.exists():
             return None
         configuration = self.manifest().configuration
-        if differences := configuration.differences(known):
+        differences = configuration.differences(known)
+        if not self._holds_results():  # a run that has not begun may be replaced
+            return None if differences else configuration
+        if differences:
             raise RunConflictError(
                 f"{self.path} holds a run of another configuration, which is never mixed with this "
-                "one:\n  " + "\n  ".join(differences) + "\nName another folder, or repeat the "
-                "command that started the run."
+                "one:",
+                *(f"  {difference}" for difference in differences),
+                "Name another folder, or repeat the command that started the run.",
             )
         return configuration
 
@@ -125,38 +141,6 @@ class RunDirectory:
             hint = f" Run directories in it: {', '.join(runs)}." if runs else ""
             raise InputError(f"{self.path} is not a run directory: it has no manifest.json.{hint}")
         return read_manifest(self._manifest)
-
-    def finished(self) -> set[Unit]:
-        """Return the units whose records exist, each of which is read to check it.
-
-        In a run that keeps its adversarials, a unit without them is not finished.
-
-        Raises:
-            InputError: If a shard is damaged; the message says which, and what to do.
-        """
-        units = {unit for unit, _ in self._shards()}
-        if not self.manifest().configuration.save_adversarials:
-            return units
-        return {unit for unit in units if self._file_of_adversarials(unit).exists()}
-
-    def save(self, unit: Unit, records: Records, adversarials: dict[str, Tensor] | None) -> None:
-        """Write the results of a unit; it is finished when this returns."""
-        if adversarials is not None:
-            tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
-            write_tensors(self._file_of_adversarials(unit), tensors)
-        write_atomically(
-            self._records / f"{unit.name}.parquet",
-            lambda path: pq.write_table(records, path, write_page_checksum=True),
-        )
-
-    def records(self) -> Records:
-        """Read all records, attack by attack, in the order of the data.
-
-        Raises:
-            InputError: If a shard is damaged.
-        """
-        shards = sorted(self._shards(), key=lambda shard: (shard[0].attack, shard[0].batch))
-        return join_records([records for _, records in shards])
 
     def _check_unused(self) -> None:
         """Refuse a path that is in use; ignore the files of a run that was killed at its start."""
@@ -173,32 +157,18 @@ class RunDirectory:
                 f"{self.path} exists and is not a run directory: name a new or empty folder."
             )
 
-    def _remove_unfinished_adversarials(self) -> None:
-        for path in self._adversarials.glob("*.safetensors"):
-            if not (self._records / f"{path.stem}.parquet").exists():
-                path.unlink()
-
-    def _file_of_adversarials(self, unit: Unit) -> Path:
-        return self._adversarials / f"{unit.name}.safetensors"
-
-    def _shards(self) -> Iterator[tuple[Unit, Records]]:
-        """Read all shards."""
-        for path in self._records.glob("*.parquet"):
-            match = re.fullmatch(r"(\d+)-(\d+)", path.stem)
-            if match is None:
-                raise InputError(f"{path} does not belong in a run directory: move it away.")
-            yield Unit(int(match[1]), int(match[2])), _read_shard(path)
+    def _holds_results(self) -> bool:
+        """Return whether there are files of units, finished or not."""
+        folders = (self.path / folder for folder in FOLDERS)
+        return any(
+            not path.name.startswith(".")
+            for folder in folders
+            if folder.is_dir()
+            for path in folder.iterdir()
+        )
 
 
-def _read_shard(path: Path) -> Records:
-    try:
-        records = pq.read_table(path, page_checksum_verification=True)
-        matches = records.schema.equals(SCHEMA)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"the shard {path} is damaged ({error}). Delete it and run the same command again: "
-            "only its samples are attacked again."
-        ) from error
-    if not matches:
-        raise InputError(f"the shard {path} has other columns than records have: move it away.")
-    return records
+def changes_between(sessions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return a warning if versions or settings of sessions differ; one rank and many are alike."""
+    warning = warning_of_changes(sessions, "records", ignored=("ranks",))
+    return () if warning is None else (warning,)

@@ -22,18 +22,16 @@ from minnorm.evaluation.judge import (
     run_and_judge,
     with_misclassified,
 )
+from minnorm.evaluation.progress import EvaluationProgress
 from minnorm.evaluation.records import Records, join_records, make_records
-from minnorm.evaluation.run_directory import Unit
 from minnorm.evaluation.targets import choose_targets
-from minnorm.geometry import distances, measured_gaps, span
+from minnorm.evaluation.unit_files import Unit
+from minnorm.geometry import distances, span
 from minnorm.logits import predictions
+from minnorm.radii import measured_gaps
 from minnorm.runtime import memory, ranks
 
 logger = logging.getLogger(__name__)
-
-EvaluationProgress: TypeAlias = Callable[[int, int, int], None]
-"""Called with the number of finished units, the number of all units of this rank (a unit is one
-attack on one batch), and the number of gradients so far, counting one for a whole batch."""
 
 Result: TypeAlias = tuple[Records, dict[str, Tensor] | None]
 """The records of a unit, and its adversarials if they are kept."""
@@ -49,6 +47,7 @@ class Runner:
         attacks: The attacks by name; the numbers of the units follow their order.
         configuration: The configuration of the run: targets, batch size, seed and bounds.
         keep_adversarials: Whether the results include the adversarials.
+        inset_gradients: Whether attacks differentiate the model slightly inside the bounds.
     """
 
     model: Accelerated
@@ -56,6 +55,7 @@ class Runner:
     attacks: Mapping[str, Attack]
     configuration: Configuration
     keep_adversarials: bool
+    inset_gradients: bool = False
     _fitting: int | None = None  # samples that fit into memory; set when a batch does not fit
 
     def records(self, on_progress: EvaluationProgress | None) -> Records:
@@ -220,6 +220,7 @@ class Runner:
                 targeted=targeted,
                 bounds=self.configuration.bounds,
                 seed=self.configuration.seed,
+                inset_gradients=self.inset_gradients,
                 on_backward=on_backward,
             )
         except InputError:

@@ -12,8 +12,9 @@ from minnorm.attacks import load_attack
 from minnorm.attacks.composition import attack_name
 from minnorm.errors import InputError
 from minnorm.evaluation.estimates import Array
-from minnorm.evaluation.records import SCHEMA, Records
-from minnorm.geometry import NORM_ORDERS, Norm, check_norm, inscribed_radius
+from minnorm.evaluation.records import SCHEMA, Records, warn_if_incomplete
+from minnorm.geometry import NORM_ORDERS, Norm, check_norm
+from minnorm.radii import inscribed_radius
 
 WORST_CASE = "worst case"
 """The name of the attack in the records that `closest_records` returns."""
@@ -79,7 +80,7 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     columns["radius_limit"] = pa.array(limits, mask=np.isinf(limits))
     for name in ("forwards", "backwards", "seconds"):
         columns[name] = pa.array(np.bincount(group, weights=values_of(records, name)))
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table(columns, schema=records.schema)
 
 
 def hardest_target(records: Records, norm: Norm | None = None) -> Records:
@@ -175,7 +176,7 @@ def limits_of(records: Records, norm: Norm) -> Array:
     """Return the radius of each record, in a norm, beyond which its attack did not search.
 
     It is infinite for an attack that searches at any radius. A limit in another norm counts as far
-    as it implies one in this norm, see `minnorm.geometry.inscribed_radius`.
+    as it implies one in this norm, see `minnorm.radii.inscribed_radius`.
     """
     limits = pc.fill_null(records.column("radius_limit"), math.inf).to_numpy()
     own = np.array(records.column("norm").to_pylist(), dtype=object)
@@ -188,6 +189,7 @@ def limits_of(records: Records, norm: Norm) -> Array:
 
 def values_of(records: Records, column: str) -> Array:
     """Return a column of numbers or truth values."""
+    warn_if_incomplete(records)
     values: Array = records.column(column).to_numpy()
     return values
 

@@ -10,6 +10,8 @@ def warning_of_changes(
 ) -> str | None:
     """Return a warning if sessions differ in what may change the rounding of the results.
 
+    A library whose version only some sessions name is not compared among the others.
+
     Args:
         sessions: The sessions of a run in their order, as `minnorm.runtime.provenance.session`
             describes them.
@@ -22,7 +24,7 @@ def warning_of_changes(
     parts = [_decisive(session) for session in sessions]
     changes = []
     for name in dict.fromkeys(name for part in parts for name in part):
-        values = [value for value, _ in groupby(str(part.get(name)) for part in parts)]
+        values = [value for value, _ in groupby(str(part[name]) for part in parts if name in part)]
         if name not in ignored and len(values) > 1:
             changes.append(f"{name} {', then '.join(values)}")
     if not changes:

@@ -1,0 +1,97 @@
+"""The results of an evaluation, and those of a run that is read from its directory."""
+
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minnorm.evaluation.manifest import Manifest
+from minnorm.evaluation.metrics import clean_accuracy
+from minnorm.evaluation.nan_warnings import nan_warnings
+from minnorm.evaluation.records import Records, mark_incomplete, warn_if_incomplete
+from minnorm.evaluation.run_directory import RunDirectory, changes_between
+from minnorm.evaluation.unit_files import UnitFiles
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of an evaluation.
+
+    Attributes:
+        records: One row for each (sample, attack, target), see `minnorm.evaluation.records`.
+        manifest: Configuration, versions, hardware and revision; JSON values.
+        directory: The run directory, if there is one.
+        warnings: What makes the results doubtful, for example that the model has no gradients.
+    """
+
+    records: Records = field(repr=False)
+    manifest: dict[str, Any] = field(repr=False)
+    directory: Path | None
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return a summary: what was evaluated, and the clean accuracy."""
+        run = self.manifest["configuration"]
+        names = ", ".join(entry["name"] for entry in run["attacks"])
+        count = len(self.records.column("index").unique())
+        clean = 100 * clean_accuracy(self.records).value if count else math.nan
+        doubts = f", warnings: {len(self.warnings)}" if self.warnings else ""
+        return (
+            f"Evaluation({run['model']} on {run['data']}: {count:,} samples, clean accuracy "
+            f"{clean:.2f} %, attacks: {names}{doubts})"
+        )
+
+
+def load_run(path: str | Path) -> Evaluation:
+    """Read a run directory; neither the model nor the data is needed.
+
+    All files are compared with their checksums. If batches are missing, a warning says how many,
+    here and in `warnings`, and metrics of the records warn too.
+
+    Raises:
+        InputError: If it is not a run directory, or a file in it is damaged or of another run; the
+            message says what to do.
+    """
+    directory = RunDirectory(Path(path))
+    manifest = directory.manifest()
+    UnitFiles(directory.path, manifest).check_adversarials()
+    return finished_run(directory, manifest)
+
+
+def finished_run(directory: RunDirectory, manifest: Manifest) -> Evaluation:
+    """Return the results of a run whose adversarials are checked already.
+
+    Raises:
+        InputError: If a shard is damaged or of another run.
+    """
+    files = UnitFiles(directory.path, manifest)
+    records = files.records()
+    incomplete = files.missing_batches()
+    if incomplete is not None:
+        records = mark_incomplete(records, incomplete)
+        warn_if_incomplete(records)
+    found = (incomplete, files.missing_adversarials(), *changes_between(manifest.sessions))
+    doubts = tuple(doubt for doubt in found if doubt is not None)
+    return evaluation_of(records, manifest, directory.path, doubts)
+
+
+def evaluation_of(
+    records: Records, manifest: Manifest, directory: Path | None, doubts: tuple[str, ...] = ()
+) -> Evaluation:
+    """Return the results of an evaluation, with its warnings.
+
+    Args:
+        records: The records.
+        manifest: The manifest of the run.
+        directory: The run directory, if there is one.
+        doubts: Further warnings.
+    """
+    counted = nan_warnings(records)
+    for warning in counted:
+        logger.warning("%s", warning)
+    return Evaluation(
+        records, manifest.values(), directory, (*manifest.warnings, *doubts, *counted)
+    )
