@@ -86,7 +86,12 @@ def test_the_revision_is_the_commit_and_says_if_the_package_has_changed(
     clean = provenance.revision()
     assert re.fullmatch(r"[0-9a-f]{40}", clean)
     (folder / "package" / "other.py").write_text("# changed\n")
-    assert provenance.revision() == f"{clean}-dirty"
+    changed = provenance.revision()
+    assert re.fullmatch(rf"{clean}-dirty-[0-9a-f]{{8}}", changed)
+    assert provenance.revision() == changed
+    (folder / "package" / "other.py").write_text("# changed again
+")
+    assert provenance.revision() != changed
 
 
 def test_the_revision_inside_a_checkout_of_another_project_is_the_version(

@@ -1,5 +1,6 @@
 """Provenance: the code revision, versions and hardware that every result file carries."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -59,7 +60,9 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def revision() -> str:
-    """Return the commit of the package's code, with `-dirty` if files have changed since.
+    """Return the commit of the package's code; if files changed since, with a hash of the changes.
+
+    For example `1f3a...-dirty-5b0c2e91`.
 
     Outside a git checkout of the package, return its version.
     """
@@ -79,8 +82,10 @@ def revision() -> str:
     if git("ls-files", "--error-unmatch", str(here)) is None:
         return importlib.metadata.version("minnorm")
     commit = git("rev-parse", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", str(package))
-    return f"{commit}-dirty" if changed else str(commit)
+    changes = git("diff", "--no-ext-diff", "--no-color", "HEAD", "--", str(package))
+    if not changes:
+        return str(commit)
+    return f"{commit}-dirty-{hashlib.sha256(changes.encode()).hexdigest()[:8]}"
 
 
 def _processor() -> str:
