@@ -24,7 +24,6 @@ from minnorm.models import (
     load_weights,
     mnist_cnn,
     save_weights,
-    weights,
 )
 from minnorm.models.recognition import CHECKPOINTS
 
@@ -224,13 +223,6 @@ def test_a_file_that_is_no_checkpoint_is_refused_with_and_without_trust(
         InputError, match=r"w.pt (is |cannot be read as a checkpoint|holds no weights)"
     ):
         load_model(f"{tmp_path / 'w.pt'} + mnist_cnn", trust=True)
-
-
-def test_the_sha256_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"abc")
-    assert weights.file_sha256(tmp_path / "file") == (
-        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
 
 
 def _changed(change: Callable[[nn.Module], object]) -> nn.Module:

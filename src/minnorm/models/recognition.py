@@ -72,7 +72,9 @@ def recognize(path: Path) -> Kind:
     reason = _reason(path, head)
     if reason is not None:
         raise InputError(f"{path} {reason}")
-    return "safetensors" if path.suffix.lower() == ".safetensors" else "checkpoint"
+    if path.suffix.lower() == ".safetensors" and not head.startswith(_PICKLE):
+        return "safetensors"
+    return "checkpoint"
 
 
 def _kind_of_zip(path: Path) -> Kind:
