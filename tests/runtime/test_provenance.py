@@ -89,8 +89,7 @@ def test_the_revision_is_the_commit_and_says_if_the_package_has_changed(
     changed = provenance.revision()
     assert re.fullmatch(rf"{clean}-dirty-[0-9a-f]{{8}}", changed)
     assert provenance.revision() == changed
-    (folder / "package" / "other.py").write_text("# changed again
-")
+    (folder / "package" / "other.py").write_text("# changed again\n")
     assert provenance.revision() != changed
 
 
