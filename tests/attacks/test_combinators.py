@@ -24,7 +24,7 @@ from minnorm.attacks import (
     worst_case,
 )
 from minnorm.errors import InputError
-from minnorm.geometry import distances, quantize
+from minnorm.geometry import Norm, distances, quantize
 
 SHORT = partial(ddn, steps=15)
 COMBINED: dict[str, Attack] = {
@@ -217,7 +217,7 @@ def test_bounded_keeps_an_adversarial_exactly_at_the_radius(width: float) -> Non
         moved = ((given - inputs) / width * 255).round().amin(1) >= 8
         return torch.stack([~moved, moved], dim=1).float()
 
-    def attack(*_: Any, norm: str = "linf", **__: Any) -> Any:
+    def attack(*_: Any, norm: Norm = "linf", **__: Any) -> Any:
         found = torch.ones(len(inputs), dtype=torch.bool)
         return AttackResult(points, distances(points, inputs, norm), found)
 

@@ -20,6 +20,7 @@ from minnorm.attacks.engine.search import Search
 from minnorm.checks import check_count, check_number
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds, Norm, per_sample
+from minnorm.radii import least_radii, measured_gaps
 
 
 def worst_case(attacks: Iterable[Attack], *, norm: Norm | None = None) -> Attack:
@@ -252,8 +253,8 @@ def _bounded(
         scaled = problem.feasible_(problem.origins + moves)
         # An adversarial within the radius does not change: rounding could undo its success.
         measured = geometry.distances(found.adversarials, problem.origins, norm)
-        gaps = geometry.measured_gaps(problem.origins)
-        within = geometry.least_radii(measured, gaps, norm) <= epsilon
+        gaps = measured_gaps(problem.origins)
+        within = least_radii(measured, gaps, norm) <= epsilon
         search.adversarial_at(torch.where(per_sample(within, scaled), found.adversarials, scaled))
         if problem.levels is not None:
             # Rounding may move inputs that are misclassified from the start out of the radius.

@@ -16,6 +16,7 @@ from minnorm import geometry, specs
 from minnorm.attacks.contract import AttackResult, is_marked
 from minnorm.errors import InputError
 from minnorm.geometry import Norm
+from minnorm.radii import inscribed_radius
 
 GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "generator", "starts")
 """The arguments that the caller of an attack passes; they cannot be preset."""
@@ -172,7 +173,7 @@ def radius_limit_of(attack: Callable[..., Any], norm: Norm) -> float | None:
     Args:
         attack: The attack.
         norm: The norm of the limit. A limit in another norm counts as far as it implies one in
-            this norm, see `minnorm.geometry.inscribed_radius`.
+            this norm, see `minnorm.radii.inscribed_radius`.
     """
     limit = _radius_limit_of(tree(attack), norm)
     return limit if math.isfinite(limit) else None
@@ -187,7 +188,7 @@ def _radius_limit_of(part: Part, norm: Norm) -> float:
     if "epsilon" in part.parameters:
         radius = part.parameters["epsilon"].default
         if isinstance(radius, Real) and not isinstance(radius, bool):
-            limits.append(geometry.inscribed_radius(float(radius), _norm_of(part), norm))
+            limits.append(inscribed_radius(float(radius), _norm_of(part), norm))
     return min(limits)
 
 

@@ -30,7 +30,8 @@ from minnorm.evaluation.estimates import (
 )
 from minnorm.evaluation.records import Records
 from minnorm.evaluation.selection import keys_of, limits_of, norm_of_records, values_of
-from minnorm.geometry import Norm, least_radii
+from minnorm.geometry import Norm
+from minnorm.radii import least_radii
 
 Over: TypeAlias = Literal["correct", "all"]
 """The samples of a metric: `correct`, those that the model classifies correctly, or `all`, where a
@@ -155,7 +156,7 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> E
     radius, so it never exceeds the clean accuracy. A failure counts as robust: this is an upper
     bound of the true robust accuracy, which a better attack may lower. For records with targets it
     is the share of pairs (sample, target). Whether a distance is within the radius is decided with
-    a tolerance for rounding, see `minnorm.geometry.least_radii`. The interval is Wilson's.
+    a tolerance for rounding, see `minnorm.radii.least_radii`. The interval is Wilson's.
 
     Args:
         records: The records.

@@ -27,7 +27,8 @@ from minnorm.attacks.engine.problem import (
     check_samples,
 )
 from minnorm.errors import InputError
-from minnorm.geometry import ROUNDED_SHARE, Bounds, Norm, dot, inner_radii, norms
+from minnorm.geometry import Bounds, Norm, dot, inner_radii, norms
+from minnorm.radii import ROUNDED_SHARE
 
 EPS = torch.finfo(torch.float32).eps
 

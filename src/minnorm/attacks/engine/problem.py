@@ -17,6 +17,7 @@ from minnorm.attacks.engine.goal import Goal
 from minnorm.checks import check_count
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds, Norm
+from minnorm.radii import ROUNDED_SHARE
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Problem:
         A distance may equal the radius exactly, so rounding errors must not decide.
         """
         if self.levels is None:
-            return self.radius_limit * (1 + geometry.ROUNDED_SHARE)
+            return self.radius_limit * (1 + ROUNDED_SHARE)
         eps = torch.finfo(self.origins.dtype).eps
         return self.radius_limit + 2 * eps * max(abs(bound) for bound in self.bounds)
 

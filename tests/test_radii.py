@@ -1,4 +1,4 @@
-"""Geometry of radii: distances that equal a radius are within it, and balls inside balls."""
+"""Radii: distances that equal a radius are within it, and balls inside balls."""
 
 import math
 
@@ -6,16 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from minnorm.geometry import (
-    NORM_ORDERS,
-    Bounds,
-    Norm,
-    distances,
-    inscribed_radius,
-    least_radii,
-    measured_gaps,
-    norms,
-)
+from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, norms
+from minnorm.radii import inscribed_radius, least_radii, measured_gaps
 
 
 def is_within(points: Tensor, inputs: Tensor, radius: float, norm: Norm) -> list[bool]:
