@@ -70,7 +70,8 @@ CASES = [
     ),
     Case(
         "channels last",
-        ("cannot take inputs of shape [8, 28, 28, 1]", "images.transpose(0, 3, 1, 2)"),
+        ("shape [8, 28, 28, 1]", "28 channels instead. Are these images", "transpose(0, 3, 1, 2)"),
+        model="zoo:mnist-cnn",
         data="{files}/channels-last.npz",
     ),
     Case(

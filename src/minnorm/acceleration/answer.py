@@ -30,9 +30,13 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
         if is_out_of_memory(error):
             return None
         origin = f" from {where}" if where else ""
+        advice = f"{batch_size_advice(error)}{layout_advice(inputs.shape)}"
+        reason = one_line(error)
+        if advice and not reason.endswith((".", "!", "?")):
+            reason += "."
         raise InputError(
             f"the model cannot take {what} of shape {list(inputs.shape)} ({inputs.dtype})"
-            f"{origin}: {one_line(error)}{batch_size_advice(error)}{layout_advice(inputs.shape)}"
+            f"{origin}: {reason}{advice}"
         ) from error
 
 
