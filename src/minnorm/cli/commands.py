@@ -26,13 +26,18 @@ def evaluate(
     ],
     *,
     out: Annotated[
-        Path, typer.Option(help="The run directory. An interrupted run in it is continued.")
+        Path,
+        typer.Option(
+            help="The run directory. An interrupted run in it is continued, and a run in it gets "
+            "the attacks that it lacks. Another configuration is refused."
+        ),
     ],
     attack: Annotated[
         list[str] | None,
         typer.Option(
             help="An attack, for example 'ddn(steps=300)' or package.module:function. Repeat it "
-            "for several attacks, or separate them by commas. Default: normal_pursuit."
+            "for several attacks, or separate them by commas. Name all attacks of a run again to "
+            "add more to it. Default: normal_pursuit."
         ),
     ] = None,
     targets: Annotated[

@@ -81,8 +81,9 @@ def evaluate(
         attacks: Attack specs such as `ddn(steps=300)`, or functions; several in a list, or in a
             mapping that names them. By default the best attack of the package, see
             `minnorm.attack`.
-        out: The run directory. A run that was interrupted there continues where it stopped. By
-            default nothing is written.
+        out: The run directory. A run that was interrupted there continues where it stopped, and a
+            run there gets the attacks that it lacks; the records of the others stay. By default
+            nothing is written.
         targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.
         batch_size: Samples attacked at once. `auto` takes as many as speed up the run and fit into
             memory; it measures the time of gradients as far as that is short beside the work. A
