@@ -23,8 +23,8 @@ def state_after(epoch: int, network: nn.Module | None = None) -> dict[str, Any]:
     return {
         "network": network or nn.Linear(30, 20),
         "epoch": epoch,
-        "best": epoch / 10,
         "kept": {},
+        "kept_epoch": epoch,
         "log": [{"epoch": number + 1} for number in range(epoch)],
         "sessions": [],
         "fingerprints": {},
@@ -130,8 +130,8 @@ def test_a_checkpoint_of_something_else_than_values_is_damaged(
         ("epoch", -5),
         ("epoch", 0),
         ("epoch", 7),
-        ("best", "x"),
         ("kept", None),
+        ("kept_epoch", "x"),
         ("log", 5),
         ("sessions", None),
         ("fingerprints", 5),
@@ -214,7 +214,7 @@ def test_a_checkpoint_is_restored_into_the_parts_of_a_state(
     checkpoints.restore(fabric, folder, found, state)
     assert state["network"] is not network
     assert state["network"].weight.equal(network.weight)
-    assert {name: state[name] for name in ("epoch", "best")} == {"epoch": 3, "best": 0.3}
+    assert {name: state[name] for name in ("epoch", "kept_epoch")} == {"epoch": 3, "kept_epoch": 3}
     assert len((folder / "log.jsonl").read_text().splitlines()) == 3
     assert caplog.text == ""
 

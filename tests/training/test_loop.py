@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from minnorm.data import load_data
 from minnorm.errors import InputError
+from minnorm.files import file_sha256
 from minnorm.models import Card, Normalized, load_model
-from minnorm.models.weights import file_sha256
 from minnorm.training import (
     OBJECTIVES,
     Objective,

@@ -181,7 +181,7 @@ def test_every_optimizer_can_be_continued(
     recipe = recipe_of(digits, optimizer=optimizer)
     expected = (tmp_path / "whole", train(recipe, tmp_path / "whole"))
     folder = stopped(recipe, tmp_path / "run")
-    again = load_recipe(folder / "recipe.json")
+    again = load_recipe(folder / "recipe.json", trust=True)
     assert again == recipe
     assert_same_run(folder, train(again, folder, resume=True), expected)
 

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from attacks.networks import problem
 from minnorm.attacks import ddn
 from minnorm.data import from_arrays
+from minnorm.data.dataset import drawn
 from minnorm.training import RobustValidation, accuracy, robust_accuracy
+from minnorm.training.validation import accuracies
 
 
 class Counts(nn.Module):
@@ -61,7 +63,8 @@ def test_robust_accuracy_is_the_share_beyond_the_radius() -> None:
     assert (reached[:6] == 0).all()
     data = from_arrays("x", inputs, wrong)
     shares = []
-    for epsilon in (1e-6, float(reached.median()), float(reached.max()) + 1e-6):
+    between = float(reached.sort().values[48:50].mean())  # no sample is at this radius
+    for epsilon in (1e-6, between, float(reached.max()) + 1e-6):
         validation = RobustValidation(attack="ddn(steps=30)", epsilon=epsilon, images=60)
         share = robust_accuracy(model, data, validation, batch_size=25)
         assert share == pytest.approx(float((reached > epsilon).double().mean()))
@@ -85,3 +88,33 @@ def test_logits_of_nan_are_neither_correct_nor_robust() -> None:
     for attack in ("ddn(steps=5)", "normal_pursuit(budget=10)"):
         validation = RobustValidation(attack=attack, epsilon=0.1)
         assert robust_accuracy(Broken(), data, validation) == 0.5
+
+
+class Brightness(nn.Module):
+    """Predicts class 1 for a bright input; the decision boundary is at 0.5."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        score = inputs.flatten(1).mean(1)
+        return torch.stack([0.5 - score, score - 0.5], dim=1)
+
+
+def test_robust_accuracy_is_measured_on_samples_drawn_from_all_classes() -> None:
+    # Sorted by class, as a folder of images is: each class has another distance to the boundary.
+    inputs = torch.cat([torch.full((500, 1), value) for value in (0.4, 0.9)])
+    labels = torch.arange(2).repeat_interleave(500)
+    data = from_arrays("sorted", inputs, labels)
+    validation = RobustValidation(attack="normal_pursuit(budget=20)", epsilon=0.2, images=100)
+    share = robust_accuracy(Brightness(), data, validation)
+    assert share == sum(position >= 500 for position in drawn(1000, 100)) / 100
+    assert 0.35 < share < 0.65
+    assert robust_accuracy(Brightness(), data, validation, batch_size=7) == share
+    everything = RobustValidation(attack="normal_pursuit(budget=20)", epsilon=0.2, images=5000)
+    assert robust_accuracy(Brightness(), data, everything) == 0.5
+
+
+def test_the_accuracy_of_the_best_constant_prediction_is_counted() -> None:
+    inputs = torch.arange(8, dtype=torch.float32)[:, None]
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 0, 0])
+    for batch_size in (3, 100):
+        found = accuracies(Counts(), from_arrays("x", inputs, labels), batch_size)
+        assert found == (6 / 8, 3 / 8)

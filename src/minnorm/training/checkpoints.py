@@ -23,8 +23,8 @@ LAST, BEFORE, LOG = "last.ckpt", "before.ckpt", "log.jsonl"
 
 _VALUES = {
     "epoch": int,
-    "best": float,
     "kept": dict,
+    "kept_epoch": int,
     "log": list,
     "sessions": list,
     "fingerprints": dict,
@@ -157,7 +157,7 @@ def _check_values(checkpoint: Checkpoint) -> None:
 def _of_another_run(path: Path, difference: str) -> RunConflictError:
     return RunConflictError(
         f"{path} belongs to another network, or to another version ({difference}): name another "
-        f"folder with --out, or delete {path.parent}."
+        f"folder with --out in the shell, out= in Python; or delete {path.parent}."
     )
 
 

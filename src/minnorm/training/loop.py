@@ -17,6 +17,7 @@ from minnorm.training import checkpoints
 from minnorm.training.adversarial_batch import perturb_and_loss
 from minnorm.training.attack_passes import AttackPasses
 from minnorm.training.augmentation import load_augmentation
+from minnorm.training.learning_checks import diverges, learns_nothing
 from minnorm.training.loading import TrainingBatch, batches
 from minnorm.training.loss_checks import check_finite, check_gradients, check_loss, naming_objective
 from minnorm.training.objectives.contract import Adversarial, Objective
@@ -24,8 +25,9 @@ from minnorm.training.optimization import make_optimizer, make_schedule
 from minnorm.training.preflight import Preflight
 from minnorm.training.recipe import Recipe
 from minnorm.training.run_folder import last_weights_file, weights_file
+from minnorm.training.selection import merit
 from minnorm.training.tensorboard_log import TensorBoardLog
-from minnorm.training.validation import accuracy, robust_accuracy
+from minnorm.training.validation import accuracies, robust_accuracy
 from minnorm.training.warm_starts import WarmStarts
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class TrainingRun:
         self._fabric, self._recipe, self._folder, self._workers = fabric, recipe, folder, workers
         self._network, self._objectives = checked.network, checked.objectives
         self._training, self._validation = checked.training, checked.validation
+        self._classes = checked.classes
+        self._warned: set[str] = set()
         adversarial = [one for one in self._objectives.values() if isinstance(one, Adversarial)]
         self._is_adversarial = bool(adversarial)
         self._augment = load_augmentation(recipe.augmentation)
@@ -84,8 +88,8 @@ class TrainingRun:
             "schedule": self._schedule,
             "precision": fabric.strategy.precision,  # it may hold a scale of the loss
             "epoch": 0,
-            "best": -1.0,
             "kept": {},
+            "kept_epoch": 0,  # counted from 1; none yet
             "log": [],
             "sessions": [],
             "fingerprints": checked.fingerprints,
@@ -121,15 +125,19 @@ class TrainingRun:
         }
         self._share_buffers()
         candidate = self._network if self._average is None else self._average.module
-        measured["validation_accuracy"] = accuracy(candidate, self._validation, recipe.batch_size)
-        criterion = measured["validation_accuracy"]
+        measured["validation_accuracy"], constant = accuracies(
+            candidate, self._validation, recipe.batch_size
+        )
         if recipe.robust_validation is not None:
-            criterion = robust_accuracy(candidate, self._validation, recipe.robust_validation)
-            measured["robust_accuracy"] = criterion
+            measured["robust_accuracy"] = robust_accuracy(
+                candidate, self._validation, recipe.robust_validation
+            )
         measured["seconds"] = round(time.perf_counter() - started, 2)
-        self._keep_weights(epoch, candidate, criterion)
-        state["epoch"] = epoch + 1
+        measured = ranks.gather(measured)[0]  # rounding may differ: the first rank decides
         state["log"] = [*state["log"], measured]
+        self._warn(constant)
+        self._keep_weights(candidate)
+        state["epoch"] = epoch + 1
         checkpoints.save(fabric, self._folder, state)
         if fabric.is_global_zero:
             self._tensorboard.write(measured)
@@ -145,7 +153,7 @@ class TrainingRun:
         module.train()
         self._passes.reset()
         self._perturbed.zero_()
-        start = max(start for start in self._objectives if start <= epoch + 1)
+        start = self._start_of_objective(epoch + 1)
         objective, spec = self._objectives[start], self._recipe.objectives[start]
         losses: list[Tensor] = []
         last = self.state["log"][-1] if self.state["log"] else {}
@@ -229,12 +237,33 @@ class TrainingRun:
         for buffer in (buffer for network in networks for buffer in network.buffers()):
             ranks.broadcast_from_first(buffer)
 
-    def _keep_weights(self, epoch: int, candidate: nn.Module, criterion: float) -> None:
+    def _warn(self, constant: float) -> None:
+        """Warn, once, of signs that the network does not learn."""
+        recipe, log = self._recipe, self.state["log"]
+        measured, start = log[-1], self._start_of_objective(len(log))
+        spec = recipe.objectives[start]
+        signs = {
+            "loss": diverges(log, spec=spec, start=start, classes=self._classes),
+            "accuracy": learns_nothing(measured, constant=constant, data=recipe.validation),
+        }
+        if len(log) <= recipe.schedule.warmup:  # the learning rate is still small
+            del signs["accuracy"]
+        for sign, warning in signs.items():
+            if warning and sign not in self._warned and self._fabric.is_global_zero:
+                self._warned.add(sign)
+                logger.warning("%s", warning)
+
+    def _start_of_objective(self, epoch: int) -> int:
+        """Return the epoch at which the objective of an epoch starts, both counted from 1."""
+        return max(start for start in self._objectives if start <= epoch)
+
+    def _keep_weights(self, candidate: nn.Module) -> None:
         """Write the weights, and keep them if they are the best of the last objective so far."""
         state, recipe, folder = self.state, self._recipe, self._folder
-        of_last_objective = epoch + 1 >= max(self._objectives)
-        if of_last_objective and ranks.gather(criterion)[0] > state["best"]:
-            state["best"] = criterion
+        log, kept = state["log"], state["kept_epoch"]
+        of_last_objective = len(log) >= max(self._objectives)
+        if of_last_objective and (not kept or merit(log[-1]) > merit(log[kept - 1])):
+            state["kept_epoch"] = len(log)
             weights = candidate.state_dict()
             state["kept"] = {name: value.to("cpu", copy=True) for name, value in weights.items()}
             self._write_weights(candidate, "best", weights_file(folder, recipe))

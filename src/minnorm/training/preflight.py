@@ -3,10 +3,12 @@
 It also collects what the training needs: the network, the objectives and the data.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,17 +18,16 @@ from minnorm.data.dataset import evenly_spaced
 from minnorm.errors import InputError, RunConflictError, is_bug, one_line
 from minnorm.logits import check_labels, check_logits
 from minnorm.models import build, fingerprint, load_model, network_of
+from minnorm.models.load import architecture_of
 from minnorm.models.weights import check_state
 from minnorm.training.augmentation import load_augmentation
 from minnorm.training.checkpoints import Checkpoint
 from minnorm.training.evaluation_mode import in_evaluation_mode
 from minnorm.training.objectives.contract import Adversarial, Objective
 from minnorm.training.objectives.registry import load_objective
+from minnorm.training.overlap import overlaps
 from minnorm.training.recipe import Recipe
 from minnorm.training.validation import robust_accuracy
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 _CHECKED_SAMPLES = 256
 """Samples of a data set that are checked, evenly spread: data is often sorted by class."""
@@ -42,8 +43,10 @@ class Preflight:
         training: The training data.
         validation: The data on which the best epoch is chosen.
         test: The data on which the result is reported.
+        classes: The number of classes of the network.
         fingerprints: The SHA-256 of the data, by their specs, and of the networks that the training
             starts from or that its objectives use.
+        warnings: What makes the accuracies of the run doubtful.
     """
 
     network: nn.Module
@@ -51,47 +54,63 @@ class Preflight:
     training: Data
     validation: Data
     test: Data
+    classes: int
     fingerprints: dict[str, str]
+    warnings: list[str]
 
 
-def preflight(
-    fabric: "Fabric", recipe: Recipe, checkpoint: Checkpoint | None, *, trust: bool
-) -> Preflight:
+def preflight(recipe: Recipe, *, ranks: int, resumes: bool, trust: bool) -> Preflight:
     """Load what a recipe names, and check that the parts fit together.
 
-    The global random generators are seeded, which decides the initial weights.
+    What loads fast is checked first. The global random generators are seeded, which decides the
+    initial weights.
 
     Args:
-        fabric: Lightning Fabric, for the number of ranks.
         recipe: The recipe.
-        checkpoint: The checkpoint from which the run continues; `None` for a new run.
+        ranks: The number of ranks that will train.
+        resumes: Whether a checkpoint follows: then the initial network is not needed.
         trust: Whether the file of the initial network may run the code that it holds.
 
     Raises:
         InputError: If a part cannot be loaded, or does not fit the others.
         MissingFileError: If data or the initial network do not exist.
-        RunConflictError: If data or networks have changed since the run of the checkpoint started.
     """
-    training, validation = load_data(recipe.data), load_data(recipe.validation)
-    test = load_data(recipe.test)
-    _check_batch_size(recipe, training, fabric.world_size)
-    fabric.seed_everything(recipe.seed, verbose=False)
-    network = _make_network(recipe, trust=trust, resumed=checkpoint is not None)
+    seed_generators(recipe.seed)
+    network = _make_network(recipe)
+    fingerprints: dict[str, str] = {}
+    if recipe.initial is not None and not resumes:
+        _load_initial(recipe, recipe.initial, network, trust=trust)
+        fingerprints[recipe.initial] = fingerprint(network)
+    test, validation = load_data(recipe.test), load_data(recipe.validation)
+    training = load_data(recipe.data)
+    _check_batch_size(recipe, training, ranks)
     objectives = {start: load_objective(spec) for start, spec in recipe.objectives.items()}
     parts = {recipe.data: training, recipe.validation: validation, recipe.test: test}
-    for data in parts.values():
-        _check_data(network, data)
+    classes = [_check_data(network, data) for data in parts.values()]
     _check_augmentation(recipe, network, training)
     others = _other_networks(objectives)
     _check_other_networks(others, network, training)
     _check_robust_validation(recipe, network, validation)
-    fingerprints = {spec: data.fingerprint for spec, data in parts.items()}
+    fingerprints |= {spec: data.fingerprint for spec, data in parts.items()}
     fingerprints |= {name: fingerprint(other) for name, other in others.items()}
-    if checkpoint is not None:
-        fingerprints = _continued_fingerprints(checkpoint, fingerprints)
-    elif recipe.initial is not None:
-        fingerprints[recipe.initial] = fingerprint(network)
-    return Preflight(network, objectives, training, validation, test, fingerprints)
+    judged = {f"validation: {recipe.validation}": validation, f"test: {recipe.test}": test}
+    return Preflight(
+        network,
+        objectives,
+        training,
+        validation,
+        test,
+        classes[0],
+        fingerprints,
+        overlaps(training, judged),
+    )
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global random generators of PyTorch, NumPy and Python."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def _check_batch_size(recipe: Recipe, data: Data, ranks: int) -> None:
@@ -102,22 +121,27 @@ def _check_batch_size(recipe: Recipe, data: Data, ranks: int) -> None:
         )
 
 
-def _make_network(recipe: Recipe, *, trust: bool, resumed: bool) -> nn.Module:
-    """Return the network; with the weights of the initial one, unless a checkpoint follows."""
+def _make_network(recipe: Recipe) -> nn.Module:
     network = build(recipe.architecture)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise InputError(f"architecture: {recipe.architecture!r} has no parameters to train.")
     check_state(network_of(network).state_dict())
-    if recipe.initial is None or resumed:
-        return network
-    try:
-        network.load_state_dict(load_model(recipe.initial, trust=trust).state_dict())
-    except RuntimeError as error:
-        raise InputError(
-            f"initial: {recipe.initial!r} is not a network of the architecture "
-            f"{recipe.architecture!r}: {one_line(error)}"
-        ) from error
     return network
+
+
+def _load_initial(recipe: Recipe, initial: str, network: nn.Module, *, trust: bool) -> None:
+    """Load the weights of the initial network into a network of the recipe's architecture."""
+    loaded = load_model(initial, trust=trust)
+    try:
+        network.load_state_dict(loaded.state_dict())
+    except RuntimeError as error:
+        found = architecture_of(initial, loaded) or type(network_of(loaded)).__name__
+        why = f" ({one_line(error)})" if found == recipe.architecture else ""
+        raise InputError(
+            f"initial: {initial!r} is a network of the architecture {found!r}, which does not fit "
+            f"that of the recipe, {recipe.architecture!r}{why}: set architecture to the first one, "
+            "or name another initial network."
+        ) from error
 
 
 @torch.no_grad()
@@ -133,8 +157,12 @@ def _logits(network: nn.Module, inputs: Float[Tensor, "b *d"], source: str) -> A
             ) from error
 
 
-def _check_data(network: nn.Module, data: Data) -> None:
-    """Check on some samples that inputs are in 0..1, and that the network has a class for each."""
+def _check_data(network: nn.Module, data: Data) -> int:
+    """Check on some samples that inputs are in 0..1, and that the network has a class for each.
+
+    Returns:
+        The number of classes of the network.
+    """
     inputs, labels = data.batch(evenly_spaced(len(data), _CHECKED_SAMPLES))
     if not ((inputs >= 0) & (inputs <= 1)).all():  # this refuses NaN too
         raise InputError(
@@ -153,6 +181,7 @@ def _check_data(network: nn.Module, data: Data) -> None:
             f"{data.name} has {len(data.classes)} classes, but the network has only "
             f"{logits.shape[1]}: set its number of classes in architecture."
         )
+    return int(logits.shape[1])
 
 
 def _check_augmentation(recipe: Recipe, network: nn.Module, data: Data) -> None:
@@ -193,8 +222,9 @@ def _check_robust_validation(recipe: Recipe, network: nn.Module, validation: Dat
     """Check on one sample that the attack of the validation can attack the network."""
     if recipe.robust_validation is None:
         return
+    one = recipe.robust_validation.model_copy(update={"images": 1})
     try:
-        robust_accuracy(network, validation[:1], recipe.robust_validation)
+        robust_accuracy(network, validation, one)
     except InputError as error:
         raise InputError(f"robust_validation: {error}") from error
     except Exception as error:  # a user's attack raises errors of any kind
@@ -203,18 +233,21 @@ def _check_robust_validation(recipe: Recipe, network: nn.Module, validation: Dat
         raise InputError(f"robust_validation: {one_line(error)}") from error
 
 
-def _continued_fingerprints(
+def continued_fingerprints(
     checkpoint: Checkpoint, fingerprints: Mapping[str, str]
 ) -> dict[str, str]:
     """Check that data and fixed networks are those of the checkpoint; return its fingerprints too.
 
     Only the checkpoint has that of the network that the run started from.
+
+    Raises:
+        RunConflictError: If data or networks have changed since the run of the checkpoint started.
     """
     earlier: dict[str, str] = checkpoint.state["fingerprints"]
     changed = [spec for spec, found in fingerprints.items() if earlier.get(spec) != found]
     if changed:
         raise RunConflictError(
             f"{', '.join(changed)} changed since the run in {checkpoint.path.parent} started: name "
-            "another folder with --out."
+            "another folder with --out in the shell, out= in Python."
         )
     return {**fingerprints, **earlier}

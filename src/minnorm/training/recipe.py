@@ -8,10 +8,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from minnorm import specs
 from minnorm.attacks import load_attack
 from minnorm.attacks.composition import radii_of
 from minnorm.errors import InputError
@@ -26,9 +28,27 @@ def _refuse_boolean(value: object) -> object:
     return value
 
 
+def _read_fraction(value: object) -> object:
+    """Return the number of a text such as `8/255`, which YAML does not read as a number."""
+    return specs.read_number(str(value)) if specs.is_fraction(value) else value
+
+
 _Whole = Annotated[int, BeforeValidator(_refuse_boolean)]
 _Count = Annotated[_Whole, Field(ge=1)]
-_Number = Annotated[float, BeforeValidator(_refuse_boolean), Field(allow_inf_nan=False)]
+_Number = Annotated[
+    float,
+    BeforeValidator(_refuse_boolean),
+    BeforeValidator(_read_fraction),
+    Field(allow_inf_nan=False),
+]
+
+
+_AS_TEXT = {"loads": False}
+
+
+def _loads(info: ValidationInfo) -> bool:
+    """Return whether a validator may load what a word names, which may run code."""
+    return info.context != _AS_TEXT
 
 
 class _Settings(BaseModel):
@@ -104,7 +124,8 @@ class RobustValidation(_Settings):
     Attributes:
         attack: The spec of the attack; a short one, since it runs after each epoch.
         epsilon: The radius, in the norm of the attack.
-        images: The number of validation images that are attacked, the first ones.
+        images: The number of validation images that are attacked: drawn with a fixed seed, the same
+            ones in every epoch and every run.
     """
 
     attack: str = "normal_pursuit(budget=30)"
@@ -113,12 +134,15 @@ class RobustValidation(_Settings):
 
     @field_validator("attack")
     @classmethod
-    def _attack_exists(cls, spec: str) -> str:
-        load_attack(spec)
+    def _attack_exists(cls, spec: str, info: ValidationInfo) -> str:
+        if _loads(info):
+            load_attack(spec)
         return spec
 
     @model_validator(mode="after")
-    def _radius_is_that_of_the_attack(self) -> Self:
+    def _radius_is_that_of_the_attack(self, info: ValidationInfo) -> Self:
+        if not _loads(info):
+            return self
         radii = radii_of(load_attack(self.attack))
         if any(radius != self.epsilon for radius in radii):
             raise InputError(
@@ -130,6 +154,9 @@ class RobustValidation(_Settings):
 
 class Recipe(_Settings):
     """A recipe for training a network.
+
+    The words of a recipe are loaded when it is made, to check them; its code is then trusted. See
+    `load_recipe` for recipes from files, and `read_as_text`.
 
     Attributes:
         name: The name of the trained network.
@@ -194,15 +221,19 @@ class Recipe(_Settings):
 
     @field_validator("objective")
     @classmethod
-    def _objectives_exist(cls, given: str | dict[int, str]) -> str | dict[int, str]:
-        for spec in [given] if isinstance(given, str) else given.values():
-            load_objective(spec)
+    def _objectives_exist(
+        cls, given: str | dict[int, str], info: ValidationInfo
+    ) -> str | dict[int, str]:
+        if _loads(info):
+            for spec in [given] if isinstance(given, str) else given.values():
+                load_objective(spec)
         return given
 
     @field_validator("augmentation")
     @classmethod
-    def _transforms_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        load_augmentation(names)
+    def _transforms_exist(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if _loads(info):
+            load_augmentation(names)
         return names
 
     @model_validator(mode="after")
@@ -218,3 +249,14 @@ class Recipe(_Settings):
                 f"schedule.warmup={self.schedule.warmup:g}: expected less than epochs={self.epochs}"
             )
         return self
+
+
+def read_as_text(text: str) -> Recipe:
+    """Return the recipe in a JSON text; nothing that it names is loaded.
+
+    The result is for comparison only: what it names may not exist.
+
+    Raises:
+        ValidationError: If the text is not a recipe.
+    """
+    return Recipe.model_validate_json(text, context=_AS_TEXT)

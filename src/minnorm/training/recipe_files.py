@@ -9,8 +9,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from minnorm import specs
-from minnorm.errors import InputError, MissingFileError, MissingLibraryError
+from minnorm.errors import InputError, MissingFileError
 from minnorm.training.recipe import Recipe
+from minnorm.training.recipe_text import parse_yaml, read_text
+from minnorm.training.recipe_words import Place, refuse_code
 
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -30,30 +32,39 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(source: str | Path, settings: Sequence[str] = (), *, trust: bool = False) -> Recipe:
     """Read and check a recipe.
+
+    A file may name code of its own, `package.module:function`, only with `trust`: reading the
+    recipe already imports and calls it. Words in `settings` are the user's, and need no trust.
 
     Args:
         source: A YAML file, the `recipe.json` of a run, or the name of a shipped recipe.
         settings: Changes to it, each `key=value`, with dots in the key for a setting inside
             another, for example `optimizer.learning_rate=0.05`. Values are read as YAML.
+        trust: Whether the file may name code.
 
     Raises:
+        NotTrustedError: If a word in the file names code, and `trust` is not set.
         MissingFileError: If the file does not exist.
         MissingLibraryError: If PyYAML is not installed.
-        InputError: If the file is not YAML or not a recipe; the message names each wrong setting.
+        InputError: If the file is too large, not YAML, or not a recipe; the message names each
+            wrong setting.
     """
     path = _find(source)
-    content = _read(path, settings)
+    content, changed = _read(path, settings)
+    if not trust:
+        refuse_code(content, changed, path)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        changed = f" with {', '.join(settings)}" if settings else ""
+        with_settings = f" with {', '.join(settings)}" if settings else ""
         problems = [
             _explain(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()
         ]
         raise InputError(
-            f"{path.name}{changed} is not a valid recipe.\n  " + "\n  ".join(problems)
+            f"{path.name}{with_settings} is not a valid recipe.",
+            *(f"  {problem}" for problem in problems),
         ) from error
 
 
@@ -70,64 +81,39 @@ def _find(source: str | Path) -> Path:
     return path
 
 
-def _read(path: Path, settings: Sequence[str]) -> dict[str, Any]:
-    """Read a file, and apply the settings."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingLibraryError(
-            "training needs PyYAML: pip install 'minnorm[training]'"
-        ) from error
-    try:
-        text = path.read_text()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a recipe: it is not a text file ({error}).") from error
-    try:
-        content = _parse_yaml(text)
-        changes = [(setting, *setting.partition("=")[::2]) for setting in settings]
-        values = [(setting, key.strip(), _parse_yaml(value)) for setting, key, value in changes]
-    # ValueError: PyYAML raises it for dates that do not exist.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} or a setting cannot be read as YAML: {error}") from error
+def _read(path: Path, settings: Sequence[str]) -> tuple[dict[str, Any], set[Place]]:
+    """Read a file, and apply the settings; return the places that they change too."""
+    content = parse_yaml(read_text(path), str(path))
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a recipe: expected keys and values.")
-    for setting, key, value in values:
-        _change(content, setting, key, value)
-    return content
+    changed: set[Place] = set()
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"cannot read the setting {setting!r}: write key=value.")
+        place = tuple(key.strip().split("."))
+        _change(content, place, parse_yaml(text, f"the setting {setting!r}"))
+        changed.add(place)
+    return content, changed
 
 
-def _parse_yaml(text: str) -> Any:
-    import yaml
-
-    _check_keys(yaml.compose(text, yaml.SafeLoader))
-    return yaml.safe_load(text)
-
-
-def _check_keys(node: Any) -> None:
-    """Check that no key is given twice: PyYAML would silently take the last one."""
-    if node is None or not isinstance(node.value, list):
-        return
-    parts = node.value
-    if node.id == "mapping":
-        keys, parts = [key.value for key, _ in node.value], [part for _, part in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise InputError(f"the key {key!r} is given {keys.count(key)} times: keep one.")
-    for part in parts:
-        _check_keys(part)
-
-
-def _change(content: dict[str, Any], setting: str, key: str, value: Any) -> None:
-    if "=" not in setting or not key:
-        raise InputError(f"cannot read the setting {setting!r}: write key=value.")
-    *path, last = key.split(".")
+def _change(content: dict[str, Any], place: Place, value: Any) -> None:
+    *path, last = place
     for part in path:
-        if content.setdefault(part, {}) is None:
-            content[part] = {}
-        content = content[part]
+        key = _key(content, part)
+        if content.get(key) is None:
+            content[key] = {}
+        content = content[key]
         if not isinstance(content, dict):
-            raise InputError(f"cannot set {key!r}: {part!r} is a value, not a group of values.")
-    content[last] = value
+            raise InputError(
+                f"cannot set {'.'.join(place)!r}: {part!r} is a value, not a group of values."
+            )
+    content[_key(content, last)] = value
+
+
+def _key(content: dict[Any, Any], text: str) -> Any:
+    """Return the key that a setting names; the keys of objectives are whole numbers."""
+    return next((key for key in content if str(key) == text), text)
 
 
 def _explain(place: tuple[int | str, ...], message: str, kind: str) -> str:

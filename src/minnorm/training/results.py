@@ -8,9 +8,8 @@ from torch import nn
 
 from minnorm.data import Data
 from minnorm.errors import InputError, one_line
-from minnorm.files import write_atomically
+from minnorm.files import file_sha256, write_atomically
 from minnorm.models import Card, build, save_weights
-from minnorm.models.weights import file_sha256
 from minnorm.runtime import ranks
 from minnorm.training import checkpoints
 from minnorm.training.recipe import Recipe
@@ -73,6 +72,7 @@ def write_results(
         robust_accuracy=_robust_accuracy(recipe, best, test),
         forwards_per_image=sum(line["forwards_per_image"] for line in log),
         gradients_per_image=sum(line["gradients_per_image"] for line in log),
+        epoch=state["kept_epoch"],
         sha256=file_sha256(weights),
         fingerprints=state["fingerprints"],
         sessions=state["sessions"],
@@ -90,5 +90,6 @@ def _robust_accuracy(recipe: Recipe, network: nn.Module, test: Data) -> dict[str
     if attacked is None:
         return {}
     images = min(attacked.images, len(test))
-    name = f"{recipe.test}, first {images}: {attacked.attack} within {attacked.epsilon:g}"
+    part = "all" if images == len(test) else "drawn"
+    name = f"{recipe.test}, {part} {images}: {attacked.attack} within {attacked.epsilon:g}"
     return {name: robust_accuracy(network, test, attacked)}
