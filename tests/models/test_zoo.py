@@ -1,5 +1,6 @@
 """The zoo: every shipped network has its card, its weights and its accuracy."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from minnorm.data import load_data
-from minnorm.errors import InputError
+from minnorm.errors import InputError, MissingFileError
 from minnorm.files import file_sha256
 from minnorm.models import (
     fingerprint,
@@ -116,3 +117,62 @@ def test_an_unknown_name_is_refused_with_a_suggestion(small_zoo: Path) -> None:
         match=r"unknown network 'litle' in the zoo\. Did you mean 'little'\? Available: little",
     ):
         load_model("zoo:litle")
+
+
+def _change_card(folder: Path, **changes: object) -> None:
+    card = json.loads((folder / "little.json").read_text())
+    changed = {name: value for name, value in (card | changes).items() if value is not None}
+    (folder / "little.json").write_text(json.dumps(changed))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"accuracy": None, "sha256": None}, "accuracy: Field required; sha256: Field required"),
+        ({"accuracy": 0.9}, "accuracy: Input should be a valid dictionary"),
+        ({"accuracy": {"mnist": "high"}}, "accuracy.mnist: Input should be a valid number"),
+        ({"color": "red"}, "color: Extra inputs are not permitted"),
+    ],
+)
+def test_a_card_with_other_entries_is_refused(
+    small_zoo: Path, changes: dict[str, object], message: str
+) -> None:
+    _change_card(small_zoo, **changes)
+    for read in (zoo.zoo_cards, lambda: load_model("zoo:little")):
+        with pytest.raises(InputError, match=rf"the card .*little\.json does not have .*{message}"):
+            read()
+
+
+@pytest.mark.parametrize("content", ["", "no card", "[1, 2]", "\x00", "[" * 100_000])
+def test_a_file_that_is_no_card_is_refused(small_zoo: Path, content: str) -> None:
+    (small_zoo / "little.json").write_text(content)
+    with pytest.raises(InputError, match=r"the card .*little\.json (cannot be read|does not have)"):
+        load_model("zoo:little")
+
+
+def test_weights_without_a_card_are_refused_with_the_name_of_the_missing_file(
+    small_zoo: Path,
+) -> None:
+    (small_zoo / "little.json").unlink()
+    for read in (zoo.zoo_cards, lambda: load_model("zoo:little")):
+        with pytest.raises(MissingFileError, match=r"'little' has no card: .*\.json"):
+            read()
+
+
+def test_a_card_without_weights_is_refused_with_the_name_of_the_missing_file(
+    small_zoo: Path,
+) -> None:
+    (small_zoo / "little.safetensors").unlink()
+    assert list(zoo.zoo_cards()) == ["little"]
+    with pytest.raises(MissingFileError, match=r"'little' has no weights: there is no file .*tens"):
+        load_model("zoo:little")
+
+
+def test_a_damaged_card_does_not_prevent_other_models(small_zoo: Path) -> None:
+    save_weights(mnist_cnn(), "mnist_cnn", small_zoo / "other.safetensors")
+    for ending in (".json", ".safetensors"):
+        shutil.copy(small_zoo / f"little{ending}", small_zoo / f"good{ending}")
+    (small_zoo / "little.json").write_text("{}")
+    assert load_model("zoo:good")
+    with pytest.raises(InputError, match=r"Did you mean 'zoo:good'\?"):
+        load_model("good")
