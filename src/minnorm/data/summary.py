@@ -32,7 +32,7 @@ def description(data: Data) -> dict[str, str]:
         pairs = zip(kinds.tolist(), sizes.tolist(), strict=True)
         counts = {label: f"{size:,} samples" for label, size in pairs}
     else:
-        counts = dict.fromkeys(labels.unique().tolist(), "at least 1 sample")
+        counts = dict.fromkeys(labels.tolist(), "at least 1 sample")
     names = dict(enumerate(data.classes))
     for label in sorted({*counts, *names}):
         words = (names.get(label), counts.get(label, "no samples"))
