@@ -55,9 +55,9 @@ def test_an_onnx_file_returns_the_logits_for_batches_of_any_size(
     for size in (1, 5):
         inputs = torch.rand(size, 1, 28, 28)
         evaluator = ReferenceEvaluator(str(tmp_path / "m.onnx"))
-        logits: Any = evaluator.run(["logits"], {"inputs": inputs.numpy()})[0]
+        outputs: Any = evaluator.run(["logits"], {"inputs": inputs.numpy()})
         expected = model(inputs).detach().numpy()
-        np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(outputs[0], expected, rtol=1e-3, atol=1e-4)
     program = tmp_path / "m.pt2"
     export_model(model, program, INPUTS)
     export_model(load_model(str(program), trust=True), tmp_path / "n.onnx", INPUTS)

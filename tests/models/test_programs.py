@@ -77,7 +77,9 @@ def test_a_program_names_the_shape_of_its_inputs(fixed: str) -> None:
 
 
 def _save_script(module: nn.Module, path: Path, kind: str) -> None:
-    script: Any = torch.jit.trace(module, INPUTS) if kind == "traced" else torch.jit.script(module)
+    script: Any = torch.jit.script(module)
+    if kind == "traced":
+        script = torch.jit.trace(module, INPUTS)  # type: ignore[no-untyped-call]
     torch.jit.save(torch.jit.freeze(script) if kind == "frozen" else script, path)
 
 
