@@ -119,7 +119,7 @@ def test_a_setting_inside_a_value_is_refused(file: Path) -> None:
         ("precision=8", "precision: Input should be '32-true', 'bf16-mixed' or '16-mixed'"),
         ("objective=cleam", "unknown objective 'cleam'. Did you mean 'clean'? Available:"),
         ("objective=madry", "'madry' requires epsilon: write madry(epsilon=...)."),
-        ("objective=madry(eps=1)", "unknown parameter 'eps' of madry."),
+        ("objective=madry(size=1)", "unknown parameter 'size' of madry."),
         ("objective=ddn(max_norm=0)", "max_norm=0: expected a number above 0."),
         ("objective=ddn(max_norm=1, warm_start='no')", "warm_start='no': expected True or False"),
         ("objective=closest(max_norm=1, attack=5)", "attack=5: expected the spec of an attack"),

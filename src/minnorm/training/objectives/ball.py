@@ -48,5 +48,6 @@ def search_in_balls(
         bounds=(0.0, 1.0),
         generator=generator,
         norm=norm,
+        radius_limit=epsilon,  # without it, lengths may be in another unit than the inputs
     ) as search:
         yield search, torch.full_like(search.incumbent.distances, epsilon)
