@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def save_figure(drawing: Figure, panel: Axes, file: Path) -> None:
+def save_figure(drawing: "Figure", panel: "Axes", file: Path) -> None:
     """Save a figure with one panel of curves."""
     panel.grid(alpha=0.3)
     panel.legend(fontsize=7)

@@ -179,20 +179,18 @@ def test_an_accelerated_model_is_not_accelerated_twice() -> None:
     assert twice.used == "narrow"
 
 
-def test_at_most_64_samples_of_the_example_are_used() -> None:
+@pytest.mark.parametrize(("use", "most"), [("auto", SAMPLES), ("plain", 8)])
+def test_few_samples_of_the_example_are_used(use: str, most: int) -> None:
     sizes: list[int] = []
-
-    def model(inputs: Tensor) -> Tensor:
-        sizes.append(len(inputs))
-        return inputs.flatten(1)
 
     class Counted(nn.Module):
         def forward(self, inputs: Tensor) -> Tensor:
-            return model(inputs)
+            sizes.append(len(inputs))
+            return inputs.flatten(1)
 
-    accelerate(Counted().eval(), torch.rand(SAMPLES + 1, 4), "plain")
+    accelerate(Counted().eval(), torch.rand(SAMPLES + 1, 4), use)
     assert sizes[0] == 1
-    assert max(sizes) == SAMPLES == 64
+    assert max(sizes) == most
 
 
 @pytest.mark.parametrize(("use", "expected"), [("off", []), ("plain", ["kept"])])

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from attacks.networks import problem
-from minnorm.acceleration import Accelerated, batch_size, choose_batch_size
+from minnorm.acceleration import (
+    Accelerated,
+    batch_size,
+    choose_batch_size,
+    fitting_batch_size,
+    measurable_batch_size,
+    usual_batch_size,
+)
 from minnorm.logits import Model
 
 
@@ -26,10 +33,12 @@ def _measured_as(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> 
 @pytest.mark.parametrize(
     ("seconds", "most", "expected"),
     [
-        ({32: 1e-3, 64: 1e-3, 128: 1e-3, 256: 2e-3}, 1000, 128),  # no gain beyond 128
-        ({32: 1e-3, 64: 3e-3}, 1000, 32),
+        ({32: 0.1, 64: 0.1, 128: 0.1, 256: 0.2}, 1000, 128),  # no gain beyond 128
+        ({32: 0.1, 64: 0.3}, 1000, 32),
         ({32: 1.0, 64: 1.9, 128: 1.0}, 64, 64),  # a gain of 1.053
         ({32: 1.0, 64: 1.91}, 1000, 32),  # a gain of 1.047
+        # Short gradients: a step of an attack has a fixed cost too.
+        ({32: 0.01, 64: 0.02, 128: 0.04}, 1000, 64),
         ({32: 1e-3, 64: 1e-3}, 100, 64),  # there are no more samples
         ({32: 3.0}, 1000, 32),  # slow
         ({32: 1.01}, 1000, 32),  # twice as many would be slow
@@ -45,17 +54,70 @@ def test_the_size_doubles_as_long_as_that_gains_enough(
 ) -> None:
     model, inputs, _ = problem((1, 4, 4))
     tried = _measured_as(monkeypatch, seconds)
-    chosen = choose_batch_size(model, inputs, most=most, memory=1e9)
+    chosen = choose_batch_size(model, inputs, limit=most)
     assert (chosen, type(chosen)) == (expected, int)
     assert tried == [size for size in seconds if size <= most]
 
 
-def test_the_size_stays_within_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_stays_within_the_memory() -> None:
     model, inputs, _ = problem((1, 4, 4))
-    _measured_as(monkeypatch, dict.fromkeys((1, 10, 32, 64), 1e-3))
     one = batch_size._bytes_per_sample(model, inputs[:1])
-    for available, expected in ((0, 1), (10.5 * one, 10), (70 * one, 64)):
-        assert choose_batch_size(model, inputs, most=1000, memory=available) == expected
+    for available, expected in ((0, 1), (10.5 * one, 10), (70 * one, 70), (2000 * one, 1000)):
+        assert fitting_batch_size(model, inputs, most=1000, memory=available) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "gradient", "expected"),
+    [
+        (1000, None, 128),  # nothing is known
+        (100, None, 100),
+        (128, None, 128),
+        (129, None, 128),
+        (20, None, 20),
+        (1000, 1e-4, 1000),  # a gradient of the batch takes at most 0.1 s
+        (1001, 1e-4, 512),
+        (100_000, 1e-5, 8192),
+        (1000, 1e-2, 32),  # but the batch is not tiny
+        (33, 1e-2, 32),
+        (5, 1e-2, 5),
+    ],
+)
+def test_a_size_that_is_not_measured(limit: int, gradient: float | None, expected: int) -> None:
+    assert usual_batch_size(limit, gradient) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "gradients", "expected"),
+    [
+        (1000, 8 * 1000, 1000),  # all sizes
+        (1000, 8 * 1000 - 1, 512),
+        (1000, 8 * 64, 64),
+        (1000, 8 * 32, 32),
+        (1000, 8 * 32 - 1, 0),  # none
+        (20, 8 * 20, 20),
+        (20, 8 * 20 - 1, 0),
+    ],
+)
+def test_the_largest_size_that_can_be_tried_with_so_many_gradients(
+    limit: int, gradients: float, expected: int
+) -> None:
+    assert measurable_batch_size(limit, gradients) == expected
+
+
+def test_measuring_takes_no_more_gradients_than_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs, _ = problem((1, 4, 4))
+    seen = []
+
+    def counted(given: Tensor) -> Tensor:
+        seen.append(len(given))
+        logits: Tensor = model(given)
+        return logits
+
+    monkeypatch.setattr(batch_size, "_LEAST_GAIN", 0.0)  # every size is tried
+    for limit in (16, 32, 256):
+        seen.clear()
+        assert choose_batch_size(counted, inputs, limit=limit) == limit
+        assert sum(seen) <= 8 * limit
 
 
 def test_the_memory_of_a_sample_is_what_is_saved_and_the_state_of_an_attack() -> None:
@@ -97,7 +159,8 @@ def test_real_gradients_are_measured_even_in_inference_mode() -> None:
         return logits
 
     with torch.inference_mode():
-        chosen = choose_batch_size(counted, inputs, most=5000, memory=1e9)
+        limit = fitting_batch_size(counted, inputs, most=5000, memory=1e9)
+        chosen = choose_batch_size(counted, inputs, limit=limit)
     assert {1, 2, 32} <= set(backwards)
     assert chosen in backwards
 
@@ -121,7 +184,8 @@ def test_the_fastest_classifier_is_measured_and_the_exact_one_has_to_fit(
     monkeypatch.setattr(batch_size, "_seconds", seconds)
     fast = Accelerated(model, greedy, model if with_coarse else None, "used", ())
     available = 50 * batch_size._bytes_per_sample(greedy, inputs[:1])
-    assert choose_batch_size(fast, inputs, most=1000, memory=available) == 32
+    assert fitting_batch_size(fast, inputs, most=1000, memory=available) == 50
+    assert fitting_batch_size(model, inputs, most=1000, memory=available) > 50
+    assert choose_batch_size(fast, inputs, limit=50) == 32
     assert measured
     assert all(one is (model if with_coarse else greedy) for one in measured)
-    assert choose_batch_size(model, inputs, most=1000, memory=available) > 50

@@ -1,6 +1,5 @@
 """The exact and the coarse classifier: what is measured on, what is used, and why."""
 
-import math
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from acceleration.small_networks import Branching, Residual, batch_norms, example, network
-from minnorm.acceleration import Accelerated, building, low_precision, timing
+from minnorm.acceleration import Accelerated, building, choice, low_precision, timing
 from minnorm.acceleration.building import build_accelerated, unchanged
 from minnorm.acceleration.choice import Choice
 from minnorm.acceleration.layout import channels_last
@@ -286,37 +285,62 @@ def test_the_coarse_classifier_has_the_layout_of_the_exact_one() -> None:
         assert seen == expected
 
 
-@pytest.mark.parametrize(
-    ("seconds", "samples", "expected"),
-    [
-        # Quick: all samples, and the shortest of several times.
-        ({1: 0.001, 4: 0.002, 16: 0.02, 64: 0.04}, 64, (64, 0.01)),
-        ({1: 0.001, 4: 0.002, 16: 0.051}, 64, (16, 0.01)),  # long enough to measure well
-        ({1: 0.001, 4: 0.049, 16: 0.2}, 64, (16, 0.2)),  # too long to measure again
-        ({1: 0.2, 4: 0.8}, 64, (4, 0.8)),  # slow, but at least 4 samples
-        ({1: 0.001, 2: 0.001}, 2, (2, 0.01)),
-        ({1: 0.001, 4: math.inf}, 64, (1, 0.01)),
-        ({1: 0.001, 4: 0.001, 10: 0.1}, 10, (10, 0.1)),
-    ],
-)
-def test_as_many_samples_as_are_quick_and_fit_are_measured_on(
-    monkeypatch: pytest.MonkeyPatch,
-    seconds: dict[int, float],
-    samples: int,
-    expected: tuple[int, float],
-) -> None:
-    tried: list[int] = []
-
-    def fitting(_: Model, inputs: Tensor, *, repeats: int) -> float:
-        assert repeats == 1
-        tried.append(len(inputs))
-        return seconds[len(inputs)]
-
-    monkeypatch.setattr(building, "fitting_seconds", fitting)
+def test_the_time_of_a_quick_gradient_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "gradient_seconds", lambda *_: 0.01)
-    chosen, taken = building._measurable(network(), example(samples))
-    assert (len(chosen), taken) == expected
-    assert tried == list(seconds)
+    for first, expected in ((0.099, 0.01), (0.1, 0.1)):
+        monkeypatch.setattr(building, "measurable", lambda _, part, taken=first: (part, taken))
+        _, seconds = building._example_and_seconds(network(), example(), None)
+        assert seconds == expected
+
+
+class Counted(Residual):
+    """A network that counts the samples that pass through it and its copies."""
+
+    samples = 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        Counted.samples += len(inputs)
+        return super().forward(inputs)
+
+
+@pytest.mark.parametrize("samples", [8, 64])
+def test_measuring_takes_no_more_gradients_than_promised(
+    monkeypatch: pytest.MonkeyPatch, samples: int
+) -> None:
+    monkeypatch.setattr(building, "_SHORTEST", 0.0)
+    model = network(Counted)
+    # Tracing replaces the function that counts, so the model is not folded as a whole.
+    monkeypatch.setattr(building, "fold_batch_norms", lambda *_: None)
+    monkeypatch.setattr(Counted, "samples", 0)
+    with torch.no_grad():
+        fast = build_accelerated(model, example(samples), None)
+    assert fast.used != "off"
+    assert 0.5 * building.GRADIENTS_TO_CHOOSE * samples < Counted.samples
+    assert Counted.samples <= building.GRADIENTS_TO_CHOOSE * samples
+
+
+@pytest.mark.parametrize("words", ["plain", "narrow", "channels-last", "narrow+bfloat16"])
+def test_requested_techniques_are_checked_on_few_samples_and_not_measured(
+    monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def compared(*_: object) -> list[float]:
+        raise AssertionError("nothing is compared")
+
+    monkeypatch.setattr(choice, "compared_seconds", compared)
+    model = network(Counted)
+    monkeypatch.setattr(Counted, "samples", 0)
+    with torch.no_grad():
+        fast = build_accelerated(model, example(64), words.split("+"))
+    assert fast.used == words
+    assert Counted.samples <= building._GRADIENTS_TO_BUILD
+
+
+def test_the_time_to_prepare_grows_with_the_gradient_and_the_modules() -> None:
+    model = network()
+    modules = len(list(model.modules()))
+    assert building.seconds_to_choose(model, 2.0) == pytest.approx(2 * 72 + 0.001 * modules)
+    assert building.seconds_to_build(model, 2.0) == pytest.approx(2 * 128 + 0.001 * modules)
+    assert building.seconds_to_choose(abs, 1.0) == 72
 
 
 def test_not_even_one_sample_fits() -> None:
@@ -326,24 +350,6 @@ def test_not_even_one_sample_fits() -> None:
 
     with pytest.raises(OutOfMemoryError, match="not enough memory for a gradient of a single samp"):
         _build(Large().eval(), ["plain"])
-
-
-def test_measuring_begins_with_one_sample_and_stops_at_the_limit_of_memory() -> None:
-    sizes: list[int] = []
-
-    class Large(Residual):
-        def forward(self, inputs: Tensor) -> Tensor:
-            sizes.append(len(inputs))
-            if len(inputs) > 16:
-                raise torch.OutOfMemoryError("out of memory")
-            return super().forward(inputs)
-
-    torch.manual_seed(0)
-    with torch.no_grad():
-        fast = build_accelerated(Large().eval(), example(64), ["channels-last"])
-    assert fast.used == "channels-last"
-    assert sizes[0] == 1
-    assert set(sizes) == {1, 4, 16, 64}
 
 
 def test_an_unchanged_model_is_its_own_exact_classifier() -> None:

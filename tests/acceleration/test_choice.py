@@ -65,3 +65,13 @@ def test_the_speedup_is_measured(
 def test_the_speedup_of_a_requested_technique_is_not_measured() -> None:
     choice = Choice(torch.zeros(1), ["narrow"])
     assert choice.speedup(_model, _model) == (math.inf, "as requested")
+
+
+def _failing(_: torch.Tensor) -> torch.Tensor:
+    raise TypeError("only float32")
+
+
+def test_of_requested_techniques_only_those_that_fail_are_told_apart() -> None:
+    inputs = torch.rand(2, 3)
+    choice = Choice(inputs, ["bfloat16"])
+    assert choice.seconds((_model, _failing, _model)) == [1.0, math.inf, 1.0]

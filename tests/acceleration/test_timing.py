@@ -100,3 +100,48 @@ def test_a_batch_is_repeated_to_a_number_of_samples(samples: int, expected: list
     inputs = torch.arange(3.0)
     assert repeated(inputs, samples).tolist() == expected
     assert repeated(inputs[:, None, None], samples).squeeze((1, 2)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "samples", "expected"),
+    [
+        ({1: 0.001, 4: 0.002, 16: 0.02, 64: 0.04}, 64, (64, 0.04)),  # quick: all samples
+        ({1: 0.001, 4: 0.002, 16: 0.051}, 64, (16, 0.051)),  # long enough to measure well
+        ({1: 0.001, 4: 0.049, 16: 0.2}, 64, (16, 0.2)),
+        ({1: 0.2, 4: 0.8}, 64, (4, 0.8)),  # slow, but at least 4 samples
+        ({1: 0.001, 2: 0.001}, 2, (2, 0.001)),
+        ({1: 0.001, 4: math.inf}, 64, (1, 0.001)),  # no more samples fit
+        ({1: 0.001, 4: 0.001, 10: 0.1}, 10, (10, 0.1)),
+    ],
+)
+def test_as_many_samples_as_are_quick_and_fit_are_measured_on(
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: dict[int, float],
+    samples: int,
+    expected: tuple[int, float],
+) -> None:
+    tried: list[int] = []
+
+    def fitting(_: object, inputs: Tensor, *, repeats: int) -> float:
+        assert repeats == 1
+        tried.append(len(inputs))
+        return seconds[len(inputs)]
+
+    monkeypatch.setattr(timing, "fitting_seconds", fitting)
+    part, taken = timing.measurable(_model, torch.rand(samples, 3))
+    assert (len(part), taken) == expected
+    assert tried == list(seconds)
+
+
+def test_measuring_begins_with_one_sample_and_stops_at_the_limit_of_memory() -> None:
+    sizes: list[int] = []
+
+    def large(inputs: Tensor) -> Tensor:
+        sizes.append(len(inputs))
+        if len(inputs) > 16:
+            raise torch.OutOfMemoryError("out of memory")
+        return 2 * inputs
+
+    part, _ = timing.measurable(large, torch.rand(64, 3))
+    assert len(part) == 16
+    assert list(dict.fromkeys(sizes)) == [1, 4, 16, 64]

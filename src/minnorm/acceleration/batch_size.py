@@ -68,10 +68,12 @@ def usual_batch_size(limit: int, gradient: float | None) -> int:
         gradient: The seconds of a gradient of one sample, if they are known.
     """
     enough = _USUAL_SIZE if gradient is None else _USUAL_GRADIENT / gradient
+    if limit <= max(enough, _FIRST_SIZE):
+        return limit
     size = _FIRST_SIZE
-    while 2 * size <= min(enough, limit):
+    while 2 * size <= enough:
         size *= 2
-    return min(size, limit)
+    return size
 
 
 def measurable_batch_size(limit: int, gradients: float) -> int:
