@@ -20,6 +20,9 @@ ATTACKS = [
     Case("gamma=2", ("gamma=2: expected a number above 0 and below 1",), attack="ddn(gamma=2)"),
     Case("levels=1", ("levels=1: expected a whole number of at least 2",), attack="ddn(levels=1)"),
     Case("malformed", ("cannot read the arguments '(steps=)'",), attack="ddn(steps=)"),
+    Case("AutoAttack", ("AutoAttack is several attacks",), attack="autoattack"),
+    Case("no such norm", ("norm='L3': expected one of l0, l1",), attack="fmn(norm=L3)"),
+    Case("code", ("importing no_such_module raised",), attack="no_such_module:attack"),
     Case("by position", ("cannot read the arguments '(3)'", "name=value"), attack="ddn(3)"),
     Case("empty", ("the spec '' has no name",), attack=""),
     Case("open bracket", ("'ddn(steps=20' is not closed: write ')'",), attack="ddn(steps=20"),
@@ -53,6 +56,7 @@ OPTIONS = [
         options=("--accelerate", "autocast+bfloat16"),
     ),
     Case("device", ("cannot use the device 'banana'", "cpu"), options=("--device", "banana")),
+    Case("gpu", ("cannot use the device 'gpu'", "Available: cpu"), options=("--device", "gpu")),
     Case(
         "norm",
         ("norm='l3': expected one of l0, l1, l2, linf", "l0, l1, l2, linf"),
@@ -60,7 +64,10 @@ OPTIONS = [
     ),
     Case("radius below 0", ("expected a radius of at least 0",), options=("--epsilon", "-1")),
     Case("bounds reversed", ("low < high",), options=("--bounds", "1", "0")),
-    Case("bounds of one", ("--bounds",), options=("--bounds", "1")),
+    Case("bounds of one", ("--bounds 1: expected two numbers",), options=("--bounds", "1")),
+    Case("bounds, text", ("--bounds a b: expected two numbers",), options=("--bounds", "a", "b")),
+    Case("radius, text", ("'x' is not a number", "8/255"), options=("--epsilon", "x")),
+    Case("seed, text", ("--seed", "integer"), options=("--seed", "x")),
     Case("seed too large", ("seed",), options=("--seed", "1" + "0" * 30)),
     Case("seed below 0", ("seed=-1",), options=("--seed", "-1", "--targets", "random:1")),
     Case("unknown option", ("--step",), options=("--step", "3")),
@@ -75,7 +82,7 @@ OPTIONS = [
     ),
     Case(
         "damaged shard",
-        ("000000-00.parquet is damaged", "Delete it and run the same command again"),
+        ("000000-00.parquet is damaged", "Delete it", "run the same command again"),
         out="{files}/bad-shard",
     ),
     Case("damaged manifest", ("manifest.json is damaged",), out="{files}/bad-manifest"),
@@ -94,7 +101,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         evaluate(MODEL, DATA, ATTACK, out=folder / name)
     (folder / "bad-shard" / "records" / "000000-00.parquet").write_bytes(b"PAR1")
     (folder / "bad-manifest" / "manifest.json").write_text('{"format": 2,')
-    (folder / "no-sessions" / "manifest.json").write_text('{"format": 2}')
+    (folder / "no-sessions" / "manifest.json").write_text('{"format": 3}')
     return folder
 
 

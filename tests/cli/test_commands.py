@@ -99,3 +99,16 @@ def test_a_training_prints_its_progress_the_accuracies_and_the_network(
     shell("train", "mnist-cnn-ddn", "--out", "elsewhere")
     defaults = {"resume": False, "workers": 0, "device": None, "trust": False}
     assert calls[1][1:] == (Path("elsewhere"), defaults)
+
+
+def test_common_words_fractions_and_functions_name_attacks(shell: Shell, tmp_path: Path) -> None:
+    attacks = "DDN(iterations=3), pgd-linf(eps=8/255, nb_iter=2)"
+    words = ["evaluate", MODEL, DATA, "--attack", attacks, "--attack", "cli.own_attack:misses"]
+    outcome = shell(
+        *words, "--out", str(tmp_path / "run"), "--epsilon", "8/255,0.1", "--norm", "L2"
+    )
+    assert outcome.code == 0, outcome.message
+    names = load_run(tmp_path / "run").records.column("attack").unique().to_pylist()
+    pgd = f"pgd(epsilon={8 / 255}, steps=2, norm='linf')"
+    assert names == ["ddn(steps=3)", pgd, "cli.own_attack:misses"]
+    assert "at 0.1" in outcome.output

@@ -22,8 +22,8 @@ def test_progress_without_a_terminal_is_a_line_from_time_to_time(
     monkeypatch.setattr(progress, "_MOST_SECONDS", 0.0)
     words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=3)", "--batch-size", "4"]
     message = shell(*words, "--out", str(tmp_path / "run")).message
-    assert "attacking, gradient 3 of a batch: 1 of 2 (50%), 0:00 so far, about" in message
-    assert "attacking, gradient 6 of a batch: 2 of 2 (100%)" in message
+    assert "attacking, 3 gradients: 1 of 2 (50%), 0:00 so far, about" in message
+    assert "attacking, 6 gradients: 2 of 2 (100%)" in message
 
 
 @pytest.mark.parametrize("verbose", [False, True])
@@ -78,4 +78,6 @@ def test_a_warning_is_shown_once(shell: Shell, tmp_path: Path) -> None:
     everything = " ".join((outcome.errors + outcome.output).split())
     [warning] = load_run(tmp_path / "run").warnings
     assert everything.count(warning[:40]) == 1
-    assert f"The warnings are above, and in {tmp_path / 'run' / 'manifest.json'}." in everything
+    assert (
+        f"warnings: 1, see the messages or {tmp_path / 'run' / 'manifest.json'}" in outcome.output
+    )

@@ -28,7 +28,7 @@ def test_a_run_shows_lines_only_if_asked_to(
     reports: list[tuple[int, int, int]] = []
     shown = run(None, progress=True, on_progress=lambda *numbers: reports.append(numbers))
     lines = capsys.readouterr()
-    assert "attacking, gradient 5 of a batch: 1 of 6 (17%), 0:00 so far" in lines.err
+    assert "attacking, 5 gradients: 1 of 6 (17%), 0:00 so far" in lines.err
     assert "6 of 6 (100%)" in lines.err
     assert lines.out == ""
     assert reports[-1] == (6, 6, 24)

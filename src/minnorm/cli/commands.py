@@ -126,8 +126,9 @@ def evaluate(
         for warning in result.warnings:
             if warning not in shown:
                 output.print(f"Warning: {warning}", style="yellow")
-        if shown.intersection(result.warnings):
-            output.print(f"The warnings are above, and in {out / 'manifest.json'}.", style="yellow")
+        if known := shown.intersection(result.warnings):
+            text = f"warnings: {len(known)}, see the messages or {out / 'manifest.json'}"
+            output.print(text, style="yellow", soft_wrap=True)
         output.print(f"records: {out}", soft_wrap=True)
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from minnorm.cli.console import messages, output
 from minnorm.cli.export import export
@@ -14,17 +14,22 @@ model.command("export")(export)
 attack = typer.Typer(help="List attacks.", no_args_is_help=True)
 
 
+def _table(*names: str, caption: str | None = None) -> Table:
+    """Return a table that cuts off nothing in a narrow terminal."""
+    return Table(*(Column(name, overflow="fold") for name in names), caption=caption)
+
+
 @data.command("list")
 def list_data() -> None:
     """List the data sets that can be fetched, and the cache folder."""
     from minnorm.data import CATALOGUE, DATA_FORMS, cache_folder, is_cached
 
-    table = Table("name", "description", "cached", caption=f"cache: {cache_folder()}")
+    table = _table("name", "description", "cached", caption=f"cache: {cache_folder()}")
     table.add_row("mnist-sample", "the first 1,000 MNIST test images", "shipped")
     for name, entry in CATALOGUE.items():
         table.add_row(name, entry.description, "yes" if is_cached(name) else "no")
     output.print(table)
-    output.print(f"Forms of a data spec: {DATA_FORMS}", markup=False, highlight=False)
+    output.print(f"Forms of a data spec: {DATA_FORMS}")
 
 
 @data.command("show")
@@ -48,7 +53,7 @@ def fetch_data(
 
     with messages.status(f"fetching {name}"):
         folder = fetch(name, force=force)
-    output.print(f"{name}: {folder}", markup=False, highlight=False, soft_wrap=True)
+    output.print(f"{name}: {folder}", soft_wrap=True)
 
 
 @model.command("list")
@@ -57,14 +62,14 @@ def list_models() -> None:
     from minnorm.models import MODEL_FORMS, zoo_cards
 
     caption = "gradients: computed by attacks during training, per training image"
-    table = Table("spec", "architecture", "trained on", "gradients", "accuracy", caption=caption)
+    table = _table("spec", "architecture", "trained on", "gradients", "accuracy", caption=caption)
     for name, card in zoo_cards().items():
         accuracies = {**card.accuracy, **card.robust_accuracy}
         lines = [f"{what}: {100 * value:.2f} %" for what, value in accuracies.items()]
         spent = "" if card.gradients_per_image is None else f"{card.gradients_per_image:.0f}"
         table.add_row(f"zoo:{name}", card.architecture, card.data, spent, "\n".join(lines))
     output.print(table)
-    output.print(f"Forms of a model spec: {MODEL_FORMS}", markup=False, highlight=False)
+    output.print(f"Forms of a model spec: {MODEL_FORMS}")
 
 
 @attack.command("list")
@@ -72,7 +77,7 @@ def list_attacks() -> None:
     """List the attacks and their parameters."""
     from minnorm.attacks import attack_parameters
 
-    table = Table("attack", "parameters", "description")
+    table = _table("attack", "parameters", "description")
     for name, (summary, parameters) in attack_parameters().items():
         table.add_row(name, ", ".join(parameters), summary)
     output.print(table)

@@ -28,7 +28,7 @@ def shown_progress(
         task = bars.add_task("preparing", total=None)
 
         def report(done: int, total: int, gradients: int) -> None:
-            text = f"attacking, gradient {gradients:,} of a batch"
+            text = f"attacking, {gradients:,} gradients"
             bars.update(task, completed=done, total=total, description=text)
             if on_progress is not None:
                 on_progress(done, total, gradients)
