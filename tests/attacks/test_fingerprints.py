@@ -2,6 +2,7 @@
 
 import functools
 import random
+import sys
 import threading
 import types
 from functools import partial
@@ -201,6 +202,9 @@ def test_presets_that_a_spec_cannot_say_are_noticed() -> None:
         def __init__(self, steps: int) -> None:
             self.steps = steps
 
+    class Count(int):
+        pass
+
     def preset(value: object) -> str:
         return attack_fingerprint(partial(mine, value=value))
 
@@ -208,6 +212,7 @@ def test_presets_that_a_spec_cannot_say_are_noticed() -> None:
     other = nn.Linear(3, 2)
     values = [
         *(1, 1.0, "1", True, None, [1], (1,), {"a": 1}, {1}, Config(1), Config(2)),
+        *(Count(1), Count(2), int | float, int | str),
         *(torch.ones(2), torch.zeros(2), torch.zeros(1, 2), torch.zeros(2).double()),
         *(np.ones(2), np.float32(1), torch.float32, Path("a"), range(3), network, other),
         *(lambda x: x, lambda x: -x, torch.sin, torch.cos),
@@ -294,3 +299,11 @@ def test_values_that_contain_themselves_and_deep_ones_have_a_fingerprint() -> No
     assert fingerprint_attack(partial(print, circle)).unseen == ()
     [unseen] = fingerprint_attack(partial(lambda x: x, deep)).unseen
     assert unseen == "values that are nested too deeply"
+
+
+def test_libraries_that_a_function_imports_are_named_but_not_imported() -> None:
+    sys.modules.pop("this", None)
+    source = "def attack():\n    import this\n    import no_such_module"
+    assert of(source) == of(source) != of(source.replace("import this", "import os"))
+    assert fingerprint_attack(load(source)["attack"]).unseen == ()
+    assert "this" not in sys.modules

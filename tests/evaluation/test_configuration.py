@@ -51,7 +51,7 @@ def test_a_configuration_is_frozen_and_knows_all_its_fields() -> None:
         ({"attacks": (entry("ddn", "fmn"),)}, f"attacks: ddn there, ddn = fmn now. {ONLY_MORE}"),
         (
             {"attacks": (entry("a"), entry("ddn", code="1"))},
-            "attacks: the code of ddn differs, or something that it uses",
+            "attacks: the code of ddn differs, or what it uses, or the version of Python",
         ),
         ({"model": "m" * 200}, f"model: zoo:it there, {'m' * 200} now"),
         ({"model": "m" * 201}, f"model: zoo:it there, {'m' * 200} ... now"),

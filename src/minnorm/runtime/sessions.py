@@ -30,7 +30,7 @@ def warning_of_changes(
     if not changes:
         return None
     return (
-        f"the run was continued with other versions or settings ({'; '.join(changes)}): its "
+        f"The run was continued with other versions or settings ({'; '.join(changes)}): its "
         f"{results} may differ in rounding from those of an uninterrupted run."
     )
 

@@ -27,7 +27,16 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotI
 """The classes of values that their text describes in a spec."""
 
 _CONSTANTS = (
-    *(range, slice, bytearray, re.Pattern, pathlib.PurePath, uuid.UUID, types.GenericAlias),
+    *(
+        range,
+        slice,
+        bytearray,
+        re.Pattern,
+        pathlib.PurePath,
+        uuid.UUID,
+        types.GenericAlias,
+        types.UnionType,
+    ),
     *(decimal.Decimal, fractions.Fraction, dt.date, dt.time, dt.timedelta, enum.Enum),
     *(torch.dtype, torch.device, torch.Size, torch.memory_format, torch.layout, np.dtype),
 )

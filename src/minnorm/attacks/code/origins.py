@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import importlib.util
 import site
 import sys
 import sysconfig
@@ -24,7 +25,7 @@ def library_of(module: str) -> str | None:
     """Return the library that a module belongs to; `None` for a file of the user.
 
     Args:
-        module: The full name of a module that is imported.
+        module: The full name of a module, which need not be imported.
 
     Returns:
         `python` for the standard library, and otherwise the name of the package to import.
@@ -32,13 +33,24 @@ def library_of(module: str) -> str | None:
     package = module.partition(".")[0]
     if package == "minnorm":
         return package
+    if package == "__main__":  # of a notebook, its file may be one of a library
+        return None
     loaded = sys.modules.get(module) or sys.modules.get(package)
-    file = getattr(loaded, "__file__", None)
+    file = _place_of(package) if loaded is None else getattr(loaded, "__file__", None)
     if file is None:
         return PYTHON if package in sys.stdlib_module_names else None
     if _is_in(file, "purelib", "platlib"):
         return package
     return PYTHON if _is_in(file, "stdlib", "platstdlib") else None
+
+
+def _place_of(package: str) -> str | None:
+    """Return the file of a package that is not imported."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    return None if spec is None or not spec.has_location else spec.origin
 
 
 @functools.cache

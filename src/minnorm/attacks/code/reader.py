@@ -154,14 +154,19 @@ class Reader:
             elif name in _DYNAMIC:
                 self._unseen(f"code that it finds with {name}()")
         for name, level in sorted(code.imports):
-            try:
-                full = importlib.util.resolve_name("." * level + name, names.get("__package__"))
-                module = importlib.import_module(full)
-            except Exception as error:  # the attack itself may handle it
-                found.append((name, type(error).__name__))
-            else:
-                found.append((name, self._used(module, code)))
+            found.append((name, self._imported("." * level + name, names.get("__package__"), code)))
         return found
+
+    def _imported(self, name: str, package: str | None, code: Code) -> str:
+        """Return a hash of what is used of a module that a function imports."""
+        try:
+            full = importlib.util.resolve_name(name, package)
+            # A module of a library may take long to import, and the attack may never do it.
+            if library := self._library(full):
+                return _hash(*library)
+            return self._used(importlib.import_module(full), code)
+        except (Exception, SystemExit) as error:  # the attack itself may handle it
+            return _hash("import", type(error).__name__)
 
     def _used(self, value: object, code: Code) -> str:
         if isinstance(value, types.ModuleType):
@@ -212,6 +217,8 @@ class Reader:
             elements = ("mapping", self._mapping(value))
         elif isinstance(value, Sequence):
             elements = ("sequence", *map(self.digest, value))
+        elif isinstance(value, int | float | complex):
+            elements = ("number", repr(complex(value)), str(value))
         if not (own or elements or kinds.is_readable(value)):
             return self._unseen(f"an object of the class {kind.__module__}.{kind.__qualname__}")
         hidden = hidden | changing_attributes(kind) if own else hidden
