@@ -27,17 +27,17 @@ def digits_file(folder: Path, samples: int) -> Path:
 
 
 def on_full_disk(
-    write: Callable[..., None], fails: Container[int], error: type[Exception] = OSError
-) -> Callable[..., None]:
+    write: Callable[..., Any], fails: Container[int], error: type[Exception] = OSError
+) -> Callable[..., Any]:
     """Return a function that calls `write`, but fails at these calls, counted from 1."""
     written = 0
 
-    def save(*given: Any, **named: Any) -> None:
+    def save(*given: Any, **named: Any) -> Any:
         nonlocal written
         written += 1
         if written in fails:
             raise error("No space left on device")
-        write(*given, **named)
+        return write(*given, **named)
 
     return save
 

@@ -55,6 +55,7 @@ def second_of_two_ranks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     variables = {"RANK": 1, "LOCAL_RANK": 1, "WORLD_SIZE": 2, "MASTER_ADDR": "x", "MASTER_PORT": 1}
     for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     checked: list[str] = []
 
     def parse_device(name: str) -> torch.device:
@@ -63,6 +64,13 @@ def second_of_two_ranks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(devices, "parse_device", parse_device)
     return checked
+
+
+@pytest.mark.usefixtures("second_of_two_ranks")
+def test_variables_that_torchrun_did_not_set_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    with pytest.raises(InputError, match=r"RANK=1, WORLD_SIZE=2, .* not by torchrun. .*unset RANK"):
+        planned_ranks()
 
 
 def test_each_rank_has_a_gpu_of_its_own(second_of_two_ranks: list[str]) -> None:

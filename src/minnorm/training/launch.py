@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 
 from minnorm.errors import InputError, MissingLibraryError, one_line
 from minnorm.runtime import devices, ranks
-from minnorm.runtime.torchrun import local_rank, read_launch
+from minnorm.runtime.torchrun import ADVICE, local_rank, read_launch
 from minnorm.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -24,10 +25,15 @@ def planned_ranks() -> int:
     """Return the number of ranks that will train, before they are connected.
 
     Raises:
-        InputError: If the variables of `torchrun` contradict each other.
+        InputError: If variables of `torchrun` are set, but it did not start this process: Fabric
+            would wait for other ranks.
     """
+    if dist.is_initialized():
+        return ranks.world_size()
     launch = read_launch()
-    return ranks.world_size() if launch is None else launch.world_size
+    if launch is not None and not dist.is_torchelastic_launched():
+        raise InputError(f"{launch} in the environment, but not by torchrun. {ADVICE}")
+    return 1 if launch is None else launch.world_size
 
 
 def check_device(device: str | torch.device | None, precision: str) -> torch.device | None:
