@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -269,3 +271,31 @@ def test_the_threads_of_a_launcher_other_than_torchrun_are_the_users(
     with threads.shared_cores():
         pass
     assert chosen == []
+
+
+RANK_PROGRAM = """
+import sys
+from pathlib import Path
+import torch
+from minnorm.runtime import threads
+threads.cores = lambda: 6
+with threads.shared_cores():
+    inside = torch.get_num_threads()
+Path(sys.argv[1], f"{threads.local_rank()}").write_text(f"{inside} {torch.get_num_threads()}")
+"""
+
+
+@pytest.mark.parametrize(("variable", "expected"), [(None, "3 1"), ("1", "1 1")])
+def test_ranks_of_torchrun_share_the_cores_unless_the_user_says_otherwise(
+    tmp_path: Path, variable: str | None, expected: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(RANK_PROGRAM)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if variable is not None:
+        environment["OMP_NUM_THREADS"] = variable
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    subprocess.run(
+        [*command, str(program), str(tmp_path)], check=True, env=environment, capture_output=True
+    )
+    assert [(tmp_path / name).read_text() for name in "01"] == [expected, expected]

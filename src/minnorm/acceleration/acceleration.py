@@ -46,7 +46,7 @@ def accelerate(model: Model, example: Float[Tensor, "b *d"], use: str = "auto") 
         model: The classifier; its logits of a sample must not depend on the other samples. Of an
             accelerated model, the original is accelerated again.
         example: A batch of inputs, on the model's device and in its dtype; at most 64 of them are
-            used.
+            used, and 8 if the techniques are given.
         use: `auto`; `off` to use the model as it is; or words joined by `+`: `folded`, `narrow`,
             `channels-last`, `compiled`, and for the coarse classifier `autocast` or `bfloat16` (its
             weights too); `plain` for none of them, only a copy with frozen parameters. `compiled`

@@ -50,16 +50,17 @@ def evaluate(
         str,
         typer.Option(
             metavar="INTEGER|auto",
-            help="Samples in a batch. auto: as many as save time and fit into memory; measured.",
+            help="Samples in a batch. auto: as many as save time and fit into memory.",
         ),
     ] = "auto",
     accelerate: Annotated[
         str,
         typer.Option(
             metavar="auto|off|WORD+...",
-            help="How to accelerate the model. auto: chosen by measuring. off: not at all. plain: "
-            "only freeze the parameters. Or some of folded, narrow, channels-last, autocast, "
-            "bfloat16, compiled, joined by +. The original model verifies all results.",
+            help="How to accelerate the model. auto: chosen by measuring, if the work is long "
+            "enough to pay for that, and remembered. off: not at all. plain: only freeze the "
+            "parameters. Or some of folded, narrow, channels-last, autocast, bfloat16, compiled, "
+            "joined by +. The original model verifies all results.",
         ),
     ] = "auto",
     device: Device = None,

@@ -1,5 +1,7 @@
 """Gradients with respect to the inputs, and the random numbers of an attack."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -64,6 +66,33 @@ def test_a_forward_pass_allows_several_backward_passes(grad: bool) -> None:
         assert not found.requires_grad
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
         pull_back(torch.tensor([[1.0, 0.0]] * 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_gradients_are_those_of_pytorch_bit_by_bit(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+    model.to(dtype)
+    points = torch.randn(5, 4, dtype=dtype)
+    cotangents = torch.randn(5, 3, dtype=dtype)
+    cotangents[0] = torch.tensor([torch.inf, -0.0, torch.nan], dtype=dtype)
+    cotangents[1] = torch.tensor([-0.0, 0.0, torch.finfo(dtype).max], dtype=dtype)
+    variables = points.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(model(variables), variables, cotangents)
+    _, pull_back = differentiable(model, points)
+    with torch.no_grad():
+        found = pull_back(cotangents)
+    assert torch.equal(found.view(torch.uint8), expected.view(torch.uint8))
+
+
+def test_a_small_evaluation_does_not_import_sympy() -> None:
+    code = (
+        "import sys, minnorm\n"
+        "model = minnorm.load_model('zoo:mnist-cnn')\n"
+        "minnorm.evaluate(model, 'mnist-sample[:2]', 'normal_pursuit(budget=3)')\n"
+        "assert 'sympy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_parameters_and_their_gradients_do_not_change() -> None:

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from minnorm.attacks.contract import Model
 from minnorm.errors import InputError
+from minnorm.logits import output_of
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
     """
     with torch.enable_grad():
         variables = points.detach().requires_grad_()
-        logits = model(variables)
+        logits = output_of(model, variables)
     if not isinstance(logits, Tensor):
         raise InputError(
             f"the model returned a {type(logits).__name__}; expected a tensor of logits."
@@ -54,10 +55,13 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
     def pull_back(cotangents: Tensor, *, again: bool = False) -> Tensor:
         if not logits.requires_grad:
             return torch.zeros_like(points)
+        # PyTorch also takes the gradient of the logits as an argument, but then it imports sympy,
+        # which takes longer than a small attack.
+        with torch.enable_grad():
+            loss = (logits * cotangents).sum()
         (gradients,) = torch.autograd.grad(
-            logits,
+            loss,
             variables,
-            cotangents,
             retain_graph=again,
             allow_unused=True,
             materialize_grads=True,
