@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,13 @@ def test_a_run_that_went_on_with_other_versions_or_settings_says_so(
     assert f"({name} {before}, then " in warning
     assert caplog.text.count(warning) == 1
     assert len(load_run(copy).manifest["sessions"]) == 2
+
+
+def test_the_repr_is_a_summary() -> None:
+    found = run(None)
+    assert repr(found) == (
+        "Evaluation(evaluation.tiny_models:linear on mnist-sample: 12 samples, clean accuracy "
+        f"{100 * clean_accuracy(found.records).value:.2f} %, attacks: ddn(steps=5), "
+        "ddn(steps=3, levels=256))"
+    )
+    assert repr(replace(found, warnings=("one", "two"))).endswith("levels=256), warnings: 2)")
