@@ -122,6 +122,8 @@ def test_a_factory_that_returns_no_module_is_refused() -> None:
         ("mnist_cnn(mean=0.1, std=0)", "std=0: expected numbers above 0"),
         ("mnist_cnn(mean=['a'], std=['b'])", "mean=['a']: expected a finite number, or a list"),
         ("mnist_cnn(dropout='much')", "cannot be built: "),
+        ("mine.py:net", "'mine.py:net' names a file. Did you mean 'mine:net'?"),
+        ("./src/mine.py:net", "Did you mean 'src.mine:net'?"),
         ("wide_resnet(depth=27)", "depth=27, width=10: expected a depth of 6n + 4"),
         ("torchvision:resnet19", "unknown torchvision model 'resnet19'. Did you mean 'resnet18'?"),
         ("torchvision:raft_small", "torchvision:raft_small does not classify images: expected"),

@@ -160,6 +160,8 @@ def test_the_normalization_of_a_timm_network_can_be_set() -> None:
         ),
         ("zoo:mnist-cnn(dropout=0.1)", "zoo:mnist-cnn takes no arguments: remove dropout."),
         ("zoo:no-such-net", "unknown network 'no-such-net' in the zoo."),
+        ("torchvison:resnet18", "unknown scheme in 'torchvison:resnet18'. Did you mean 'torchvis"),
+        ("time:resnet18", "time has no function 'resnet18'"),
         ("no_such_module:net", "importing no_such_module raised ModuleNotFoundError"),
     ],
 )
@@ -180,6 +182,13 @@ def test_a_spec_of_another_form_is_refused_with_all_forms(spec: str) -> None:
     message = f"cannot read {spec!r} as a model. Forms of a model spec: {MODEL_FORMS}."
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         load_model(spec)
+
+
+@pytest.mark.parametrize("name", ["weights", "weights.v2", "a + b.pt", "UPPER.PT", "w (1).pth"])
+def test_a_weight_file_may_have_any_name(name: str, tmp_path: Path) -> None:
+    torch.save(mnist_cnn().state_dict(), tmp_path / name)
+    loaded = load_model(f"{tmp_path / name} + mnist_cnn")
+    assert loaded(torch.rand(2, 1, 28, 28)).shape == (2, 10)
 
 
 def test_a_model_has_no_slice() -> None:

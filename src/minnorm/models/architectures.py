@@ -61,6 +61,9 @@ def _network(spec: specs.Spec, text: str) -> tuple[nn.Module, Normalization | No
     try:
         if scheme in LIBRARIES and colon:
             made, normalization = library_network(scheme, name, spec.arguments)
+        elif scheme.endswith(".py") and colon:
+            module = scheme.removesuffix(".py").strip("./").replace("/", ".")
+            raise InputError(f"{text!r} names a file. Did you mean '{module}:{name}'?")
         elif colon:
             made = factories.call_factory(spec, "network")
         else:
