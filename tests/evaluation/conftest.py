@@ -6,13 +6,22 @@ from pathlib import Path
 import pytest
 
 from evaluation.small_runs import run
+from minnorm.runtime import provenance
+
+
+@pytest.fixture(autouse=True)
+def one_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give all sessions the same revision, whatever is edited while the tests run."""
+    monkeypatch.setattr(provenance, "revision", lambda: "abc")
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, to be read and copied but never changed."""
     out = tmp_path_factory.mktemp("runs") / "finished"
-    run(out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "revision", lambda: "abc")
+        run(out)
     return out
 
 

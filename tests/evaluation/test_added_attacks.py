@@ -85,7 +85,7 @@ def test_the_code_of_an_attack_in_the_run_must_be_the_same(tmp_path: Path) -> No
         return mine
 
     run(tmp_path, attacks=of(2))
-    with pytest.raises(RunConflictError, match="attacks: the code of mine differs, or what it uses"):
+    with pytest.raises(RunConflictError, match="attacks: the code of mine differs, or what"):
         run(tmp_path, attacks=[of(3), second])
     assert len(load_run(tmp_path).records) == 12
 

@@ -95,4 +95,4 @@ def test_a_run_killed_four_times_ends_with_the_records_of_one_that_was_not(
     found = load_run(out)
     assert same(found.records, load_run(undisturbed).records)
     assert len(found.records) == 2 * 200
-    assert found.warnings == ()
+    assert not any("incomplete" in warning for warning in found.warnings)

@@ -291,6 +291,7 @@ def test_a_fixed_network_that_changed_is_refused(digits: Path, tmp_path: Path) -
 def test_another_number_of_threads_is_warned_of(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("minnorm.runtime.provenance.revision", lambda: "abc")
     folder = stopped(recipe_of(digits), tmp_path / "run", 1)
     stopped(recipe_of(digits), folder, 2, resume=True)
     assert "may differ in rounding" not in caplog.text
