@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minnorm.errors import InputError
-from minnorm.evaluation.targets import check_enough_classes, check_targets, choose_targets
+from minnorm.evaluation.targets import (
+    check_enough_classes,
+    check_targets,
+    choose_targets,
+    count_targets,
+)
 
 SEEDS = st.integers(0, 2**31)
 
@@ -118,3 +123,9 @@ def test_more_targets_than_other_classes_are_refused() -> None:
         check_enough_classes(word, 4)
     with pytest.raises(InputError, match="the model has 4 classes; expected at most random:3"):
         check_enough_classes("random:4", 4)
+
+
+@pytest.mark.parametrize("targets", [None, "all", "least-likely", "random:1", "random:4"])
+def test_as_many_targets_are_counted_as_are_chosen(targets: str | None) -> None:
+    logits, labels = batch(3, 6)
+    assert count_targets(targets, 6) == len(choose_targets(targets, logits, labels, [0, 1, 2], 0))

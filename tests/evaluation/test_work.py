@@ -80,8 +80,8 @@ def test_the_work_is_the_time_of_all_gradients() -> None:
         (3.4, 7.2, False),  # half of the work
         (0.3, 7.2, False),  # 4 %
         (0.3, 30.0, True),  # 1 %
-        (0.015, 1.0, True),
-        (0.016, 1.0, False),
+        (0.018, 1.0, True),
+        (0.019, 1.0, False),
         (0.1, 0.0, False),
         (0.0, 0.0, True),
     ],

@@ -138,10 +138,15 @@ def _accelerate(
         return _as_it_is(model, example, f"its gradient fails ({one_line(error)})"), None
     gradient = seconds / len(part)
     expected = estimate_work(work.samples, work.accelerated, gradient)
-    is_short = seconds < _LEAST_SECONDS and samples < len(example)
-    if is_short or not worth_preparing(seconds_to_choose(model, seconds), expected):
+    samples = len(part)
+    while samples > 0:  # copying a large network takes time as well
+        if worth_preparing(seconds_to_choose(model, samples * gradient), expected):
+            break
+        samples -= 1
+    is_enough = samples >= _LEAST_SAMPLES and samples * gradient >= _LEAST_SECONDS
+    if not is_enough and samples < len(example):
         return _as_it_is(model, example, _too_little(expected)), gradient
-    accelerated = accelerate(model, part, AUTO)
+    accelerated = accelerate(model, part[:samples], AUTO)
     if key is not None:
         decision = AccelerationDecision(words=accelerated.used, gradient=gradient)
         decisions.remember(key, decision)

@@ -10,7 +10,7 @@ from typing import Any
 
 from minnorm.attacks.composition import Part, takes_accelerated, tree
 
-LARGEST_SHARE = 0.015
+LARGEST_SHARE = 0.018
 """The largest share of the work that a preparation may take. Where it finds nothing faster, the
 run is longer by this share."""
 
