@@ -127,8 +127,9 @@ def test_a_network_that_learns_nothing_is_told_once(
 def test_a_training_that_learns_has_no_warnings(
     digits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    train(recipe_of(digits), tmp_path)
+    card = train(recipe_of(digits), tmp_path)
     assert caplog.messages == []
+    assert card.notes == ""
 
 
 @pytest.mark.parametrize("validation", ["[:384]", "[:64]", "[300:400]"])
@@ -136,6 +137,7 @@ def test_validation_on_training_images_is_told_once(
     digits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, validation: str
 ) -> None:
     recipe = recipe_of(digits, validation=f"{digits}{validation}")
-    train(recipe, tmp_path)
+    card = train(recipe, tmp_path)
     (warning,) = warnings_of(caplog, "samples are training samples too")
+    assert card.notes == warning
     assert warning.startswith(f"validation: {recipe.validation}: ")

@@ -1,6 +1,6 @@
 """The result of a training: the weights of the best epoch, and their card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ def write_results(
     *,
     validation: Data,
     test: Data,
+    warnings: Sequence[str] = (),
 ) -> Card:
     """Write the weights of the best epoch and their card; all ranks call it.
 
@@ -38,6 +39,7 @@ def write_results(
         state: The state of the run after its last epoch.
         validation: The data on which the epoch was chosen.
         test: The data on which the result is reported.
+        warnings: What makes the accuracies doubtful; the card has it, and what the data say.
 
     Returns:
         The card.
@@ -76,6 +78,7 @@ def write_results(
         sha256=file_sha256(weights),
         fingerprints=state["fingerprints"],
         sessions=state["sessions"],
+        notes=" ".join(dict.fromkeys([*validation.warnings, *test.warnings, *warnings])),
     )
     if fabric.is_global_zero:
         checkpoints.write_log(folder, log)  # the file may be ahead of the last checkpoint

@@ -119,6 +119,7 @@ def train(
             run.state,
             validation=checked.validation,
             test=checked.test,
+            warnings=checked.warnings,
         )
 
 
