@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from minnorm.errors import InputError
@@ -20,11 +20,13 @@ from minnorm.logits import (
     cross_entropy_direction,
     difference_direction,
     is_adversarial,
+    is_exported,
     likeliest_others,
     logit_differences,
     logits_ratio,
     margin_direction,
     margins,
+    parts_in_training_mode,
     predictions,
     targeted_logits_ratio,
     value_and_direction,
@@ -352,3 +354,25 @@ def test_labels_from_0_to_the_last_class_pass() -> None:
     check_labels(torch.tensor([0, 4]), 5)
     check_labels(torch.tensor([4]), 5)
     check_labels(torch.zeros(0, dtype=torch.int64), 5)
+
+
+def test_parts_in_training_mode_are_named_but_for_those_whose_flag_means_nothing() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Dropout()).eval()
+    assert parts_in_training_mode(network) == {}
+    network[1].train()
+    assert parts_in_training_mode(network) == {"1": network[1]}
+    program = torch.export.export(network.eval(), (torch.ones(2, 2),)).module()
+    assert program.training  # and it cannot be changed
+    assert is_exported(program)
+    assert not is_exported(network)
+    assert parts_in_training_mode(program) == {}
+    around = nn.Sequential(program, nn.Dropout())
+    around.training = False
+    assert parts_in_training_mode(around) == {"1": around[1]}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_frozen_torchscript_has_no_mode() -> None:
+    frozen = torch.jit.freeze(torch.jit.script(nn.Sequential(nn.Linear(2, 3)).eval()))
+    assert parts_in_training_mode(frozen) == {}
+    assert parts_in_training_mode(nn.Sequential(frozen).eval()) == {}

@@ -4,13 +4,15 @@ Shapes: `b` is the batch, `c` the classes (2 or more). Labels are int64 in `[0, 
 """
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from minnorm.errors import InputError
+
+_USUAL_RANGE = (1e-4, 1e6)
 
 
 @runtime_checkable
@@ -24,6 +26,34 @@ class Model(Protocol):
     def __call__(self, inputs: Tensor, /) -> Tensor:
         """Return the logits of a batch."""
         ...
+
+
+def is_exported(module: nn.Module) -> bool:
+    """Return whether a module is a program of `torch.export`, which keeps its mode."""
+    return "train" in vars(module)  # a method of its own, which only raises
+
+
+def parts_in_training_mode(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the parts of a model that are in training mode, by name.
+
+    Parts of exported programs do not count, since their flag means nothing, nor does frozen
+    TorchScript, which has none.
+    """
+    parts = dict(model.named_modules())
+    programs = [f"{name}." if name else "" for name, part in parts.items() if is_exported(part)]
+    return {
+        name: part
+        for name, part in parts.items()
+        if getattr(part, "training", False) and not f"{name}.".startswith(tuple(programs))
+    }
+
+
+def output_of(model: Model, inputs: Float[Tensor, "b *d"]) -> Any:
+    """Return the output of a model for a copy of the inputs; it should be a tensor of logits.
+
+    A model may work in place (`inputs -= mean`): that must not change the caller's tensor.
+    """
+    return model(inputs.clone())
 
 
 def predictions(logits: Float[Tensor, "b c"]) -> Int64[Tensor, "b"]:
@@ -48,6 +78,19 @@ def margins(logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]) -> Float[T
     own = logits.gather(1, labels.unsqueeze(1))
     others = logits.scatter(1, labels.unsqueeze(1), -torch.inf)
     return (own - others.amax(1, keepdim=True)).squeeze(1)
+
+
+def unusual_scales(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
+    """Return the range of the logits of a sample where it is unusual, and 1 elsewhere.
+
+    A penalty on the margin has no effect on logits of 1e-30, and drowns the norm with logits of
+    1e30; divided by these scales, such logits act as usual ones do. A usual range is from 1e-4 to
+    1e6. Logits that hold a NaN have the scale 1.
+    """
+    ranges = logits.amax(1) - logits.amin(1)
+    low, high = _USUAL_RANGE
+    unusual = ((ranges < low) | (ranges > high)) & (ranges > 0) & ranges.isfinite()
+    return torch.where(unusual, ranges, 1.0)
 
 
 def cross_entropy_direction(
@@ -191,8 +234,12 @@ def check_labels(labels: Tensor, classes: int) -> None:
     Raises:
         InputError: If a label is not in `[0, classes)`.
     """
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+    if len(labels) == 0:
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if not 0 <= low <= high < classes:
+        advice = " If they are counted from 1, subtract 1." if low >= 1 and high == classes else ""
         raise InputError(
-            f"labels range from {int(labels.min())} to {int(labels.max())}, but the model has "
-            f"{classes} classes: expected labels from 0 to {classes - 1}."
+            f"labels range from {low} to {high}, but the model has {classes} classes: expected "
+            f"labels from 0 to {classes - 1}.{advice}"
         )

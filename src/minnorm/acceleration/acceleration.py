@@ -14,7 +14,7 @@ from minnorm.acceleration.building import build_accelerated, unchanged
 from minnorm.acceleration.choice import REQUESTED
 from minnorm.acceleration.words import AUTO, OFF, check_use
 from minnorm.errors import InputError, one_line
-from minnorm.logits import Model, check_logits
+from minnorm.logits import Model, check_logits, parts_in_training_mode
 from minnorm.runtime.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def _check_example(example: object) -> None:
 
 def _ensure_evaluation_mode(model: Model) -> Model:
     """Return the model, or a copy in evaluation mode if a part of it is in training mode."""
-    if not isinstance(model, nn.Module) or not any(part.training for part in model.modules()):
+    if not isinstance(model, nn.Module) or not parts_in_training_mode(model):
         return model
     try:
         return copy.deepcopy(model).eval()
