@@ -194,12 +194,15 @@ def _choose_batch_size(
         if known is not None and known.fits(limit):
             return min(known.size, limit)
         gradients = work.samples * work.gradients
+        if gradient is None and worth_preparing(2 * len(inputs), gradients):
+            gradient = fitting_seconds(accelerated, inputs, repeats=1) / len(inputs)
+        usual = usual_batch_size(limit, gradient)
         most = measurable_batch_size(limit, LARGEST_SHARE * gradients)
-        size = choose_batch_size(accelerated, inputs, limit=most) if most > 0 else 0
+        if most <= usual and most < limit:
+            return usual
+        size = choose_batch_size(accelerated, inputs, limit=most)
         if size == most < limit:  # a larger one may be faster, but measuring it takes too long
-            if gradient is None and worth_preparing(2 * len(inputs), gradients):
-                gradient = fitting_seconds(accelerated, inputs, repeats=1) / len(inputs)
-            return max(size, usual_batch_size(limit, gradient))
+            return max(size, usual)
     if key is not None:
         decisions.remember(key, BatchSizeDecision(size=size, most=most))
     return size
