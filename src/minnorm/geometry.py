@@ -270,7 +270,7 @@ def read_norm(norm: object) -> Norm:
 def _meant(norm: object) -> str:
     """Suggest the norm that another way to write it stands for."""
     known = specs.norm_of_word(norm)
-    return f" Did you mean {known!r}?" if known else ""
+    return f" Did you mean {known!r}?" if known and known != norm else ""
 
 
 def check_ball(norm: Norm) -> None:

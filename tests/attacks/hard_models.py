@@ -70,3 +70,31 @@ class Poisoned(nn.Module):
         poisoned = (torch.arange(len(inputs)) < 2) & (self.calls <= 3) & whole
         logits: Tensor = self.model(_PoisonedBackward.apply(inputs, poisoned))
         return logits
+
+
+class InPlace(nn.Module):
+    """A model that overwrites its inputs."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        inputs -= 0.5
+        inputs /= 0.25
+        logits: Tensor = self.model(inputs * 0.25 + 0.5)
+        return logits
+
+
+class Guarded(nn.Module):
+    """A model whose gradients are lost at the bounds: of a clamp, or of a square root."""
+
+    def __init__(self, model: nn.Module, guard: str) -> None:
+        super().__init__()
+        self.model = model
+        self.guard = guard
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        guarded = inputs.clamp(0, 1) if self.guard == "clamp" else inputs.sqrt().square()
+        logits: Tensor = self.model(guarded)
+        return logits

@@ -25,7 +25,8 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
     """
     try:
         with torch.no_grad():
-            return output_of(model, inputs)
+            output: Tensor = output_of(model, inputs)
+            return output
     except Exception as error:  # a user's model may raise anything
         if is_out_of_memory(error):
             return None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
@@ -12,6 +12,7 @@ from minnorm.attacks.engine.problem import check_samples
 from minnorm.data import Data
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds
+from minnorm.runtime.devices import dtype_and_device
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,6 @@ def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> Cl
         check_samples(inputs, labels, bounds)
     except InputError as error:
         raise InputError(f"{data.name}, samples {indices[0]} to {indices[-1]}: {error}") from error
+    if dtype == torch.float64:  # float32 data may be outside the bounds by their rounding
+        inputs = inputs.clamp(*bounds)
     return CleanBatch(indices, inputs, labels, clean_logits(model, inputs, labels, data.name))
-
-
-def dtype_and_device(model: Model) -> tuple[torch.dtype, torch.device]:
-    """Return the dtype and device of a module's first floating-point tensor.
-
-    A callable without one takes float32 on the CPU.
-    """
-    if isinstance(model, nn.Module):
-        for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype, tensor.device
-    return torch.float32, torch.device("cpu")

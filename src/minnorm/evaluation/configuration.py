@@ -167,7 +167,9 @@ def _difference(name: str, before: Any, after: Any) -> str:
         old.name for old in before for new in after if str(old) == str(new) and old.code != new.code
     ]
     if changed:
-        return f"the code of {', '.join(changed)} differs, or what it uses, or the version of Python"
+        return (
+            f"the code of {', '.join(changed)} differs, or what it uses, or the version of Python"
+        )
     return f"{text}. Attacks can be added to a run, but not removed or changed"
 
 

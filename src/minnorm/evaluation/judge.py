@@ -12,9 +12,10 @@ from torch import Generator, Tensor, nn
 from minnorm.acceleration import Accelerated, original, seconds_now
 from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.attacks.composition import takes_accelerated
+from minnorm.attacks.engine.inset import InsetGradients
 from minnorm.errors import InputError
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, per_sample, rows
-from minnorm.logits import is_adversarial, predictions
+from minnorm.logits import is_adversarial, output_of, predictions
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ def run_and_judge(
     targeted: bool,
     bounds: Bounds,
     seed: int,
+    inset_gradients: bool = False,
     on_backward: Callable[[], None] | None = None,
 ) -> Verdict:
     """Run an attack on a batch, with a random generator of its own, and judge its result.
@@ -110,6 +112,7 @@ def run_and_judge(
         targeted: Whether the labels are target classes.
         bounds: The bounds of the inputs.
         seed: The seed of the generator.
+        inset_gradients: Whether attacks differentiate the model slightly inside the bounds.
         on_backward: Called at each backward pass.
 
     Raises:
@@ -118,12 +121,13 @@ def run_and_judge(
     """
     given, model = model, original(model)
     counted, counters = counting(given if takes_accelerated(attack) else model, on_backward)
+    attacked = InsetGradients(counted, bounds) if inset_gradients else counted
     generator = Generator(inputs.device).manual_seed(seed)
     state = _state(model)
     started = seconds_now(inputs.device)
     # Copies, so that no attack can change the tensors of the judge.
     result = attack(
-        counted,
+        attacked,
         inputs.clone(),
         labels.clone(),
         targeted=targeted,
@@ -133,7 +137,7 @@ def run_and_judge(
     seconds = seconds_now(inputs.device) - started
     if not isinstance(result, AttackResult):
         raise InputError(f"{name} returned a {type(result).__name__}; expected an AttackResult.")
-    if _state(model) != state:
+    if _was_changed(model, state, inputs):
         raise InputError(
             f"{name} changed the model: its training mode, parameters or buffers. An attack "
             "must not change its arguments; let it work on a copy.deepcopy of the model."
@@ -145,7 +149,7 @@ def run_and_judge(
             f"{inputs.dtype} of shape {list(inputs.shape)}, like the inputs."
         )
     with torch.no_grad():
-        logits = model(points)
+        logits = output_of(model, points)
     flat = rows(points)
     inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
@@ -221,6 +225,20 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
     )
 
 
+def _was_changed(model: Model, before: list[tuple[Any, ...]], inputs: Tensor) -> bool:
+    """Return whether an attack has changed a module, except for what each call changes itself."""
+    after = _state(model)
+    if after == before:
+        return False
+    output_of(model, inputs[:1])  # a module may count its calls in a buffer
+    later = _state(model)
+    lengths = {len(before), len(after), len(later)}
+    return len(lengths) > 1 or any(
+        one != other and other == last
+        for one, other, last in zip(before, after, later, strict=True)
+    )
+
+
 def _state(model: Model) -> list[tuple[Any, ...]]:
     """Return what shows a change of a module: the versions of its tensors, and the modes."""
     if not isinstance(model, nn.Module):
@@ -228,7 +246,7 @@ def _state(model: Model) -> list[tuple[Any, ...]]:
     tensors = (*model.parameters(), *model.buffers())
     # Tensors made in inference mode have no version.
     versions = [(id(t), None if t.is_inference() else t._version) for t in tensors]
-    return [*versions, *((part.training,) for part in model.modules())]
+    return [*versions, *((getattr(part, "training", False),) for part in model.modules())]
 
 
 def _report_differences(name: str, result: AttackResult, success: Tensor, inside: Tensor) -> None:

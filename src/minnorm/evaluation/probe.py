@@ -2,17 +2,26 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from minnorm.acceleration import clean_logits
+from minnorm.acceleration import original
 from minnorm.attacks import Model
-from minnorm.attacks.engine.doubts import PROBE_SAMPLES, doubt_about_gradients, doubt_about_logits
+from minnorm.attacks.engine.doubts import (
+    PROBE_SAMPLES,
+    doubt_about_gradients,
+    doubt_about_logits,
+    doubt_about_repeatability,
+    same_logits,
+)
+from minnorm.attacks.engine.inset import LOST_GRADIENTS, loses_gradients
 from minnorm.attacks.engine.problem import check_evaluation_mode
 from minnorm.data import Data
-from minnorm.errors import InputError, one_line
+from minnorm.errors import InputError, batch_size_advice, one_line
 from minnorm.evaluation.batches import CleanBatch, read_batch
 from minnorm.geometry import Bounds
+from minnorm.logits import check_labels, is_exported, output_of
 
 _ANSWERED_CLASSES = 10
 """Classes whose logits identify the model in the configuration of the run."""
@@ -27,12 +36,14 @@ class Probe:
         classes: The number of classes.
         answers: The model's logits of these samples, for the first classes. They distinguish
             models whose code cannot be compared.
+        loses_gradients: Whether the model loses its gradients at the bounds.
         warnings: What makes the results doubtful, but does not prevent an evaluation.
     """
 
     inputs: Tensor
     classes: int
     answers: tuple[float, ...]
+    loses_gradients: bool
     warnings: tuple[str, ...]
 
 
@@ -51,56 +62,86 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
     """
     check_evaluation_mode(model)
     batch = read_batch(model, data, range(min(PROBE_SAMPLES, len(data))), bounds)
+    _check_all_labels(data, batch.logits.shape[1])
+    doubt = doubt_about_repeatability(model, batch.inputs, batch.logits)
+    if doubt is not None:
+        raise InputError(doubt)
     if len(batch.inputs) > 1:
-        _check_repeatable(model, batch, data.name)
         _check_independent(model, batch)
     # NaN is counted over the whole run, see `nan_warnings`.
     without_nan = batch.logits[~batch.logits.isnan().any(1)]
+    loses = loses_gradients(model, batch.inputs, bounds)
     doubts = (
         doubt_about_gradients(model, batch.inputs),
         doubt_about_logits(without_nan) if len(without_nan) > 0 else None,
+        LOST_GRADIENTS if loses else None,
+        _doubt_about_scale(batch.inputs, bounds),
     )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
     return Probe(
         inputs=batch.inputs,
         classes=batch.logits.shape[1],
         answers=tuple(answers.tolist()),
+        loses_gradients=loses,
         warnings=tuple(doubt for doubt in doubts if doubt is not None),
     )
 
 
-def _check_repeatable(model: Model, batch: CleanBatch, source: str) -> None:
-    """Check that a second call returns the logits of the first."""
-    again = clean_logits(model, batch.inputs, batch.labels, source)
-    if _differ(again, batch.logits, batch.logits):
-        raise InputError(
-            "the model returns different logits for the same inputs each time: it is in training "
-            "mode (dropout) or draws random numbers, so the results of an attack could not be "
-            "repeated. Export or load it in evaluation mode."
-        )
+def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> str | None:
+    """Return why inputs do not seem to have the scale of 8-bit images that their bounds have."""
+    largest = float(inputs.max())
+    if tuple(bounds) != (0, 255) or not 0 < largest <= 1:
+        return None
+    return (
+        f"the bounds are those of 8-bit images, 0 to 255, but no value of the first {len(inputs)} "
+        f"samples is above {largest:g}: if their values are scaled to 0..1, use the bounds 0 and 1."
+    )
+
+
+def _check_all_labels(data: Data, classes: int) -> None:
+    """Check the labels of all samples now, if they are known before the samples are read."""
+    if data.labels is None:
+        return
+    try:
+        check_labels(torch.from_numpy(data.labels[np.asarray(data.indices)]), classes)
+    except InputError as error:
+        raise InputError(f"{data.name}: {error}") from error
 
 
 def _check_independent(model: Model, batch: CleanBatch) -> None:
     """Check that the logits of a sample do not depend on the other samples of its batch."""
     try:
         with torch.no_grad():
-            alone = model(batch.inputs[:1])
+            alone = output_of(model, batch.inputs[:1])
     except Exception as error:  # a user's model may raise anything
         raise InputError(
-            f"the model takes a batch of {len(batch.inputs)} but not of 1 ({one_line(error)}). An "
-            "exported program needs a dynamic batch size: torch.export.export(..., "
-            "dynamic_shapes=...)."
+            f"the model takes a batch of {len(batch.inputs)} but not of 1 ({one_line(error)}): "
+            f"attacks call it with batches of any size.{batch_size_advice(error)}"
         ) from error
-    if _differ(alone, batch.logits[:1], batch.logits):
+    if not same_logits(alone, batch.logits[:1], scale=batch.logits, repeated=False):
         raise InputError(
-            "the model returns different logits for a sample when others are in its batch: it is "
-            "in training mode (batch norm). Export or load it in evaluation mode."
+            "the model returns different logits for a sample when others are in its batch, though "
+            f"attacks need independent samples: {_why_dependent(model)}"
         )
 
 
-def _differ(logits: Tensor, expected: Tensor, batch: Tensor) -> bool:
-    """Return whether logits differ by more than rounding, measured by the largest of the batch."""
-    # Batches of another shape round differently, in reduced precision visibly so.
-    tolerance = max(1e-2, 16 * torch.finfo(batch.dtype).eps)
-    scale = batch.abs().amax().clamp_min(1e-6)
-    return bool((logits - expected).abs().amax() / scale > tolerance)
+def _why_dependent(model: Model) -> str:
+    module = original(model)
+    if not isinstance(module, nn.Module):
+        return "it is in training mode (batch norm). Export or load it in evaluation mode."
+    if any(map(is_exported, module.modules())):
+        return (
+            "it was exported in training mode (batch norm). Export it in evaluation mode: call "
+            "model.eval() before torch.export.export."
+        )
+    # All parts are in evaluation mode, which is checked before.
+    parts = [type(part) for part in module.modules()]
+    if any("quantized" in part.__module__ for part in parts):
+        return (
+            "dynamic quantization scales the activations by the largest of the batch. Evaluate the "
+            "model before quantization, or one with static quantization."
+        )
+    return (
+        "in evaluation mode too, a part of it combines the samples of a batch, for example batch "
+        "norm with track_running_stats=False, or a scale taken from the whole batch."
+    )

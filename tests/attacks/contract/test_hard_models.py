@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from attacks.cases import PATIENT_VARIANTS, VARIANTS, Attack, Case, takes
-from attacks.hard_models import Constant, Flat, NotANumber, Poisoned
+from attacks.hard_models import Constant, Flat, Guarded, InPlace, NotANumber, Poisoned
 from attacks.networks import Linear, problem
+from minnorm.attacks.engine.inset import InsetGradients
 from minnorm.geometry import Norm
 
 every_attack = pytest.mark.parametrize("name", VARIANTS)
@@ -103,3 +104,45 @@ def test_infinite_bounds(attack: Attack, case: Case) -> None:
     result = attack(model, 10 * inputs - 5, labels, bounds=infinite, **radius)
     assert result.success.all() or not case.many_gradients
     assert result.adversarials.isfinite().all()
+
+
+@every_attack
+def test_a_model_may_work_in_place(attack: Attack) -> None:
+    model, inputs, labels = problem((20,))
+    plain = attack(model, inputs, labels)
+    given = inputs.clone()
+    found = attack(InPlace(model).eval(), inputs, labels)
+    assert torch.equal(inputs, given)
+    assert torch.equal(found.success, plain.success)
+    assert torch.allclose(found.distances, plain.distances, rtol=1e-2)
+
+
+@every_attack
+@pytest.mark.parametrize(("guard", "targeted"), [("clamp", False), ("root", True)])
+@pytest.mark.filterwarnings("ignore:The model has no finite gradients")
+def test_gradients_lost_at_the_bounds_are_found_inside(
+    attack: Attack, guard: str, targeted: bool
+) -> None:
+    model, inputs, labels = problem((40,), batch=20)
+    inputs = torch.where(inputs < 0.4, 0.0, torch.where(inputs > 0.6, 1.0, inputs))
+    labels = model(inputs).argmax(1)
+    labels = (labels + 1) % 5 if targeted else labels
+    plain = attack(model, inputs, labels, targeted=targeted)
+    found = attack(Guarded(model, guard).eval(), inputs, labels, targeted=targeted)
+    assert found.success.sum() >= plain.success.sum() - 1
+    both = found.success & plain.success
+    assert found.distances[both].mean() <= 1.02 * plain.distances[both].mean()
+
+
+@pytest.mark.parametrize("name", ["ddn", "pgd"])
+def test_misclassified_inputs_stay_at_distance_zero_where_gradients_are_lost(
+    attack: Attack,
+) -> None:
+    model, inputs, _ = problem((20,))
+    inputs = inputs.round()
+    wrong = (model(inputs).argmax(1) + 1) % 5
+    guarded = InsetGradients(Guarded(model, "clamp").eval(), (0.0, 1.0))
+    result = attack(guarded, inputs, wrong)
+    assert torch.equal(result.adversarials, inputs)
+    assert (result.distances == 0).all()
+    assert result.success.all()

@@ -112,4 +112,5 @@ def test_seldom_waits_for_the_device(attack: Attack, case: Case, levels: int | N
         with Synchronizations() as seen:
             attack(model, inputs, labels, levels=levels, **{effort(attack): number}, **searches)
         counts.append(seen.count)
-    assert counts[1] <= counts[0] + (40 if case.waits else 0)
+    # Of 100 gradients, two more are checked than of 4: whether they are lost at the bounds.
+    assert counts[1] <= counts[0] + (40 if case.waits else 2)

@@ -1,11 +1,18 @@
 """Probes of a model: whether its outputs can be attacked."""
 
+from functools import partial
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attacks.engine.searches import small_problem, threshold
-from minnorm.attacks.engine.doubts import doubt_about_gradients, doubt_about_logits
+from minnorm.attacks.engine.doubts import (
+    doubt_about_gradients,
+    doubt_about_logits,
+    doubt_about_repeatability,
+    same_logits,
+)
 from minnorm.errors import InputError
 
 
@@ -14,7 +21,8 @@ def test_there_is_no_doubt_about_logits() -> None:
     assert doubt_about_logits(model(inputs)) is None
     # Negative numbers with the sum 1, and shares of more than 1, are no probabilities.
     assert doubt_about_logits(torch.tensor([[1.5, -0.5], [0.5, 0.5]])) is None
-    assert doubt_about_logits(torch.tensor([[0.5, 0.5], [1.0, 0.01]])) is None
+    assert doubt_about_logits(torch.tensor([[0.5, 0.5], [1.01, 0.01]])) is None
+    assert doubt_about_logits(torch.tensor([[0.5, 0.5], [3.0, 97.5]])) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
@@ -80,10 +88,65 @@ def test_missing_gradients_are_doubted(model: torch.nn.Module) -> None:
 
 
 def test_a_model_that_cannot_be_differentiated_is_an_error() -> None:
-    def in_place(points: Tensor) -> Tensor:
-        points += 1
-        return threshold(points)
+    def outside_of_autograd(points: Tensor) -> Tensor:
+        return threshold(torch.from_numpy(points.numpy()))
 
-    message = "^the model cannot be differentiated with respect to its inputs: RuntimeError: a leaf"
+    message = "^the model cannot be differentiated with respect to its inputs: RuntimeError: Can't"
     with pytest.raises(InputError, match=message):
-        doubt_about_gradients(in_place, torch.rand(3, 2))
+        doubt_about_gradients(outside_of_autograd, torch.rand(3, 2))
+
+
+def test_a_sigmoid_for_each_class_is_doubted() -> None:
+    model, inputs, _ = small_problem()
+    doubt = doubt_about_logits(model(inputs).sigmoid())
+    assert doubt is not None
+    assert "(from 0 to 1); attacks expect logits. Remove the sigmoid" in doubt
+
+
+def test_percentages_are_doubted() -> None:
+    model, inputs, _ = small_problem()
+    doubt = doubt_about_logits(100 * model(inputs).softmax(1))
+    assert doubt is not None
+    assert "(from 0 to 100, with sum 100); attacks expect logits. Remove the softmax" in doubt
+
+
+class Noisy(nn.Module):
+    """A network that adds noise to its logits."""
+
+    def __init__(self, noise: float) -> None:
+        super().__init__()
+        self.noise = noise
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits = threshold(inputs)
+        return logits + self.noise * torch.randn_like(logits)
+
+
+@pytest.mark.parametrize("noise", [1.0, 0.02, 1e-3])
+def test_logits_that_change_from_call_to_call_are_doubted(noise: float) -> None:
+    model, inputs = Noisy(noise).eval(), torch.rand(4, 2)
+    doubt = doubt_about_repeatability(model, inputs, model(inputs))
+    assert doubt is not None
+    assert doubt.startswith("The model returns different logits for the same inputs each time: it")
+    assert "draws random numbers in evaluation mode too" in doubt
+    # A function has no mode, so that may be the cause.
+    doubt = doubt_about_repeatability(partial(model), inputs, model(inputs))
+    assert doubt is not None
+    assert "it is in training mode (dropout) or draws random numbers" in doubt
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_there_is_no_doubt_about_logits_that_stay_the_same(dtype: torch.dtype) -> None:
+    model, inputs = Noisy(0.0).eval(), torch.rand(4, 2, dtype=dtype)
+    assert doubt_about_repeatability(model, inputs, model(inputs)) is None
+    broken = torch.full((4, 2), torch.nan)
+    assert doubt_about_repeatability(lambda _: broken, inputs, broken) is None
+
+
+def test_logits_of_other_batches_may_round_differently() -> None:
+    logits = torch.tensor([[1.0, 2.0]])
+    other = logits * 1.005
+    assert same_logits(other, logits, repeated=False)
+    assert not same_logits(other, logits, repeated=True)
+    assert not same_logits(logits * 1.02, logits, repeated=False)
+    assert same_logits(logits * 1.02, logits, scale=100 * logits, repeated=False)

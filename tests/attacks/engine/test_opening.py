@@ -209,7 +209,7 @@ def test_by_default_distances_are_l2_without_a_limit_and_without_levels() -> Non
     with opened(bounds=(0.0, math.inf)) as search:
         problem = search.problem
     assert (problem.norm, problem.radius_limit, problem.levels) == ("l2", math.inf, None)
-    assert (problem.goal.targeted, problem.goal.confidence, problem.unit) == (False, 0.0, 1.0)
+    assert (problem.goal.targeted, problem.goal.confidence) == (False, 0.0)
 
 
 def test_an_accelerated_model_gets_the_search_that_confirms() -> None:

@@ -56,7 +56,7 @@ def test_the_first_rays_free_the_graph_after_the_last_one() -> None:
     inputs = double([0.5, 0.5])
     Pursuit(search_on(model, inputs)).first_rays(inputs, 2)
     with pytest.raises(RuntimeError, match="second time"):
-        kept[0].sum().backward()
+        kept[0].sum().backward()  # type: ignore[no-untyped-call]
 
 
 def test_of_extreme_margins_the_rays_keep_finite_ones() -> None:

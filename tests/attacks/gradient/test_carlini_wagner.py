@@ -1,11 +1,12 @@
 """C&W: its transcription, its constants, its confidence and its early abort."""
 
 import inspect
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attacks.gradient.models import Tied
 from attacks.gradient.stepwise import (
@@ -120,7 +121,7 @@ def test_an_early_abort_saves_gradients_and_changes_little() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bounds", "steps", "most"), [((0.0, 1.0), 500, 400), ((-torch.inf, torch.inf), 100, 30)]
+    ("bounds", "steps", "most"), [((0.0, 1.0), 500, 400), ((-torch.inf, torch.inf), 100, 31)]
 )
 def test_samples_that_are_misclassified_from_the_start_cost_little(
     bounds: Bounds, steps: int, most: int
@@ -135,9 +136,11 @@ def test_samples_that_are_misclassified_from_the_start_cost_little(
 def test_without_finite_bounds_the_variable_is_the_input() -> None:
     for index in SAMPLES:
         model, x, y = one_sample(index, targeted=False)
-        expected, _ = carlini_wagner_of_one_sample(
-            model, x, y, targeted=False, bounded=False, **SHORT
+        unit = natural_unit(model, x, y)
+        in_units, _ = carlini_wagner_of_one_sample(
+            partial(of_scaled, model, unit), x / unit, y, targeted=False, bounded=False, **SHORT
         )
+        expected = [unit * point for point in in_units]
         recorded = Recorded(model)
         result = carlini_wagner(
             recorded,
@@ -147,9 +150,23 @@ def test_without_finite_bounds_the_variable_is_the_input() -> None:
             abort_early=False,
             **SHORT,
         )
-        found = [batch[0] for batch in recorded.batches]
+        found = [batch[0] for batch in recorded.batches[1:]]  # the first one is for the unit
         check_same(found, expected)
         check_closest(result, model, expected, x, y, targeted=False)
+
+
+def of_scaled(model: nn.Module, unit: float, points: Tensor) -> Tensor:
+    logits: Tensor = model(unit * points)
+    return logits
+
+
+def natural_unit(model: nn.Module, x: Tensor, y: int) -> float:
+    """Return five times the distance to the boundary in the linear model at the input."""
+    variables = x[None].clone().requires_grad_()
+    logits = model(variables)[0]
+    margin = logits[y] - max(logit for label, logit in enumerate(logits) if label != y)
+    (slope,) = torch.autograd.grad(margin, variables)
+    return 5 * float(margin.detach().abs() / slope.norm())
 
 
 def test_a_single_finite_bound_clips() -> None:

@@ -59,7 +59,7 @@ def test_transcription_where_the_radius_grows_to_the_farthest_corner() -> None:
         rise = 1e-3 * (points @ slopes)
         return torch.stack([torch.ones_like(rise), rise], 1)
 
-    x = torch.full((3,), 0.4, dtype=torch.float64)
+    x = torch.tensor([0.1, 0.4, 0.7], dtype=torch.float64)
     settings: dict[str, Any] = {"steps": 8, "gamma": 0.9, "step_size": 1e-3}
     expected = ddn_of_one_sample(never, x, 0, **settings)
     found, _ = visited(ddn, never, x, 0, bounds=(-1.0, 3.0), **settings)

@@ -17,9 +17,11 @@ from minnorm.acceleration.accelerated import Accelerated
 from minnorm.attacks.contract import AttackResult
 from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
 from minnorm.attacks.engine.incumbent import Incumbent
+from minnorm.attacks.engine.inset import BoundWatch, restore_origins
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search, round_unmoved
 from minnorm.geometry import per_sample
+from minnorm.logits import output_of
 
 COARSE_SHARE = 0.8
 """The share of an attack's progress up to which the coarse classifier is used."""
@@ -46,17 +48,24 @@ class AcceleratedSearch(Search):
         problem: The problem to solve.
         accelerated: The accelerated model.
         seed: The seed of all random numbers.
+        watch: Whether gradients are taken inside the bounds; by default a check decides.
     """
 
-    def __init__(self, problem: Problem, accelerated: Accelerated, seed: int = 0) -> None:
-        super().__init__(problem, accelerated.exact, seed)
+    def __init__(
+        self,
+        problem: Problem,
+        accelerated: Accelerated,
+        seed: int = 0,
+        watch: BoundWatch | None = None,
+    ) -> None:
+        super().__init__(problem, accelerated.exact, seed, watch)
         self._accelerated = accelerated
         self._coarse_steps = 0
         # What the exact classifier has confirmed; set only while the coarse one is in use.
         self._confirmed: Incumbent | None = None
 
     def _begin(self, problem: Problem, seed: int) -> "AcceleratedSearch":
-        return type(self)(problem, self._accelerated, seed)
+        return type(self)(problem, self._accelerated, seed, self.watch)
 
     def report_progress(self, share: float) -> bool:
         """Report the attack's progress, from 0 to 1, before each step.
@@ -98,7 +107,7 @@ class AcceleratedSearch(Search):
                 continue
             problem = self.problem.part(rows)
             points = moved_away(problem, coarse.points[rows], growth)
-            adversarial, certain = problem.goal.decide(self.model(points))
+            adversarial, certain = problem.goal.decide(output_of(self.model, points))
             self.incumbent.offer(points, adversarial, certain, rows)
 
     def drop(self, finished: Bool[Tensor, "b"]) -> Int64[Tensor, "k"]:
@@ -124,6 +133,8 @@ class AcceleratedSearch(Search):
         accelerated = self._accelerated
         if accelerated.exact is not accelerated.original:
             result = self._verified(result, whole)
+        if self.watch.active:
+            result = restore_origins(accelerated.original, result, whole)
         return round_unmoved(accelerated.original, result, whole)
 
     def _verified(self, result: AttackResult, whole: Problem) -> AttackResult:
@@ -143,7 +154,7 @@ class AcceleratedSearch(Search):
             points = found[rows]
             if growth > 0:
                 points = moved_away(problem, points, growth)
-            logits = self._accelerated.original(points)
+            logits = output_of(self._accelerated.original, points)
             incumbent.offer(points, *problem.goal.decide(logits), rows)
             missing = result.success & ~incumbent.distances.isfinite()
             on_boundary = missing & (result.distances == 0)
@@ -157,7 +168,7 @@ class AcceleratedSearch(Search):
         gradients = pull_back(-whole.goal.margin_direction(logits))
         fallback = noise_of_sample(whole.origins, self.generator)
         steps = geometry.unit(gradients, fallback=fallback)
-        return whole.feasible_(whole.origins + _ASIDE * whole.unit * steps)
+        return whole.feasible_(whole.moved(whole.origins, steps, _ASIDE))
 
 
 def moved_away(

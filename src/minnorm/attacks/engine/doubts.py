@@ -1,11 +1,13 @@
 """Probes of a model: whether its outputs and its gradients can be attacked."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from minnorm.acceleration.accelerated import original
 from minnorm.attacks.contract import Model
 from minnorm.attacks.engine.autograd import differentiable
 from minnorm.errors import InputError, one_line
+from minnorm.logits import is_exported, output_of
 
 PROBE_SAMPLES = 8
 """The number of samples that a model is probed on."""
@@ -19,15 +21,72 @@ def doubt_about_logits(logits: Tensor) -> str | None:
             "attack succeeds on such samples. They are not robust: an evaluation counts them as "
             "misclassified."
         )
-    probabilities = logits.min() >= 0 and torch.allclose(
-        logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3
-    )
-    if not probabilities:
+    if logits.min() < 0:
+        return None
+    sums = logits.sum(1, dtype=torch.float64)
+    if (sums - 1).abs().max() <= 1e-3:
+        found, cause = "from 0 to 1, with sum 1", "softmax"
+    elif (sums - 100).abs().max() <= 0.1:
+        found, cause = "from 0 to 100, with sum 100", "softmax"
+    elif logits.max() <= 1:
+        found, cause = "from 0 to 1", "sigmoid"
+    else:
         return None
     return (
-        "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect "
-        "logits. Remove the softmax: its gradients vanish where the model is certain, so the model "
-        "would look more robust than it is."
+        f"The model's outputs look like probabilities ({found}); attacks expect logits. Remove the "
+        f"{cause}: its gradients vanish where the model is certain, so the model would look more "
+        "robust than it is."
+    )
+
+
+def doubt_about_repeatability(model: Model, inputs: Tensor, logits: Tensor) -> str | None:
+    """Return a warning if a model has other logits in a second call, else `None`.
+
+    Args:
+        model: The classifier.
+        inputs: Some samples.
+        logits: The logits of these samples in a first call, in the same batch.
+    """
+    with torch.no_grad():
+        again = output_of(model, inputs)
+    if same_logits(again, logits, repeated=True):
+        return None
+    return f"The model returns different logits for the same inputs each time: {_why_random(model)}"
+
+
+def same_logits(
+    logits: Tensor, expected: Tensor, *, scale: Tensor | None = None, repeated: bool
+) -> bool:
+    """Return whether two outputs of a model differ by rounding at most.
+
+    Args:
+        logits: The one output, `[b c]`.
+        expected: The other output, `[b c]`.
+        scale: Logits of the size that rounding is relative to; by default the expected ones.
+        repeated: Whether both are for the same batch. Batches of another shape round differently,
+            in reduced precision visibly so.
+    """
+    eps = torch.finfo(logits.dtype).eps
+    tolerance = max(1e-5, 4 * eps) if repeated else max(1e-2, 16 * eps)
+    largest = (expected if scale is None else scale).nan_to_num().abs().amax()
+    difference = (logits.nan_to_num() - expected.nan_to_num()).abs().amax()
+    return bool(difference <= tolerance * largest)
+
+
+def _why_random(model: Model) -> str:
+    module = original(model)
+    if isinstance(module, nn.Module) and any(map(is_exported, module.modules())):
+        return (
+            "it was exported in training mode (dropout) or draws random numbers. Export it in "
+            "evaluation mode: call model.eval() before torch.export.export."
+        )
+    if isinstance(module, nn.Module):  # checked before: all parts are in evaluation mode
+        cause = "it draws random numbers in evaluation mode too, as a randomized defense does"
+    else:
+        cause = "it is in training mode (dropout) or draws random numbers"
+    return (
+        f"{cause}. What an attack finds against one draw need not hold for the next. Attack a "
+        "model with fixed random numbers, or the average of its logits over many draws."
     )
 
 

@@ -112,7 +112,6 @@ def cross_boundary(
     Returns:
         The last points.
     """
-    problem = search.problem
     reached = starts.clone()
     rows = torch.arange(len(starts), device=starts.device)
     points = starts
@@ -131,7 +130,7 @@ def cross_boundary(
                 visit = search.visit(points)
         normals, gaps = nearest_boundary(search, visit, rivals)
         moves = boundary_step(search, normals, gaps)
-        ahead = torch.add(points, moves, alpha=(1 + overshoot) * problem.unit)
+        ahead = search.problem.moved(points, moves, 1 + overshoot)
         ahead = search.problem.feasible_(ahead)
         points = torch.where(per_sample(visit.adversarial, points), points, ahead)  # 9 and 10
     search.adversarial_at(points)

@@ -11,8 +11,10 @@ from minnorm.attacks.contract import Model
 from minnorm.attacks.engine.autograd import draw_seed, ordinary, own_autograd_mode
 from minnorm.attacks.engine.coarse import AcceleratedSearch
 from minnorm.attacks.engine.goal import Goal
+from minnorm.attacks.engine.inset import BoundWatch, InsetGradients
 from minnorm.attacks.engine.problem import Problem, check_levels, check_problem
 from minnorm.attacks.engine.search import Search
+from minnorm.attacks.engine.units import with_unit
 from minnorm.checks import check_flag
 from minnorm.geometry import Norm
 
@@ -52,6 +54,9 @@ def open_search(
     Raises:
         InputError: If an argument is not as described.
     """
+    watch = BoundWatch(active=isinstance(model, InsetGradients))
+    if isinstance(model, InsetGradients):
+        model = model.model
     check_problem(model, inputs, labels, bounds, starts)
     check_levels(levels, bounds)
     check_flag("targeted", targeted)
@@ -65,8 +70,13 @@ def open_search(
             unit=geometry.span(bounds),
             levels=levels,
         )
+        if math.isinf(radius_limit):  # an attack within a radius takes its lengths from the radius
+            problem = with_unit(problem, model)
         seed = draw_seed(generator)
         if isinstance(model, Accelerated):
-            yield AcceleratedSearch(problem, model, seed)
+            search: Search = AcceleratedSearch(problem, model, seed, watch)
         else:
-            yield Search(problem, model, seed)
+            search = Search(problem, model, seed, watch)
+        if watch.active:  # which inputs are adversarial themselves is not seen inside the bounds
+            search.adversarial_at(problem.origins)
+        yield search

@@ -16,8 +16,12 @@ from minnorm.acceleration.accelerated import check_callable, original
 from minnorm.attacks.engine.goal import Goal
 from minnorm.checks import check_count
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Bounds, Norm, per_sample
+from minnorm.logits import parts_in_training_mode
 from minnorm.radii import ROUNDED_SHARE
+
+_SLIGHT = 1e-3
+"""The excess over the bounds, as a share of their width, that is likely an error of rounding."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Problem:
     """The problem that an attack solves.
 
     Perturbations and radii are in units of `unit`, since the papers' hyper-parameters are for
-    inputs in 0..1; points, bounds and distances are in units of the inputs.
+    inputs in 0..1; points, bounds and distances are in units of the inputs. The unit is a number,
+    or one number for each sample where the bounds are loose, see `engine.units`.
 
     Attributes:
         origins: The inputs under attack, `[b *d]`.
@@ -33,7 +38,7 @@ class Problem:
         bounds: The lowest and the highest value of an input.
         norm: The norm of the distances.
         radius_limit: The largest distance of an adversarial that counts; infinite for no limit.
-        unit: The unit of length: the width of the bounds, or 1 where a bound is infinite.
+        unit: The unit of length, a number or `[b]`.
         levels: The number of evenly spaced values from low to high that points are rounded to;
             `None` for no rounding.
     """
@@ -43,20 +48,41 @@ class Problem:
     bounds: Bounds = (0.0, 1.0)
     norm: Norm = "l2"
     radius_limit: float = math.inf
-    unit: float = 1.0
+    unit: float | Float[Tensor, "b"] = 1.0
     levels: int | None = None
 
     def part(self, rows: Int64[Tensor, "k"]) -> "Problem":
         """Return the problem of some of the samples."""
-        return replace(self, origins=self.origins[rows], goal=self.goal.part(rows))
+        unit = self.unit[rows] if isinstance(self.unit, Tensor) else self.unit
+        return replace(self, origins=self.origins[rows], goal=self.goal.part(rows), unit=unit)
 
     def points(self, perturbations: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Return the feasible points at these perturbations, given in units."""
-        return self.feasible_(torch.add(self.origins, perturbations, alpha=self.unit))
+        return self.feasible_(self.moved(self.origins, perturbations))
+
+    def moved(
+        self, points: Float[Tensor, "b *d"], steps: Float[Tensor, "b *d"], factor: float = 1.0
+    ) -> Float[Tensor, "b *d"]:
+        """Return the points after steps in units, times a factor; neither clipped nor rounded."""
+        if isinstance(self.unit, Tensor):
+            return points + self.in_inputs(steps * factor)
+        return torch.add(points, steps, alpha=factor * self.unit)
+
+    def in_inputs(self, values: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Multiply values by the unit: lengths in units become lengths in units of the inputs."""
+        if isinstance(self.unit, Tensor):
+            return values * per_sample(self.unit, values).to(values.dtype)
+        return values if self.unit == 1 else values * self.unit
+
+    def in_units(self, values: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Divide values by the unit; the inverse of `in_inputs`."""
+        if isinstance(self.unit, Tensor):
+            return values / per_sample(self.unit, values).to(values.dtype)
+        return values if self.unit == 1 else values / self.unit
 
     def perturbations(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Return the perturbations of the points, in units."""
-        return points - self.origins if self.unit == 1 else (points - self.origins).div_(self.unit)
+        return self.in_units(points - self.origins)
 
     def feasible_(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Return the points clipped to the bounds and rounded to the levels.
@@ -121,6 +147,10 @@ class Problem:
             normals: The gradients of the linear function, in units.
             rises: By how much it must rise.
         """
+        if isinstance(self.unit, Tensor):
+            slopes = self.in_units(normals)
+            steps = geometry.to_halfspace(points, slopes, rises, self.bounds, self.norm)
+            return self.in_units(steps)
         low, high = self.bounds
         origin = low if math.isfinite(low) else 0.0
         box = ((low - origin) / self.unit, (high - origin) / self.unit)
@@ -169,10 +199,9 @@ def check_evaluation_mode(model: object) -> None:
     model = original(model)
     if not isinstance(model, nn.Module):
         return
-    for name, part in model.named_modules():
-        if part.training:
-            where = f" (its part {name!r}, a {type(part).__name__})" if name else ""
-            raise InputError(f"the model is in training mode{where}: call model.eval() first.")
+    for name, part in parts_in_training_mode(model).items():
+        where = f" (its part {name!r}, a {type(part).__name__})" if name else ""
+        raise InputError(f"the model is in training mode{where}: call model.eval() first.")
 
 
 def check_problem(model: object, inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
@@ -186,12 +215,11 @@ def check_problem(model: object, inputs: Any, labels: Any, bounds: Any, starts: 
     check_samples(inputs, labels, bounds, starts)
 
 
-def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
-    """Check the tensors that every attack takes.
+def check_bounds(bounds: Any) -> None:
+    """Check the bounds of the inputs.
 
     Raises:
-        InputError: If one is not a tensor, a shape or dtype is wrong, the bounds are not an
-            interval, or an input or a start is NaN or outside the bounds.
+        InputError: If they are not two numbers in ascending order.
     """
     pair = isinstance(bounds, tuple | list) and len(bounds) == 2
     numbers = pair and all(
@@ -199,6 +227,16 @@ def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> 
     )
     if not numbers or not bounds[0] < bounds[1]:
         raise InputError(f"bounds={bounds}: expected (low, high), two numbers with low < high.")
+
+
+def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
+    """Check the tensors that every attack takes.
+
+    Raises:
+        InputError: If one is not a tensor, a shape or dtype is wrong, the bounds are not an
+            interval, or an input or a start is NaN or outside the bounds.
+    """
+    check_bounds(bounds)
     for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):
         if not isinstance(values, Tensor) and not (name == "starts" and values is None):
             raise InputError(
@@ -247,13 +285,22 @@ def check_levels(levels: Any, bounds: Any) -> None:
 def _check_inside(name: str, values: Tensor, bounds: Any) -> None:
     if values.numel() == 0:
         return
-    # aminmax propagates NaN, and every comparison with NaN is false. The bounds are rounded to the
-    # dtype of the values: float32 cannot hold 0.1.
+    # aminmax propagates NaN, and every comparison with NaN is false.
     least, most = (float(value) for value in values.detach().aminmax())
-    low, high = (float(bound) for bound in torch.tensor(bounds, dtype=values.dtype))
+    # The bounds are rounded to the dtype of the values: float32 cannot hold 0.1. Values in float64
+    # may have been float32 before.
+    dtypes = (values.dtype, torch.float32)
+    low = min(float(torch.tensor(bounds[0], dtype=dtype)) for dtype in dtypes)
+    high = max(float(torch.tensor(bounds[1], dtype=dtype)) for dtype in dtypes)
     if not low <= least <= most <= high or math.isinf(least) or math.isinf(most):
         if math.isnan(least):
             raise InputError(f"{name} hold NaN: remove those samples or fix them.")
+        excess = max(bounds[0] - least, most - bounds[1])
+        if 0 < excess <= _SLIGHT * geometry.span(bounds):
+            raise InputError(
+                f"{name} are up to {excess:.2g} outside the bounds {bounds}: clamp them "
+                f"({name}.clamp{tuple(bounds)})."
+            )
         raise InputError(
             f"{name} range from {least:g} to {most:g}, outside the bounds {bounds}: scale them "
             "(normalization belongs in the model), or set the bounds that they have."

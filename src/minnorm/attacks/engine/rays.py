@@ -268,7 +268,7 @@ class Pursuit:
     ) -> Float[Tensor, "b"]:
         """Return the lengths at which a linear function has risen enough along the clipped rays."""
         problem = self.search.problem
-        below, above = ((bound - problem.origins) / problem.unit for bound in problem.bounds)
+        below, above = (problem.in_units(bound - problem.origins) for bound in problem.bounds)
         lengths = guesses.clamp(min=_SHORTEST)
         for _ in range(_NEWTON_STEPS):
             moves = directions * per_sample(lengths, directions).to(directions.dtype)

@@ -17,9 +17,17 @@ from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable, noise_of_sample, ordinary
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.incumbent import Incumbent
+from minnorm.attacks.engine.inset import (
+    BoundWatch,
+    at_bounds,
+    inset,
+    keeps_decisions,
+    may_be_lost,
+    restore_origins,
+)
 from minnorm.attacks.engine.problem import Problem
 from minnorm.geometry import per_sample
-from minnorm.logits import check_logits
+from minnorm.logits import check_logits, output_of
 
 DROP_STEPS = frozenset(round(1.3**power) for power in range(40))
 """The steps after which finished samples are dropped: 1, 2, 3, 4, 5, 6, 8, 11, 14, 18, 23, ...
@@ -50,6 +58,7 @@ class Search:
         problem: The problem to solve.
         model: The classifier.
         seed: The seed of all random numbers.
+        watch: Whether gradients are taken inside the bounds; by default a check decides.
 
     Attributes:
         problem: The problem of the samples that are still under attack.
@@ -58,9 +67,12 @@ class Search:
         rows: The positions of these samples in the batch.
         classes: The number of classes; 0 before the first evaluation of the model.
         generator: The source of what is random.
+        watch: Whether gradients are taken inside the bounds.
     """
 
-    def __init__(self, problem: Problem, model: Model, seed: int = 0) -> None:
+    def __init__(
+        self, problem: Problem, model: Model, seed: int = 0, watch: BoundWatch | None = None
+    ) -> None:
         origins = problem.origins
         self.problem = problem
         self.model = model
@@ -68,6 +80,7 @@ class Search:
         self.rows = torch.arange(len(origins), device=origins.device)
         self.classes = 0
         self.generator = torch.Generator(origins.device).manual_seed(seed)
+        self.watch = BoundWatch() if watch is None else watch
         self._seed = seed
         self._finished: list[tuple[Tensor, AttackResult]] = []
         self._parts = 0
@@ -88,33 +101,70 @@ class Search:
         return False
 
     def visit(self, points: Float[Tensor, "b *d"]) -> Visit:
-        """Evaluate the model at the points, ready for gradients, and keep what is adversarial."""
-        logits, pull_back = differentiable(self.model, points)
+        """Evaluate the model at the points, ready for gradients, and keep what is adversarial.
+
+        A model that loses its gradients at the bounds is evaluated slightly inside of them. Where
+        decisions need the points themselves, that costs another forward pass.
+        """
+        problem = self.problem
+        if self.watch.active:
+            inside = inset(points, problem.bounds)
+            logits, pull_back = differentiable(self.model, inside)
+            if keeps_decisions(problem):
+                points = inside
+            else:
+                logits = output_of(self.model, points)
+        else:
+            logits, pull_back = differentiable(self.model, points)
+            pull_back = self._checked(pull_back, points)
         adversarial = self._keep(points, logits)
-        unit = self.problem.unit
 
         def in_units(cotangents: Tensor, *, again: bool = False) -> Tensor:
-            gradients = pull_back(cotangents, again=again)
-            return gradients if unit == 1 else gradients * unit
+            return problem.in_inputs(pull_back(cotangents, again=again))
 
         return Visit(logits, adversarial, in_units)
 
+    def _checked(
+        self, pull_back: Callable[..., Tensor], points: Float[Tensor, "b *d"]
+    ) -> Callable[..., Tensor]:
+        """Return a `pull_back` that moves inside the bounds if its first gradients are lost."""
+        current: Callable[..., Tensor] | None = None
+
+        def pulled(cotangents: Tensor, *, again: bool = False) -> Tensor:
+            nonlocal current
+            if current is not None:
+                return current(cotangents, again=again)
+            current = pull_back
+            if not self.watch.is_due():
+                return pull_back(cotangents, again=again)
+            gradients = pull_back(cotangents, again=again)
+            bounds = self.problem.bounds
+            if may_be_lost(gradients, points, bounds):
+                _, other = differentiable(self.model, inset(points, bounds))
+                inside = other(cotangents, again=again)
+                if self.watch.compare(gradients, inside, at_bounds(points, bounds)):
+                    current = other
+                    return inside
+            return gradients
+
+        return pulled
+
     def logits_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
         """Return the model's logits at the points, and keep what is adversarial."""
-        logits = self.model(points)
+        logits: Tensor = output_of(self.model, points)
         self._keep(points, logits)
         return logits
 
     def adversarial_at(self, points: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
         """Return which of the points are adversarial, and keep these."""
-        return self._keep(points, self.model(points))
+        return self._keep(points, output_of(self.model, points))
 
     def margins_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
         """Return the margins at the points, and keep what is adversarial.
 
         A tie that is not adversarial has the smallest margin above 0.
         """
-        logits = self.model(points)
+        logits = output_of(self.model, points)
         adversarial = self._keep(points, logits)
         margins = self.goal.margins(logits)
         least = torch.finfo(margins.dtype).tiny
@@ -190,7 +240,7 @@ class Search:
         return part
 
     def _begin(self, problem: Problem, seed: int) -> "Search":
-        return type(self)(problem, self.model, seed)
+        return type(self)(problem, self.model, seed, self.watch)
 
     def absorb(self, found: AttackResult, rows: Int64[Tensor, "k"] | None = None) -> None:
         """Keep what a search on some of the samples, or all of them, has found."""
@@ -211,6 +261,8 @@ class Search:
 
     def _finalized(self, result: AttackResult, whole: Problem) -> AttackResult:
         """Return the result of the whole batch in its final form."""
+        if self.watch.active:
+            result = restore_origins(self.model, result, whole)
         return round_unmoved(self.model, result, whole)
 
 
@@ -227,7 +279,7 @@ def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> Attac
     rows = (result.success & (result.distances == 0) & movable).nonzero().squeeze(1)
     if len(rows) == 0:
         return result
-    adversarial, _ = problem.goal.part(rows).decide(model(rounded[rows]))
+    adversarial, _ = problem.goal.part(rows).decide(output_of(model, rounded[rows]))
     chosen = rows[adversarial]
     points = result.adversarials.index_copy(0, chosen, rounded[chosen])
     moved = geometry.distances(points, problem.origins, problem.norm)

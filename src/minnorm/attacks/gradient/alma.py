@@ -144,7 +144,7 @@ def _ratios(
     if logits.shape[1] > 2:
         values, directions = search.goal.logits_ratios(logits)
     else:
-        scale = scales.nan_to_num().clamp_min(_EPSILON)
+        scale = scales.nan_to_num().clamp_min(torch.finfo(scales.dtype).tiny)
         values = search.goal.margins(logits) / scale
         directions = search.goal.margin_direction(logits) / scale.unsqueeze(1).to(logits.dtype)
     return values.nan_to_num(1.0, 1.0, -1.0), directions

@@ -18,6 +18,7 @@ from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
 from minnorm.checks import check_count, check_flag, check_number
 from minnorm.geometry import Bounds, per_sample, rows
+from minnorm.logits import unusual_scales
 
 _REPEAT_FROM = 9
 """From this many searches on, the last one repeats the smallest constant that succeeded."""
@@ -143,12 +144,15 @@ def _minimize(
     idle = torch.zeros_like(constants)
     length = max(steps // 10, _LEAST_ROUND)
     points = search.problem.origins
+    scales: Tensor | None = None
     for step in range(steps):
         search.report_progress(step / steps)
         visit = search.visit(points)
-        shifted = search.goal.margins(visit.logits) + search.goal.confidence
+        scales = unusual_scales(visit.logits) if scales is None else scales
+        shifted = (search.goal.margins(visit.logits) + search.goal.confidence) / scales
         weights = constants * ~visit.adversarial
-        pulled = visit.pull_back(search.goal.margin_direction(visit.logits))
+        directions = search.goal.margin_direction(visit.logits) / scales.unsqueeze(1)
+        pulled = visit.pull_back(directions)
         gradients = search.with_directions(pulled)
         gradients = gradients * per_sample(weights, points).to(points.dtype)
         perturbations = search.problem.perturbations(points)
@@ -164,6 +168,7 @@ def _minimize(
             mean, lowest, idle = torch.zeros_like(mean[stay]), lowest[stay], idle[stay]
             if len(stay) < len(modifiers):
                 modifiers, constants, box = modifiers[stay], constants[stay], box.part(stay)
+                scales = scales[stay]
                 adam.keep(stay)
             if len(stay) == 0:
                 return
@@ -176,32 +181,34 @@ class _Box:
     """The change of variables that keeps points in the bounds.
 
     Attributes:
-        starts: The variables of the inputs; without finite bounds, the inputs.
-        bounds: The bounds.
+        problem: The problem.
+        starts: The variables of the inputs; the inputs where a bound is infinite or far away.
     """
 
+    problem: Problem
     starts: Tensor
-    bounds: Bounds
 
     @classmethod
     def around(cls, problem: Problem) -> "_Box":
+        if not cls(problem, problem.origins)._bounded:
+            return cls(problem, problem.origins)
         low, high = problem.bounds
-        if not math.isfinite(high - low):
-            return cls(problem.origins, problem.bounds)
         centered = (problem.origins - low) * (2 / (high - low)) - 1
         # Slightly inside the bounds: at the bounds the variable would be infinite.
         margin = max(1e-6, torch.finfo(centered.dtype).eps)
-        return cls((centered.clamp_(-1, 1) * (1 - margin)).atanh_(), problem.bounds)
+        return cls(problem, (centered.clamp_(-1, 1) * (1 - margin)).atanh_())
 
     @property
     def _bounded(self) -> bool:
-        return math.isfinite(self.bounds[1] - self.bounds[0])
+        low, high = self.problem.bounds
+        # With a unit for each sample a bound is so far away that its variable would hardly move.
+        return math.isfinite(high - low) and not isinstance(self.problem.unit, Tensor)
 
     def points(self, modifiers: Tensor) -> Tensor:
         """Return the points of the variables."""
         if not self._bounded:
-            return self.starts + modifiers
-        low, high = self.bounds
+            return self.problem.moved(self.starts, modifiers)
+        low, high = self.problem.bounds
         centered = (self.starts + modifiers).tanh_()
         return centered.add_(1).mul_((high - low) / 2).add_(low)
 
@@ -213,4 +220,4 @@ class _Box:
 
     def part(self, chosen: Tensor) -> "_Box":
         """Return the variables of some of the samples."""
-        return _Box(self.starts[chosen], self.bounds)
+        return _Box(self.problem.part(chosen), self.starts[chosen])

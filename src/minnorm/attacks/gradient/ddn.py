@@ -38,7 +38,8 @@ def ddn(
     forward pass for the point of the last step; with `starts` another one for the inputs.
 
     Lengths (`initial_norm`, `step_size`) are in units of the width of the bounds, since those of
-    the paper are for inputs in 0..1. If a bound is infinite the unit is 1.
+    the paper are for inputs in 0..1. Where a bound is infinite, or the width is over a hundred
+    times the distance to the boundary in a linear model, the unit is five times that distance.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.

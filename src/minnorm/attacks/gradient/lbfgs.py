@@ -22,8 +22,6 @@ from minnorm.checks import check_count, check_number
 from minnorm.errors import MissingLibraryError
 from minnorm.geometry import Bounds
 
-_TINY = 1e-12
-
 
 @accepts_accelerated
 def lbfgs(
@@ -113,7 +111,7 @@ def _search_constant(
     clean = search.visit(search.problem.origins)
     if bool(clean.adversarial):
         return
-    scale = max(abs(float(search.goal.margins(clean.logits))), _TINY)
+    scale = abs(float(search.goal.margins(clean.logits))) or 1.0
     low, high = 0.0, np.inf
     limits = _limits(search.problem)
     gradients = clean.pull_back(search.goal.margin_direction(clean.logits))
@@ -178,5 +176,6 @@ def _limits(problem: Problem) -> list[tuple[float, float]]:
     """Return the lowest and the highest value of each entry of the perturbation, in units."""
     low, high = problem.bounds
     origins = problem.origins.double().flatten().cpu().numpy()
-    lower, upper = (low - origins) / problem.unit, (high - origins) / problem.unit
+    unit = float(problem.unit)  # of a single sample
+    lower, upper = (low - origins) / unit, (high - origins) / unit
     return list(zip(lower.tolist(), upper.tolist(), strict=True))

@@ -16,6 +16,7 @@ from minnorm.attacks.engine.adam import Adam
 from minnorm.attacks.engine.opening import open_search
 from minnorm.checks import check_count, check_number
 from minnorm.geometry import per_sample
+from minnorm.logits import unusual_scales
 
 _LARGEST_LOG_ODDS = -math.log(1e-6)
 
@@ -75,11 +76,14 @@ def pdgd(
         # The log-odds of the weight w: the difference of the paper's two dual variables.
         log_odds = torch.full_like(search.incumbent.distances, -math.log(initial_ratio))
         weights = log_odds.sigmoid()
+        scales: Tensor | None = None
         for step in range(steps):
             search.report_progress(step / steps)
             visit = search.visit(points)
-            margins = search.goal.margins(visit.logits)
-            pulled = visit.pull_back(search.goal.margin_direction(visit.logits))
+            scales = unusual_scales(visit.logits) if scales is None else scales
+            margins = search.goal.margins(visit.logits) / scales
+            directions = search.goal.margin_direction(visit.logits) / scales.unsqueeze(1)
+            pulled = visit.pull_back(directions)
             gradients = search.with_directions(pulled)
             outwards = geometry.scale_to_norm(perturbations, torch.ones_like(weights))
             # The derivative of softplus is the logistic function.
@@ -91,7 +95,7 @@ def pdgd(
             perturbations = problem.perturbations(points)
             left = 1 - step / max(steps - 1, 1)
             dual_rate = dual_step_size * (0.1 + 0.9 * left)
-            log_odds = log_odds + dual_rate * torch.where(visit.adversarial, -1.0, 1.0)
+            log_odds = log_odds + torch.where(visit.adversarial, -dual_rate, dual_rate).to(log_odds)
             log_odds = log_odds.clamp(-_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS)
             weights = torch.lerp(weights, log_odds.sigmoid(), 0.1)
         search.adversarial_at(points)

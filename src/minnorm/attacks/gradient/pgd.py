@@ -11,7 +11,7 @@ from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.ascent import ascend, default_step_size
 from minnorm.attacks.engine.opening import open_search
 from minnorm.checks import check_count, check_flag, check_number
-from minnorm.geometry import Bounds, Norm, check_ball
+from minnorm.geometry import Bounds, Norm, check_ball, span
 
 
 @accepts_accelerated
@@ -72,7 +72,7 @@ def pgd(
         radius_limit=epsilon,
         levels=levels,
     ) as search:
-        rate = (step_size or default_step_size(epsilon, steps)) / search.problem.unit
+        rate = (step_size or default_step_size(epsilon, steps)) / span(bounds)
         if random_start:
             search.adversarial_at(search.problem.origins)
         for _ in range(restarts):

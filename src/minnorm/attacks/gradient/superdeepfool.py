@@ -4,7 +4,6 @@ Abdollahpour, Abroshan, Moosavi-Dezfooli: "Revisiting DeepFool: generalization a
 2023, https://arxiv.org/abs/2303.12481; its form SDF(inf, 1).
 """
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
@@ -109,4 +108,4 @@ def _projected(
     normals = geometry.unit(gradients, fallback=search.noise())
     lengths = geometry.dot(problem.perturbations(across), normals)
     moves = normals * per_sample(lengths, normals).to(normals.dtype)
-    return problem.feasible_(torch.add(points, moves, alpha=problem.unit))
+    return problem.feasible_(problem.moved(points, moves))

@@ -1,0 +1,227 @@
+"""Gradients slightly inside the bounds, for models that lose them at the bounds.
+
+The derivative of `clamp(x, 0, 1)` is 0 at exactly 0 and 1 in PyTorch 2.14, and that of a square
+root is infinite at 0. Such a model has no usable gradient in any entry at a bound, and looks more
+robust than it is. Its gradients slightly inside the bounds are right.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from minnorm import geometry
+from minnorm.attacks.contract import AttackResult, Model
+from minnorm.attacks.engine.autograd import differentiable
+from minnorm.attacks.engine.problem import Problem
+from minnorm.geometry import Bounds
+from minnorm.logits import output_of
+
+_INSET = 2.0**-17
+"""The distance from the bounds, as a share of their width, at which gradients are taken."""
+
+_RESTORED = 0.05
+"""The share of the entries at a bound with a gradient only inside, from which on it is lost."""
+
+_SAME = 0.2
+"""The largest difference of two gradients that are the same, as a share of one."""
+
+_CHECKED = frozenset({1, 10, 100, 1000})
+"""The gradients of an attack that are checked, by number: a check waits for the device."""
+
+_MOST_COMPARISONS = 2
+"""The most comparisons of an attack, a gradient each, that find no gradient lost."""
+
+LOST_GRADIENTS = (
+    "The model has no finite gradients where an input is exactly at a bound, for example since it "
+    "clamps its inputs to the bounds. The attacks take gradients slightly inside the bounds "
+    "instead; what they find is verified by the model as given."
+)
+"""The warning about a model that loses gradients at the bounds."""
+
+
+@dataclass(frozen=True)
+class InsetGradients:
+    """A model that attacks differentiate slightly inside the bounds.
+
+    The attacks of this package evaluate `model` at the points that they report. For any other
+    attack, calling this object returns the logits at the inputs; if they are to be differentiated,
+    the logits slightly inside the bounds.
+
+    Attributes:
+        model: The classifier, which may be accelerated.
+        bounds: The bounds of the inputs.
+    """
+
+    model: Model
+    bounds: Bounds
+
+    def __call__(self, inputs: Tensor, /) -> Tensor:
+        """Return the logits of a batch."""
+        if not (inputs.requires_grad and torch.is_grad_enabled()):
+            return self.model(inputs)
+        return self.model(inputs + (inset(inputs, self.bounds) - inputs).detach())
+
+
+@dataclass
+class BoundWatch:
+    """Whether an attack takes gradients inside the bounds; shared by all parts of a search.
+
+    Attributes:
+        active: Whether it does.
+    """
+
+    active: bool = False
+    _gradients: int = field(default=0, repr=False)
+    _comparisons: int = field(default=0, repr=False)
+
+    def is_due(self) -> bool:
+        """Count gradients, and return whether they are to be checked."""
+        self._gradients += 1
+        due = self._gradients in _CHECKED
+        return due and not self.active and self._comparisons < _MOST_COMPARISONS
+
+    def compare(
+        self,
+        gradients: Float[Tensor, "b *d"],
+        inside: Float[Tensor, "b *d"],
+        at_bounds: Bool[Tensor, "b *d"],
+    ) -> bool:
+        """Compare gradients at the bounds with those inside, and warn if they are lost there.
+
+        Returns:
+            Whether the attack takes gradients inside the bounds from now on.
+        """
+        self._comparisons += 1
+        self.active = lost_share(gradients, inside, at_bounds) > _RESTORED
+        if self.active:
+            warnings.warn(LOST_GRADIENTS, stacklevel=2)
+        return self.active
+
+
+def inset(points: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b *d"]:
+    """Return the points, moved slightly inside the bounds where they are at one."""
+    finite = [abs(bound) for bound in bounds if math.isfinite(bound)]
+    if not finite:
+        return points
+    eps = torch.finfo(points.dtype).eps
+    gap = max(_INSET * geometry.span(bounds), 4 * eps * max(finite), eps * geometry.span(bounds))
+    low, high = bounds
+    return points.clamp(low + gap, high - gap)
+
+
+def keeps_decisions(problem: Problem) -> bool:
+    """Return whether points moved inside the bounds can be reported themselves.
+
+    Rounded points must stay on their levels, and in half precision the points would move too far.
+    """
+    return problem.levels is None and problem.origins.dtype in (torch.float32, torch.float64)
+
+
+def at_bounds(points: Float[Tensor, "b *d"], bounds: Bounds) -> Bool[Tensor, "b *d"]:
+    """Return which entries are at a bound."""
+    low, high = bounds
+    return (points <= low) | (points >= high)
+
+
+def may_be_lost(
+    gradients: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"], bounds: Bounds
+) -> Bool[Tensor, ""]:
+    """Return whether no entry at one of the bounds has a usable gradient, though others have."""
+    usable = _usable(gradients)
+    low, high = bounds
+    suspicious = torch.zeros((), dtype=torch.bool, device=points.device)
+    for there in (points <= low, points >= high):
+        suspicious |= there.any() & ~(usable & there).any()
+    return suspicious & (usable.any() | at_bounds(points, bounds).all())
+
+
+def lost_share(
+    gradients: Float[Tensor, "b *d"],
+    inside: Float[Tensor, "b *d"],
+    at_bounds: Bool[Tensor, "b *d"],
+) -> float:
+    """Return the share of the entries at a bound whose gradient is lost there.
+
+    It is lost if it is usable inside, and not the same at the bound: 0, infinite, NaN, or half of
+    it, which is the derivative of `torch.maximum` of two equal numbers.
+
+    Args:
+        gradients: The gradients at the points.
+        inside: The gradients slightly inside the bounds.
+        at_bounds: Which entries of the points are at a bound.
+    """
+    expected = _usable(inside) & at_bounds
+    same = (gradients - inside).abs() <= _SAME * inside.abs()  # false for NaN
+    lost = expected & ~same
+    return float(lost.sum() / expected.sum().clamp_min(1))
+
+
+def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds) -> bool:
+    """Return whether a model loses its gradients at the bounds; costs four gradients.
+
+    Args:
+        model: The classifier.
+        inputs: Some samples. The test also uses copies with entries moved to the bounds at random.
+        bounds: The bounds of the inputs.
+    """
+    if inputs.numel() == 0 or not any(math.isfinite(bound) for bound in bounds):
+        return False
+    gradients, inside, where = [], [], []
+    for points in (inputs, _with_entries_at_bounds(inputs, bounds)):
+        gradients.append(_gradients_of_logits(model, points))
+        inside.append(_gradients_of_logits(model, inset(points, bounds)))
+        where.append(at_bounds(points, bounds))
+    share = lost_share(torch.cat(gradients), torch.cat(inside), torch.cat(where))
+    return share > _RESTORED
+
+
+def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
+    """Return the inputs with a fifth of the entries at each finite bound, chosen at random."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.rand(inputs.shape, generator=generator, dtype=torch.float32).to(inputs.device)
+    low, high = bounds
+    points = inputs
+    if math.isfinite(low):
+        points = torch.where(drawn < 0.2, low, points)
+    if math.isfinite(high):
+        points = torch.where(drawn > 0.8, high, points)
+    return points.to(inputs.dtype)
+
+
+def _gradients_of_logits(model: Model, points: Tensor) -> Tensor:
+    """Return the gradients of the sums of the logits, weighted so that they do not cancel."""
+    logits, pull_back = differentiable(model, points)
+    weights = torch.arange(1, logits.shape[1] + 1, device=logits.device) % 5 + 1
+    return pull_back(weights.to(logits.dtype).expand_as(logits).contiguous())
+
+
+def restore_origins(model: Model, result: AttackResult, problem: Problem) -> AttackResult:
+    """Move entries that differ from the input by the inset alone back, where it stays adversarial.
+
+    Costs a forward pass.
+
+    Args:
+        model: The classifier as given.
+        result: What an attack has found.
+        problem: The problem of the whole batch.
+    """
+    if not keeps_decisions(problem):
+        return result
+    origins = problem.origins
+    unmoved = (result.adversarials == inset(origins, problem.bounds)) | (
+        result.adversarials == origins
+    )
+    points = torch.where(unmoved, origins, result.adversarials)
+    adversarial, _ = problem.goal.decide(output_of(model, points))
+    kept = result.success & adversarial
+    points = torch.where(geometry.per_sample(kept, points), points, result.adversarials)
+    moved = geometry.distances(points, origins, problem.norm)
+    return AttackResult(points, moved.where(result.success, torch.inf), result.success)
+
+
+def _usable(gradients: Tensor) -> Tensor:
+    return gradients.isfinite() & (gradients != 0)

@@ -1,0 +1,79 @@
+"""The unit of length of a problem: the width of the bounds, or less where the bounds are loose.
+
+The hyper-parameters of the papers are lengths for inputs in 0..1, between bounds that perturbations
+reach. Bounds far away from the data say nothing about the lengths that matter, so there the unit
+follows from the distance to the decision boundary.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from minnorm import geometry
+from minnorm.attacks.contract import Model
+from minnorm.attacks.engine.autograd import differentiable
+from minnorm.attacks.engine.problem import Problem
+from minnorm.geometry import rows
+from minnorm.logits import check_logits
+
+_SMALL = 0.03
+"""The bounds may be loose for a sample whose values, or whose deviations from their mean, are below
+this share of the width on average."""
+
+_FAR = 0.25
+"""The least distance of the mean from both bounds, as a share of the width, in the second case."""
+
+_LOOSE = 100.0
+"""The bounds are loose where their width is this many times the distance to the boundary."""
+
+_UNIT = 5.0
+"""The unit where bounds are loose, as a multiple of the distance to the boundary."""
+
+
+def with_unit(problem: Problem, model: Model) -> Problem:
+    """Return the problem with its unit of length.
+
+    The unit is the width of the bounds. Where they are loose for a sample, it is five times the
+    distance to the decision boundary in the linear model of the classifier at the input. That costs
+    a gradient of the samples whose values vary little against the width, and of all samples where a
+    bound is infinite. The unit of a sample does not depend on the rest of the batch.
+    """
+    width = problem.bounds[1] - problem.bounds[0]
+    suspects = _suspects(problem.origins, problem.bounds).nonzero().squeeze(1)
+    if len(suspects) == 0:
+        return replace(problem, unit=geometry.span(problem.bounds))
+    distances = _linear_distances(problem.part(suspects), model)
+    usable = distances.isfinite() & (distances > 0)
+    loose = usable & (_LOOSE * distances < width)
+    if not loose.any():
+        return replace(problem, unit=geometry.span(problem.bounds))
+    units = torch.full_like(distances, geometry.span(problem.bounds))
+    units = torch.where(loose, _UNIT * distances, units)
+    whole = units.new_full((len(problem.origins),), geometry.span(problem.bounds))
+    return replace(problem, unit=whole.index_copy(0, suspects, units))
+
+
+def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[Tensor, "b"]:
+    """Return the samples for which the bounds may be loose."""
+    low, high = bounds
+    width = high - low
+    if origins.numel() == 0 or math.isinf(width):
+        return torch.full((len(origins),), origins.numel() > 0, device=origins.device)
+    values = rows(origins).float()
+    means = values.mean(1)
+    small = (values.abs().mean(1) < _SMALL * width) & (low <= 0 <= high)
+    narrow = (values - means.unsqueeze(1)).abs().mean(1) < _SMALL * width
+    far = torch.minimum(means - low, high - means) > _FAR * width
+    return small | (narrow & far)
+
+
+def _linear_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
+    """Return the distances of the inputs to the boundary in the linear model of the classifier."""
+    logits, pull_back = differentiable(model, problem.origins)
+    check_logits(logits, problem.goal.labels)
+    gradients = pull_back(problem.goal.margin_direction(logits))
+    slopes = geometry.dual_norms(gradients, "linf" if problem.norm == "linf" else "l2")
+    return problem.goal.margins(logits).abs().to(slopes.dtype) / slopes

@@ -1,0 +1,95 @@
+"""The unit of length: the width of the bounds, or less where the bounds are loose."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from attacks.engine.searches import linear, problem_of
+from attacks.networks import Recorded
+from minnorm.attacks.engine.units import with_unit
+
+INF = math.inf
+
+# The margin of a sample x of class 0 is 2 - 4 * x[0]: the boundary is 0.5 - x[0] away.
+MODEL = linear([[-2.0, 0.0], [2.0, 0.0]], [1.0, -1.0])
+
+
+def units(inputs: Tensor, **settings: Any) -> float | Tensor:
+    return with_unit(problem_of(inputs, **settings), MODEL).unit
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
+def test_the_unit_of_images_is_the_width_and_costs_nothing(bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    inputs = low + (high - low) * torch.rand(20, 30, generator=torch.Generator().manual_seed(0))
+    model = Recorded(MODEL)
+    assert with_unit(problem_of(inputs, bounds=bounds), model).unit == high - low
+    assert model.batches == []
+
+
+@pytest.mark.parametrize(
+    "bounds", [(-1e3, 1e3), (-1e6, 1e6), (0.0, 1e4), (-INF, INF), (0.0, INF), (-INF, 1.0)]
+)
+def test_where_bounds_are_loose_the_unit_is_five_times_the_distance(
+    bounds: tuple[float, float],
+) -> None:
+    found = units(torch.tensor([[0.1, 0.2], [0.4, 0.0]]), bounds=bounds)
+    assert torch.allclose(torch.as_tensor(found), torch.tensor([2.0, 0.5]))
+
+
+def test_far_from_zero_bounds_may_be_loose_as_well() -> None:
+    inputs = torch.tensor([[500.1, 500.0]])
+    model = linear([[-2.0, 0.0], [2.0, 0.0]], [1000.4, -1000.4])  # the boundary is at 500.2
+    found = with_unit(problem_of(inputs, bounds=(0.0, 1e3)), model).unit
+    assert torch.allclose(torch.as_tensor(found), torch.tensor([0.5]), rtol=1e-2)
+
+
+def test_bounds_that_a_perturbation_may_reach_are_not_loose() -> None:
+    assert units(torch.tensor([[0.1, 0.0]]), bounds=(-10.0, 10.0)) == 20.0
+
+
+def test_only_samples_that_suggest_loose_bounds_are_evaluated() -> None:
+    inputs = torch.tensor([[0.1, 0.2], [400.0, -300.0]])
+    model = Recorded(MODEL)
+    found = with_unit(problem_of(inputs, bounds=(-1e3, 1e3)), model).unit
+    assert torch.allclose(torch.as_tensor(found), torch.tensor([2.0, 2e3]))
+    assert [len(batch) for batch in model.batches] == [1]
+
+
+def test_the_unit_of_a_sample_does_not_depend_on_its_batch() -> None:
+    inputs = torch.tensor([[0.1, 0.2], [0.4, 0.0], [0.3, 0.1]])
+    whole = torch.as_tensor(units(inputs, bounds=(-1e3, 1e3)))
+    for row in range(3):
+        alone = torch.as_tensor(units(inputs[row : row + 1], bounds=(-1e3, 1e3)))
+        assert torch.equal(alone, whole[row : row + 1])
+
+
+def test_the_unit_is_in_the_norm_of_the_problem() -> None:
+    model = linear([[-2.0, -2.0], [2.0, 2.0]], [1.0, -1.0])
+    inputs = torch.zeros(1, 2)  # 0.25 away in Linf, sqrt(2) times that in L2
+    found = [
+        float(with_unit(problem_of(inputs, bounds=(-1e3, 1e3), norm=norm), model).unit)
+        for norm in ("linf", "l2")
+    ]
+    assert found == pytest.approx([1.25, 1.25 * math.sqrt(2)])
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan])
+def test_without_a_gradient_the_unit_is_the_width(value: float) -> None:
+    def flat(points: Tensor) -> Tensor:
+        return points.flatten(1) * value
+
+    for bounds, width in (((-1e3, 1e3), 2e3), ((-INF, INF), 1.0)):
+        found = with_unit(problem_of(torch.full((1, 2), 0.1), bounds=bounds), flat).unit
+        assert found == width
+
+
+def test_an_input_on_the_boundary_has_the_width_as_unit() -> None:
+    assert units(torch.tensor([[0.5, 0.0]]), bounds=(-1e3, 1e3)) == 2e3
+
+
+def test_an_empty_batch_has_the_width_as_unit() -> None:
+    assert units(torch.zeros(0, 2), bounds=(-INF, INF)) == 1.0
