@@ -98,7 +98,7 @@ def _arrays() -> bytes:
         ("m.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("m.bin", b"<!DOCTYPE html><html>", "is a web page"),
         ("m.pt", _saved(STATE)[:500], "is incomplete: its end is missing"),
-        ("m.pt", gzip.compress(b"weights"), "is compressed: unpack it"),
+        ("m.pt", gzip.compress(b"weights", mtime=0), "is compressed: unpack it"),
         ("m.pth.tar", _tar(), "is compressed: unpack it"),
         ("m.pt", _archive("a.txt"), "is a zip archive that PyTorch did not write"),
         ("m.pt", _arrays(), "holds arrays, not a model"),

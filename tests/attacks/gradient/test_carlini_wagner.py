@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attacks.gradient.models import Tied
 from attacks.gradient.stepwise import (
@@ -19,7 +19,7 @@ from attacks.gradient.stepwise import (
     visited,
 )
 from attacks.networks import Recorded, problem
-from minnorm.attacks import carlini_wagner
+from minnorm.attacks import Model, carlini_wagner
 from minnorm.evaluation.judge import CountingModel
 from minnorm.geometry import Bounds
 from minnorm.logits import margins
@@ -155,12 +155,12 @@ def test_without_finite_bounds_the_variable_is_the_input() -> None:
         check_closest(result, model, expected, x, y, targeted=False)
 
 
-def of_scaled(model: nn.Module, unit: float, points: Tensor) -> Tensor:
+def of_scaled(model: Model, unit: float, points: Tensor) -> Tensor:
     logits: Tensor = model(unit * points)
     return logits
 
 
-def natural_unit(model: nn.Module, x: Tensor, y: int) -> float:
+def natural_unit(model: Model, x: Tensor, y: int) -> float:
     """Return five times the distance to the boundary in the linear model at the input."""
     variables = x[None].clone().requires_grad_()
     logits = model(variables)[0]
