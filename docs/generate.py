@@ -35,6 +35,17 @@ If all attacks of a combination round to the same `levels`, so does the combinat
 that was moved or scaled down no longer has the `confidence` of its attack. One that `bounded`
 scales down may no longer be adversarial; then it counts as a failure.
 
+Lengths, such as DDN's `initial_norm`, are in units of the width of the bounds, since those of the
+papers are for inputs in 0..1. Where a bound is infinite, or the width is over a hundred times the
+distance to the boundary, as it is for tabular data with wide bounds, the unit of a sample is five
+times that distance, estimated by a linear model. That costs one gradient of the samples for which
+their values suggest it. Attacks within epsilon take their lengths from epsilon.
+
+Where a model clamps its inputs to the bounds, PyTorch's gradients are zero at the bounds. Each attack
+looks for that in its 1st, 10th, 100th and 1,000th gradient, `minnorm.attack` and evaluations before
+they begin. Then it takes gradients slightly inside the bounds, by 8e-6 of their width, and a warning
+says so. With `levels`, and in half precision, this costs one more forward pass for each gradient.
+
 The result of `carlini_wagner` also has the `constants` C of eq. 5 with which each adversarial was
 found (figure 2 of the paper). Its defaults are for thousands of steps. For a hundred steps on
 MNIST, `carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)` is a good start.

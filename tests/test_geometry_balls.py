@@ -345,9 +345,12 @@ def test_a_known_norm_is_returned() -> None:
     assert [check_norm(norm) for norm in ALL_NORMS] == list(ALL_NORMS)
 
 
-@pytest.mark.parametrize("norm", ["L2", "", 2, None])
-def test_an_unknown_norm_is_refused(norm: object) -> None:
-    message = f"^norm={norm!r}: expected one of l0, l1, l2, linf.$"
+@pytest.mark.parametrize(
+    ("norm", "hint"),
+    [("L2", " Did you mean 'l2'[?]"), ("", ""), (2, " Did you mean 'l2'[?]"), (None, "")],
+)
+def test_an_unknown_norm_is_refused(norm: object, hint: str) -> None:
+    message = f"^norm={norm!r}: expected one of l0, l1, l2, linf.{hint}$"
     with pytest.raises(InputError, match=message):
         check_norm(norm)
 

@@ -57,7 +57,7 @@ def test_the_demo_finds_an_adversarial_of_the_papers_norm_for_every_image(
         # Without rounding the norms are no larger, except by chance.
         if row.levels is not None:
             [free] = [r for r in rows if r.steps == row.steps and r.levels is None]
-            assert means[free] < 1.02 * means[row]
+            assert means[free] < 1.05 * means[row]
     assert f"records: {tmp_path}" in outcome.output
 
 
