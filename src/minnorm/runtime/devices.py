@@ -1,15 +1,15 @@
 """Devices: choosing one by name, those of models, and the precision of convolutions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from threading import Lock
 from typing import Any
 
 import torch
 from torch import nn
 
 from minnorm.errors import InputError
+from minnorm.runtime.process_settings import ProcessSetting
 from minnorm.runtime.torchrun import local_rank
 
 
@@ -80,34 +80,6 @@ def synchronize(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-class _Precision:
-    """The precision of float32 on a GPU, a setting of the whole process, while it is changed.
-
-    Several threads may change it at once: the first saves the setting, the last restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-        self._restore: list[tuple[Any, str, Any]] = []
-
-    def raise_to_full(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._restore = _set_full_float32()
-            self._users += 1
-
-    def give_back(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                for owner, name, value in self._restore:
-                    setattr(owner, name, value)
-
-
-_precision = _Precision()
-
-
 @contextmanager
 def full_float32() -> Iterator[None]:
     """Compute float32 convolutions on a GPU in float32, as a CPU does.
@@ -116,21 +88,27 @@ def full_float32() -> Iterator[None]:
     changes predictions. For matrix products full precision is the default, which users may change.
     The setting holds for all threads until the last of those that are inside has left.
     """
-    _precision.raise_to_full()
-    try:
+    with _precision.changed():
         yield
-    finally:
-        _precision.give_back()
 
 
-def _set_full_float32() -> list[tuple[Any, str, Any]]:
-    """Set full precision, and return what to restore: owner, name and value, in this order."""
+def _set_full_float32() -> Callable[[], None]:
+    """Set full precision, and return the function that restores the precision of before."""
     cudnn: Any = torch.backends.cudnn
     # PyTorch has an old and a new setting, and refuses to read them when the two disagree.
     kinds = [cudnn.conv, cudnn.rnn] if hasattr(cudnn, "conv") else []  # since PyTorch 2.9
-    chosen = [(kind, "fp32_precision", kind.fp32_precision) for kind in kinds]
-    allowed = any(value == "tf32" for *_, value in chosen) if kinds else cudnn.allow_tf32
+    chosen = [(kind, kind.fp32_precision) for kind in kinds]
+    allowed = any(value == "tf32" for _, value in chosen) if kinds else cudnn.allow_tf32
     cudnn.allow_tf32 = False
     for kind in kinds:
         kind.fp32_precision = "ieee"
-    return [(cudnn, "allow_tf32", allowed), *chosen]
+
+    def restore() -> None:
+        cudnn.allow_tf32 = allowed
+        for kind, value in chosen:
+            kind.fp32_precision = value
+
+    return restore
+
+
+_precision = ProcessSetting(_set_full_float32)

@@ -8,12 +8,13 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from minnorm.runtime.process_settings import ProcessSetting
 from minnorm.runtime.system_files import control_groups, read_lines
 from minnorm.runtime.torchrun import local_rank, local_ranks
 
@@ -43,18 +44,23 @@ def shared_cores() -> Iterator[None]:
     """Let the ranks on one machine share its cores: each uses an equal number of threads.
 
     Without ranks nothing changes, nor if the user has set `OMP_NUM_THREADS`. (`torchrun` sets it to
-    1 if the user has not.) The number of threads is restored at the end.
+    1 if the user has not.) The number of threads is restored when the last of the threads that
+    are inside has left.
     """
-    ranks = local_ranks()
-    if ranks == 1 or _set_by_user():
+    if local_ranks() == 1 or _set_by_user():
         yield
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(cores() // ranks, 1))
-    try:
+    with _threads.changed():
         yield
-    finally:
-        torch.set_num_threads(before)
+
+
+def _share_cores() -> Callable[[], None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(cores() // local_ranks(), 1))
+    return lambda: torch.set_num_threads(before)
+
+
+_threads = ProcessSetting(_share_cores)
 
 
 def warn_if_crowded() -> None:
