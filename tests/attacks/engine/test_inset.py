@@ -48,6 +48,23 @@ def test_models_that_guard_their_inputs_lose_gradients(name: str, dtype: torch.d
     assert loses_gradients(guarded(name), inputs, (0.0, 1.0))
 
 
+def test_a_bound_far_away_does_not_hide_a_guard_at_the_other_one() -> None:
+    inputs = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
+    model = guarded("clip from below")
+    assert loses_gradients(model, inputs, (0.0, 1e6))
+    points = torch.tensor([[0.0, 0.5, 1.0]])
+    assert float((inset(points, (0.0, 1e6)) - points).abs().max()) < 1e-4
+
+
+def test_a_bound_far_away_is_no_place_to_compare_gradients() -> None:
+    inputs = torch.rand(4, 3, generator=torch.Generator().manual_seed(0)) + 1
+
+    def curved(points: Tensor) -> Tensor:  # far away, its gradients are those of overflow
+        return PLAIN(points) + 1e-3 * torch.stack([points.pow(4).sum(1), points.sum(1)], 1)
+
+    assert not loses_gradients(curved, inputs, (-1e6, 1e6))
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -83,9 +100,16 @@ def test_inset_points_are_inside_and_near(dtype: torch.dtype, bounds: tuple[floa
     low, high = (float(bound) for bound in points[0])
     assert low < float(inside[0, 0])
     assert float(inside[0, 1]) < high
-    eps = max(2.0**-17, 4 * torch.finfo(dtype).eps)
+    share = max(2.0**-17, 4 * torch.finfo(dtype).eps)
     largest = max(abs(bound) for bound in bounds)
-    assert (inside - points).abs().max() <= 2 * eps * max(largest, bounds[1] - bounds[0])
+    assert (inside - points).abs().max() <= 2 * share * max(largest, bounds[1] - bounds[0])
+
+
+def test_a_sample_with_all_entries_at_a_bound_moves_too() -> None:
+    points = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    inside = inset(points, (0.0, 1.0))
+    assert (inside > 0).all()
+    assert (inside < 1).all()
 
 
 def test_points_inside_the_bounds_do_not_move() -> None:

@@ -23,6 +23,9 @@ from minnorm.logits import output_of
 _INSET = 2.0**-17
 """The distance from the bounds, as a share of their width, at which gradients are taken."""
 
+_LARGEST_GAP = 16
+"""How much larger than at the input the gap may be at another point of an attack."""
+
 _RESTORED = 0.05
 """The share of the entries at a bound with a gradient only inside, from which on it is lost."""
 
@@ -103,14 +106,27 @@ class BoundWatch:
 
 
 def inset(points: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b *d"]:
-    """Return the points, moved slightly inside the bounds where they are at one."""
-    finite = [abs(bound) for bound in bounds if math.isfinite(bound)]
-    if not finite:
-        return points
-    eps = torch.finfo(points.dtype).eps
-    gap = max(_INSET * geometry.span(bounds), 4 * eps * max(finite), eps * geometry.span(bounds))
+    """Return the points, moved slightly inside the bounds where they are at one.
+
+    How far depends on the largest distance of the sample's entries from the bound, since a bound
+    may be far away from the data.
+    """
     low, high = bounds
-    return points.clamp(low + gap, high - gap)
+    inside = points
+    if math.isfinite(low) and points.numel() > 0:
+        inside = torch.maximum(inside, low + _gaps(points - low, low, bounds))
+    if math.isfinite(high) and points.numel() > 0:
+        inside = torch.minimum(inside, high - _gaps(high - points, high, bounds))
+    return inside.to(points.dtype)
+
+
+def _gaps(depths: Float[Tensor, "b *d"], bound: float, bounds: Bounds) -> Float[Tensor, "b ..."]:
+    """Return how far points are moved from a bound, given the distances of the entries from it."""
+    eps = torch.finfo(depths.dtype).eps
+    reach = geometry.norms(depths, "linf").to(depths.dtype)
+    reach = torch.where(reach > 0, reach, geometry.span(bounds))
+    gaps = (max(_INSET, 4 * eps) * reach).clamp_min(4 * eps * abs(bound))
+    return geometry.per_sample(gaps, depths)
 
 
 def keeps_decisions(problem: Problem) -> bool:
@@ -180,14 +196,15 @@ def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds)
 
 
 def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
-    """Return the inputs with a fifth of the entries at each finite bound, chosen at random."""
+    """Return the inputs with a fifth of the entries at each bound that is near, at random."""
     generator = torch.Generator().manual_seed(0)
     drawn = torch.rand(inputs.shape, generator=generator, dtype=torch.float32).to(inputs.device)
     low, high = bounds
+    least, most = (float(value) for value in inputs.aminmax())
     points = inputs
-    if math.isfinite(low):
+    if least - low <= most - least:
         points = torch.where(drawn < 0.2, low, points)
-    if math.isfinite(high):
+    if high - most <= most - least:
         points = torch.where(drawn > 0.8, high, points)
     return points.to(inputs.dtype)
 
@@ -212,9 +229,8 @@ def restore_origins(model: Model, result: AttackResult, problem: Problem) -> Att
     if not keeps_decisions(problem):
         return result
     origins = problem.origins
-    unmoved = (result.adversarials == inset(origins, problem.bounds)) | (
-        result.adversarials == origins
-    )
+    gaps = (inset(origins, problem.bounds) - origins).abs()
+    unmoved = (result.adversarials - origins).abs() <= _LARGEST_GAP * gaps
     points = torch.where(unmoved, origins, result.adversarials)
     adversarial, _ = problem.goal.decide(output_of(model, points))
     kept = result.success & adversarial

@@ -15,6 +15,7 @@ from torch import Tensor
 from minnorm import geometry
 from minnorm.attacks.contract import Model
 from minnorm.attacks.engine.autograd import differentiable
+from minnorm.attacks.engine.inset import inset
 from minnorm.attacks.engine.problem import Problem
 from minnorm.geometry import rows
 from minnorm.logits import check_logits
@@ -72,7 +73,7 @@ def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[T
 
 def _linear_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
     """Return the distances of the inputs to the boundary in the linear model of the classifier."""
-    logits, pull_back = differentiable(model, problem.origins)
+    logits, pull_back = differentiable(model, inset(problem.origins, problem.bounds))
     check_logits(logits, problem.goal.labels)
     gradients = pull_back(problem.goal.margin_direction(logits))
     slopes = geometry.dual_norms(gradients, "linf" if problem.norm == "linf" else "l2")
