@@ -102,7 +102,7 @@ def test_what_cannot_be_compared_is_said_once_where_a_run_can_go_on(
     run(None, attacks=mine)
     assert "cannot notice" not in caplog.text
     run(tmp_path, attacks=[mine, second])
-    assert caplog.text.count("cannot notice") == 1
+    assert caplog.text.count("mine: a session that continues this run cannot notice") == 1
     assert (
         "mine: a session that continues this run cannot notice changes of an object of the class "
         "builtins.range_iterator." in caplog.text

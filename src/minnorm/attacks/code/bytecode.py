@@ -4,8 +4,9 @@ The description does not depend on line numbers, docstrings, the file, or the ha
 """
 
 import dis
+import functools
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from dis import Instruction
 from itertools import pairwise
@@ -31,6 +32,26 @@ _MUTATORS = frozenset(
 
 
 @dataclass(frozen=True)
+class Changes:
+    """The names of what code changes while it runs.
+
+    Attributes:
+        assigned: Names to which it assigns.
+        in_place: Names whose values it changes in place, such as `found` in `found.append(x)`.
+    """
+
+    assigned: frozenset[str] = frozenset()
+    in_place: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Changes") -> "Changes":
+        return Changes(self.assigned | other.assigned, self.in_place | other.in_place)
+
+    def without(self, names: Collection[str]) -> "Changes":
+        """Return these changes without those of some names."""
+        return Changes(self.assigned.difference(names), self.in_place.difference(names))
+
+
+@dataclass(frozen=True)
 class Code:
     """A compiled function, with the functions inside it.
 
@@ -39,17 +60,17 @@ class Code:
         names: The global names that it reads.
         attributes: The attributes that it reads, and its constant texts, which may name some.
         imports: The modules that it imports: their names, and the levels of relative imports.
-        written: The global names and variables of enclosing functions that it assigns or changes
-            in place, such as counters.
-        written_attributes: The attributes that it assigns or changes in place.
+        written: The global names and variables of enclosing functions that it changes, such as
+            counters.
+        written_attributes: The attributes that it changes.
     """
 
     operations: tuple[Any, ...]
     names: frozenset[str]
     attributes: frozenset[str]
     imports: frozenset[tuple[str, int]]
-    written: frozenset[str]
-    written_attributes: frozenset[str]
+    written: Changes
+    written_attributes: Changes
 
 
 def read_code(code: CodeType) -> Code:
@@ -64,13 +85,20 @@ def read_code(code: CodeType) -> Code:
         names=_joined((s.argval for s in steps if s.opname in _GLOBALS), inner, "names"),
         attributes=_joined((*attributes, *texts), inner, "attributes"),
         imports=_joined(_imports(steps), inner, "imports"),
-        written=_joined(written, inner, "written"),
-        written_attributes=_joined(written_attributes, inner, "written_attributes"),
+        # A variable of this function that inner ones change is no global name of the same spelling.
+        written=_all_of([written, *(one.written for one in inner)]).without(code.co_cellvars),
+        written_attributes=_all_of(
+            [written_attributes, *(one.written_attributes for one in inner)]
+        ),
     )
 
 
 def _joined(own: Any, inner: Sequence[Code], field: str) -> frozenset[Any]:
     return frozenset(own).union(*(getattr(one, field) for one in inner))
+
+
+def _all_of(changes: Sequence[Changes]) -> Changes:
+    return functools.reduce(Changes.__or__, changes)
 
 
 def _instructions(code: CodeType) -> Iterator[Instruction]:
@@ -122,21 +150,21 @@ def _imports(steps: Sequence[Instruction]) -> Iterator[tuple[str, int]]:
             yield str(step.argval), int(steps[number - 2].argval)
 
 
-def _written(steps: Sequence[Instruction]) -> tuple[set[str], set[str]]:
-    """Return the names and the attributes that are assigned or changed in place.
+def _written(steps: Sequence[Instruction]) -> tuple[Changes, Changes]:
+    """Return the changes of names, and those of attributes.
 
     The values on the stack are followed from one instruction to the next: for each, whether it was
     just read from a name or an attribute. Branches are not followed, so some changes are missed.
     """
     names: set[str] = set()
     attributes: set[str] = set()
-    places = {"name": names, "attribute": attributes}
+    in_place: dict[str, set[str]] = {"name": set(), "attribute": set()}
     stack: list[tuple[str, str] | None] = []
 
     def note(depth: int) -> None:
         """Note that the value at a depth of the stack is changed in place."""
         if len(stack) >= depth and (source := stack[-depth]) is not None:
-            places[source[0]].add(source[1])
+            in_place[source[0]].add(source[1])
 
     for step in steps:
         kind, value = step.opname, step.argval
@@ -155,7 +183,10 @@ def _written(steps: Sequence[Instruction]) -> tuple[set[str], set[str]]:
                 stack[-1], stack[-step.arg] = stack[-step.arg], stack[-1]
         else:
             _apply(stack, step)
-    return names, attributes
+    return (
+        Changes(frozenset(names), frozenset(in_place["name"])),
+        Changes(frozenset(attributes), frozenset(in_place["attribute"])),
+    )
 
 
 def _changes_in_place(method: str) -> bool:

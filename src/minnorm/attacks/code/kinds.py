@@ -1,14 +1,15 @@
 """Kinds of values in the code of attacks: plain ones, constants, state, and compiled code."""
 
 import argparse
+import collections
 import dataclasses
 import datetime as dt
 import decimal
-import enum
 import fractions
 import hashlib
 import io
 import logging
+import operator
 import pathlib
 import random
 import re
@@ -26,6 +27,13 @@ from torch import Tensor, nn
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 """The classes of values that their text describes in a spec."""
 
+_CODE = (
+    *(types.ModuleType, types.FunctionType, types.MethodType, type),
+    *(staticmethod, classmethod, property),
+)
+
+_FILLED = (bool, int, float, complex, str, bytes, list, tuple, dict, set, collections.deque)
+
 _CONSTANTS = (
     *(
         range,
@@ -37,7 +45,8 @@ _CONSTANTS = (
         types.GenericAlias,
         types.UnionType,
     ),
-    *(decimal.Decimal, fractions.Fraction, dt.date, dt.time, dt.timedelta, enum.Enum),
+    *(decimal.Decimal, fractions.Fraction, dt.date, dt.time, dt.timedelta),
+    *(operator.attrgetter, operator.itemgetter, operator.methodcaller),
     *(torch.dtype, torch.device, torch.Size, torch.memory_format, torch.layout, np.dtype),
 )
 """Classes whose objects are described by their text."""
@@ -54,6 +63,8 @@ _COMPILED = (
     *(types.MethodWrapperType, types.ClassMethodDescriptorType, types.GetSetDescriptorType),
     *(types.MemberDescriptorType, np.ufunc),
 )
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 _PLACES = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "_abc_impl"})
 _MARKS = frozenset({"accepts_accelerated", "spec_name"})
@@ -92,7 +103,10 @@ def _numbers(value: Any) -> tuple[Any, ...] | None:
 
 def is_compiled(value: object) -> bool:
     """Return whether a function is not written in Python, or wraps one, as `functools.cache`."""
-    without_attributes = callable(value) and not hasattr(value, "__dict__")
+    in_python = any(
+        isinstance(vars(kind).get("__call__"), types.FunctionType) for kind in type(value).__mro__
+    )
+    without_attributes = callable(value) and not hasattr(value, "__dict__") and not in_python
     return isinstance(value, _COMPILED) or without_attributes or hasattr(value, "cache_parameters")
 
 
@@ -104,7 +118,7 @@ def is_readable(value: object) -> bool:
 
 
 def attributes_of(value: object) -> dict[str, Any]:
-    """Return the attributes that an object itself has; of modules, without their hooks."""
+    """Return the attributes that an object itself has; of modules, their hooks without numbers."""
     names = [
         name
         for kind in type(value).__mro__
@@ -113,8 +127,23 @@ def attributes_of(value: object) -> dict[str, Any]:
     ]
     found = {name: getattr(value, name) for name in names} | getattr(value, "__dict__", {})
     if isinstance(value, nn.Module):
-        return {name: one for name, one in found.items() if "hook" not in name}
+        hooks = {name: list(found[name].values()) for name in _HOOKS if found.get(name)}
+        return {name: one for name, one in found.items() if "hook" not in name} | hooks
+    if isinstance(value, collections.defaultdict):
+        return found | {"default_factory": value.default_factory}
     return found
+
+
+def is_code(value: object) -> bool:
+    """Return whether a value is code itself: a module, a function or a class."""
+    return isinstance(value, _CODE)
+
+
+def is_empty(value: object) -> bool:
+    """Return whether a value is none, zero or empty, as counters and lists of results begin."""
+    if isinstance(value, Tensor | np.ndarray):
+        return not np.prod(value.shape)
+    return value is None or (isinstance(value, _FILLED) and not value)
 
 
 def _texts(slots: str | Collection[str]) -> Collection[str]:
@@ -132,8 +161,6 @@ def belongs_to_code(name: str, value: object) -> bool:
     return name not in _PLACES and (not is_special(name) or isinstance(value, methods))
 
 
-def without_marks(attributes: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
-    """Return the attributes of a function, except this package's marks and `hidden` ones."""
-    return {
-        name: one for name, one in attributes.items() if name not in _MARKS and name not in hidden
-    }
+def without_marks(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a function, except this package's marks."""
+    return {name: one for name, one in attributes.items() if name not in _MARKS}
