@@ -135,3 +135,29 @@ def test_a_prefix_of_some_names_only_does_not_count() -> None:
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {}, torch.zeros(3), {"log": {1: 2}}])
 def test_what_holds_no_weights_has_no_states(content: Any) -> None:
     assert states_in(content) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda value: value.int(), "torch.int32"),
+        (lambda value: value.to(torch.complex64), "torch.complex64"),
+        (lambda value: value.to("meta"), "without values"),
+        (lambda value: value.to_sparse(), "sparse"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_weights_that_a_network_would_convert_are_refused(
+    change: Callable[[Tensor], Tensor], problem: str, prefix: str
+) -> None:
+    state = STATE | {"head.weight": change(STATE["head.weight"])}
+    with pytest.raises(InputError, match=rf"w\.pt holds weights .*: head\.weight is {problem}"):
+        _chosen(_prefixed(prefix, state))
+
+
+def test_names_of_which_only_some_have_a_prefix_are_refused_with_that_prefix() -> None:
+    state = {("module." if "head" in name else "") + name: STATE[name] for name in STATE}
+    with pytest.raises(InputError, match=r"'mine:net': only some names have the prefix 'module\.'"):
+        _chosen(state)
+    with pytest.raises(InputError, match=r"'mine:net': only some names have the prefix 'ema\.'"):
+        _chosen(STATE | _prefixed("ema."))

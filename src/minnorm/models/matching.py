@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from minnorm.errors import InputError
@@ -39,6 +40,16 @@ def states_in(content: Any) -> dict[str, State]:
     return dict(_states(content, "", _DEEPEST))
 
 
+def fitting_states(states: Mapping[str, State], network: nn.Module) -> dict[str, State]:
+    """Return those weights of a file that fit a network, with the names of the network."""
+    expected = network.state_dict()
+    return {
+        place: renamed
+        for place, state in states.items()
+        if (renamed := _fitting_names(state, expected)) is not None
+    }
+
+
 def choose_state(states: Mapping[str, State], network: nn.Module, file: str, spec: str) -> State:
     """Return the weights that fit a network exactly, with the names that the network gives them.
 
@@ -51,17 +62,16 @@ def choose_state(states: Mapping[str, State], network: nn.Module, file: str, spe
         spec: The spec of the network, for the message.
 
     Raises:
-        InputError: If none fit, or several that differ.
+        InputError: If none fit, several that differ, or some that are not dense floating-point
+            tensors.
     """
     expected = network.state_dict()
-    fitting = {
-        place: renamed
-        for place, state in states.items()
-        if (renamed := _fitting_names(state, expected)) is not None
-    }
+    fitting = fitting_states(states, network)
     chosen = next(iter(fitting.values()), None)
     if chosen is None:
         raise InputError(_difference(states, expected, file, spec))
+    for state in fitting.values():
+        _check_values(state, expected, file)
     if not all(_same(chosen, other) for other in fitting.values()):
         raise InputError(
             f"{file} has several weights that fit {spec!r}, and they differ: {', '.join(fitting)}. "
@@ -69,6 +79,28 @@ def choose_state(states: Mapping[str, State], network: nn.Module, file: str, spe
             f"torch.save(torch.load({file!r}){next(iter(fitting))}, 'weights.pt')."
         )
     return chosen
+
+
+def _check_values(state: State, expected: Mapping[str, Any], file: str) -> None:
+    """Check that weights of a network are numbers that its parameters can take as they are."""
+    problems = {name: _problem(value, expected[name]) for name, value in state.items()}
+    found = [f"{name} is {problem}" for name, problem in problems.items() if problem]
+    if found:
+        raise InputError(
+            f"{file} holds weights that cannot be used as they are: {_listed(found)}. Expected "
+            "dense floating-point tensors: convert them, and save them again."
+        )
+
+
+def _problem(value: Tensor, wanted: Any) -> str | None:
+    if value.is_quantized:
+        return "quantized"
+    if value.is_meta:
+        return "without values, on the device meta"
+    if value.layout != torch.strided:
+        return "sparse"
+    converted = isinstance(wanted, Tensor) and wanted.is_floating_point()
+    return str(value.dtype) if converted and not value.is_floating_point() else None
 
 
 def _states(content: Any, place: str, depth: int) -> Iterator[tuple[str, State]]:
@@ -170,6 +202,8 @@ def _difference(
     where = f"{file} at {place}" if place else file
     without = f" (with the prefix {prefix!r} removed or added)" if prefix else ""
     what = "; ".join(f"{kind}: {_listed(names)}" for kind, names in found.items() if names)
+    if not what:
+        without, what = "", f"only some names have the prefix {prefix!r}"
     advice = _advice(state, expected, shapes, missing, unexpected)
     return f"the weights in {where} do not fit {spec!r}{without}: {what}. {advice}"
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from minnorm.errors import InputError, NotTrustedError
 from minnorm.files import write_tensors
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
-from minnorm.models.matching import State, choose_state, states_in
+from minnorm.models.matching import State, choose_state, fitting_states, states_in
 from minnorm.models.normalized import Normalized, numbers_of
 from minnorm.models.pickled import read_checkpoint
 from minnorm.models.places import existing_file
@@ -178,14 +178,12 @@ def _kind(content: Any) -> str:
 
 
 def _load_state(network: nn.Module, states: Mapping[str, State], path: Path, spec: str) -> None:
-    try:
-        state = choose_state(states, network, str(path), spec)
-    except InputError:
+    if len(states) == 1 and not fitting_states(states, network):
         # A network may read names of an earlier version of its code.
-        if len(states) > 1 or not _loads(network, next(iter(states.values()))):
-            raise
-    else:
-        network.load_state_dict(dict(state))
+        (state,) = states.values()
+        if _loads(network, state):
+            return
+    network.load_state_dict(dict(choose_state(states, network, str(path), spec)))
 
 
 def _loads(network: nn.Module, state: State) -> bool:
