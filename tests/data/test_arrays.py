@@ -71,6 +71,7 @@ def test_labels_with_one_meaning_are_taken(labels: Values) -> None:
     [
         (np.array([0.5, 1.0]), "labels are float64, for example 0.5; expected whole numbers from"),
         (np.array([np.nan, 1.0]), "labels are float64, for example nan; expected whole numbers"),
+        (np.array([np.inf, 1.0]), "labels are float64, for example inf; expected whole numbers"),
         (["cat", "dog"], "labels are text, for example cat; .* positions of the classes"),
         (np.array([[0.2, 0.8], [0.5, 0.5]]), r"are not one-hot; .* pass labels.argmax\(1\)"),
         (np.array([[1, 1], [0, 1]]), r"labels have shape \[2, 2\] and are not one-hot"),

@@ -14,6 +14,7 @@ from torch.utils.data import (
     Dataset,
     IterableDataset,
     RandomSampler,
+    SequentialSampler,
     SubsetRandomSampler,
     TensorDataset,
 )
@@ -103,6 +104,8 @@ def test_two_labeled_samples_are_no_pair_of_inputs_and_labels() -> None:
         (DataLoader(DATASET, collate_fn=list), "it has a collate_fn"),
         (DataLoader(DATASET, sampler=SubsetRandomSampler([0, 1])), "it has a sampler"),
         (DataLoader(DATASET, sampler=RandomSampler(DATASET, replacement=True)), "it has a sampler"),
+        (DataLoader(DATASET, sampler=RandomSampler(DATASET, num_samples=1)), "it has a sampler"),
+        (DataLoader(DATASET, sampler=SequentialSampler([0])), "it has a sampler"),
     ],
 )
 def test_a_loader_that_changes_the_samples_is_refused(loader: Any, reason: str) -> None:

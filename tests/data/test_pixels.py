@@ -29,13 +29,13 @@ def _scaled(white: int, dtype: Any) -> np.ndarray[Any, Any]:
     return (SHARES * white).round().astype(dtype)
 
 
-def _unsigned(values: np.ndarray[Any, Any]) -> Image.Image:
-    """Return a TIFF of 32-bit integers without a sign: Pillow reads them, but writes none."""
+def _tagged(values: np.ndarray[Any, Any], tag: int, old: int, new: int) -> Image.Image:
+    """Return a TIFF with another value of a tag: Pillow reads such files, but writes none."""
     file = io.BytesIO()
-    Image.fromarray(values.view(np.int32)).save(file, "TIFF")
-    signed, unsigned = (struct.pack("<HHIHH", 339, 3, 1, kind, 0) for kind in (2, 1))
-    assert signed in file.getvalue()
-    return Image.open(io.BytesIO(file.getvalue().replace(signed, unsigned)))
+    Image.fromarray(values).save(file, "TIFF", tiffinfo={tag: old})
+    before, after = (struct.pack("<HHIHH", tag, 3, 1, value, 0) for value in (old, new))
+    assert before in file.getvalue()
+    return Image.open(io.BytesIO(file.getvalue().replace(before, after)))
 
 
 GRAY: dict[str, Callable[[], Image.Image]] = {
@@ -43,7 +43,10 @@ GRAY: dict[str, Callable[[], Image.Image]] = {
     "16-bit PNG": lambda: _reopened(Image.fromarray(_scaled(65535, np.uint16)), "PNG"),
     "16-bit TIFF": lambda: _reopened(Image.fromarray(_scaled(65535, np.uint16)), "TIFF"),
     "32-bit TIFF": lambda: _reopened(Image.fromarray(_scaled(2**31 - 1, np.int32)), "TIFF"),
-    "32-bit TIFF without a sign": lambda: _unsigned(_scaled(2**32 - 1, np.uint32)),
+    "32-bit TIFF without a sign": lambda: _tagged(
+        _scaled(2**32 - 1, np.uint32).view(np.int32), 339, 2, 1
+    ),
+    "float TIFF in which 0 is white": lambda: _tagged((1 - SHARES).astype(np.float32), 262, 1, 0),
     "float TIFF": lambda: _reopened(Image.fromarray(SHARES.astype(np.float32)), "TIFF"),
     "PGM of 10 bits": lambda: Image.open(
         io.BytesIO(b"P5 2 2 1023\n" + _scaled(1023, ">u2").tobytes())
@@ -105,6 +108,11 @@ def test_transparency_is_ignored() -> None:
 def test_pictures_of_unclear_scale_are_refused(values: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         picture_tensor(_reopened(Image.fromarray(values), "TIFF"))
+
+
+def test_8_bit_numbers_with_a_sign_are_refused() -> None:
+    with pytest.raises(InputError, match="its 8-bit pixels have a sign"):
+        picture_tensor(_tagged(_scaled(127, np.uint8), 339, 1, 2))
 
 
 def test_integers_of_a_picture_that_is_no_file_have_32_bits() -> None:

@@ -91,7 +91,8 @@ def class_numbers(name: str, labels: Array) -> Array:
         return labels
     if labels.dtype.kind in "UTO" and all(str(label).strip().isdecimal() for label in labels):
         return np.array([int(str(label)) for label in labels])
-    if np.issubdtype(labels.dtype, np.floating) and (labels == np.trunc(labels)).all():
+    whole = np.issubdtype(labels.dtype, np.floating) and (labels == np.trunc(labels)).all()
+    if whole and np.isfinite(labels).all():
         return labels.astype(np.int64)
     text = labels.dtype.kind in "UTO"
     found = f"{'text' if text else labels.dtype}, for example {labels[0]!s:.40}"

@@ -74,16 +74,13 @@ def from_value(value: Any, name: str) -> Data:
 
 def _data_set_of(loader: DataLoader[Any]) -> Any:
     """Return the data set of a loader that only batches and shuffles it."""
-    sampler = loader.sampler
-    whole = type(sampler) is SequentialSampler or (
-        isinstance(sampler, RandomSampler)
-        and not sampler.replacement
-        and sampler.num_samples == len(sampler)
-    )
+    in_order = isinstance(loader.dataset, IterableDataset)
+    batches = loader.batch_sampler
     reasons = {
-        "it is read in order": isinstance(loader.dataset, IterableDataset),
+        "it is read in order": in_order,
         "it has a collate_fn": loader.collate_fn is not default_collate,
-        "it has a sampler": not whole or type(loader.batch_sampler) is not BatchSampler,
+        "it has a sampler": not in_order
+        and not (type(batches) is BatchSampler and _takes_all(loader.sampler, loader.dataset)),
     }
     found = [reason for reason, applies in reasons.items() if applies]
     if not found:
@@ -92,6 +89,17 @@ def _data_set_of(loader: DataLoader[Any]) -> Any:
         f"cannot use this DataLoader as data: {' and '.join(found)}, so its samples may be others "
         "than those of its data set. Pass the data set (loader.dataset), or a pair (inputs, "
         "labels) of its batches joined with torch.cat."
+    )
+
+
+def _takes_all(sampler: Any, dataset: Any) -> bool:
+    """Return whether a sampler takes each sample of a data set once."""
+    if type(sampler) is SequentialSampler:
+        return len(sampler) == len(dataset)
+    return (
+        type(sampler) is RandomSampler
+        and not sampler.replacement
+        and len(sampler) == len(sampler.data_source) == len(dataset)
     )
 
 

@@ -44,6 +44,9 @@ def shown(picture: "Image", *, color: bool) -> "Image":
 
     if picture.mode.startswith("I") or picture.mode == "F":
         return Image.fromarray((255 * _brightness(picture)).astype(np.float32))
+    tags: Any = getattr(picture, "tag_v2", {})
+    if picture.mode == "L" and _first(tags, _FORMAT, 1) == _SIGNED:
+        raise InputError("its 8-bit pixels have a sign: save them as numbers from 0 to 255")
     gray = picture.mode in ("1", "L", "LA", "La")
     return picture.convert("L" if gray and not color else "RGB")
 
@@ -68,7 +71,7 @@ def _brightness(picture: "Image") -> Array:
                 f"its floating-point pixels are {values.min():g} to {values.max():g}; expected 0 "
                 "(black) to 1 (white)"
             )
-        return values.astype(np.float64)
+        return _from_black(values.astype(np.float64), tags)
     # Without the tags of a TIFF: files of other formats have at most 16 bits.
     deep = picture.mode == "I" and picture.format not in ("PNG", "PPM")
     signed = _first(tags, _FORMAT, _SIGNED if deep and not tags else 1) == _SIGNED
@@ -84,7 +87,11 @@ def _brightness(picture: "Image") -> Array:
             f"its 32-bit pixels reach only {largest} of {white}, nearly black: save it with 8 or "
             "16 bits"
         )
-    shares = np.asarray(values / white)
+    return _from_black(np.asarray(values / white), tags)
+
+
+def _from_black(shares: Array, tags: Any) -> Array:
+    """Return values on the scale 0 (black) to 1 (white)."""
     return 1 - shares if _first(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO else shares
 
 
