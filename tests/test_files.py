@@ -1,5 +1,6 @@
 """Files written completely or not at all, and folders locked by one process."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> Non
 
     write_atomically(target, write)
     assert target.read_text() == "new"
+
+
+def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    def write(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/file'"):
+        write_atomically(tmp_path / "file", write)
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])

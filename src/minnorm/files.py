@@ -34,6 +34,9 @@ def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
         with scratch.open("rb") as file:
             os.fsync(file.fileno())
         scratch.replace(target)
+    except OSError as error:
+        error.filename = error.filename or str(target)  # for the message: a full disk names none
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 

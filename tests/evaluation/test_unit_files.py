@@ -148,6 +148,23 @@ def copied(path: Path) -> None:
     shutil.copy(path.with_name(path.name.replace(SHARDS[2], SHARDS[0])), path)
 
 
+def link_to_nothing(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("replace", [Path.mkdir, link_to_nothing])
+@pytest.mark.parametrize("folder", ["records", "adversarials", "checksums"])
+def test_what_is_no_file_is_named(copy: Path, replace: Callable[[Path], None], folder: str) -> None:
+    path = sorted((copy / folder).iterdir())[0]
+    path.unlink()
+    replace(path)
+    for use in (load_run, run):
+        with pytest.raises(InputError, match=r"cannot be read: |, are missing") as error:
+            use(copy)
+        assert str(path) in str(error.value)
+        assert "Delete it, or move it away" in str(error.value)
+
+
 @pytest.mark.parametrize("file", [SHARD, ADVERSARIALS])
 @pytest.mark.parametrize("damage", [cut, empty, flipped, flipped_at_the_end, copied])
 def test_a_damaged_file_is_named_and_its_unit_repeated(

@@ -101,6 +101,7 @@ def _arrays() -> bytes:
         ("m.pt", gzip.compress(b"weights", mtime=0), "is compressed: unpack it"),
         ("m.pth.tar", _tar(), "is compressed: unpack it"),
         ("m.pt", _archive("a.txt"), "is a zip archive that PyTorch did not write"),
+        ("m.pt", _archive(), "is a zip archive that PyTorch did not write"),
         ("m.pt", _arrays(), "holds arrays, not a model"),
         ("m.npz", _arrays(), "holds arrays, not a model"),
         ("m.h5", b"\x89HDF\r\n\x1a\n", "is not a file of PyTorch"),

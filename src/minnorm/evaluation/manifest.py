@@ -87,6 +87,8 @@ def read_manifest(path: Path) -> Manifest:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
         raise InputError(

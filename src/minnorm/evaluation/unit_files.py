@@ -136,7 +136,7 @@ class UnitFiles:
             path = self._file(ADVERSARIALS, unit)
             # Without records the unit is not finished, and its files will be replaced.
             finished = self._file(RECORDS, unit).exists()
-            if finished and file_sha256(path) != self._checksums(unit, path).adversarials:
+            if finished and _sha256(path) != self._checksums(unit, path).adversarials:
                 raise _damaged(path, "its SHA-256 differs")
 
     def missing_batches(self) -> str | None:
@@ -169,7 +169,7 @@ class UnitFiles:
         """Return the contents of all shards, checked."""
         for unit in self._units(RECORDS):
             path = self._file(RECORDS, unit)
-            content = path.read_bytes()
+            content = _content(path)
             if hashlib.sha256(content).hexdigest() != self._checksums(unit, path).records:
                 raise _damaged(path, "its SHA-256 differs")
             yield unit, content
@@ -196,6 +196,8 @@ class UnitFiles:
             found = Checksums.model_validate_json(file.read_bytes())
         except FileNotFoundError as error:
             raise _damaged(path, f"its checksums, {file}, are missing") from error
+        except OSError as error:
+            raise _unreadable(file, error) from error
         except ValidationError as error:
             raise _damaged(path, f"its checksums, {file}, are damaged") from error
         if found.unit != identity(self._manifest, unit):
@@ -204,6 +206,24 @@ class UnitFiles:
 
     def _file(self, folder: str, unit: Unit) -> Path:
         return self._path / folder / f"{unit.name}{_ENDINGS[folder]}"
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read: {error.strerror}. {_ADVICE}")
 
 
 def _damaged(path: Path, problem: str) -> InputError:

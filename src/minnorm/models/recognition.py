@@ -43,7 +43,7 @@ OTHER_FILES = {
 
 _LIBRARIES = ("sklearn", "joblib", "xgboost", "lightgbm", "catboost")
 
-_ZIP, _PICKLE, _HDF5 = b"PK\x03\x04", b"\x80", b"\x89HDF\r\n\x1a\n"
+_ZIP, _PICKLE, _HDF5 = (b"PK\x03\x04", b"PK\x05\x06"), b"\x80", b"\x89HDF\r\n\x1a\n"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"x\x9c", b"x\x01", b"x\xda", b"\x28\xb5\x2f\xfd")
 _TAR_MARK = 257
 _HEAD = 4096
