@@ -205,13 +205,22 @@ def uniform_in_unit_ball(
     return scale_to_norm(noise, shares ** (1 / entries))
 
 
-def rounding(values: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b"]:
+def rounding(
+    values: Float[Tensor, "b *d"],
+    bounds: Bounds,
+    reach: float | Float[Tensor, "b"] = math.inf,
+) -> Float[Tensor, "b"]:
     """Return the gap between neighboring numbers of the dtype, at the largest value of each sample.
 
-    Finite bounds count as values.
+    Args:
+        values: A batch of points.
+        bounds: Finite bounds count as values.
+        reach: How far from the values a bound counts.
     """
     largest = max((abs(bound) for bound in bounds if math.isfinite(bound)), default=0.0)
-    return norms(values, "linf").clamp_min(largest) * torch.finfo(values.dtype).eps
+    peaks = norms(values, "linf")
+    reached = (peaks + reach).clamp_max(largest)
+    return torch.maximum(peaks, reached) * torch.finfo(values.dtype).eps
 
 
 def inner_radii(
@@ -220,6 +229,8 @@ def inner_radii(
     bounds: Bounds,
     norm: Norm,
     level: float = 0.0,
+    *,
+    reach: float | Float[Tensor, "b"] = math.inf,
 ) -> Float[Tensor, "b"]:
     """Return radii of balls whose points stay within `radius` when they are rounded.
 
@@ -233,8 +244,9 @@ def inner_radii(
         bounds: The lowest and the highest value of a point.
         norm: `l2` or `linf`.
         level: The distance of the levels that points are rounded to; 0 for none.
+        reach: How far from the centers a bound counts.
     """
-    gaps = rounding(origins, bounds)
+    gaps = rounding(origins, bounds, reach)
     if norm == "linf":
         inner = radius - gaps
     else:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minnorm.geometry import rows
-from minnorm.logits import Model
+from minnorm.logits import Model, output_of
 
 _GRADIENT_TOLERANCE = 0.05
 """The largest error of a gradient, as a share of its norm."""
@@ -18,7 +18,7 @@ def input_gradients(model: Model, inputs: Float[Tensor, "b *d"]) -> Float[Tensor
     """
     with torch.enable_grad():
         variables = inputs.detach().requires_grad_()
-        largest = model(variables).amax(1).sum()
+        largest = output_of(model, variables).amax(1).sum()
         if not largest.requires_grad:
             return torch.zeros_like(inputs)
         (gradients,) = torch.autograd.grad(largest, variables, materialize_grads=True)

@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 import torch
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from attacks.engine.searches import linear, problem_of, search_on
 from attacks.networks import Recorded
-from minnorm.attacks.contract import AttackResult
+from minnorm.attacks import ddn, deepfool, normal_pursuit
+from minnorm.attacks.contract import Attack, AttackResult
 from minnorm.attacks.engine.inset import (
     BoundWatch,
     InsetGradients,
@@ -246,10 +246,60 @@ def test_a_model_for_other_attacks_has_its_own_logits_and_gradients_inside() -> 
         assert torch.equal(model(variables), PLAIN(inputs))
 
 
-def test_the_share_is_of_all_entries_of_the_batch() -> None:
-    clamped = partial(torch.clamp, min=0.0, max=1.0)
+FEATURES: dict[str, Callable[[Tensor], Tensor]] = {
+    "clamp": lambda column: column.clamp(0, 1),
+    "clip from below": lambda column: column.clip(min=0),
+    "clip from above": lambda column: column.clip(max=1),
+    "absolute value": lambda column: column.abs(),
+    "square root": lambda column: column.sqrt(),
+    "logarithm": lambda column: column.log().clamp_min(-20),
+}
 
-    def rarely_guarded(points: Tensor) -> Tensor:
-        return torch.cat([clamped(points[:, :1]), points[:, 1:]], 1) @ torch.ones(40, 2)
 
-    assert not loses_gradients(rarely_guarded, torch.rand(8, 40), (0.0, 1.0))
+def with_one_of_forty_guarded(name: str) -> Callable[[Tensor], Tensor]:
+    weights = torch.linspace(-1, 1, 80).view(40, 2)
+    return lambda points: (
+        torch.cat([FEATURES[name](points[:, :1]), points[:, 1:]], 1).nan_to_num() @ weights
+    )
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("samples", [8, 100])
+def test_one_guarded_column_of_many_is_enough(name: str, samples: int) -> None:
+    inputs = torch.rand(samples, 40, generator=torch.Generator().manual_seed(0))
+    assert loses_gradients(with_one_of_forty_guarded(name), inputs, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_search_notices_one_guarded_column_of_many(name: str) -> None:
+    inputs = torch.rand(4, 40, generator=torch.Generator().manual_seed(0))
+    inputs[:, ::3] = inputs[:, ::3].round()
+    inputs[:, 0] = 1.0 if name == "clip from above" else 0.0
+    search = search_on(with_one_of_forty_guarded(name), inputs)
+    with pytest.warns(UserWarning, match="no finite gradients"):
+        visit(search, inputs)
+    assert search.watch.active
+
+
+def test_a_column_without_a_gradient_anywhere_is_not_guarded() -> None:
+    def without_the_first(points: Tensor) -> Tensor:
+        return points[:, 1:] @ torch.ones(39, 2)
+
+    inputs = torch.rand(8, 40, generator=torch.Generator().manual_seed(0)).round()
+    assert not loses_gradients(without_the_first, inputs, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1e6), (0.0, math.inf)])
+@pytest.mark.parametrize("largest", [1e2, 1e4])
+@pytest.mark.parametrize("attack", [ddn, deepfool, normal_pursuit])
+def test_one_large_column_does_not_move_the_others(
+    attack: Attack, largest: float, bounds: tuple[float, float]
+) -> None:
+    # The margin is twice the sum of the first columns, less 2: the large one hardly counts.
+    model = linear([[1.0, 1.0, 1.0, 1e-9], [-1.0, -1.0, -1.0, -1e-9]], [-1.0, 1.0])
+    inputs = torch.tensor([[0.0, 0.1, 0.0, largest], [0.0, 0.0, 0.0, largest]])
+    guarded_model = InsetGradients(lambda points: model(points.clamp(min=0)), bounds)
+    found = attack(guarded_model, inputs, torch.ones(2, dtype=torch.int64), bounds=bounds)
+    assert found.success.all()
+    expected = torch.tensor([0.9, 1.0]) / math.sqrt(3)
+    assert torch.allclose(found.distances, expected, rtol=0.03)

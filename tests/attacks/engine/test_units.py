@@ -9,6 +9,7 @@ from torch import Tensor
 
 from attacks.engine.searches import linear, problem_of
 from attacks.networks import Recorded
+from minnorm.attacks import apgd, deepfool, fab, fgsm, fmn, pgd
 from minnorm.attacks.engine.units import with_unit
 
 INF = math.inf
@@ -93,3 +94,30 @@ def test_an_input_on_the_boundary_has_the_width_as_unit() -> None:
 
 def test_an_empty_batch_has_the_width_as_unit() -> None:
     assert units(torch.zeros(0, 2), bounds=(-INF, INF)) == 1.0
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1e6), (-1e6, 1e6)])
+def test_one_large_value_of_a_sample_does_not_hide_that_bounds_are_loose(
+    bounds: tuple[float, float],
+) -> None:
+    model = linear([[-2.0, 0.0, 0.0], [2.0, 0.0, 0.0]], [1.0, -1.0])
+    inputs = torch.tensor([[0.1, 0.2, 9e5], [0.4, 0.1, 9e5]])
+    unit = with_unit(problem_of(inputs, bounds=bounds), model).unit
+    assert torch.allclose(torch.as_tensor(unit), torch.tensor([2.0, 0.5]))
+
+
+@pytest.mark.parametrize("attack", [fgsm, pgd, apgd, deepfool, fab, fmn])
+@pytest.mark.parametrize("bounds", [(0.0, 1e6), (-1e6, 1e6), (-INF, INF)])
+def test_bounds_far_away_do_not_change_what_is_found_in_linf(
+    attack: Any, bounds: tuple[float, float]
+) -> None:
+    # The margin of a sample of class 1 is 2 - 2 * the sum of its values.
+    model = linear([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]], [-1.0, 1.0])
+    inputs = torch.tensor([[0.2, 0.1, 0.3], [0.1, 0.2, 0.1]])
+    settings = {"epsilon": 0.21} if attack in (fgsm, pgd, apgd) else {}
+    norm = {} if attack is fab else {"norm": "linf"}
+    found = attack(model, inputs, torch.tensor([1, 1]), bounds=bounds, **settings, **norm)
+    expected = (1 - inputs.sum(1)) / (math.sqrt(3) if attack is fab else 3)
+    assert found.success.all()
+    if not settings:
+        assert torch.allclose(found.distances, expected, rtol=0.05)

@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from minnorm import geometry
@@ -28,6 +28,12 @@ _LARGEST_GAP = 16
 
 _RESTORED = 0.05
 """The share of the entries at a bound with a gradient only inside, from which on it is lost."""
+
+_FEWEST = 2
+"""The entries of a feature at a bound from which on they show that its gradient is lost there."""
+
+_MOVED = 0.25
+"""The share of the samples in which an entry is moved to a bound, to compare gradients there."""
 
 _SAME = 0.2
 """The largest difference of two gradients that are the same, as a share of one."""
@@ -91,7 +97,8 @@ class BoundWatch:
         self,
         gradients: Float[Tensor, "b *d"],
         inside: Float[Tensor, "b *d"],
-        at_bounds: Bool[Tensor, "b *d"],
+        points: Float[Tensor, "b *d"],
+        bounds: Bounds,
     ) -> bool:
         """Compare gradients at the bounds with those inside, and warn if they are lost there.
 
@@ -99,32 +106,48 @@ class BoundWatch:
             Whether the attack takes gradients inside the bounds from now on.
         """
         self._comparisons += 1
-        self.active = lost_share(gradients, inside, at_bounds) > _RESTORED
+        self.active = are_lost(gradients, inside, points, bounds)
         if self.active:
             warnings.warn(LOST_GRADIENTS, stacklevel=2)
         return self.active
 
 
-def inset(points: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b *d"]:
+def inset(
+    points: Float[Tensor, "b *d"],
+    bounds: Bounds,
+    length: float | Float[Tensor, "b"] = math.inf,
+) -> Float[Tensor, "b *d"]:
     """Return the points, moved slightly inside the bounds where they are at one.
 
     How far depends on the largest distance of the sample's entries from the bound, since a bound
     may be far away from the data.
+
+    Args:
+        points: The points.
+        bounds: The bounds of the inputs.
+        length: The longest length that counts, see `Problem.usual_length`: one entry may be far
+            larger than the perturbations of the others.
     """
     low, high = bounds
     inside = points
     if math.isfinite(low) and points.numel() > 0:
-        inside = torch.maximum(inside, low + _gaps(points - low, low, bounds))
+        inside = torch.maximum(inside, low + _gaps(points - low, low, bounds, length))
     if math.isfinite(high) and points.numel() > 0:
-        inside = torch.minimum(inside, high - _gaps(high - points, high, bounds))
+        inside = torch.minimum(inside, high - _gaps(high - points, high, bounds, length))
     return inside.to(points.dtype)
 
 
-def _gaps(depths: Float[Tensor, "b *d"], bound: float, bounds: Bounds) -> Float[Tensor, "b ..."]:
+def _gaps(
+    depths: Float[Tensor, "b *d"],
+    bound: float,
+    bounds: Bounds,
+    length: float | Float[Tensor, "b"],
+) -> Float[Tensor, "b ..."]:
     """Return how far points are moved from a bound, given the distances of the entries from it."""
     eps = torch.finfo(depths.dtype).eps
-    reach = geometry.norms(depths, "linf").to(depths.dtype)
-    reach = torch.where(reach > 0, reach, geometry.span(bounds))
+    reach = geometry.norms(depths, "linf")
+    reach = torch.where(reach > 0, reach, geometry.span(bounds)).clamp_max(length)
+    reach = reach.to(depths.dtype)
     gaps = (max(_INSET, 4 * eps) * reach).clamp_min(4 * eps * abs(bound))
     return geometry.per_sample(gaps, depths)
 
@@ -146,13 +169,50 @@ def at_bounds(points: Float[Tensor, "b *d"], bounds: Bounds) -> Bool[Tensor, "b 
 def may_be_lost(
     gradients: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"], bounds: Bounds
 ) -> Bool[Tensor, ""]:
-    """Return whether no entry at one of the bounds has a usable gradient, though others have."""
+    """Return whether a feature has no usable gradient at a bound, though other entries have one.
+
+    A gradient that is infinite or NaN at a bound counts by itself.
+    """
     usable = _usable(gradients)
     low, high = bounds
-    suspicious = torch.zeros((), dtype=torch.bool, device=points.device)
-    for there in (points <= low, points >= high):
-        suspicious |= there.any() & ~(usable & there).any()
-    return suspicious & (usable.any() | at_bounds(points, bounds).all())
+    there = at_bounds(points, bounds)
+    suspicious = (there & ~gradients.isfinite()).any()
+    for side in (points <= low, points >= high):
+        suspicious |= ((_by_feature(side) > 0) & (_by_feature(usable & side) == 0)).any()
+    return suspicious & (usable.any() | there.all())
+
+
+def are_lost(
+    gradients: Float[Tensor, "b *d"],
+    inside: Float[Tensor, "b *d"],
+    points: Float[Tensor, "b *d"],
+    bounds: Bounds,
+) -> bool:
+    """Return whether gradients are lost at the bounds: in many entries, or always in one feature.
+
+    A feature is a channel of images, or a column of a table.
+
+    Args:
+        gradients: The gradients at the points.
+        inside: The gradients slightly inside the bounds.
+        points: The points.
+        bounds: The bounds of the inputs.
+    """
+    there = at_bounds(points, bounds)
+    if lost_share(gradients, inside, there) > _RESTORED:
+        return True
+    expected, usable = _usable(inside) & there, _usable(gradients)
+    lost = (expected & ~gradients.isfinite()).any()
+    low, high = bounds
+    for side in (points <= low, points >= high):
+        known = _by_feature(expected & side)
+        lost |= ((known >= _FEWEST) & (_by_feature(expected & side & usable) == 0)).any()
+    return bool(lost)
+
+
+def _by_feature(entries: Bool[Tensor, "b *d"]) -> Int64[Tensor, "n"]:
+    """Count entries by feature, the dimension after that of the batch."""
+    return entries.sum([number for number in range(entries.ndim) if number != 1])
 
 
 def lost_share(
@@ -186,26 +246,28 @@ def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds)
     """
     if inputs.numel() == 0 or not any(math.isfinite(bound) for bound in bounds):
         return False
-    gradients, inside, where = [], [], []
-    for points in (inputs, _with_entries_at_bounds(inputs, bounds)):
-        gradients.append(_gradients_of_logits(model, points))
-        inside.append(_gradients_of_logits(model, inset(points, bounds)))
-        where.append(at_bounds(points, bounds))
-    share = lost_share(torch.cat(gradients), torch.cat(inside), torch.cat(where))
-    return share > _RESTORED
+    samples = (inputs, _with_entries_at_bounds(inputs, bounds))
+    gradients = [_gradients_of_logits(model, points) for points in samples]
+    inside = [_gradients_of_logits(model, inset(points, bounds)) for points in samples]
+    return are_lost(torch.cat(gradients), torch.cat(inside), torch.cat(samples), bounds)
 
 
 def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
-    """Return the inputs with a fifth of the entries at each bound that is near, at random."""
+    """Return the inputs with a quarter of the entries at each bound that is near, at random.
+
+    Each entry is at each of these bounds in a quarter of the samples, or in one.
+    """
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.rand(inputs.shape, generator=generator, dtype=torch.float32).to(inputs.device)
+    drawn = torch.rand(inputs.shape, generator=generator, dtype=torch.float32)
+    # The places of the samples in a random order of each entry, from 0 to 1.
+    drawn = (drawn.argsort(0).argsort(0) / max(len(inputs) - 1, 1)).to(inputs.device)
     low, high = bounds
     least, most = (float(value) for value in inputs.aminmax())
     points = inputs
     if least - low <= most - least:
-        points = torch.where(drawn < 0.2, low, points)
+        points = torch.where(drawn < _MOVED, low, points)
     if high - most <= most - least:
-        points = torch.where(drawn > 0.8, high, points)
+        points = torch.where(drawn > 1 - _MOVED, high, points)
     return points.to(inputs.dtype)
 
 
@@ -229,7 +291,7 @@ def restore_origins(model: Model, result: AttackResult, problem: Problem) -> Att
     if not keeps_decisions(problem):
         return result
     origins = problem.origins
-    gaps = (inset(origins, problem.bounds) - origins).abs()
+    gaps = (inset(origins, problem.bounds, problem.usual_length) - origins).abs()
     unmoved = (result.adversarials - origins).abs() <= _LARGEST_GAP * gaps
     points = torch.where(unmoved, origins, result.adversarials)
     adversarial, _ = problem.goal.decide(output_of(model, points))

@@ -20,6 +20,9 @@ from minnorm.geometry import Bounds, Norm, per_sample
 from minnorm.logits import parts_in_training_mode
 from minnorm.radii import ROUNDED_SHARE
 
+_LOOSE = 100.0
+"""The bounds are loose for an attack within a radius that is so many times smaller than them."""
+
 _SLIGHT = 1e-3
 """The excess over the bounds, as a share of their width, that is likely an error of rounding."""
 
@@ -101,6 +104,22 @@ class Problem:
         return geometry.quantize(points - self.level * back, self.levels, self.bounds)
 
     @property
+    def usual_length(self) -> float | Float[Tensor, "b"]:
+        """A length of the order of perturbations where bounds are loose, else the width."""
+        if isinstance(self.unit, Tensor):
+            return self.unit
+        radius = self.radius_limit
+        return 5 * radius if _LOOSE * radius < self.unit else self.unit
+
+    @property
+    def _reach(self) -> float | Float[Tensor, "b"]:
+        """How far from the inputs a bound counts: points are not expected beyond it."""
+        length = self.usual_length
+        if isinstance(length, Tensor):
+            return torch.where(length < geometry.span(self.bounds), length, torch.inf)
+        return length if length < geometry.span(self.bounds) else math.inf
+
+    @property
     def level(self) -> float:
         """The distance between two neighboring levels, in units of the inputs; 0 without levels."""
         return 0.0 if self.levels is None else geometry.span(self.bounds) / (self.levels - 1)
@@ -119,14 +138,19 @@ class Problem:
     def radii(self) -> Float[Tensor, "b"]:
         """Return radii, in units, of balls whose points stay within the limit when rounded."""
         inner = geometry.inner_radii(
-            self.radius_limit, self.origins, self.bounds, self.norm, self.level
+            self.radius_limit,
+            self.origins,
+            self.bounds,
+            self.norm,
+            self.level,
+            reach=self._reach,
         )
         return inner / self.unit
 
     def least_step(self) -> Float[Tensor, "b"]:
         """Return the length of a step, in units, that the rounding of the points does not undo."""
         # A quarter of the gap, which is that of the largest entry: most entries have a finer one.
-        gaps = geometry.rounding(self.origins, self.bounds) / 4
+        gaps = geometry.rounding(self.origins, self.bounds, self._reach) / 4
         # Levels are evenly spaced: each entry must move by more than half a level.
         gaps = gaps.clamp_min(0.51 * self.level) / self.unit
         entries = math.prod(self.origins.shape[1:])

@@ -19,7 +19,6 @@ from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.incumbent import Incumbent
 from minnorm.attacks.engine.inset import (
     BoundWatch,
-    at_bounds,
     inset,
     keeps_decisions,
     may_be_lost,
@@ -108,7 +107,7 @@ class Search:
         """
         problem = self.problem
         if self.watch.active:
-            inside = inset(points, problem.bounds)
+            inside = inset(points, problem.bounds, problem.usual_length)
             logits, pull_back = differentiable(self.model, inside)
             if keeps_decisions(problem):
                 points = inside
@@ -140,9 +139,10 @@ class Search:
             gradients = pull_back(cotangents, again=again)
             bounds = self.problem.bounds
             if may_be_lost(gradients, points, bounds):
-                _, other = differentiable(self.model, inset(points, bounds))
+                inside_points = inset(points, bounds, self.problem.usual_length)
+                _, other = differentiable(self.model, inside_points)
                 inside = other(cotangents, again=again)
-                if self.watch.compare(gradients, inside, at_bounds(points, bounds)):
+                if self.watch.compare(gradients, inside, points, bounds):
                     current = other
                     return inside
             return gradients

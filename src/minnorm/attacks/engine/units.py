@@ -22,7 +22,7 @@ from minnorm.logits import check_logits
 
 _SMALL = 0.03
 """The bounds may be loose for a sample whose values, or whose deviations from their mean, are below
-this share of the width on average."""
+this share of the width on average; or where most values that are not 0 are below it."""
 
 _FAR = 0.25
 """The least distance of the mean from both bounds, as a share of the width, in the second case."""
@@ -65,7 +65,10 @@ def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[T
         return torch.full((len(origins),), origins.numel() > 0, device=origins.device)
     values = rows(origins).float()
     means = values.mean(1)
-    small = (values.abs().mean(1) < _SMALL * width) & (low <= 0 <= high)
+    sizes = values.abs()
+    # A single large value hides in the mean that the others are small; zeros say nothing.
+    mostly = 2 * ((sizes > 0) & (sizes < _SMALL * width)).sum(1) > (sizes > 0).sum(1)
+    small = ((sizes.mean(1) < _SMALL * width) | mostly) & (low <= 0 <= high)
     narrow = (values - means.unsqueeze(1)).abs().mean(1) < _SMALL * width
     far = torch.minimum(means - low, high - means) > _FAR * width
     return small | (narrow & far)
@@ -73,8 +76,15 @@ def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[T
 
 def _linear_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
     """Return the distances of the inputs to the boundary in the linear model of the classifier."""
-    logits, pull_back = differentiable(model, inset(problem.origins, problem.bounds))
+    inside = inset(problem.origins, problem.bounds, _typical_values(problem.origins))
+    logits, pull_back = differentiable(model, inside)
     check_logits(logits, problem.goal.labels)
     gradients = pull_back(problem.goal.margin_direction(logits))
     slopes = geometry.dual_norms(gradients, "linf" if problem.norm == "linf" else "l2")
     return problem.goal.margins(logits).abs().to(slopes.dtype) / slopes
+
+
+def _typical_values(origins: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
+    """Return the median of the sizes of the values that are not 0; infinite if all are 0."""
+    sizes = rows(origins).abs().float()
+    return sizes.where(sizes > 0, torch.nan).nanmedian(1).values.nan_to_num(torch.inf)
