@@ -234,3 +234,17 @@ def test_numbered_folders_whose_labels_are_other_numbers_warn(
 def test_imagenet_with_fewer_folders_than_classes_warns(folder: Path) -> None:
     (warning,) = load_data(f"imagenet:{folder}").warnings
     assert "photos has 2 folders of classes, ImageNet 1000" in warning
+
+
+@pytest.mark.parametrize(
+    ("names", "warns"), [(("train", "val"), True), (("Test",), True), (("train", "bus"), False)]
+)
+def test_folders_named_like_splits_warn(
+    tmp_path: Path, names: tuple[str, ...], warns: bool
+) -> None:
+    for name in names:
+        (tmp_path / "photos" / name / "cat").mkdir(parents=True)
+        Image.new("L", (2, 2)).save(tmp_path / "photos" / name / "cat" / "1.png")
+    found = load_data(f"folder:{tmp_path / 'photos'}").warnings
+    assert [text for text in found if "like splits of a data set" in text] == list(found)
+    assert bool(found) == warns

@@ -86,12 +86,13 @@ def test_what_is_no_image_is_counted(root: Path) -> None:
         finally:
             os.chdir(here)
     (root / "dog" / "device.png").symlink_to("/dev/null")
+    (root / "elk").symlink_to("nowhere")
     assert _names(root) == ALL
     assert list_images(root)[1] == {
         "files with other endings": 1,
         "hidden": 2,
         "outside the folders of the classes": 1,
-        "links that lead nowhere": 2,
+        "links that lead nowhere": 3,
         "no regular files": 3,
     }
 

@@ -128,7 +128,11 @@ class Tupled(nn.Module):
         (Tupled, r"expected logits \[b classes\], got tuple"),
         (lambda: nn.Linear(7, 3), r"the model cannot take inputs of shape \[3, 1, 28, 28\]"),
         (lambda: nn.Flatten().train(), "the model is in training mode: call model.eval"),
-        (nn.Identity, r"got shape \[1, 1, 28, 28\]"),
+        (nn.Identity, r"got shape \[3, 1, 28, 28\]"),
+        (
+            lambda: nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (3, 784))),
+            r"inputs of shape \[1, 1, 28, 28\].* It takes batches of 3: rewrite it",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_exported_leaves_no_file(

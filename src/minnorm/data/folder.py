@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 _SHOWN_CLASSES = 10
 
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "dev"}
+"""Names of folders that hold the parts of a data set, in lower case."""
+
 
 @dataclass(frozen=True)
 class ImageFiles:
@@ -139,6 +142,12 @@ def _remarks(name: str, classes: tuple[str, ...], expected: int | None) -> tuple
         remarks.append(
             f"{name} has {len(classes)} folders of classes, ImageNet {expected}: the labels are "
             f"0 to {len(classes) - 1} in the order of the folders, not those of ImageNet."
+        )
+    if {name.lower() for name in classes} <= _SPLITS:
+        remarks.append(
+            f"the folders of {name} are named {', '.join(classes)}, like splits of a data set, and "
+            "each is taken for a class. If the folders of the classes are inside them, write the "
+            f"path of one split, for example folder:.../{name}/{classes[-1]}."
         )
     numbers = [int(name) for name in classes if name.isdecimal()]
     if len(numbers) == len(classes) and numbers != list(range(len(classes))):

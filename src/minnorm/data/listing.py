@@ -32,7 +32,8 @@ def list_images(folder: Path) -> tuple[dict[str, list[Path]], Counter[str]]:
         if entry.name.startswith("."):
             walk.skipped[_HIDDEN] += 1
         elif not entry.is_dir():
-            walk.skipped[_OUTSIDE] += 1
+            broken = entry.is_symlink() and not (folder / entry.name).exists()
+            walk.skipped[_BROKEN if broken else _OUTSIDE] += 1
         elif entry.is_symlink():
             walk.links.append((entry.name, folder / entry.name))
         else:

@@ -91,15 +91,22 @@ def export_model(
         )
     dtype, device = first_tensor_options(model)
     inputs = inputs.to(device, dtype)
+    part = inputs
     try:
-        _logits(model, inputs[:1])  # some programs take batches of one size only
         expected = _logits(model, inputs)
+        part = inputs[:1]  # some models and programs take batches of one size only
+        _logits(model, part)
     except InputError:
         raise
     except Exception as error:  # a user's model may raise anything
         raise InputError(
-            f"the model cannot take inputs of shape {list(inputs.shape)} ({inputs.dtype}): "
-            f"{one_line(error)}. Name the shape of one input with --shape, or data with --data."
+            f"the model cannot take inputs of shape {list(part.shape)} ({inputs.dtype}): "
+            f"{one_line(error)}. "
+            + (
+                f"It takes batches of {len(inputs)}: rewrite it for batches of any size."
+                if part is not inputs
+                else "Name the shape of one input with --shape, or data with --data."
+            )
         ) from error
     differences: list[float] = []
 

@@ -40,7 +40,8 @@ def read_checkpoint(path: Path, *, trust: bool) -> Any:
     if trust:  # a pickle may name classes of a module in the current folder
         search_current_folder()
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust)
+        with path.open("rb") as file:  # of a path, torch.load judges the ending too
+            return torch.load(file, map_location="cpu", weights_only=not trust)
     except Exception as error:  # torch.load raises errors of many kinds
         foreign = foreign_names(path)
         if trust or not (foreign or zipfile.is_zipfile(path)):
