@@ -84,6 +84,26 @@ def test_values_that_the_code_changes_are_named_unless_they_are_empty(source: st
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "class L(list): pass\nN = L()\ndef attack(): N.append(1)",
+        "class A:\n    def __init__(self): self.n = {}\n"
+        "    def __call__(self): self.n['a'] = 1\nattack = A()",
+        "class R:\n    def __init__(self): self.n = 0\n    def __call__(self): return self.n\n"
+        "    def update(self): self.n += 1\nN = R()\ndef attack(): N.update()",
+        "import functools\nclass A:\n    @functools.cached_property\n    def n(self): return 1\n"
+        "    def __call__(self): return self.n\nattack = A()",
+    ],
+)
+def test_what_objects_collect_is_not_part_of_their_code(source: str) -> None:
+    names = vars(types.ModuleType("written"))
+    exec(compile(source, "written.py", "exec"), names)  # noqa: S102 - code of this test
+    before = fingerprint_attack(names["attack"]).code
+    names["attack"]()
+    assert fingerprint_attack(names["attack"]).code == before
+
+
+@pytest.mark.parametrize(
     ("source", "expected"),
     [
         ("import importlib\nattack = lambda: importlib.import_module('x')", "import_module()"),

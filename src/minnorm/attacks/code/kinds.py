@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import fractions
+import functools
 import hashlib
 import io
 import logging
@@ -126,6 +127,11 @@ def attributes_of(value: object) -> dict[str, Any]:
         if name not in _PLACES and hasattr(value, name)
     ]
     found = {name: getattr(value, name) for name in names} | getattr(value, "__dict__", {})
+    found = {  # what `functools.cached_property` remembers appears at its first use
+        name: one
+        for name, one in found.items()
+        if not isinstance(getattr(type(value), name, None), functools.cached_property)
+    }
     if isinstance(value, nn.Module):
         hooks = {name: list(found[name].values()) for name in _HOOKS if found.get(name)}
         return {name: one for name, one in found.items() if "hook" not in name} | hooks
@@ -137,6 +143,11 @@ def attributes_of(value: object) -> dict[str, Any]:
 def is_code(value: object) -> bool:
     """Return whether a value is code itself: a module, a function or a class."""
     return isinstance(value, _CODE)
+
+
+def is_container(value: object) -> bool:
+    """Return whether a value holds others, even if its class is one of the user."""
+    return isinstance(value, list | dict | set | collections.deque | Tensor | np.ndarray)
 
 
 def is_empty(value: object) -> bool:

@@ -192,7 +192,9 @@ class Reader:
 
     def _is_state(self, value: object) -> bool:
         """Return whether a value that is changed in place has no code of the user."""
-        return not kinds.is_code(value) and library_of(type(value).__module__) is not None
+        if kinds.is_code(value):
+            return False
+        return kinds.is_container(value) or library_of(type(value).__module__) is not None
 
     def _digest_variable(self, value: object, name: str, code: Code) -> str:
         """Return a hash of a variable, without what its methods change if some of them do."""
