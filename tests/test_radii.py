@@ -45,6 +45,23 @@ def test_narrow_numbers_have_a_wider_tolerance(dtype: torch.dtype) -> None:
     assert is_within(points, inputs, 0.04, "linf") == [False]
 
 
+@pytest.mark.parametrize("levels", [4, 8, 77])
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_in_half_precision_too_a_radius_is_met_and_not_a_smaller_one(
+    dtype: torch.dtype, bounds: Bounds, norm: Norm, levels: int
+) -> None:
+    low, width = bounds[0], bounds[1] - bounds[0]
+    drawn = torch.randint(20, 170, (50, 192), generator=torch.Generator().manual_seed(0))
+    inputs, points = ((low + (drawn + more) / 255 * width).to(dtype) for more in (0, levels))
+    step = levels / 255 * width
+    radius = step if norm == "linf" else step * math.sqrt(192)
+    within = is_within(points, inputs, radius, norm)
+    assert sum(within) >= 45  # with entries that all round to one side, a point may be outside
+    assert not any(is_within(points, inputs, radius * (0.5 if levels == 4 else 0.7), norm))
+
+
 def test_bounds_that_are_far_away_do_not_change_the_tolerance() -> None:
     inputs = torch.tensor([[0.25, 0.5]])
     assert measured_gaps(inputs).tolist() == pytest.approx([0.5 * 2**-23])

@@ -1,6 +1,7 @@
 """The unit of length: the width of the bounds, or less where the bounds are loose."""
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from attacks.engine.searches import linear, problem_of
 from attacks.networks import Recorded
-from minnorm.attacks import apgd, deepfool, fab, fgsm, fmn, pgd
+from minnorm.attacks import ATTACKS, apgd, deepfool, fab, fgsm, fmn, pgd
 from minnorm.attacks.engine.units import with_unit
 
 INF = math.inf
@@ -121,3 +122,21 @@ def test_bounds_far_away_do_not_change_what_is_found_in_linf(
     assert found.success.all()
     if not settings:
         assert torch.allclose(found.distances, expected, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_sample_with_loose_bounds_does_not_change_the_others(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(3, 10, generator=generator)
+    model = linear(weights.tolist(), [0.1, 0.0, -0.1])
+    inputs = 200 * torch.rand(4, 10, generator=generator) - 100
+    inputs[0] *= 1e-3
+    labels = model(inputs).argmax(1)
+    given = {
+        "lbfgs": {"searches": 2},
+        "carlini_wagner": {"steps": 20},
+        **{attack: {"epsilon": 5.0} for attack in ("fgsm", "pgd", "apgd")},
+    }
+    attack = partial(ATTACKS[name], **given.get(name, {}), bounds=(-100.0, 100.0))
+    whole, part = attack(model, inputs, labels), attack(model, inputs[1:], labels[1:])
+    torch.testing.assert_close(whole.distances[1:], part.distances, rtol=1e-3, atol=0)

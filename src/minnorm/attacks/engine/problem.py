@@ -68,7 +68,8 @@ class Problem:
     ) -> Float[Tensor, "b *d"]:
         """Return the points after steps in units, times a factor; neither clipped nor rounded."""
         if isinstance(self.unit, Tensor):
-            return points + self.in_inputs(steps * factor)
+            units = per_sample(factor * self.unit, steps).to(steps.dtype)
+            return torch.addcmul(points, steps, units)  # rounds as the line below
         return torch.add(points, steps, alpha=factor * self.unit)
 
     def in_inputs(self, values: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:

@@ -190,33 +190,46 @@ class _Box:
 
     @classmethod
     def around(cls, problem: Problem) -> "_Box":
-        if not cls(problem, problem.origins)._bounded:
+        bounded = cls(problem, problem.origins)._bounded
+        if bounded is None:
             return cls(problem, problem.origins)
         low, high = problem.bounds
         centered = (problem.origins - low) * (2 / (high - low)) - 1
         # Slightly inside the bounds: at the bounds the variable would be infinite.
         margin = max(1e-6, torch.finfo(centered.dtype).eps)
-        return cls(problem, (centered.clamp_(-1, 1) * (1 - margin)).atanh_())
+        variables = (centered.clamp_(-1, 1) * (1 - margin)).atanh_()
+        return cls(problem, torch.where(bounded, variables, problem.origins))
 
     @property
-    def _bounded(self) -> bool:
-        low, high = self.problem.bounds
-        # With a unit for each sample a bound is so far away that its variable would hardly move.
-        return math.isfinite(high - low) and not isinstance(self.problem.unit, Tensor)
+    def _bounded(self) -> Tensor | None:
+        """Which samples have the change of variables; `None` if none has.
+
+        Where a bound is far away, its variable would hardly move.
+        """
+        problem, width = self.problem, self.problem.bounds[1] - self.problem.bounds[0]
+        if math.isinf(width):
+            return None
+        units = torch.as_tensor(problem.unit, device=problem.origins.device)
+        return per_sample(units.expand(len(problem.origins)) >= width, problem.origins)
 
     def points(self, modifiers: Tensor) -> Tensor:
         """Return the points of the variables."""
-        if not self._bounded:
+        bounded = self._bounded
+        if bounded is None:
             return self.problem.moved(self.starts, modifiers)
         low, high = self.problem.bounds
-        centered = (self.starts + modifiers).tanh_()
-        return centered.add_(1).mul_((high - low) / 2).add_(low)
+        points = (self.starts + modifiers).tanh_().add_(1).mul_((high - low) / 2).add_(low)
+        if not isinstance(self.problem.unit, Tensor):
+            return points
+        return torch.where(bounded, points, self.problem.moved(self.starts, modifiers))
 
     def pulled(self, gradients: Tensor, modifiers: Tensor) -> Tensor:
         """Return the gradients with respect to the variables."""
-        if not self._bounded:
+        bounded = self._bounded
+        if bounded is None:
             return gradients
-        return gradients * (1 - (self.starts + modifiers).tanh_().square_()) / 2
+        pulled = gradients * (1 - (self.starts + modifiers).tanh_().square_()) / 2
+        return torch.where(bounded, pulled, gradients)
 
     def part(self, chosen: Tensor) -> "_Box":
         """Return the variables of some of the samples."""
