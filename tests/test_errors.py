@@ -96,8 +96,8 @@ def test_an_error_that_was_never_raised_is_not_a_bug() -> None:
 @pytest.mark.parametrize(
     ("shape", "advice"),
     [
-        ((8, 32, 32, 3), "images of 32 x 32 pixels with 3 channels"),
-        ((8, 28, 28, 1), "images of 28 x 28 pixels with 1 channels"),
+        ((8, 32, 32, 3), "images of 32 x 32 pixels with the channels last?"),
+        ((8, 28, 28, 1), "images of 28 x 28 pixels with the channels last?"),
         ((8, 28, 28), "lack the dimension of their channel"),
         ((8, 3, 32, 32), ""),
         ((8, 3, 3, 3), ""),

@@ -110,7 +110,7 @@ def _needs(one: int, *, two: int, three: int = 3) -> int:
 def test_missing_arguments_are_named() -> None:
     check_complete(_needs, "needs", {"one": 1, "two": 2})
     check_complete(_needs, "needs", {"one": 1}, given=("two",))
-    message = r"'needs' requires two: write needs\(two=...\)."
+    message = r"'needs' requires two: write needs\(two=..., one=1\)."
     with pytest.raises(InputError, match=message):
         check_complete(_needs, "needs", {"one": 1})
     with pytest.raises(InputError, match="'needs' requires one, two: "):

@@ -82,8 +82,8 @@ def layout_advice(shape: Sequence[int]) -> str:
     channels = (1, 3, 4)
     if len(shape) == 4 and shape[3] in channels and shape[1] not in channels:
         return (
-            f" Are these images of {shape[1]} x {shape[2]} pixels with {shape[3]} channels? Models "
-            "of PyTorch take channels first: images.transpose(0, 3, 1, 2) in NumPy, "
+            f" Are these images of {shape[1]} x {shape[2]} pixels with the channels last? "
+            "Models of PyTorch take them first: images.transpose(0, 3, 1, 2) in NumPy, "
             "images.permute(0, 3, 1, 2) in PyTorch."
         )
     if len(shape) == 3:

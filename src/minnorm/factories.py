@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minnorm.errors import InputError, one_line
-from minnorm.specs import Spec, choose
+from minnorm.specs import Spec, choose, format_spec
 
 
 def call_factory(spec: Spec, kind: str) -> Any:
@@ -100,7 +100,7 @@ def check_arguments(
 def check_complete(
     function: Callable[..., Any],
     owner: str,
-    arguments: Collection[str],
+    arguments: Mapping[str, Any],
     given: Collection[str] = (),
 ) -> None:
     """Check that a call has all arguments that a function requires.
@@ -108,7 +108,7 @@ def check_complete(
     Args:
         function: The function.
         owner: The name of the function in the message.
-        arguments: The names of the arguments of the call.
+        arguments: The arguments of the call; the message repeats them.
         given: Parameters that the caller sets.
 
     Raises:
@@ -122,6 +122,6 @@ def check_complete(
         and parameter.name not in (*given, *arguments)
     ]
     if missing:
-        raise InputError(
-            f"{owner!r} requires {', '.join(missing)}: write {owner}({missing[0]}=...)."
-        )
+        others = format_spec("", arguments)[1:] or ")"
+        call = f"{owner}({missing[0]}=...{', ' if arguments else ''}{others}"
+        raise InputError(f"{owner!r} requires {', '.join(missing)}: write {call}.")

@@ -199,8 +199,8 @@ def _split_arguments(text: str, whole: str) -> tuple[str, dict[str, Any]]:
     except (ArithmeticError, SyntaxError, TypeError, ValueError, *_TOO_DEEP) as error:
         raise InputError(
             f"cannot read the arguments '{text[opening:]}' in {whole!r}: write name=value pairs, "
-            "each name once, with numbers, texts in quotes, True, False, None or lists, for "
-            "example ddn(steps=300, levels=256)."
+            "each name once, with numbers, texts, True, False, None or lists, for example "
+            "ddn(steps=300, levels=256)."
         ) from error
     return text[:opening].rstrip(), arguments
 

@@ -80,6 +80,8 @@ def test_a_single_spec_serves_as_a_list() -> None:
         ("bounded(attack='ddn', epsilon=0)", "epsilon=0: expected a number above 0"),
         ("bounded(attack='ddn', epsilon=1, norm='l1')", "expected 'l2' or 'linf'"),
         ("pgd", "requires epsilon: write pgd.epsilon=...."),
+        ("pgd-linf", "requires epsilon: write pgd.epsilon=..., norm='linf'."),
+        ("apgd-t(steps=5)", "write apgd.epsilon=..., steps=5, loss='targeted-dlr'."),
     ],
 )
 def test_a_bad_spec_is_refused(spec: str, message: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from evaluation.small_runs import ATTACK, MODEL
 from evaluation.tiny_models import Centred
 from minnorm.acceleration import Accelerated
-from minnorm.attacks import Attack, bounded, ddn, fmn, load_attack, with_bisection
+from minnorm.attacks import Attack, bounded, ddn, fgsm, fmn, load_attack, with_bisection
 from minnorm.attacks.composition import attack_name
 from minnorm.errors import InputError
 from minnorm.evaluation.arguments import (
@@ -94,6 +94,28 @@ def test_parameters_that_the_evaluation_sets_cannot_be_preset(attack: Attack) ->
         named_attacks(attack)
     with pytest.raises(InputError, match=r"^ddn: bounds cannot be preset"):
         named_attacks(partial(ddn, bounds=(0.0, 2.0)))
+
+
+@pytest.mark.parametrize(
+    ("attack", "warns"),
+    [
+        ("PGD(eps=8/255)", True),
+        ("apgd(epsilon=2/255)", True),
+        (partial(fgsm, epsilon=16 / 255), True),
+        ("pgd(epsilon=8/255, norm=linf)", False),
+        ("pgd-linf(eps=8/255)", False),
+        ("pgd(epsilon=8/255, norm=l2)", False),
+        ("pgd(epsilon=0.5)", False),
+        ("pgd(epsilon=0.2)", False),
+        ("ddn", False),
+    ],
+)
+def test_a_radius_that_is_usual_in_another_norm_has_a_warning(
+    attack: Any, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    named_attacks(attack)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * warns
+    assert ("choose the norm, norm=linf or norm=l2" in caplog.text) == warns
 
 
 def test_a_batch_size_is_a_count_or_auto() -> None:

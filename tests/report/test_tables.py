@@ -12,6 +12,7 @@ from evaluation.record_tables import table
 from minnorm.evaluation import Records, summarize
 from minnorm.geometry import Norm
 from minnorm.report import costs, results_table, with_interval
+from minnorm.report.tables import radius_text
 
 INF = math.inf
 
@@ -175,3 +176,27 @@ def test_an_infinite_number_is_shown_as_beyond_the_limit() -> None:
 def test_costs_are_means_per_sample_and_seconds_in_total() -> None:
     summary = summarize(table([1.0, 2.0], backwards=1234.4), "ddn")
     assert costs(summary) == ("1,234", "1,235", "0.5")
+
+
+@pytest.mark.parametrize(
+    ("radius", "text"),
+    [
+        (8 / 255, "8/255"),
+        (255 / 255, "1"),
+        (51 / 255, "0.2"),
+        (0.031, "0.031"),
+        (0.0313725, "0.0313725"),
+        (0.5, "0.5"),
+        (math.inf, "inf"),
+        (0.0, "0"),
+    ],
+)
+def test_a_radius_of_whole_gray_levels_is_shown_as_a_fraction(radius: float, text: str) -> None:
+    assert radius_text(radius) == text
+
+
+def test_fractions_in_the_name_of_an_attack_and_in_headers_are_shown_as_they_are_written() -> None:
+    name = f"pgd(epsilon={8 / 255}, step_size={0.1234567})"
+    header, values, _ = cells(printed(table([1.0], attack=name), epsilons=(8 / 255,)))
+    assert header[4] == "acc. % at 8/255"
+    assert values[0] == "pgd(epsilon=8/255, step_size=0.1234567)"

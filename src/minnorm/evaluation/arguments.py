@@ -1,7 +1,9 @@
 """The arguments of an evaluation, as the user gave them: checked, and specs resolved."""
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -23,6 +25,11 @@ from minnorm.runtime import devices
 
 Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
 """Attacks as users give them: specs or functions, one or several, named or not."""
+
+_FEW_LEVELS = 32
+"""Radii of up to so many gray levels of 255 are usual in Linf, and tiny in L2."""
+
+logger = logging.getLogger(__name__)
 
 
 def checked_batch_size(batch_size: Any) -> BatchSize:
@@ -94,6 +101,8 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
             raise InputError(f"the name of an attack is {name!r}; expected text.")
     if not named:
         raise InputError("no attack was given: name at least one, for example 'ddn'.")
+    for name, attack in named.items():
+        _warn_of_default_norm(name, attack)
     return named
 
 
@@ -122,6 +131,22 @@ def _usable_attack(attack: Any) -> Attack:
     check_presets(loaded)
     norm_of([loaded])  # raises for an unknown norm, before anything runs
     return loaded
+
+
+def _warn_of_default_norm(name: str, attack: Attack) -> None:
+    """Warn of a radius that is usual in Linf, such as 8/255, if nobody has chosen the norm L2."""
+    preset = attack.keywords if isinstance(attack, partial) else {}
+    radius = preset.get("epsilon")
+    if "norm" in preset or not isinstance(radius, float) or norm_of([attack]) != "l2":
+        return
+    levels = round(255 * radius) if math.isfinite(radius) else 0
+    if 1 <= levels <= _FEW_LEVELS and radius == levels / 255:
+        logger.warning(
+            "%s searches in L2, its default norm, but a radius of %d/255 is usual in Linf and tiny "
+            "in L2: choose the norm, norm=linf or norm=l2.",
+            name,
+            levels,
+        )
 
 
 def check_device(model: object, device: str | torch.device | None) -> None:

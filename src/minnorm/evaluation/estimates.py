@@ -70,7 +70,10 @@ def share_of(hits: Array, samples: Array) -> Estimate:
     scale = 1 + Z**2 / count
     center = (share + Z**2 / (2 * count)) / scale
     half = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2)) / scale
-    return Estimate(share, max(center - half, 0.0), min(center + half, 1.0))
+    # Rounding must not leave a share of 0 or 1 outside its own interval.
+    low = 0.0 if share == 0 else max(center - half, 0.0)
+    high = 1.0 if share == 1 else min(center + half, 1.0)
+    return Estimate(share, low, high)
 
 
 def mean_of(values: Array, samples: Array) -> Estimate:

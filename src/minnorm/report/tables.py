@@ -1,6 +1,7 @@
 """Tables of results, for the terminal."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -15,6 +16,9 @@ from minnorm.evaluation import (
     summarize,
 )
 from minnorm.geometry import Norm
+
+_LONG_NUMBER = re.compile(r"(?<![\w.])0\.\d{5,}(?![\w.])")
+"""A number of many digits in the name of an attack, which may be a fraction of gray levels."""
 
 
 def results_table(
@@ -48,7 +52,7 @@ def results_table(
         "success %",
         "mean" if several else f"mean {norms[0]}",
         "median" if several else f"median {norms[0]}",
-        *(f"acc. % at {epsilon:g}" for epsilon in epsilons),
+        *(f"acc. % at {radius_text(epsilon)}" for epsilon in epsilons),
         "gradients",
         "forwards",
         "seconds",
@@ -56,7 +60,7 @@ def results_table(
         table.add_column(name, justify="right", overflow="fold")
     for summary, part in rows:
         table.add_row(
-            Text(summary.attack),
+            Text(_LONG_NUMBER.sub(_in_gray_levels, summary.attack)),
             *([summary.norm] if several else []),
             Text(with_interval(summary.success, 100, 1)),
             Text(with_interval(summary.mean, 1, 4)),
@@ -89,7 +93,7 @@ def _caption(
         "In brackets: 95 % confidence intervals.",
         "Success, mean, median: over the correctly classified samples, without the clean errors.",
         "Mean: over successes. Median: a failure counts as infinitely far.",
-        "Gradients and forwards: mean per sample.",
+        "Gradients and forwards: mean per sample. Seconds: in total.",
     ]
     if targeted:
         count = len(records.column("index").unique())
@@ -138,9 +142,24 @@ def with_interval(
 
     def shown(number: float, places: int) -> str:
         beyond = math.isinf(number) and math.isfinite(limit)
-        return f"> {limit:g}" if beyond else f"{number:.{places}f}"
+        return f"> {radius_text(limit)}" if beyond else f"{number:.{places}f}"
 
     return f"{shown(value, digits)}\n[{shown(low, short)}, {shown(high, short)}]"
+
+
+def radius_text(radius: float) -> str:
+    """Format a radius: as a fraction of gray levels, `8/255`, where that is exact and shorter."""
+    short = f"{radius:g}"
+    if not math.isfinite(radius):
+        return short
+    levels = round(255 * radius)
+    fraction = f"{levels}/255"
+    return fraction if levels / 255 == radius and len(fraction) < len(short) else short
+
+
+def _in_gray_levels(number: re.Match[str]) -> str:
+    text = radius_text(float(number[0]))
+    return text if "/" in text else number[0]
 
 
 def costs(summary: Summary) -> tuple[str, str, str]:

@@ -40,9 +40,9 @@ def test_probabilities_are_doubted(dtype: torch.dtype) -> None:
 def test_nan_logits_are_doubted_first() -> None:
     logits = torch.tensor([[0.5, 0.5], [0.5, torch.nan]])
     assert doubt_about_logits(logits) == (
-        "Some of the model's logits are NaN, on the samples probed. NaN is no class, so no "
-        "attack succeeds on such samples. They are not robust: an evaluation counts them as "
-        "misclassified."
+        "Some of the model's logits are NaN, on the samples probed. NaN is no class: a "
+        "point with NaN is not adversarial, so an attack may miss what is close. Such "
+        "samples are not robust: an evaluation counts them as misclassified."
     )
 
 

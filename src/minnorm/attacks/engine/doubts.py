@@ -17,9 +17,9 @@ def doubt_about_logits(logits: Tensor) -> str | None:
     """Return a warning if the outputs of a model are not fit for an attack, otherwise `None`."""
     if logits.isnan().any():
         return (
-            "Some of the model's logits are NaN, on the samples probed. NaN is no class, so no "
-            "attack succeeds on such samples. They are not robust: an evaluation counts them as "
-            "misclassified."
+            "Some of the model's logits are NaN, on the samples probed. NaN is no class: a "
+            "point with NaN is not adversarial, so an attack may miss what is close. Such "
+            "samples are not robust: an evaluation counts them as misclassified."
         )
     if logits.min() < 0:
         return None
