@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from attacks.networks import problem
 from minnorm.attacks import attack, normal_pursuit, with_restarts
@@ -33,14 +34,14 @@ def test_results_are_those_of_normal_pursuit() -> None:
     )
 
 
-def test_the_probe_costs_two_forward_passes_and_five_gradients_of_eight_samples() -> None:
+def test_the_probe_costs_five_gradients_of_eight_samples_and_a_forward_pass_of_all() -> None:
     model, inputs, labels = problem((20,), batch=40)
     counts = []
     for run in (attack, normal_pursuit):
         counted = CountingModel(model)
         assert run(counted, inputs, labels, budget=20).success.all()
         counts.append((counted.forwards, counted.backwards))
-    assert counts[0] == (counts[1][0] + 56, counts[1][1] + 40)
+    assert counts[0] == (counts[1][0] + 56 + len(inputs), counts[1][1] + 40)
 
 
 def test_warns_of_probabilities() -> None:
@@ -90,3 +91,23 @@ def test_can_be_restarted() -> None:
 def test_takes_an_empty_batch() -> None:
     model, inputs, labels = problem((20,), batch=10)
     assert attack(model, inputs[:0], labels[:0]).success.shape == (0,)
+
+
+@pytest.mark.parametrize("draws", ["sometimes", "with gradients", "for few samples"])
+def test_a_model_that_is_random_only_sometimes_is_noticed_by_what_was_found(draws: str) -> None:
+    model, inputs, labels = problem((20,), batch=40)
+    generator = torch.Generator().manual_seed(0)
+    calls = 0
+
+    def random(points: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        logits: Tensor = model(points)
+        noise = logits.detach().std() * torch.randn(logits.shape, generator=generator)
+        if draws == "for few samples":
+            return logits + noise * (torch.rand(len(logits), 1, generator=generator) < 0.02)
+        is_random = points.requires_grad if draws == "with gradients" else calls % 5 == 4
+        return logits + noise * is_random
+
+    with pytest.warns(UserWarning, match="not adversarial when the model evaluates them again"):
+        attack(random, inputs, labels, budget=30)

@@ -16,6 +16,7 @@ from minnorm.attacks.engine.doubts import (
     doubt_about_gradients,
     doubt_about_logits,
     doubt_about_repeatability,
+    doubt_about_successes,
 )
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, InsetGradients, loses_gradients
 from minnorm.attacks.engine.problem import check_bounds, check_problem
@@ -48,8 +49,8 @@ def attack(
     outputs look like probabilities, if they change from call to call, or if the model has no
     gradients: then the attack can only search at random, and the adversarials are far away. It
     also warns if the model loses its gradients at the bounds, and takes them slightly inside. The
-    passes for these warnings are not part of the budget: the logits of up to 8 inputs twice, and
-    the gradients at up to 40.
+    passes for these warnings are not part of the budget: the logits of up to 8 inputs twice, the
+    gradients at up to 40, and the logits of the adversarials once.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
@@ -80,6 +81,7 @@ def attack(
         starts = torch.as_tensor(np.asarray(starts)).to(inputs)
     check_problem(model, inputs, labels, bounds, starts)
     attacked = model
+    randomness = None
     few = ordinary(inputs[:PROBE_SAMPLES])
     doubts = []
     if len(few) > 0:
@@ -102,6 +104,9 @@ def attack(
         generator=generator,
         starts=starts,
     )
+    if randomness is None:
+        with own_autograd_mode():
+            doubts.append(doubt_about_successes(model, result, labels, targeted=targeted))
     unsolved = inputs if result.success.all() else inputs[~result.success]
     if len(unsolved) > 0:
         with own_autograd_mode():

@@ -1,5 +1,6 @@
 """Probes of a model: whether its outputs can be attacked."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from attacks.engine.searches import small_problem, threshold
+from minnorm.attacks import ddn
 from minnorm.attacks.engine.doubts import (
     doubt_about_gradients,
     doubt_about_logits,
     doubt_about_repeatability,
+    doubt_about_successes,
     same_logits,
 )
 from minnorm.errors import InputError
@@ -150,3 +153,17 @@ def test_logits_of_other_batches_may_round_differently() -> None:
     assert not same_logits(other, logits, repeated=True)
     assert not same_logits(logits * 1.02, logits, repeated=False)
     assert same_logits(logits * 1.02, logits, scale=100 * logits, repeated=False)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_adversarials_that_are_none_any_more_are_doubted(targeted: bool) -> None:
+    model, inputs, labels = small_problem()
+    wanted = (labels + 1) % model(inputs).shape[1] if targeted else labels
+    found = ddn(model, inputs, wanted, targeted=targeted, steps=20)
+    assert doubt_about_successes(model, found, wanted, targeted=targeted) is None
+    fake = replace(found, adversarials=inputs)
+    doubt = doubt_about_successes(model, fake, wanted, targeted=targeted)
+    assert doubt is not None
+    assert f"{len(inputs)} of {len(inputs)} adversarials are not adversarial" in doubt
+    none = replace(fake, success=torch.zeros(len(inputs), dtype=torch.bool))
+    assert doubt_about_successes(model, none, wanted, targeted=targeted) is None

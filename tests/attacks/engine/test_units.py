@@ -132,7 +132,7 @@ def test_a_sample_with_loose_bounds_does_not_change_the_others(name: str) -> Non
     inputs = 200 * torch.rand(4, 10, generator=generator) - 100
     inputs[0] *= 1e-3
     labels = model(inputs).argmax(1)
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "lbfgs": {"searches": 2},
         "carlini_wagner": {"steps": 20},
         **{attack: {"epsilon": 5.0} for attack in ("fgsm", "pgd", "apgd")},

@@ -4,10 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from minnorm.acceleration.accelerated import original
-from minnorm.attacks.contract import Model
+from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable
+from minnorm.attacks.engine.goal import Goal
 from minnorm.errors import InputError, one_line
 from minnorm.logits import is_exported, output_of
+
+_CLEAR_SHARE = 1e-2
+"""The share of the largest logit above which a margin is no error of rounding."""
 
 PROBE_SAMPLES = 8
 """The number of samples that a model is probed on."""
@@ -52,6 +56,34 @@ def doubt_about_repeatability(model: Model, inputs: Tensor, logits: Tensor) -> s
     if same_logits(again, logits, repeated=True):
         return None
     return f"The model returns different logits for the same inputs each time: {_why_random(model)}"
+
+
+def doubt_about_successes(
+    model: Model, result: AttackResult, labels: Tensor, *, targeted: bool
+) -> str | None:
+    """Return a warning if adversarials are clearly none when a model evaluates them again.
+
+    That finds a model that is random only sometimes, or only where gradients are recorded: an
+    attack keeps the draws that suit it. Costs a forward pass.
+
+    Args:
+        model: The classifier.
+        result: What an attack has found.
+        labels: The true labels, or the target classes if `targeted`.
+        targeted: Whether the labels are target classes.
+    """
+    found = result.success.nonzero().squeeze(1)
+    if len(found) == 0:
+        return None
+    logits = output_of(original(model), result.adversarials[found])
+    margins = Goal(labels[found], targeted).margins(logits)
+    wrong = margins > _CLEAR_SHARE * logits.abs().amax(1)
+    if not wrong.any():
+        return None
+    return (
+        f"{int(wrong.sum()):,} of {len(found):,} adversarials are not adversarial when the model "
+        f"evaluates them again: {_why_random(model)}"
+    )
 
 
 def same_logits(
