@@ -111,3 +111,16 @@ def test_the_median_cosine_of_gradients_some_of_which_are_reversed(
     samples: int, expected: float
 ) -> None:
     assert median_cosine(_other_gradients(-3.0, samples), _exact, INPUTS) == pytest.approx(expected)
+
+
+def test_a_model_that_works_in_place_has_gradients_and_leaves_the_inputs_as_they_are() -> None:
+    def in_place(points: Tensor) -> Tensor:
+        points -= 0.5
+        return points.square()
+
+    inputs = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
+    given = inputs.clone()
+    gradients = input_gradients(in_place, inputs)
+    expected = torch.zeros(4, 3).scatter_(1, (given - 0.5).abs().argmax(1, keepdim=True), 1.0)
+    torch.testing.assert_close(gradients, expected * 2 * (given - 0.5))
+    assert torch.equal(inputs, given)
