@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 import torch
+from torch import nn
 
 from minnorm.checks import check_count
 from minnorm.errors import (
@@ -15,6 +16,7 @@ from minnorm.errors import (
     NotTrustedError,
     OutOfMemoryError,
     RunConflictError,
+    channel_advice,
     is_bug,
     layout_advice,
     one_line,
@@ -110,5 +112,19 @@ def test_the_advice_on_the_layout_of_images_depends_on_the_shape(
     shape: tuple[int, ...], advice: str
 ) -> None:
     found = layout_advice(shape)
+    assert advice in found
+    assert bool(found) == bool(advice)
+
+
+@pytest.mark.parametrize(
+    ("takes", "given", "advice"),
+    [(1, 3, "takes gray images"), (3, 1, "takes color images"), (3, 4, ""), (4, 1, "")],
+)
+def test_the_advice_on_channels_is_read_from_the_error_of_pytorch(
+    takes: int, given: int, advice: str
+) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        nn.Conv2d(takes, 2, 3)(torch.zeros(2, given, 8, 8))
+    found = channel_advice(caught.value)
     assert advice in found
     assert bool(found) == bool(advice)

@@ -18,6 +18,17 @@ DYNAMIC_BATCH = (
 
 _PACKAGE = Path(__file__).parent
 
+_CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
+"""What a convolution of PyTorch says about images with another number of channels."""
+
+_CHANNEL_ADVICE = {
+    ("1", "3"): " The model takes gray images: make one channel of the three, for example "
+    "images.mean(1, keepdim=True), or store such images in an .npz file.",
+    ("3", "1"): " The model takes color images: put a layer before it that repeats the channel, "
+    "x.expand(-1, 3, -1, -1).",
+}
+"""What to do, by the channels that the model takes and those of the images."""
+
 _BATCH_GUARD = re.compile(r"(Guard failed|Expected input).*(size\(\)|shape)\[0\]", re.DOTALL)
 
 
@@ -68,6 +79,19 @@ def batch_size_advice(error: BaseException) -> str:
         A sentence that begins with a space; empty if the error says something else.
     """
     return f" {DYNAMIC_BATCH}" if _BATCH_GUARD.search(str(error)) else ""
+
+
+def channel_advice(error: BaseException) -> str:
+    """Return what to do if a model says that it takes images with other channels.
+
+    Args:
+        error: An error that a model raised.
+
+    Returns:
+        A sentence that begins with a space; empty if the error says something else.
+    """
+    found = _CHANNELS.search(str(error))
+    return _CHANNEL_ADVICE.get((found[1], found[2]), "") if found else ""
 
 
 def layout_advice(shape: Sequence[int]) -> str:

@@ -3,7 +3,14 @@
 import torch
 from torch import Tensor
 
-from minnorm.errors import InputError, OutOfMemoryError, batch_size_advice, layout_advice, one_line
+from minnorm.errors import (
+    InputError,
+    OutOfMemoryError,
+    batch_size_advice,
+    channel_advice,
+    layout_advice,
+    one_line,
+)
 from minnorm.logits import Model, check_logits, output_of
 from minnorm.runtime.memory import is_out_of_memory
 
@@ -31,7 +38,7 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
         if is_out_of_memory(error):
             return None
         origin = f" from {where}" if where else ""
-        advice = f"{batch_size_advice(error)}{layout_advice(inputs.shape)}"
+        advice = batch_size_advice(error) + (layout_advice(inputs.shape) or channel_advice(error))
         reason = one_line(error)
         if advice and not reason.endswith((".", "!", "?")):
             reason += "."

@@ -84,6 +84,11 @@ def test_each_input_has_one_label(shape: tuple[int, ...], dtype: torch.dtype) ->
         f"labels have shape {list(shape)} and dtype {dtype}; expected int64 of shape [2], one for "
         "each input."
     )
+    if shape == ():
+        message += (
+            " For a single sample, add the dimension of the batch to both, inputs[None] and "
+            "labels[None]."
+        )
     refused(message, INPUTS, torch.zeros(shape, dtype=dtype), (0.0, 1.0))
 
 

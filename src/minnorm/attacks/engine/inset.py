@@ -45,9 +45,9 @@ _MOST_COMPARISONS = 2
 """The most comparisons of an attack, a gradient each, that find no gradient lost."""
 
 LOST_GRADIENTS = (
-    "The model has no finite gradients where an input is exactly at a bound, for example since it "
-    "clamps its inputs to the bounds. The attacks take gradients slightly inside the bounds "
-    "instead; what they find is verified by the model as given."
+    "The model's gradients are zero or not finite where an input is exactly at a bound, for "
+    "example because the model clamps its inputs. The attacks take gradients slightly "
+    "inside the bounds instead; what they find is verified by the model as given."
 )
 """The warning about a model that loses gradients at the bounds."""
 

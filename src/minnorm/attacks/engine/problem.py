@@ -274,9 +274,11 @@ def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> 
             "point values [b, ...]."
         )
     if labels.shape != inputs.shape[:1] or labels.dtype != torch.int64:
+        add = "add the dimension of the batch to both, inputs[None] and labels[None]"
+        single = f" For a single sample, {add}." if labels.ndim == 0 else ""
         raise InputError(
             f"labels have shape {list(labels.shape)} and dtype {labels.dtype}; expected int64 of "
-            f"shape [{len(inputs)}], one for each input."
+            f"shape [{len(inputs)}], one for each input.{single}"
         )
     if labels.device != inputs.device:
         raise InputError(
