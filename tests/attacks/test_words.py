@@ -2,6 +2,7 @@
 
 import pytest
 
+from minnorm import attacks
 from minnorm.attacks import attack_name, load_attack
 from minnorm.errors import InputError
 
@@ -96,3 +97,23 @@ def test_the_parts_of_autoattack_in_the_message_can_be_loaded() -> None:
     assert [attack_name(load_attack(spec)).partition("(")[0] for spec in specs] == [
         "apgd", "apgd", "fab",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("PGD", "Did you mean 'pgd'[?]"),
+        ("cw", "Did you mean 'carlini_wagner'[?]"),
+        ("autoattack", "Run its parts of this package together"),
+        ("nothing_like_it", "has no attribute 'nothing_like_it': "),
+    ],
+)
+def test_an_attribute_of_the_package_has_a_hint(name: str, hint: str) -> None:
+    assert not hasattr(attacks, name)
+    with pytest.raises(AttributeError, match=hint):
+        getattr(attacks, name)
+
+
+def test_a_private_attribute_has_no_hint() -> None:
+    with pytest.raises(AttributeError, match="has no attribute '_cw'$"):
+        attacks._cw  # noqa: B018

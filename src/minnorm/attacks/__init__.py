@@ -1,5 +1,7 @@
 """Attacks: pure functions `(model, inputs, labels) -> AttackResult`, one per file."""
 
+from typing import TYPE_CHECKING, NoReturn
+
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
 from minnorm.attacks.composition import attack_name
 from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
@@ -21,6 +23,8 @@ from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
 from minnorm.attacks.registry import ATTACKS, ENTRIES, Entry, attack_parameters, load_attack
+from minnorm.attacks.words import known_attack
+from minnorm.errors import InputError
 
 __all__ = [
     "ATTACKS",
@@ -60,3 +64,17 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # type checkers find unknown names by themselves
+
+    def __getattr__(name: str) -> NoReturn:
+        """Suggest the attack that users of another library know by this name."""
+        message = f"module {__name__!r} has no attribute {name!r}"
+        if name.startswith("_"):
+            raise AttributeError(message)
+        try:
+            known, _ = known_attack(name, ATTACKS)
+        except InputError as error:
+            raise AttributeError(f"{message}: {error}") from None
+        raise AttributeError(f"{message}. Did you mean {known!r}?")
