@@ -115,5 +115,5 @@ def test_an_attribute_of_the_package_has_a_hint(name: str, hint: str) -> None:
 
 
 def test_a_private_attribute_has_no_hint() -> None:
-    with pytest.raises(AttributeError, match="has no attribute '_cw'$"):
-        attacks._cw  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute '_cw'$"):
+        getattr(attacks, "_cw")  # noqa: B009

@@ -1,6 +1,6 @@
 """Attacks: pure functions `(model, inputs, labels) -> AttackResult`, one per file."""
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
 from minnorm.attacks.composition import attack_name
@@ -23,8 +23,6 @@ from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
 from minnorm.attacks.registry import ATTACKS, ENTRIES, Entry, attack_parameters, load_attack
-from minnorm.attacks.words import known_attack
-from minnorm.errors import InputError
 
 __all__ = [
     "ATTACKS",
@@ -68,13 +66,9 @@ def __dir__() -> list[str]:
 
 if not TYPE_CHECKING:  # type checkers find unknown names by themselves
 
-    def __getattr__(name: str) -> NoReturn:
+    def __getattr__(name: str) -> object:
         """Suggest the attack that users of another library know by this name."""
-        message = f"module {__name__!r} has no attribute {name!r}"
-        if name.startswith("_"):
-            raise AttributeError(message)
-        try:
-            known, _ = known_attack(name, ATTACKS)
-        except InputError as error:
-            raise AttributeError(f"{message}: {error}") from None
-        raise AttributeError(f"{message}. Did you mean {known!r}?")
+        from minnorm.attacks.words import hint_for_attribute
+
+        hint = "" if name.startswith("_") else hint_for_attribute(name, ATTACKS)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -119,6 +119,20 @@ def known_attack(word: str, known: Mapping[str, Callable[..., Any]]) -> tuple[st
     raise InputError(f"unknown attack {word!r}: {name} has no parameter norm.")
 
 
+def hint_for_attribute(name: str, known: Mapping[str, Callable[..., Any]]) -> str:
+    """Return the end of a message about an unknown attribute: what was meant, or what there is.
+
+    Args:
+        name: The attribute.
+        known: The attacks by their names.
+    """
+    try:
+        meant, _ = known_attack(name, known)
+    except InputError as error:
+        return f": {error}"
+    return f". Did you mean {meant!r}?"
+
+
 def _split_norm(word: str, known: Collection[str]) -> tuple[str, geometry.Norm | None]:
     """Split the norm from the end of a word: `pgdlinf`."""
     ending = re.search(r"(l2|linf|inf)$", word)
