@@ -23,6 +23,7 @@ from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
 from minnorm.attacks.registry import ATTACKS, ENTRIES, Entry, attack_parameters, load_attack
+from minnorm.attacks.words import hint_for_attribute as _hint_for_attribute
 
 __all__ = [
     "ATTACKS",
@@ -68,7 +69,5 @@ if not TYPE_CHECKING:  # type checkers find unknown names by themselves
 
     def __getattr__(name: str) -> object:
         """Suggest the attack that users of another library know by this name."""
-        from minnorm.attacks.words import hint_for_attribute
-
-        hint = "" if name.startswith("_") else hint_for_attribute(name, ATTACKS)
+        hint = "" if name.startswith("_") else _hint_for_attribute(name, ATTACKS)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
