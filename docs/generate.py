@@ -41,10 +41,10 @@ distance to the boundary, as it is for tabular data with wide bounds, the unit o
 times that distance, estimated by a linear model. That costs one gradient of the samples for which
 their values suggest it. Attacks within epsilon take their lengths from epsilon.
 
-Where a model clamps its inputs to the bounds, PyTorch's gradients are zero at the bounds. Each attack
-looks for that in its 1st, 10th, 100th and 1,000th gradient, `minnorm.attack` and evaluations before
-they begin. Then it takes gradients slightly inside the bounds, by 8e-6 of their width, and a warning
-says so. With `levels`, and in half precision, this costs one more forward pass for each gradient.
+Where a model clamps its inputs to the bounds, PyTorch's gradients are zero at the bounds. An attack
+looks for that in its 1st, 10th, 100th and 1,000th gradient; `minnorm.attack` and evaluations look
+before they begin. Then gradients are taken slightly inside the bounds, and a warning says so. With
+`levels`, and in half precision, this costs one more forward pass for each gradient.
 
 The result of `carlini_wagner` also has the `constants` C of eq. 5 with which each adversarial was
 found (figure 2 of the paper). Its defaults are for thousands of steps. For a hundred steps on
