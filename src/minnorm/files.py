@@ -35,7 +35,8 @@ def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
             os.fsync(file.fileno())
         scratch.replace(target)
     except OSError as error:
-        error.filename = error.filename or str(target)  # for the message: a full disk names none
+        if error.errno is not None and error.filename is None:
+            error.filename = str(target)  # for the message: a full disk names no file
         raise
     finally:
         scratch.unlink(missing_ok=True)

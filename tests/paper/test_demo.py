@@ -54,10 +54,10 @@ def test_the_demo_finds_an_adversarial_of_the_papers_norm_for_every_image(
         # The standard deviation of a norm is about 0.4, so that of a mean is at most 0.2.
         assert abs(means[row] - 1.35) < 0.4
     for row in rows:
-        # Without rounding the norms are no larger, except by chance.
+        # Without rounding the norms are no larger, except by chance: of 4 to 20 images.
         if row.levels is not None:
             [free] = [r for r in rows if r.steps == row.steps and r.levels is None]
-            assert means[free] < 1.05 * means[row]
+            assert means[free] < 1.1 * means[row]
     assert f"records: {tmp_path}" in outcome.output
 
 

@@ -212,6 +212,7 @@ def are_lost(
 
 def _by_feature(entries: Bool[Tensor, "b *d"]) -> Int64[Tensor, "n"]:
     """Count entries by feature, the dimension after that of the batch."""
+    entries = entries if entries.ndim > 1 else entries.unsqueeze(1)
     return entries.sum([number for number in range(entries.ndim) if number != 1])
 
 
