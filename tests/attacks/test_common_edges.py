@@ -22,6 +22,7 @@ def median(result: AttackResult) -> float:
 
 
 @pytest.mark.parametrize("name", ["alma", "ddn", "deepfool", "fab", "fmn", "superdeepfool"])
+@pytest.mark.slow
 def test_logits_of_any_size_have_the_same_boundary(name: str) -> None:
     model, inputs, labels = problem((20,), batch=60)
     attack: Attack = partial(ATTACKS[name], **({"steps": 100} if name == "alma" else {}))
@@ -43,6 +44,7 @@ def _scaled(model: Callable[[Tensor], Tensor], size: float) -> Callable[[Tensor]
     [partial(attacks.carlini_wagner, searches=5), attacks.pdgd],
     ids=["carlini_wagner", "pdgd"],
 )
+@pytest.mark.slow
 def test_adam_works_in_float16(attack: Attack) -> None:
     settings: dict[str, Any] = {"steps": 60, "step_size": 0.05}
     model, inputs, _ = problem((20,), batch=20)

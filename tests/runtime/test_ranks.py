@@ -33,6 +33,7 @@ def test_a_process_alone_raises_its_own_errors(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
+@pytest.mark.slow
 def test_ranks_that_do_not_come_are_named_and_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, rank: str
 ) -> None:

@@ -286,6 +286,7 @@ Path(sys.argv[1], f"{threads.local_rank()}").write_text(f"{inside} {torch.get_nu
 
 
 @pytest.mark.parametrize(("variable", "expected"), [(None, "3 1"), ("1", "1 1")])
+@pytest.mark.slow
 def test_ranks_of_torchrun_share_the_cores_unless_the_user_says_otherwise(
     tmp_path: Path, variable: str | None, expected: str
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_model_may_work_in_place(attack: Attack) -> None:
 @every_attack
 @pytest.mark.parametrize(("guard", "targeted"), [("clamp", False), ("root", True)])
 @pytest.mark.filterwarnings("ignore:The model.s gradients are zero or not finite")
+@pytest.mark.slow
 def test_gradients_lost_at_the_bounds_are_found_inside(
     attack: Attack, guard: str, targeted: bool
 ) -> None:

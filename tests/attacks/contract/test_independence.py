@@ -16,6 +16,7 @@ every_attack = pytest.mark.parametrize("name", VARIANTS)
 
 @every_attack
 @pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.slow
 def test_order_and_batch_do_not_matter(attack: Attack, targeted: bool) -> None:
     # In float64, so that the rounding of other batch shapes stays far below the tolerance.
     model, inputs, labels = problem((1, 4, 4), batch=9, dtype=torch.float64)
@@ -104,6 +105,7 @@ def test_refuses_layers_in_training_mode(attack: Attack, layer: nn.Module) -> No
 
 @pytest.mark.parametrize("name", DEVICE_VARIANTS)
 @pytest.mark.parametrize("levels", [None, 256])
+@pytest.mark.slow
 def test_seldom_waits_for_the_device(attack: Attack, case: Case, levels: int | None) -> None:
     model, inputs, labels = problem((1, 4, 4))
     searches = {"searches": 1} if takes(attack, "searches") else {}

@@ -17,7 +17,7 @@ INF = math.inf
 
 ONES = torch.ones(12, dtype=torch.float64)
 
-pytestmark = pytest.mark.parametrize("name", MINIMUM_VARIANTS)
+pytestmark = [pytest.mark.parametrize("name", MINIMUM_VARIANTS), pytest.mark.slow]
 
 
 def tabular(scales: Tensor, *, shift: float = 0.0) -> tuple[nn.Module, Tensor, Tensor, Tensor]:

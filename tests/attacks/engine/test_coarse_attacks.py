@@ -88,6 +88,7 @@ def test_the_exact_classifier_answers_first_and_last_and_the_original_confirms(
 
 
 @pytest.mark.parametrize(("number", "name"), list(enumerate(sorted(REPORTING))))
+@pytest.mark.slow
 def test_the_original_verifies_the_result_of_attacks_that_use_the_coarse_classifier(
     number: int, name: str
 ) -> None:
@@ -154,6 +155,7 @@ def test_fmn_forgets_what_the_coarse_classifier_called_adversarial() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(REPORTING))
+@pytest.mark.slow
 def test_a_coarse_classifier_that_errs_near_the_boundary_loses_no_success(name: str) -> None:
     model, inputs, labels = problem((1, 4, 4), batch=32)
     with torch.no_grad():

@@ -125,6 +125,7 @@ def test_bounds_far_away_do_not_change_what_is_found_in_linf(
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.slow
 def test_a_sample_with_loose_bounds_does_not_change_the_others(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(3, 10, generator=generator)

@@ -101,6 +101,7 @@ def test_transcription_of_the_early_abort(index: int, steps: int, confidence: fl
     assert len(found) < 2 * (steps + 1)
 
 
+@pytest.mark.slow
 def test_an_early_abort_saves_gradients_and_changes_little() -> None:
     model, inputs, labels = problem((20,), batch=10)
     settings: dict[str, Any] = {

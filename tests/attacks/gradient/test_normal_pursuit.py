@@ -147,6 +147,7 @@ def test_a_long_search_does_not_depend_on_the_batch(drop_finished: bool) -> None
     assert torch.allclose(run(slice(None)), parts, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_more_budget_is_no_worse_where_there_are_many_boundaries() -> None:
     model, inputs, labels = problem((40,), batch=60, classes=10, scale=12.0)
     means = [
@@ -170,6 +171,7 @@ def test_reaches_adversarials_that_need_entries_at_their_bounds() -> None:
     assert 1 - 1e-6 <= float(result.distances) / optimum <= 1.002
 
 
+@pytest.mark.slow
 def test_targeted_it_finds_what_ddn_finds() -> None:
     model = load_model("zoo:mnist-cnn")
     images, _ = load_data("mnist-sample[:6]").batch(range(6))
@@ -215,6 +217,7 @@ def test_ddn_takes_over_where_ripples_mislead_the_rays() -> None:
     assert normal_pursuit(rippled, inputs, labels).success.float().mean() >= 0.9
 
 
+@pytest.mark.slow
 def test_two_takeovers_by_ddn_do_not_depend_on_the_batch() -> None:
     # The last sample has no gradient. The rays of the others follow a slope that leads nowhere, so
     # DDN takes them over later. Its random numbers must not depend on the first takeover.
