@@ -20,8 +20,12 @@ from minnorm.geometry import Bounds, Norm, per_sample
 from minnorm.logits import parts_in_training_mode
 from minnorm.radii import ROUNDED_SHARE
 
-_LOOSE = 100.0
-"""The bounds are loose for an attack within a radius that is so many times smaller than them."""
+LOOSE = 100.0
+"""The bounds are loose where their width is this many times a usual perturbation: the distance to
+the decision boundary, or the radius of an attack."""
+
+USUAL_UNIT = 5.0
+"""The unit of length where bounds are loose, as a multiple of a usual perturbation."""
 
 _SLIGHT = 1e-3
 """The excess over the bounds, as a share of their width, that is likely an error of rounding."""
@@ -110,7 +114,7 @@ class Problem:
         if isinstance(self.unit, Tensor):
             return self.unit
         radius = self.radius_limit
-        return 5 * radius if _LOOSE * radius < self.unit else self.unit
+        return USUAL_UNIT * radius if LOOSE * radius < self.unit else self.unit
 
     @property
     def _reach(self) -> float | Float[Tensor, "b"]:

@@ -16,7 +16,7 @@ from minnorm import geometry
 from minnorm.attacks.contract import Model
 from minnorm.attacks.engine.autograd import differentiable
 from minnorm.attacks.engine.inset import inset
-from minnorm.attacks.engine.problem import Problem
+from minnorm.attacks.engine.problem import LOOSE, USUAL_UNIT, Problem
 from minnorm.geometry import rows
 from minnorm.logits import check_logits
 
@@ -27,34 +27,27 @@ this share of the width on average; or where most values that are not 0 are belo
 _FAR = 0.25
 """The least distance of the mean from both bounds, as a share of the width, in the second case."""
 
-_LOOSE = 100.0
-"""The bounds are loose where their width is this many times the distance to the boundary."""
-
-_UNIT = 5.0
-"""The unit where bounds are loose, as a multiple of the distance to the boundary."""
-
 
 def with_unit(problem: Problem, model: Model) -> Problem:
-    """Return the problem with its unit of length.
+    """Return the problem, with a unit of length for each sample if bounds are loose.
 
-    The unit is the width of the bounds. Where they are loose for a sample, it is five times the
-    distance to the decision boundary in the linear model of the classifier at the input. That costs
-    a gradient of the samples whose values vary little against the width, and of all samples where a
-    bound is infinite. The unit of a sample does not depend on the rest of the batch.
+    The unit of a problem is the width of the bounds. Where they are loose for a sample, it becomes
+    five times the distance to the decision boundary in the linear model of the classifier at the
+    input. That costs a gradient of the samples whose values vary little against the width, and of
+    all samples where a bound is infinite. The unit of a sample does not depend on the rest of the
+    batch.
     """
-    width = problem.bounds[1] - problem.bounds[0]
     suspects = _suspects(problem.origins, problem.bounds).nonzero().squeeze(1)
     if len(suspects) == 0:
-        return replace(problem, unit=geometry.span(problem.bounds))
+        return problem
     distances = _linear_distances(problem.part(suspects), model)
-    usable = distances.isfinite() & (distances > 0)
-    loose = usable & (_LOOSE * distances < width)
+    width = problem.bounds[1] - problem.bounds[0]
+    loose = distances.isfinite() & (distances > 0) & (LOOSE * distances < width)
     if not loose.any():
-        return replace(problem, unit=geometry.span(problem.bounds))
-    units = torch.full_like(distances, geometry.span(problem.bounds))
-    units = torch.where(loose, _UNIT * distances, units)
-    whole = units.new_full((len(problem.origins),), geometry.span(problem.bounds))
-    return replace(problem, unit=whole.index_copy(0, suspects, units))
+        return problem
+    units = distances.new_full((len(problem.origins),), geometry.span(problem.bounds))
+    units[suspects[loose]] = USUAL_UNIT * distances[loose]
+    return replace(problem, unit=units)
 
 
 def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[Tensor, "b"]:

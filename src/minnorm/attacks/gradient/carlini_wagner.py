@@ -183,54 +183,46 @@ class _Box:
     Attributes:
         problem: The problem.
         starts: The variables of the inputs; the inputs where a bound is infinite or far away.
+        bounded: Whether the variables are changed, for all samples or for each, `[b 1 ...]`: where
+            a bound is far away, its variable would hardly move.
     """
 
     problem: Problem
     starts: Tensor
+    bounded: bool | Tensor
 
     @classmethod
     def around(cls, problem: Problem) -> "_Box":
-        bounded = cls(problem, problem.origins)._bounded
-        if bounded is None:
-            return cls(problem, problem.origins)
         low, high = problem.bounds
+        if math.isinf(high - low):
+            return cls(problem, problem.origins, bounded=False)
         centered = (problem.origins - low) * (2 / (high - low)) - 1
         # Slightly inside the bounds: at the bounds the variable would be infinite.
         margin = max(1e-6, torch.finfo(centered.dtype).eps)
         variables = (centered.clamp_(-1, 1) * (1 - margin)).atanh_()
-        return cls(problem, torch.where(bounded, variables, problem.origins))
-
-    @property
-    def _bounded(self) -> Tensor | None:
-        """Which samples have the change of variables; `None` if none has.
-
-        Where a bound is far away, its variable would hardly move.
-        """
-        problem, width = self.problem, self.problem.bounds[1] - self.problem.bounds[0]
-        if math.isinf(width):
-            return None
-        units = torch.as_tensor(problem.unit, device=problem.origins.device)
-        return per_sample(units.expand(len(problem.origins)) >= width, problem.origins)
+        if not isinstance(problem.unit, Tensor):
+            return cls(problem, variables, bounded=True)
+        bounded = per_sample(problem.unit >= high - low, variables)
+        return cls(problem, torch.where(bounded, variables, problem.origins), bounded)
 
     def points(self, modifiers: Tensor) -> Tensor:
         """Return the points of the variables."""
-        bounded = self._bounded
-        if bounded is None:
+        if self.bounded is False:
             return self.problem.moved(self.starts, modifiers)
         low, high = self.problem.bounds
         points = (self.starts + modifiers).tanh_().add_(1).mul_((high - low) / 2).add_(low)
-        if not isinstance(self.problem.unit, Tensor):
+        if self.bounded is True:
             return points
-        return torch.where(bounded, points, self.problem.moved(self.starts, modifiers))
+        return torch.where(self.bounded, points, self.problem.moved(self.starts, modifiers))
 
     def pulled(self, gradients: Tensor, modifiers: Tensor) -> Tensor:
         """Return the gradients with respect to the variables."""
-        bounded = self._bounded
-        if bounded is None:
+        if self.bounded is False:
             return gradients
         pulled = gradients * (1 - (self.starts + modifiers).tanh_().square_()) / 2
-        return torch.where(bounded, pulled, gradients)
+        return pulled if self.bounded is True else torch.where(self.bounded, pulled, gradients)
 
     def part(self, chosen: Tensor) -> "_Box":
         """Return the variables of some of the samples."""
-        return _Box(self.problem.part(chosen), self.starts[chosen])
+        bounded = self.bounded[chosen] if isinstance(self.bounded, Tensor) else self.bounded
+        return _Box(self.problem.part(chosen), self.starts[chosen], bounded)
