@@ -195,6 +195,16 @@ def test_reduced_precision_may_differ_more() -> None:
         probe_model(Noisy(0.1).eval().bfloat16(), data(), (0.0, 1.0))
 
 
+def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
+    model = Centred().eval()
+
+    def outside_of_autograd(inputs: Tensor) -> Tensor:
+        return model(torch.from_numpy(inputs.numpy()))  # type: ignore[no-any-return]
+
+    with pytest.raises(InputError, match=r"cannot be differentiated .* to its inputs: Runtime"):
+        probe_model(outside_of_autograd, data(), (0.0, 1.0))
+
+
 def test_a_model_without_gradients_has_a_warning() -> None:
     model = Centred().eval()
     probe = probe_model(lambda inputs: model(inputs).detach(), data(), (0.0, 1.0))

@@ -70,9 +70,10 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
         _check_independent(model, batch)
     # NaN is counted over the whole run, see `nan_warnings`.
     without_nan = batch.logits[~batch.logits.isnan().any(1)]
+    without_gradients = doubt_about_gradients(model, batch.inputs)  # refuses first
     loses = loses_gradients(model, batch.inputs, bounds)
     doubts = (
-        doubt_about_gradients(model, batch.inputs),
+        without_gradients,
         doubt_about_logits(without_nan) if len(without_nan) > 0 else None,
         LOST_GRADIENTS if loses else None,
         _doubt_about_scale(batch.inputs, bounds),
