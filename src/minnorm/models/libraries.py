@@ -1,6 +1,7 @@
 """Networks of torchvision and timm, and the normalization of their inputs."""
 
 import difflib
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,32 +22,6 @@ _TRANSFORM_INPUT = ("googlenet", "inception_v3")
 Here they always do, since the weights of a file are read into the same network as those of
 torchvision.
 """
-
-
-def torchvision_models() -> Any:
-    """Import `torchvision.models`.
-
-    Raises:
-        MissingLibraryError: If torchvision is not installed.
-    """
-    try:
-        from torchvision import models
-    except ImportError as error:
-        raise MissingLibraryError("torchvision is needed: pip install 'minnorm[vision]'") from error
-    return models
-
-
-def timm_library() -> Any:
-    """Import `timm`.
-
-    Raises:
-        MissingLibraryError: If timm is not installed.
-    """
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingLibraryError("timm is needed: pip install 'minnorm[vision]'") from error
-    return timm
 
 
 def library_network(
@@ -83,8 +58,16 @@ def fresh(library: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name != choice}
 
 
+def _imported(library: str) -> Any:
+    """Import a library, or raise `MissingLibraryError`."""
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise MissingLibraryError(f"{library} is needed: pip install 'minnorm[vision]'") from error
+
+
 def _of_torchvision(name: str, arguments: Mapping[str, Any]) -> tuple[nn.Module, Normalization]:
-    models = torchvision_models()
+    models = _imported("torchvision").models
     if name not in models.list_models():  # which also has networks for other tasks
         specs.choose(name, models.list_models(module=models), "torchvision model")
     known = models.get_model_weights(name)
@@ -108,7 +91,7 @@ def _of_torchvision(name: str, arguments: Mapping[str, Any]) -> tuple[nn.Module,
 
 
 def _of_timm(name: str, arguments: Mapping[str, Any]) -> tuple[nn.Module, Normalization]:
-    timm = timm_library()
+    timm = _imported("timm")
     is_local = ":" not in name  # timm also loads names such as hf-hub:timm/resnet18.a1_in1k
     if is_local and not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=1)
