@@ -211,6 +211,7 @@ def test_a_file_of_another_format_is_refused(
         ("zoo:mnist-cnn", "mnist_cnn"),
         ("{tmp}/w.safetensors", "mnist_cnn(dropout=0.1)"),
         ("{tmp}/w.safetensors + mnist_cnn", "mnist_cnn"),
+        ("{tmp}/weights + mnist_cnn(mean=0, std=1)", "mnist_cnn(mean=0, std=1)"),
         ("models.pickled_networks:Linear", "models.pickled_networks:Linear"),
         (
             "torchvision:shufflenet_v2_x0_5(weights=None, num_classes=3, mean=0, std=1)",
@@ -221,7 +222,8 @@ def test_a_file_of_another_format_is_refused(
 def test_the_architecture_of_a_model(
     spec: str, expected: str, tmp_path: Path, model: nn.Module
 ) -> None:
-    minnorm.models.save_weights(model, "mnist_cnn(dropout=0.1)", tmp_path / "w.safetensors")
+    for name in ("w.safetensors", "weights"):
+        minnorm.models.save_weights(model, "mnist_cnn(dropout=0.1)", tmp_path / name)
     named = spec.format(tmp=tmp_path)
     assert architecture_of(named, load_model(named)) == expected
 

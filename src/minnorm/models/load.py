@@ -85,9 +85,9 @@ def architecture_of(spec: str, model: nn.Module) -> str | None:
     Returns:
         The spec; `None` for a program or a pickled network, which name none.
     """
-    parts = _WEIGHTS_AND_ARCHITECTURE.fullmatch(spec.strip())
-    if parts:
-        return parts.group(2)
+    parts = _weights_and_architecture(spec)
+    if parts is not None:
+        return parts[1]
     parsed = specs.parse(spec)
     path = specs.path_of(parsed.head)
     if path.is_file():
@@ -114,13 +114,9 @@ def use_channels_last(model: nn.Module) -> nn.Module:
 
 
 def _resolve(spec: str, *, trust: bool) -> nn.Module:
-    with_architecture = _WEIGHTS_AND_ARCHITECTURE.fullmatch(spec.strip())
-    if with_architecture:
-        weights, architecture = with_architecture.groups()
-        return load_weights(specs.path_of(weights), architecture, trust=trust)
-    file, plus, architecture = spec.partition(" + ")
-    if plus and specs.path_of(file).is_file():  # with another ending, or none
-        return load_weights(specs.path_of(file), architecture, trust=trust)
+    parts = _weights_and_architecture(spec)
+    if parts is not None:
+        return load_weights(*parts, trust=trust)
     parsed = specs.parse(spec)
     if parsed.part is not None:
         raise InputError(
@@ -138,6 +134,17 @@ def _resolve(spec: str, *, trust: bool) -> nn.Module:
     raise InputError(
         f"cannot read {spec!r} as a model.{hint} Forms of a model spec: {MODEL_FORMS}."
     )
+
+
+def _weights_and_architecture(spec: str) -> tuple[Path, str] | None:
+    """Return the file and the architecture in a spec; `None` if it has another form."""
+    with_ending = _WEIGHTS_AND_ARCHITECTURE.fullmatch(spec.strip())
+    if with_ending:
+        return specs.path_of(with_ending[1]), with_ending[2]
+    file, plus, architecture = spec.partition(" + ")
+    if plus and (path := specs.path_of(file)).is_file():  # with another ending, or none
+        return path, architecture
+    return None
 
 
 def _from_file(path: Path, *, trust: bool) -> nn.Module:
