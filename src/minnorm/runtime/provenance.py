@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from minnorm.runtime import ranks
+from minnorm.runtime.system_files import read_lines
 
 LIBRARIES = ("minnorm", "torch", "torchvision", "timm", "numpy", "lightning-fabric")
 """The libraries whose versions can change a result."""
@@ -89,9 +90,6 @@ def revision() -> str:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
+    lines = read_lines(Path("/proc/cpuinfo"))
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
