@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -65,8 +64,7 @@ def process_group() -> Iterator[None]:
 def _join(launch: Launch) -> None:
     """Connect all ranks; the first ones wait for the last."""
     group = next(_groups)
-    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
-    longest = _LONGEST_START if by_torchrun else _LONGEST_START_ALONE
+    longest = _LONGEST_START if dist.is_torchelastic_launched() else _LONGEST_START_ALONE
     notice = Timer(_SECONDS_BEFORE_NOTICE, logger.warning, ["waiting for other ranks: %s", launch])
     notice.daemon = True
     notice.start()

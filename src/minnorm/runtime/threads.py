@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from minnorm.runtime.process_settings import ProcessSetting
 from minnorm.runtime.system_files import control_groups, read_lines
@@ -125,7 +126,7 @@ def _set_by_user() -> bool:
     """Return whether the user, and not `torchrun`, has set the number of threads."""
     if _VARIABLE not in os.environ:
         return False
-    if os.environ[_VARIABLE] != "1" or "TORCHELASTIC_RUN_ID" not in os.environ:
+    if os.environ[_VARIABLE] != "1" or not dist.is_torchelastic_launched():
         return True
     try:  # the environment with which `torchrun` was started
         content = (_PROC / str(os.getppid()) / "environ").read_bytes()
