@@ -39,9 +39,7 @@ def read_launch() -> Launch | None:
             if they are left over from another program.
     """
     world_size, rank = _number("WORLD_SIZE", least=1), _number("RANK", least=0)
-    if rank is None and world_size in (None, 1):
-        return None
-    if rank == 0 and world_size in (None, 1):
+    if rank in (None, 0) and world_size in (None, 1):
         return None
     needed = ("RANK", "WORLD_SIZE", *_ADDRESS)
     missing = [name for name in needed if not os.environ.get(name)]
