@@ -68,12 +68,7 @@ def usual_batch_size(limit: int, gradient: float | None) -> int:
         gradient: The seconds of a gradient of one sample, if they are known.
     """
     enough = _USUAL_SIZE if gradient is None else _USUAL_GRADIENT / gradient
-    if limit <= max(enough, _FIRST_SIZE):
-        return limit
-    size = _FIRST_SIZE
-    while 2 * size <= enough:
-        size *= 2
-    return size
+    return limit if limit <= max(enough, _FIRST_SIZE) else _doubled(enough)
 
 
 def measurable_batch_size(limit: int, gradients: float) -> int:
@@ -89,10 +84,16 @@ def measurable_batch_size(limit: int, gradients: float) -> int:
     """
     if 8 * limit <= gradients:
         return limit
-    size = _FIRST_SIZE
-    while 8 * 2 * size <= gradients:
-        size *= 2
+    size = _doubled(gradients / 8)
     return size if 8 * size <= gradients else 0
+
+
+def _doubled(most: float) -> int:
+    """Return the first size, doubled as often as it stays within `most`."""
+    size = _FIRST_SIZE
+    while 2 * size <= most:
+        size *= 2
+    return size
 
 
 def choose_batch_size(model: Model, example: Float[Tensor, "b *d"], *, limit: int) -> int:
