@@ -8,7 +8,6 @@ before it have measured. Large cases of a network come first, so `again` knows t
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -158,7 +157,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     measured: dict[str, Any] = {}
-    session = json.loads(json.dumps(provenance.describe(torch.device("cpu"))))
+    session = provenance.describe(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as remembered:
         for name in options.only:
             print(name, flush=True)
