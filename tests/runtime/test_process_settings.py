@@ -1,6 +1,7 @@
 """Settings of the whole process: changed by the first thread, restored by the last."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -14,17 +15,14 @@ class Value:
         self.value = "before"
         self.changes = 0
 
-    def change(self) -> "Value.Restore":
+    def change(self) -> Callable[[], None]:
         before, self.value = self.value, "inside"
         self.changes += 1
-        return Value.Restore(self, before)
 
-    class Restore:
-        def __init__(self, owner: "Value", before: str) -> None:
-            self.owner, self.before = owner, before
+        def restore() -> None:
+            self.value = before
 
-        def __call__(self) -> None:
-            self.owner.value = self.before
+        return restore
 
 
 def test_it_is_changed_inside_and_restored() -> None:
