@@ -17,7 +17,7 @@ from torch.utils.data import (
 
 from minnorm.data.arrays import as_array, check_pair, class_numbers
 from minnorm.data.dataset import Data, from_arrays
-from minnorm.data.items import INPUT_KEYS, LABEL_KEYS, from_map_dataset
+from minnorm.data.items import from_map_dataset, input_and_label
 from minnorm.data.pixels import is_picture
 from minnorm.errors import InputError
 
@@ -104,11 +104,10 @@ def _takes_all(sampler: Any, dataset: Any) -> bool:
 
 
 def _inputs_and_labels(value: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """Return the values under the one key of inputs and the one key of labels."""
-    inputs = [key for key in value if str(key) in INPUT_KEYS]
-    labels = [key for key in value if str(key) in LABEL_KEYS]
-    if len(inputs) == len(labels) == 1:
-        return value[inputs[0]], value[labels[0]]
+    """Return the inputs and the labels in a mapping, or raise `InputError`."""
+    found = input_and_label(value)
+    if found is not None:
+        return found
     keys = ", ".join(repr(key) for key in list(value)[:10]) or "no keys"
     raise InputError(
         f"cannot use {type(value).__name__} as data: it has the keys {keys}; expected 'images' and "

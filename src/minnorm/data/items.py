@@ -16,8 +16,8 @@ from minnorm.data.dataset import WHITE, Data, evenly_spaced
 from minnorm.data.pixels import is_picture, picture_tensor
 from minnorm.errors import InputError, one_line
 
-INPUT_KEYS = ("image", "images", "img", "pixel_values", "input", "inputs")
-LABEL_KEYS = ("label", "labels", "target", "targets")
+_INPUT_KEYS = ("image", "images", "img", "pixel_values", "input", "inputs")
+_LABEL_KEYS = ("label", "labels", "target", "targets")
 """The keys under which a mapping holds inputs and labels."""
 
 
@@ -68,6 +68,20 @@ def from_map_dataset(
     )
 
 
+def input_and_label(value: Mapping[Any, Any]) -> tuple[Any, Any] | None:
+    """Return the values under the one key of inputs and the one key of labels.
+
+    Args:
+        value: A mapping.
+
+    Returns:
+        The two values; `None` if there is not exactly one such key of each kind.
+    """
+    inputs = [key for key in value if str(key) in _INPUT_KEYS]
+    labels = [key for key in value if str(key) in _LABEL_KEYS]
+    return (value[inputs[0]], value[labels[0]]) if len(inputs) == len(labels) == 1 else None
+
+
 def _known_labels(dataset: Any) -> Array | None:
     """Return the labels of a data set if they can be had without reading its inputs."""
     if isinstance(dataset, Subset):
@@ -90,9 +104,9 @@ def _known_labels(dataset: Any) -> Array | None:
 def _pair(item: Any) -> tuple[Any, Any]:
     """Return the input and the label of an item, or raise `InputError`."""
     if isinstance(item, Mapping):
-        found = [[key for key in item if str(key) in keys] for keys in (INPUT_KEYS, LABEL_KEYS)]
-        if [len(keys) for keys in found] == [1, 1]:
-            return item[found[0][0]], item[found[1][0]]
+        found = input_and_label(item)
+        if found is not None:
+            return found
         raise InputError(
             f"an item has the keys {', '.join(map(str, item))}; expected one for the input, such "
             "as 'image', and one for the label, such as 'label'"
