@@ -96,7 +96,7 @@ def load_folder(folder: Path, resize: int | None, crop: int | None, classes: int
     name = folder.resolve().name
     if skipped:
         logger.warning("%s: left out %s.", name, _counts(skipped))
-    logger.info("%s: %d images in %d classes: %s", name, len(samples), len(names), legend(names))
+    logger.info("%s: %d images in %d classes: %s", name, len(samples), len(names), _legend(names))
     remarks = _remarks(name, names, classes)
     for remark in remarks:
         logger.warning("%s", remark)
@@ -108,7 +108,7 @@ def load_folder(folder: Path, resize: int | None, crop: int | None, classes: int
     return from_map_dataset(name, dataset, pixels=True, remarks=remarks)
 
 
-def legend(classes: tuple[str, ...]) -> str:
+def _legend(classes: tuple[str, ...]) -> str:
     """Return the labels and names of classes in one line, at most the first ten."""
     shown_classes = [f"{label} = {name}" for label, name in enumerate(classes[:_SHOWN_CLASSES])]
     return ", ".join([*shown_classes, *(["..."] if len(classes) > _SHOWN_CLASSES else [])])

@@ -26,7 +26,7 @@ DATA_FORMS = (
 )
 """The forms of a data spec; each may end in a slice such as `[:1000]`."""
 
-MODEL_SCHEMES = ("zoo", "torchvision", "timm", "hf", "robustbench")
+_MODEL_SCHEMES = ("zoo", "torchvision", "timm", "hf", "robustbench")
 """The words before the colon that name models."""
 
 _OTHER_FORMATS = (
@@ -118,7 +118,7 @@ def _resolve(spec: specs.Spec) -> Data:
     if Path(spec.head).suffix.lower() in (".npz", ".safetensors"):
         _no_arguments(spec)
         return _file(specs.path_of(spec.head))
-    if colon and scheme in MODEL_SCHEMES:
+    if colon and scheme in _MODEL_SCHEMES:
         raise InputError(
             f"{spec.head!r} is a model spec; expected data, which come after the model. "
             f"Forms of a data spec: {DATA_FORMS}."
