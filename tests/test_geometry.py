@@ -19,6 +19,7 @@ from minnorm.geometry import (
     dot,
     farthest_corner,
     has_direction,
+    norm_of_word,
     norms,
     per_sample,
     quantize,
@@ -223,3 +224,17 @@ def test_quantize_leaves_its_input_alone() -> None:
     inputs = torch.tensor([0.3, 0.6])
     quantize(inputs, 2, (0.0, 1.0))
     assert torch.equal(inputs, torch.tensor([0.3, 0.6]))
+
+
+@pytest.mark.parametrize(
+    ("words", "norm"),
+    [
+        (["l2", "L2", "l_2", "L-2", "2", 2, 2.0, np.float32(2)], "l2"),
+        (["linf", "Linf", "L_inf", "inf", "np.inf", "infinity", "L∞", math.inf, np.inf], "linf"),
+        (["l1", "L1", 1], "l1"),
+        (["l0", "L0", 0], "l0"),
+        (["l3", "3", 3, 10**400, "", "l", None, True, math.nan, [2], "linfl2"], None),
+    ],
+)
+def test_a_norm_may_be_written_in_many_ways(words: list[object], norm: str | None) -> None:
+    assert [norm_of_word(word) for word in words] == [norm] * len(words)

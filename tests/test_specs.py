@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +15,6 @@ from minnorm.specs import (
     choose,
     format_spec,
     is_fraction,
-    norm_of_word,
     parse,
     path_of,
     read_number,
@@ -228,17 +226,3 @@ def test_a_path_may_start_with_a_home_folder() -> None:
     assert path_of("~/a b") == Path.home() / "a b"
     with pytest.raises(InputError, match="cannot read the path '~nosuchuser/a': "):
         path_of("~nosuchuser/a")
-
-
-@pytest.mark.parametrize(
-    ("words", "norm"),
-    [
-        (["l2", "L2", "l_2", "L-2", "2", 2, 2.0, np.float32(2)], "l2"),
-        (["linf", "Linf", "L_inf", "inf", "np.inf", "infinity", "L∞", math.inf, np.inf], "linf"),
-        (["l1", "L1", 1], "l1"),
-        (["l0", "L0", 0], "l0"),
-        (["l3", "3", 3, 10**400, "", "l", None, True, math.nan, [2], "linfl2"], None),
-    ],
-)
-def test_a_norm_may_be_written_in_many_ways(words: list[object], norm: str | None) -> None:
-    assert [norm_of_word(word) for word in words] == [norm] * len(words)

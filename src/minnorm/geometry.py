@@ -6,13 +6,14 @@ inputs do not give half precision distances.
 """
 
 import math
+import re
+from numbers import Real
 from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from minnorm import specs
 from minnorm.errors import InputError
 
 Bounds: TypeAlias = tuple[float, float]
@@ -276,12 +277,27 @@ def read_norm(norm: object) -> Norm:
     Raises:
         InputError: If there is no such norm.
     """
-    return specs.norm_of_word(norm) or check_norm(norm)
+    return norm_of_word(norm) or check_norm(norm)
+
+
+def norm_of_word(word: object) -> Norm | None:
+    """Return the name of the norm that a word or an order stands for: `L2`, `inf`, 2.
+
+    Args:
+        word: Any value; `None` is returned for what is no norm.
+    """
+    if isinstance(word, Real) and not isinstance(word, bool):
+        return next((name for name, order in NORM_ORDERS.items() if word == order), None)
+    if not isinstance(word, str):
+        return None
+    short = re.sub(r"^(np|numpy|math|torch)\.|[\W_]", "", word.lower().replace("∞", "inf"))
+    short = re.sub(r"^l|inity$", "", short)
+    return next((name for name, order in NORM_ORDERS.items() if f"{order:g}" == short), None)
 
 
 def _meant(norm: object) -> str:
     """Suggest the norm that another way to write it stands for."""
-    known = specs.norm_of_word(norm)
+    known = norm_of_word(norm)
     return f" Did you mean {known!r}?" if known and known != norm else ""
 
 

@@ -13,9 +13,8 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from minnorm.errors import InputError
 
@@ -23,13 +22,6 @@ _TOO_DEEP = (MemoryError, RecursionError)
 """The errors that Python raises for a text that is nested too deeply."""
 
 _CONSTANTS = {"none": None, "true": True, "false": False}
-
-_NORMS: dict[Literal["l0", "l1", "l2", "linf"], str] = {
-    "l0": "0",
-    "l1": "1",
-    "l2": "2",
-    "linf": "inf",
-}
 
 _WORD = re.compile(r"[A-Za-z_][\w.:/-]*")
 """A text that needs no quotes."""
@@ -135,21 +127,6 @@ def choose(name: str, known: Iterable[str], kind: str, where: str = "") -> str:
     hint = f" Did you mean {by_letters[close[0]]!r}?" if close else ""
     subject = " ".join(word for word in (kind, repr(name), where) if word)
     raise InputError(f"unknown {subject}.{hint} Available: {', '.join(names)}.")
-
-
-def norm_of_word(word: object) -> Literal["l0", "l1", "l2", "linf"] | None:
-    """Return the name of the norm that a word or an order stands for: `L2`, `inf`, 2.
-
-    Args:
-        word: Any value; `None` is returned for what is no norm.
-    """
-    if isinstance(word, Real) and not isinstance(word, bool):
-        return next((name for name, order in _NORMS.items() if word == float(order)), None)
-    if not isinstance(word, str):
-        return None
-    short = re.sub(r"^(np|numpy|math|torch)\.|[\W_]", "", word.lower().replace("∞", "inf"))
-    short = re.sub(r"^l|inity$", "", short)
-    return next((name for name, order in _NORMS.items() if order == short), None)
 
 
 def letters(name: str) -> str:
