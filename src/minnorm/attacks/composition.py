@@ -44,11 +44,7 @@ class Part:
     @property
     def parts(self) -> list["Part"]:
         """The attacks among the arguments."""
-        found = []
-        for value in self.arguments.values():
-            several = value if isinstance(value, tuple) else (value,)
-            found += [one for one in several if isinstance(one, Part)]
-        return found
+        return [part for value in self.arguments.values() for part in _parts_in(value)]
 
     def walk(self) -> Iterator["Part"]:
         """Yield this attack, then all attacks inside it."""
@@ -59,10 +55,7 @@ class Part:
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """The parameters with their defaults, preset ones included; empty if it shows none."""
-        try:
-            return inspect.signature(self.attack).parameters
-        except (TypeError, ValueError):  # some callables have no signature
-            return {}
+        return _parameters_of(self.attack)
 
     @property
     def name(self) -> str:
@@ -87,12 +80,22 @@ def tree(attack: Callable[..., Any]) -> Part:
 
 def _positional(function: Callable[..., Any], values: Sequence[object]) -> dict[str, object]:
     """Return preset positional arguments by the names of their parameters."""
-    try:
-        names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # some callables have no signature
-        names = []
+    names = list(_parameters_of(function))
     names += [f"argument_{number}" for number in range(len(names), len(values))]
     return dict(zip(names, values, strict=False))
+
+
+def _parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some callables have no signature
+        return {}
+
+
+def _parts_in(value: object) -> list[Part]:
+    """Return the attacks in a preset argument: itself, those of a list, or none."""
+    several = value if isinstance(value, tuple) else (value,)
+    return [one for one in several if isinstance(one, Part)]
 
 
 def _read(value: object) -> object:
@@ -182,8 +185,7 @@ def radius_limit_of(attack: Callable[..., Any], norm: Norm) -> float | None:
 def _radius_limit_of(part: Part, norm: Norm) -> float:
     limits = [math.inf]
     for value in part.arguments.values():
-        several = value if isinstance(value, tuple) else (value,)
-        inside = [_radius_limit_of(one, norm) for one in several if isinstance(one, Part)]
+        inside = [_radius_limit_of(one, norm) for one in _parts_in(value)]
         limits.append(max(inside, default=math.inf))
     if "epsilon" in part.parameters:
         radius = part.parameters["epsilon"].default
