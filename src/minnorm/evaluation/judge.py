@@ -159,7 +159,7 @@ def run_and_judge(
     if forwards == 0:
         logger.warning("%s did not call the model in its arguments, so its cost is unknown.", name)
     return Verdict(
-        adversarials=torch.where(success.view(-1, *(1,) * (points.ndim - 1)), points, inputs),
+        adversarials=torch.where(per_sample(success, points), points, inputs),
         predictions=predictions(logits),
         success=success,
         distances={
