@@ -73,7 +73,7 @@ def finished_run(directory: RunDirectory, manifest: Manifest) -> Evaluation:
     if incomplete is not None:
         records = mark_incomplete(records, incomplete)
         warn_if_incomplete(records)
-    found = (incomplete, files.missing_adversarials(), *changes_between(manifest.sessions))
+    found = (incomplete, files.missing_adversarials(), changes_between(manifest.sessions))
     doubts = tuple(doubt for doubt in found if doubt is not None)
     return evaluation_of(records, manifest, directory.path, doubts)
 

@@ -94,8 +94,8 @@ class RunDirectory:
             return Claim(previous, finished)
         if previous is not None:
             changes = changes_between(manifest.sessions[-2:])
-            for warning in changes:
-                logger.warning("%s", warning)
+            if changes is not None:
+                logger.warning("%s", changes)
         write_atomically(self._manifest, lambda path: path.write_text(manifest.text()))
         for folder in FOLDERS:
             (self.path / folder).mkdir(exist_ok=True)
@@ -168,7 +168,6 @@ class RunDirectory:
         )
 
 
-def changes_between(sessions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def changes_between(sessions: Sequence[Mapping[str, Any]]) -> str | None:
     """Return a warning if versions or settings of sessions differ; one rank and many are alike."""
-    warning = warning_of_changes(sessions, "records", ignored=("ranks",))
-    return () if warning is None else (warning,)
+    return warning_of_changes(sessions, "records", ignored=("ranks",))
