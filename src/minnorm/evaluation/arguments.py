@@ -91,7 +91,8 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
         named = {name: _usable_attack(attack) for name, attack in attacks.items()}
     else:
         listed = _listed(attacks)
-        named = {_name(attack): _usable_attack(attack) for attack in listed}
+        loaded = [_usable_attack(attack) for attack in listed]
+        named = {_name(given, one): one for given, one in zip(listed, loaded, strict=True)}
         if len(named) < len(listed):
             raise InputError(
                 "two of the attacks are the same: give them different parameters or names."
@@ -116,11 +117,11 @@ def _listed(attacks: Any) -> list[Any]:
     ]
 
 
-def _name(attack: Any) -> str:
-    """Return the name of an attack that the user has not named: its spec."""
-    if isinstance(attack, str) and ":" in (spec := specs.parse(attack)).head:
+def _name(given: Any, attack: Attack) -> str:
+    """Return the name of an attack that the user has given without one: its spec."""
+    if isinstance(given, str) and ":" in (spec := specs.parse(given)).head:
         return specs.format_spec(spec.head, spec.arguments)  # functions have the same names easily
-    return attack_name(_usable_attack(attack))
+    return attack_name(attack)
 
 
 def _usable_attack(attack: Any) -> Attack:
