@@ -122,7 +122,10 @@ class Runner:
         low, _ = self.configuration.bounds
         gray = torch.full_like(batch.inputs, low + span(self.configuration.bounds) / 2)
         gray_distances = distances(gray, batch.inputs)
+        gaps = measured_gaps(batch.inputs)
+        clean_predictions = predictions(batch.logits)
         norm = norm_of([attack])
+        radius_limit = radius_limit_of(attack, norm)
         records, adversarials = [], []
         for target in targets:
             verdict = self._judge(name, attack, batch, target, on_backward)
@@ -133,11 +136,11 @@ class Runner:
                     batch.indices,
                     batch.labels,
                     target,
-                    radius_limit=radius_limit_of(attack, norm),
-                    predictions=(predictions(batch.logits), verdict.predictions),
+                    radius_limit=radius_limit,
+                    predictions=(clean_predictions, verdict.predictions),
                     success=verdict.success,
                     distances=verdict.distances,
-                    rounding=measured_gaps(batch.inputs),
+                    rounding=gaps,
                     gray=gray_distances,
                     spent=verdict.spent,
                 )
