@@ -4,7 +4,6 @@ import functools
 import random
 import sys
 import threading
-import types
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from attacks.written import written_attack
 from minnorm.attacks import (
     AttackResult,
     attack_fingerprint,
@@ -25,16 +25,9 @@ from minnorm.attacks import (
 from minnorm.attacks.fingerprints import fingerprint_attack
 
 
-def load(source: str, name: str = "written") -> dict[str, Any]:
-    """Run the source of a module, and return its names."""
-    module = types.ModuleType(name)
-    exec(compile(source, f"{name}.py", "exec"), vars(module))  # noqa: S102 - code of this test
-    return vars(module)
-
-
 def of(source: str) -> str:
     """Return the fingerprint of the function `attack` in the source of a module."""
-    return attack_fingerprint(load(source)["attack"])
+    return attack_fingerprint(written_attack(source))
 
 
 SAME = [
@@ -188,7 +181,7 @@ COUNTERS = [
 
 @pytest.mark.parametrize("source", COUNTERS)
 def test_what_an_attack_counts_is_not_part_of_its_code(source: str) -> None:
-    attack = load(source)["attack"]
+    attack = written_attack(source)
     before = attack_fingerprint(attack)
     attack()
     assert attack_fingerprint(attack) == before
@@ -267,12 +260,12 @@ def test_attacks_inside_others_are_told_apart() -> None:
 
 
 def test_libraries_are_known_by_their_versions() -> None:
-    found = fingerprint_attack(load("import torch\nattack = lambda x: torch.sin(x)")["attack"])
+    found = fingerprint_attack(written_attack("import torch\nattack = lambda x: torch.sin(x)"))
     assert found.libraries == {"torch": torch.__version__.partition("+")[0]} or (
         found.libraries["torch"] == torch.__version__
     )
     assert found.unseen == ()
-    named = load("import yaml\nattack = lambda x: yaml.dump(x)")["attack"]
+    named = written_attack("import yaml\nattack = lambda x: yaml.dump(x)")
     assert list(fingerprint_attack(named).libraries) == ["PyYAML"]  # its name is another
 
 
@@ -286,7 +279,7 @@ def test_libraries_are_known_by_their_versions() -> None:
     ],
 )
 def test_what_cannot_be_seen_is_named(source: str, expected: str) -> None:
-    [unseen] = fingerprint_attack(load(source)["attack"]).unseen
+    [unseen] = fingerprint_attack(written_attack(source)).unseen
     assert expected in unseen
 
 
@@ -305,5 +298,5 @@ def test_libraries_that_a_function_imports_are_named_but_not_imported() -> None:
     sys.modules.pop("this", None)
     source = "def attack():\n    import this\n    import no_such_module"
     assert of(source) == of(source) != of(source.replace("import this", "import os"))
-    assert fingerprint_attack(load(source)["attack"]).unseen == ()
+    assert fingerprint_attack(written_attack(source)).unseen == ()
     assert "this" not in sys.modules

@@ -1,16 +1,13 @@
 """Compiled functions: what they compute, import and change."""
 
-from typing import Any
-
 import pytest
 
+from attacks.written import written_attack
 from minnorm.attacks.code.bytecode import Code, read_code
 
 
 def read(source: str) -> Code:
-    names: dict[str, Any] = {}
-    exec(compile(source, "written.py", "exec"), names)  # noqa: S102 - code of this test
-    return read_code(names["attack"].__code__)
+    return read_code(written_attack(source).__code__)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
+from attacks.written import written_attack
 from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
 
 
 def read(source: str) -> Fingerprint:
-    names = vars(types.ModuleType("written"))
-    exec(compile(source, "written.py", "exec"), names)  # noqa: S102 - code of this test
-    return fingerprint_attack(names["attack"])
+    return fingerprint_attack(written_attack(source))
 
 
 RULE = "class Rule:\n    s = 2\n    def update(self, x): return x * self.s\n"
@@ -96,11 +95,10 @@ def test_values_that_the_code_changes_are_named_unless_they_are_empty(source: st
     ],
 )
 def test_what_objects_collect_is_not_part_of_their_code(source: str) -> None:
-    names = vars(types.ModuleType("written"))
-    exec(compile(source, "written.py", "exec"), names)  # noqa: S102 - code of this test
-    before = fingerprint_attack(names["attack"]).code
-    names["attack"]()
-    assert fingerprint_attack(names["attack"]).code == before
+    attack = written_attack(source)
+    before = fingerprint_attack(attack).code
+    attack()
+    assert fingerprint_attack(attack).code == before
 
 
 @pytest.mark.parametrize(
