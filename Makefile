@@ -84,7 +84,7 @@ docs: .venv/.ready
 # adv-lib imports visdom, which is not needed here: an empty module replaces it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv
-	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[lbfgs,training]' -r benchmarks/requirements.txt
+	benchmarks/.venv/bin/python -m pip install --quiet --editable '.[report,training]' -r benchmarks/requirements.txt
 	benchmarks/.venv/bin/python -m pip install --quiet --no-deps adv-lib==0.2.8
 	@touch $@
 

@@ -5,20 +5,17 @@ as one draw: they use the cluster-robust variance, and the effective number of r
 """
 
 import math
-from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from scipy.special import stdtrit
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 """A numpy array of one dimension."""
 
 Z = NormalDist().inv_cdf(0.975)
 """Half the width of an interval, in standard deviations."""
-
-_LARGE = 200
-"""Degrees of freedom from which an expansion gives the quantile of Student's t to 10 digits."""
 
 _FEWEST = 6
 """Draws from which the smallest and the largest enclose the median with 95 % confidence."""
@@ -119,33 +116,10 @@ def median_of(values: Array, samples: Array) -> Estimate:
     return Estimate(middle, float(ordered[low]), float(ordered[high]))
 
 
-@lru_cache(maxsize=1024)
 def t_quantile(freedom: int) -> float:
     """Return the quantile 0.975 of Student's t distribution.
 
     Args:
         freedom: The degrees of freedom, at least 1.
     """
-    if freedom >= _LARGE:  # Abramowitz and Stegun, 26.7.5
-        first = (Z**3 + Z) / 4
-        second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
-        third = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384
-        return Z + first / freedom + second / freedom**2 + third / freedom**3
-    low, high = 1.0, 13.0  # it falls from 12.7 to 1.96
-    while high - low > 1e-13 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _central(middle, freedom) < 0.95 else (low, middle)
-    return (low + high) / 2
-
-
-def _central(end: float, freedom: int) -> float:
-    """Return the probability that Student's t is between `-end` and `end`."""
-    angle = math.atan(end / math.sqrt(freedom))  # Abramowitz and Stegun, 26.7.3 and 26.7.4
-    cosine, odd = math.cos(angle), freedom % 2
-    term, total = (cosine if odd else 1.0), 0.0
-    for power in range(2 + odd, freedom + 1, 2):
-        total += term
-        term *= cosine**2 * (power - 1) / power
-    if odd:
-        return 2 / math.pi * (angle + math.sin(angle) * total)
-    return math.sin(angle) * total
+    return float(stdtrit(freedom, 0.975))

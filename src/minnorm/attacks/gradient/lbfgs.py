@@ -19,7 +19,6 @@ from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
 from minnorm.checks import check_count, check_number
-from minnorm.errors import MissingLibraryError
 from minnorm.geometry import Bounds
 
 
@@ -64,13 +63,14 @@ def lbfgs(
 
     Raises:
         InputError: If an argument is not as described.
-        MissingLibraryError: If SciPy is not installed.
     """
     check_count("steps", steps)
     check_count("searches", searches)
     check_number("initial_constant", initial_constant, 0)
     check_count("bisections", bisections, least=0)
-    minimize = _minimizer()
+    # SciPy takes long to import, and most attacks do not need it.
+    from scipy.optimize import minimize
+
     with open_search(
         model,
         inputs,
@@ -88,15 +88,6 @@ def lbfgs(
             search.absorb(part.result(), chosen)
         bisect(search, bisections)
         return search.result()
-
-
-def _minimizer() -> Callable[..., Any]:
-    try:
-        from scipy.optimize import minimize
-    except ImportError as error:
-        raise MissingLibraryError("lbfgs needs SciPy: pip install 'minnorm[lbfgs]'") from error
-    function: Callable[..., Any] = minimize
-    return function
 
 
 def _search_constant(
