@@ -1,0 +1,64 @@
+"""Labels of runs: short, and different."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from evaluation.record_tables import same, table
+from evaluation.small_runs import run
+from minnorm.errors import InputError
+from minnorm.evaluation import breakdown
+from minnorm.report.runs import label_runs, load_runs
+from report.made_runs import made_run
+
+
+@pytest.mark.parametrize(
+    ("runs", "labels"),
+    [
+        ([], []),
+        ([("zoo:a", "mnist", None)], ["a"]),
+        ([("zoo:a", "mnist", None), ("b", "cifar10", None)], ["a", "b"]),
+        ([("zoo:a", "x", None), ("zoo:a", "y", None), ("b", "x", None)], ["a, x", "a, y", "b"]),
+        ([("a", "x", "runs/1"), ("a", "x", "runs/2")], ["a, 1", "a, 2"]),
+        ([("a", "x", "runs/1"), ("a", "y", "runs/2")], ["a, x", "a, y"]),
+        ([("a", "x", "k/1"), ("a", "x", "l/1")], ["a, k/1", "a, l/1"]),
+        ([("a", "x", "1"), ("a", "x", "1"), ("b", "x", "1")], ["a, 1", "a, 2", "b, 3"]),
+        ([("a", "x", None), ("a", "x", "1")], ["a, in memory", "a, 1"]),
+    ],
+)
+def test_labels_hold_what_tells_the_runs_apart(
+    runs: list[tuple[str, str, str | None]], labels: list[str]
+) -> None:
+    made = [
+        made_run(model=model, data=data, directory=None if folder is None else Path(folder))
+        for model, data, folder in runs
+    ]
+    labeled = label_runs(made)
+    assert [one.label for one in labeled] == labels
+    assert [one.run for one in labeled] == made
+
+
+def test_a_run_names_its_model_and_its_data() -> None:
+    (one,) = label_runs([made_run(model="zoo:a", data="mnist[:5]")])
+    assert (one.model, one.data) == ("a", "mnist[:5]")
+
+
+def test_the_parts_of_a_run_are_those_of_its_breakdown_and_found_once() -> None:
+    records = pa.concat_tables([table([1.0, 3.0]), table([2.0, 1.0], attack="b", norm="linf")])
+    (one,) = label_runs([made_run(records)])
+    for norm in (None, "l1"):
+        expected = breakdown(records, norm)
+        assert list(one.parts(norm)) == list(expected)
+        assert all(same(one.parts(norm)[name], part) for name, part in expected.items())
+        assert one.parts(norm) is one.parts(norm)
+
+
+def test_run_directories_are_read(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(tmp_path / name, attacks=["fgsm(epsilon=0.1)"], data="mnist-sample[:2]")
+    found = load_runs([tmp_path / "one", str(tmp_path / "two")])
+    assert [one.label.split(", ")[-1] for one in found] == ["one", "two"]
+    assert [len(one.run.records) for one in found] == [2, 2]
+    with pytest.raises(InputError, match="not a run directory"):
+        load_runs([tmp_path])
