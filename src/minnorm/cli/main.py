@@ -11,6 +11,7 @@ import typer
 from minnorm.cli import commands, listings
 from minnorm.cli.console import messages, output, print_traceback, show_log
 from minnorm.cli.options import CommandWithBounds
+from minnorm.cli.report import report
 from minnorm.errors import InputError
 from minnorm.runtime.terminal import open_closed_streams
 from minnorm.runtime.torchrun import is_first_rank
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command("evaluate", cls=CommandWithBounds)(commands.evaluate)
 app.command("train")(commands.train)
 app.command("demo")(commands.demo)
+app.command("report")(report)
 app.add_typer(listings.data, name="data")
 app.add_typer(listings.model, name="model")
 app.add_typer(listings.attack, name="attack")

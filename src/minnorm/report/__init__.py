@@ -1,8 +1,18 @@
-"""Reports: tables of records."""
+"""Reports: tables, charts and pages of records."""
 
+from minnorm.report.page import write_report
+from minnorm.report.runs import LabeledRun, label_runs, load_runs
 from minnorm.report.tables import costs, results_table, with_interval
 
-__all__ = ["costs", "results_table", "with_interval"]
+__all__ = [
+    "LabeledRun",
+    "costs",
+    "label_runs",
+    "load_runs",
+    "results_table",
+    "with_interval",
+    "write_report",
+]
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,71 @@
+"""HTML from templates: everything that comes from outside is escaped, and no other script runs.
+
+The page allows the scripts and styles of this package by their hashes (Content Security Policy),
+and nothing else: neither inline handlers nor any address.
+"""
+
+import base64
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minnorm.errors import MissingLibraryError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template with its values, all escaped.
+
+    Args:
+        template: The name of a file in `TEMPLATES`.
+        values: What the template names.
+
+    Raises:
+        MissingLibraryError: If Jinja2 is not installed.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+def asset(name: str) -> str:
+    """Return the text of a file in `TEMPLATES`."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def csp_hash(text: str) -> str:
+    """Return the source expression by which a Content Security Policy allows an inline text."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def embedded_json(value: Any) -> str:
+    r"""Return JSON that can stand inside a script element.
+
+    `<`, `>` and `&` are written as `\u003c` and so on, so no text in it can end the element.
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+@cache
+def _environment() -> "Environment":
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingLibraryError(
+            "reports need Jinja2 and Altair: pip install 'minnorm[report]'"
+        ) from error
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
