@@ -34,8 +34,8 @@ def test_a_slice_that_takes_classes_unevenly_is_doubtful(
 ) -> None:
     doubt = doubt_about_slice("mine", labels, indices)
     assert doubt is not None
-    assert doubt.startswith("the samples of mine ")
-    assert re.search(message, doubt)
+    assert doubt.text.startswith("the samples of mine ")
+    assert re.search(message, doubt.text)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_slices_of_shuffled_data_are_not_doubtful(seed: int, size: int) -> None:
 def test_the_suggested_slice_is_fair_and_of_the_size() -> None:
     doubt = doubt_about_slice("mine", SORTED, range(50))
     assert doubt is not None
-    assert doubt.endswith("for example [::4].")
+    assert doubt.text.endswith("for example [::4].")
     assert doubt_about_slice("mine", SORTED, range(0, 200, 4)) is None
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -195,10 +196,10 @@ def test_warnings_stay_with_the_run(tmp_path: Path, caplog: pytest.LogCaptureFix
     kept = measure(model, DATA, ATTACK, out=tmp_path / "run")
     assert "look like probabilities" in kept.warnings[0]
     assert kept.warnings[0] in caplog.text
-    assert load_run(tmp_path / "run").warnings == kept.warnings
+    assert load_run(tmp_path / "run").doubts == kept.doubts
     in_memory = measure(model, DATA, ATTACK)
     assert in_memory.warnings == kept.warnings
-    assert in_memory.manifest["warnings"] == list(kept.warnings)
+    assert in_memory.manifest["doubts"] == [asdict(doubt) for doubt in kept.doubts]
     assert measure(MODEL, DATA, ATTACK).warnings == ()
 
 

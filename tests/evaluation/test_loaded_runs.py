@@ -12,6 +12,7 @@ import pytest
 
 from evaluation.record_tables import same
 from evaluation.small_runs import ATTACKS, SHARDS, run
+from minnorm.doubts import Doubt
 from minnorm.evaluation import (
     Evaluation,
     accuracy_at,
@@ -160,4 +161,6 @@ def test_the_repr_is_a_summary() -> None:
         f"{100 * clean_accuracy(found.records).value:.2f} %, attacks: ddn(steps=5), "
         "ddn(steps=3, levels=256))"
     )
-    assert repr(replace(found, warnings=("one", "two"))).endswith("levels=256), warnings: 2)")
+    assert repr(replace(found, doubts=(Doubt("nan", "one"), Doubt("data", "two")))).endswith(
+        "levels=256), warnings: 2)"
+    )

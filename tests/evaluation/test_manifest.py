@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from evaluation.small_runs import ATTACKS, MODEL, configuration
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation.configuration import AttackEntry
 from minnorm.evaluation.manifest import FORMAT, Manifest, new_run, new_session, read_manifest
@@ -20,7 +21,8 @@ def manifest() -> Manifest:
     return Manifest(
         run="abc",
         configuration=configuration(),
-        warnings=("doubtful",),
+        classes=("cat", "dog"),
+        doubts=(Doubt("nan", "doubtful"),),
         sessions=({"ranks": 1},),
     )
 
@@ -32,11 +34,11 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == manifest().values()
 
 
-def test_the_keys_and_values_on_disk_are_those_of_format_3() -> None:
-    assert FORMAT == 3
+def test_the_keys_and_values_on_disk_are_those_of_format_4() -> None:
+    assert FORMAT == 4
     assert manifest().text() == json.dumps(
         {
-            "format": 3,
+            "format": 4,
             "run": "abc",
             "configuration": {
                 "model": "zoo:it",
@@ -55,7 +57,8 @@ def test_the_keys_and_values_on_disk_are_those_of_format_3() -> None:
                 "batch_size": 5,
                 "acceleration": "off",
             },
-            "warnings": ["doubtful"],
+            "classes": ["cat", "dog"],
+            "doubts": [{"kind": "nan", "text": "doubtful"}],
             "sessions": [{"ranks": 1}],
         },
         indent=2,
@@ -128,13 +131,13 @@ def without(name: str) -> bytes:
         (b"{", "is damaged: Expecting property name"),
         (b"", "is damaged: Expecting value"),
         (b"\xff\xfe", "is damaged: 'utf-8' codec"),
-        (b"[]", "is of format None, but this version of minnorm reads format 3"),
-        (b'{"format": 2}', "is of format 2, .* with that version, or repeat it in another folder"),
-        (b'{"format": 3}', "is damaged: run: Field required"),
-        (b'{"format": 3, "run": "a"}', "is damaged: configuration: Field required"),
+        (b"[]", "is of format None, but this version of minnorm reads format 4"),
+        (b'{"format": 3}', "is of format 3, .* with that version, or repeat it in another folder"),
+        (b'{"format": 4}', "is damaged: run: Field required"),
+        (b'{"format": 4, "run": "a"}', "is damaged: configuration: Field required"),
         (changed(configuration={}), "is damaged: configuration.model: Field required"),
         (changed(configuration=5), "is damaged: configuration: "),
-        (changed(warnings=5), "is damaged: warnings: "),
+        (changed(doubts=5), "is damaged: doubts: "),
         (changed(sessions={}), "is damaged: sessions: "),
         (changed(sessions=["x"]), "is damaged: sessions.0: "),
         (changed(more=1), "is damaged: more: Extra inputs are not permitted"),

@@ -28,7 +28,7 @@ def test_a_probe_holds_the_first_samples_and_their_logits() -> None:
     assert probe.classes == 3
     with torch.no_grad():
         assert list(probe.answers) == model(inputs[:8]).double().flatten().tolist()
-    assert probe.warnings == ()
+    assert probe.doubts == ()
 
 
 def test_answers_are_those_of_the_first_ten_classes_and_finite() -> None:
@@ -39,7 +39,7 @@ def test_answers_are_those_of_the_first_ten_classes_and_finite() -> None:
     probe = probe_model(model, data(2), (0.0, 1.0))
     assert probe.classes == 12
     assert list(probe.answers) == 2 * [0.0, 1.0, 2.0, 0.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
-    assert not any("NaN" in warning for warning in probe.warnings)  # the whole run is counted
+    assert not any(doubt.kind == "nan" for doubt in probe.doubts)  # the whole run is counted
 
 
 def test_fewer_samples_than_a_probe_takes_are_enough() -> None:
@@ -176,7 +176,7 @@ def test_a_model_that_loses_its_gradients_at_the_bounds_has_a_warning() -> None:
     model = Centred().eval()
     probe = probe_model(lambda inputs: model(inputs.clamp(0, 1)), data(), (0.0, 1.0))
     assert probe.loses_gradients
-    assert probe.warnings == (LOST_GRADIENTS,)
+    assert probe.doubts == (LOST_GRADIENTS,)
     assert not probe_model(model, data(), (0.0, 1.0)).loses_gradients
 
 
@@ -208,12 +208,12 @@ def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
 def test_a_model_without_gradients_has_a_warning() -> None:
     model = Centred().eval()
     probe = probe_model(lambda inputs: model(inputs).detach(), data(), (0.0, 1.0))
-    [warning] = probe.warnings
-    assert "gradients with respect to its inputs are all zero" in warning
+    [doubt] = probe.doubts
+    assert doubt.kind == "zero-gradients"
+    assert "gradients with respect to its inputs are all zero" in doubt.text
 
 
 def test_probabilities_have_a_warning() -> None:
-    [warning] = probe_model(
-        nn.Sequential(Centred(), nn.Softmax(1)).eval(), data(), (0.0, 1.0)
-    ).warnings
-    assert "look like probabilities" in warning
+    [doubt] = probe_model(nn.Sequential(Centred(), nn.Softmax(1)).eval(), data(), (0.0, 1.0)).doubts
+    assert doubt.kind == "probabilities"
+    assert "look like probabilities" in doubt.text

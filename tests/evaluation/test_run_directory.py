@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from evaluation.record_tables import table
 from evaluation.small_runs import SHARDS, TWO_ATTACKS, configuration, files, run
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError, RunConflictError
 from minnorm.evaluation import load_run
 from minnorm.evaluation.configuration import AttackEntry, Configuration
@@ -17,6 +18,7 @@ from minnorm.evaluation.run_directory import Claim, RunDirectory
 from minnorm.evaluation.unit_files import Unit, UnitFiles
 
 SESSION: dict[str, Any] = {"ranks": 1, "versions": {"torch": "2.9"}, "hardware": {"threads": 2}}
+SLOW, DOUBT = Doubt("data", "slow"), Doubt("nan", "doubtful")
 BOTH = configuration(attacks=TWO_ATTACKS)
 
 
@@ -24,7 +26,7 @@ def claimed(path: Path, used: Configuration = BOTH, session: dict[str, Any] = SE
     """Claim a directory, and release it at once, as a process does that ends."""
     directory = RunDirectory(path)
     try:
-        return directory.claim(used, ("doubtful",), session)
+        return directory.claim(used, (DOUBT,), session)
     finally:
         directory.release()
 
@@ -58,7 +60,7 @@ def test_a_new_directory_holds_a_manifest_and_no_records(tmp_path: Path) -> None
     assert sorted(files(path)) == [".lock", "manifest.json"]
     assert claim.manifest == RunDirectory(path).manifest()
     assert claim.manifest.configuration == BOTH
-    assert claim.manifest.warnings == ("doubtful",)
+    assert claim.manifest.doubts == (DOUBT,)
     assert claim.manifest.sessions == (SESSION,)
     assert claim.finished == set()
 
@@ -74,10 +76,10 @@ def test_a_second_claim_adds_a_session_and_keeps_the_identity_and_the_warnings(
 ) -> None:
     directory = RunDirectory(begun(tmp_path))
     first = directory.manifest()
-    second = directory.claim(BOTH, ("slow", "doubtful"), SESSION).manifest
+    second = directory.claim(BOTH, (SLOW, DOUBT), SESSION).manifest
     directory.release()
     assert second.sessions == (SESSION, SESSION)
-    assert second.warnings == ("doubtful", "slow")
+    assert second.doubts == (DOUBT, SLOW)
     assert second.run == first.run
     assert RunDirectory(tmp_path).manifest() == second
 

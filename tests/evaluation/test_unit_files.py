@@ -15,13 +15,14 @@ from evaluation.record_tables import same, table
 from evaluation.small_runs import ATTACKS, SHARDS, TWO_ATTACKS, configuration, run
 from evaluation.tiny_models import Centred
 from minnorm.data import load_data
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation import SCHEMA, load_run
 from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.unit_files import Unit, UnitFiles, identity
 
 MANIFEST = Manifest(
-    run="abc", configuration=configuration(attacks=TWO_ATTACKS), warnings=(), sessions=()
+    run="abc", configuration=configuration(attacks=TWO_ATTACKS), doubts=(), sessions=()
 )
 SHARD = f"records/{SHARDS[2]}.parquet"
 ADVERSARIALS = f"adversarials/{SHARDS[2]}.safetensors"
@@ -120,7 +121,10 @@ def test_the_identity_of_a_unit_names_the_run_its_configuration_the_batch_and_th
     assert len({own, *others}) == 5
     # Attacks may be added, and sessions and warnings change.
     assert identity(changed(configuration=configuration()), Unit(0, 0)) == own
-    assert identity(changed(warnings=("doubtful",), sessions=({"ranks": 2},)), Unit(0, 0)) == own
+    assert (
+        identity(changed(doubts=(Doubt("nan", "doubtful"),), sessions=({"ranks": 2},)), Unit(0, 0))
+        == own
+    )
 
 
 def cut(path: Path) -> None:

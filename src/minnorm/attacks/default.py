@@ -113,7 +113,7 @@ def attack(
             doubts.append(doubt_about_gradients(model, ordinary(unsolved[:PROBE_SAMPLES])))
     for doubt in doubts:
         if doubt is not None:
-            warnings.warn(doubt, stacklevel=2)
+            warnings.warn(doubt.text, stacklevel=2)
     return result
 
 

@@ -21,6 +21,7 @@ from minnorm.data.arrays import (
     class_numbers,
 )
 from minnorm.data.slices import doubt_about_slice
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Data:
     classes: tuple[str, ...] = ()
     labels: Array | None = field(default=None, repr=False, compare=False)
     divisor: float | None = None
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Doubt, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -70,18 +71,23 @@ class Data:
                 "call data.batch([0, 5, 7])."
             )
         sliced = replace(self, indices=self.indices[part])
-        for warning in sliced.warnings:
-            if warning not in self.warnings:
-                logger.warning("%s", warning)
+        for doubt in sliced.doubts:
+            if doubt not in self.doubts:
+                logger.warning("%s", doubt.text)
         return sliced
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What makes results on these samples doubtful, one sentence each."""
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What makes results on these samples doubtful."""
         if self.labels is None:
             return self.remarks
         doubt = doubt_about_slice(self.name, self.labels, self.indices)
         return self.remarks if doubt is None else (*self.remarks, doubt)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The texts of the doubts."""
+        return tuple(doubt.text for doubt in self.doubts)
 
     def batch(self, positions: Sequence[int]) -> Batch:
         """Return the samples at `positions` of this slice, `0 <= position < len(self)`."""

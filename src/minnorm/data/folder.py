@@ -17,6 +17,7 @@ from minnorm.data.dataset import Data
 from minnorm.data.items import from_map_dataset
 from minnorm.data.listing import ENDINGS, list_images
 from minnorm.data.pixels import shown
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError, MissingFileError, MissingLibraryError
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def load_folder(folder: Path, resize: int | None, crop: int | None, classes: int
     logger.info("%s: %d images in %d classes: %s", name, len(samples), len(names), _legend(names))
     remarks = _remarks(name, names, classes)
     for remark in remarks:
-        logger.warning("%s", remark)
+        logger.warning("%s", remark.text)
     steps = (
         v2.Identity() if resize is None else v2.Resize(resize),
         v2.Identity() if crop is None else v2.CenterCrop(crop),
@@ -135,7 +136,7 @@ def _counts(skipped: Counter[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
 
 
-def _remarks(name: str, classes: tuple[str, ...], expected: int | None) -> tuple[str, ...]:
+def _remarks(name: str, classes: tuple[str, ...], expected: int | None) -> tuple[Doubt, ...]:
     """Return why the labels may not be those of a model."""
     remarks = []
     if expected is not None and len(classes) != expected:
@@ -157,4 +158,4 @@ def _remarks(name: str, classes: tuple[str, ...], expected: int | None) -> tuple
             f"{classes[wrong]} has label {wrong}. Write numbers with leading zeros from 0 to keep "
             "them as labels."
         )
-    return tuple(remarks)
+    return tuple(Doubt("data", remark) for remark in remarks)

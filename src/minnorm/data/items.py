@@ -14,6 +14,7 @@ from torch.utils.data import Subset, TensorDataset
 from minnorm.data.arrays import Array, as_array, checksum, class_numbers
 from minnorm.data.dataset import WHITE, Data, evenly_spaced
 from minnorm.data.pixels import is_picture, picture_tensor
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError, one_line
 
 _INPUT_KEYS = ("image", "images", "img", "pixel_values", "input", "inputs")
@@ -29,7 +30,7 @@ class MapDataset(Protocol):
 
 
 def from_map_dataset(
-    name: str, dataset: MapDataset, *, pixels: bool = False, remarks: tuple[str, ...] = ()
+    name: str, dataset: MapDataset, *, pixels: bool = False, remarks: tuple[Doubt, ...] = ()
 ) -> Data:
     """Make a data set from a map-style PyTorch data set whose items are pairs (input, label).
 
@@ -43,7 +44,7 @@ def from_map_dataset(
         name: The name of the data set.
         dataset: The map-style data set.
         pixels: Whether floating-point inputs are pixels in 0..255, scaled as 8-bit integers are.
-        remarks: What makes results on these data doubtful, one sentence each.
+        remarks: What makes results on these data doubtful.
 
     Raises:
         InputError: If the set is empty or its items are not such pairs.
@@ -61,7 +62,7 @@ def from_map_dataset(
         partial(_read_items, name, dataset, eight_bit),
         range(count),
         hashlib.sha256(content.encode()).hexdigest(),
-        tuple(getattr(dataset, "classes", ())),
+        _class_names(dataset),
         labels=_known_labels(dataset),
         divisor=WHITE if pixels else None,
         remarks=remarks,
@@ -99,6 +100,14 @@ def _known_labels(dataset: Any) -> Array | None:
         return None
     usable = found.shape == (len(dataset),) and np.issubdtype(found.dtype, np.integer)
     return found.astype(np.int64) if usable else None
+
+
+def _class_names(dataset: Any) -> tuple[str, ...]:
+    """Return the names of the classes of a data set, empty if it does not list them."""
+    if isinstance(dataset, Subset):
+        return _class_names(dataset.dataset)
+    names = getattr(dataset, "classes", ())
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
 
 
 def _pair(item: Any) -> tuple[Any, Any]:

@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from minnorm.data.arrays import Array
+from minnorm.doubts import Doubt
 
 
-def doubt_about_slice(name: str, labels: Array, indices: range) -> str | None:
+def doubt_about_slice(name: str, labels: Array, indices: range) -> Doubt | None:
     """Return why the result of a slice may not hold for the whole data set.
 
     A slice is doubtful if it takes the classes of data sorted by class unevenly, or if it holds
@@ -19,7 +20,7 @@ def doubt_about_slice(name: str, labels: Array, indices: range) -> str | None:
         indices: The positions of the slice.
 
     Returns:
-        One sentence that says what to do, or `None` for a fair slice.
+        A doubt that says what to do, or `None` for a fair slice.
     """
     if not 0 < len(indices) < len(labels):
         return None
@@ -37,10 +38,11 @@ def doubt_about_slice(name: str, labels: Array, indices: range) -> str | None:
     else:
         return None
     contents = f"has {held} of the {classes} classes" if held < classes else "takes them unevenly"
-    return (
+    return Doubt(
+        "slice",
         f"the samples of {name} {how}, and the slice {_text(indices)} {contents}: its results do "
         f"not hold for the whole data set. Take evenly spaced samples instead, for example "
-        f"[::{math.ceil(len(labels) / len(indices))}]."
+        f"[::{math.ceil(len(labels) / len(indices))}].",
     )
 
 

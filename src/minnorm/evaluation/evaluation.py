@@ -14,6 +14,7 @@ from minnorm.attacks.composition import attack_name, norm_of
 from minnorm.attacks.default import DEFAULT
 from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
 from minnorm.data import as_data
+from minnorm.doubts import Doubt
 from minnorm.evaluation.arguments import (
     Attacks,
     check_device,
@@ -130,9 +131,9 @@ def evaluate(
     samples = as_data(data).within(bounds)  # before the model, which may take long to load
     classifier = load_classifier(model, device, trust=trust)
     probe = probe_model(classifier, samples, bounds)
-    warnings = (*samples.warnings, *probe.warnings)
-    for warning in probe.warnings:  # those of the data were logged when they were loaded
-        logger.warning("%s", warning)
+    doubts = (*samples.doubts, *probe.doubts)
+    for doubt in probe.doubts:  # those of the data were logged when they were loaded
+        logger.warning("%s", doubt.text)
     check_enough_classes(targets, probe.classes)
     dtype, place = devices.dtype_and_device(classifier)
     if place.type == "cpu":
@@ -180,10 +181,14 @@ def evaluate(
         libraries = {key: one for code in codes.values() for key, one in code.libraries.items()}
         session = new_session(place, tuning.model.notes, libraries)
         if directory is not None:
-            manifest = _run_in(directory, runner, warnings, session, report)
+            manifest = _run_in(directory, runner, doubts, session, report)
             return finished_run(directory, manifest)
         manifest = Manifest(
-            run=new_run(), configuration=configuration, warnings=warnings, sessions=(session,)
+            run=new_run(),
+            configuration=configuration,
+            classes=samples.classes,
+            doubts=doubts,
+            sessions=(session,),
         )
         return evaluation_of(runner.records(report), manifest, None)
 
@@ -218,7 +223,7 @@ def _interrupted(directory: RunDirectory | None, known: OpenConfiguration) -> Co
 def _run_in(
     directory: RunDirectory,
     runner: Runner,
-    warnings: Sequence[str],
+    doubts: Sequence[Doubt],
     session: Mapping[str, Any],
     on_progress: EvaluationProgress | None,
 ) -> Manifest:
@@ -227,7 +232,9 @@ def _run_in(
         claim = None
         with ranks.raise_on_all():
             if ranks.rank() == 0:
-                claim = directory.claim(runner.configuration, warnings, session)
+                claim = directory.claim(
+                    runner.configuration, doubts, session, classes=runner.data.classes
+                )
         first: Claim = ranks.gather(claim)[0]
         files = UnitFiles(directory.path, first.manifest)
         with ranks.raise_on_all():

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minnorm.doubts import Doubt
 from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.metrics import clean_accuracy
-from minnorm.evaluation.nan_warnings import nan_warnings
+from minnorm.evaluation.nan_doubts import doubts_about_nan
 from minnorm.evaluation.records import Records, mark_incomplete, warn_if_incomplete
 from minnorm.evaluation.run_directory import RunDirectory, changes_between
 from minnorm.evaluation.unit_files import UnitFiles
@@ -24,13 +25,23 @@ class Evaluation:
         records: One row for each (sample, attack, target), see `minnorm.evaluation.records`.
         manifest: Configuration, versions, hardware and revision; JSON values.
         directory: The run directory, if there is one.
-        warnings: What makes the results doubtful, for example that the model has no gradients.
+        doubts: What makes the results doubtful, for example that the model has no gradients.
     """
 
     records: Records = field(repr=False)
     manifest: dict[str, Any] = field(repr=False)
     directory: Path | None
-    warnings: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The texts of the doubts."""
+        return tuple(doubt.text for doubt in self.doubts)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes by label, empty if they are unknown."""
+        return tuple(self.manifest["classes"])
 
     def __repr__(self) -> str:
         """Return a summary: what was evaluated, and the clean accuracy."""
@@ -38,10 +49,10 @@ class Evaluation:
         names = ", ".join(entry["name"] for entry in run["attacks"])
         count = len(self.records.column("index").unique())
         clean = 100 * clean_accuracy(self.records).value if count else math.nan
-        doubts = f", warnings: {len(self.warnings)}" if self.warnings else ""
+        warnings = f", warnings: {len(self.doubts)}" if self.doubts else ""
         return (
             f"Evaluation({run['model']} on {run['data']}: {count:,} samples, clean accuracy "
-            f"{clean:.2f} %, attacks: {names}{doubts})"
+            f"{clean:.2f} %, attacks: {names}{warnings})"
         )
 
 
@@ -71,7 +82,7 @@ def finished_run(directory: RunDirectory, manifest: Manifest) -> Evaluation:
     records = files.records()
     incomplete = files.missing_batches()
     if incomplete is not None:
-        records = mark_incomplete(records, incomplete)
+        records = mark_incomplete(records, incomplete.text)
         warn_if_incomplete(records)
     found = (incomplete, files.missing_adversarials(), changes_between(manifest.sessions))
     doubts = tuple(doubt for doubt in found if doubt is not None)
@@ -79,19 +90,17 @@ def finished_run(directory: RunDirectory, manifest: Manifest) -> Evaluation:
 
 
 def evaluation_of(
-    records: Records, manifest: Manifest, directory: Path | None, doubts: tuple[str, ...] = ()
+    records: Records, manifest: Manifest, directory: Path | None, doubts: tuple[Doubt, ...] = ()
 ) -> Evaluation:
-    """Return the results of an evaluation, with its warnings.
+    """Return the results of an evaluation, with its doubts.
 
     Args:
         records: The records.
         manifest: The manifest of the run.
         directory: The run directory, if there is one.
-        doubts: Further warnings.
+        doubts: Further doubts, beside those of the manifest.
     """
-    counted = nan_warnings(records)
-    for warning in counted:
-        logger.warning("%s", warning)
-    return Evaluation(
-        records, manifest.values(), directory, (*manifest.warnings, *doubts, *counted)
-    )
+    counted = doubts_about_nan(records)
+    for doubt in counted:
+        logger.warning("%s", doubt.text)
+    return Evaluation(records, manifest.values(), directory, (*manifest.doubts, *doubts, *counted))

@@ -1,4 +1,4 @@
-"""The manifest of a run: its configuration, its warnings, and the processes that worked on it."""
+"""The manifest of a run: its configuration, its doubts, and the processes that worked on it."""
 
 import json
 import uuid
@@ -9,11 +9,12 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation.configuration import Configuration
 from minnorm.runtime import provenance
 
-FORMAT: Literal[3] = 3
+FORMAT: Literal[4] = 4
 """Version of the layout of a run directory; a directory of another version is refused."""
 
 
@@ -24,16 +25,18 @@ class Manifest(BaseModel):
         format: The version of the layout.
         run: The identity of the run, random text.
         configuration: What determines the records.
-        warnings: What a reader of the records should know.
+        classes: The names of the classes by label, empty if they are unknown.
+        doubts: What makes the results doubtful.
         sessions: The processes that worked on the run, see `new_session`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     run: str
     configuration: Configuration
-    warnings: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...]
     sessions: tuple[dict[str, Any], ...]
 
     @property

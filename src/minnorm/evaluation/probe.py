@@ -18,6 +18,7 @@ from minnorm.attacks.engine.doubts import (
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, loses_gradients
 from minnorm.attacks.engine.problem import check_evaluation_mode
 from minnorm.data import Data
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError, batch_size_advice, one_line
 from minnorm.evaluation.batches import CleanBatch, read_batch
 from minnorm.geometry import Bounds
@@ -37,14 +38,14 @@ class Probe:
         answers: The model's logits of these samples, for the first classes. They distinguish
             models whose code cannot be compared.
         loses_gradients: Whether the model loses its gradients at the bounds.
-        warnings: What makes the results doubtful, but does not prevent an evaluation.
+        doubts: What makes the results doubtful, but does not prevent an evaluation.
     """
 
     inputs: Tensor
     classes: int
     answers: tuple[float, ...]
     loses_gradients: bool
-    warnings: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
 
 
 def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
@@ -65,10 +66,10 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
     _check_all_labels(data, batch.logits.shape[1])
     doubt = doubt_about_repeatability(model, batch.inputs, batch.logits)
     if doubt is not None:
-        raise InputError(doubt)
+        raise InputError(doubt.text)
     if len(batch.inputs) > 1:
         _check_independent(model, batch)
-    # NaN is counted over the whole run, see `nan_warnings`.
+    # NaN is counted over the whole run, see `doubts_about_nan`.
     without_nan = batch.logits[~batch.logits.isnan().any(1)]
     without_gradients = doubt_about_gradients(model, batch.inputs)  # refuses first
     loses = loses_gradients(model, batch.inputs, bounds)
@@ -84,18 +85,20 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
         classes=batch.logits.shape[1],
         answers=tuple(answers.tolist()),
         loses_gradients=loses,
-        warnings=tuple(doubt for doubt in doubts if doubt is not None),
+        doubts=tuple(doubt for doubt in doubts if doubt is not None),
     )
 
 
-def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> str | None:
+def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> Doubt | None:
     """Return why inputs do not seem to have the scale of 8-bit images that their bounds have."""
     largest = float(inputs.max())
     if tuple(bounds) != (0, 255) or not 0 < largest <= 1:
         return None
-    return (
+    return Doubt(
+        "scale",
         f"the bounds are those of 8-bit images, 0 to 255, but no value of the first {len(inputs)} "
-        f"samples is above {largest:g}: if their values are scaled to 0..1, use the bounds 0 and 1."
+        f"samples is above {largest:g}: if their values are scaled to 0..1, use the bounds 0 and "
+        "1.",
     )
 
 

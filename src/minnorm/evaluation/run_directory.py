@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError, RunConflictError
 from minnorm.evaluation.configuration import Configuration, OpenConfiguration
 from minnorm.evaluation.manifest import Manifest, new_run, read_manifest
@@ -60,7 +61,12 @@ class RunDirectory:
             self._check_unused()
 
     def claim(
-        self, configuration: Configuration, warnings: Sequence[str], session: Mapping[str, Any]
+        self,
+        configuration: Configuration,
+        doubts: Sequence[Doubt],
+        session: Mapping[str, Any],
+        *,
+        classes: Sequence[str] = (),
     ) -> Claim:
         """Create the directory of a run, or open that of an earlier run, and lock it.
 
@@ -69,9 +75,10 @@ class RunDirectory:
 
         Args:
             configuration: What determines the records.
-            warnings: What a reader of the records should know.
+            doubts: What makes the results doubtful.
             session: A description of this process, which is added to the manifest if there is
                 something left to do.
+            classes: The names of the classes by label, empty if they are unknown.
 
         Raises:
             RunConflictError: If the directory holds something else, or a run of another
@@ -87,7 +94,8 @@ class RunDirectory:
         manifest = Manifest(
             run=new_run() if previous is None else previous.run,
             configuration=configuration,
-            warnings=tuple(dict.fromkeys((*(previous.warnings if previous else ()), *warnings))),
+            classes=tuple(classes),
+            doubts=tuple(dict.fromkeys((*(previous.doubts if previous else ()), *doubts))),
             sessions=(*(() if previous is None else previous.sessions), dict(session)),
         )
         if previous is not None and len(finished) == manifest.units:
@@ -95,7 +103,7 @@ class RunDirectory:
         if previous is not None:
             changes = changes_between(manifest.sessions[-2:])
             if changes is not None:
-                logger.warning("%s", changes)
+                logger.warning("%s", changes.text)
         write_atomically(self._manifest, lambda path: path.write_text(manifest.text()))
         for folder in FOLDERS:
             (self.path / folder).mkdir(exist_ok=True)
@@ -168,6 +176,7 @@ class RunDirectory:
         )
 
 
-def changes_between(sessions: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return a warning if versions or settings of sessions differ; one rank and many are alike."""
-    return warning_of_changes(sessions, "records", ignored=("ranks",))
+def changes_between(sessions: Sequence[Mapping[str, Any]]) -> Doubt | None:
+    """Return a doubt if versions or settings of sessions differ; one rank and many are alike."""
+    text = warning_of_changes(sessions, "records", ignored=("ranks",))
+    return None if text is None else Doubt("changed-sessions", text)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.records import Records, join_records
@@ -139,8 +140,8 @@ class UnitFiles:
             if finished and _sha256(path) != self._checksums(unit, path).adversarials:
                 raise _damaged(path, "its SHA-256 differs")
 
-    def missing_batches(self) -> str | None:
-        """Return a warning if batches are missing, `None` if the run is complete."""
+    def missing_batches(self) -> Doubt | None:
+        """Return a doubt if batches are missing, `None` if the run is complete."""
         found = list(self._units(RECORDS))
         total = self._manifest.batches
         lacking = []
@@ -150,20 +151,24 @@ class UnitFiles:
                 lacking.append(f"{missing} of {total} batches of {attack.name}")
         if not lacking:
             return None
-        return (
+        return Doubt(
+            "incomplete",
             f"The run in {self._path} is incomplete: {', '.join(lacking)} are missing. Figures are "
-            "of the other samples only. Repeat the command that started the run to finish it."
+            "of the other samples only. Repeat the command that started the run to finish it.",
         )
 
-    def missing_adversarials(self) -> str | None:
-        """Return a warning if adversarials are missing that the run should have kept."""
+    def missing_adversarials(self) -> Doubt | None:
+        """Return a doubt if adversarials are missing that the run should have kept."""
         if not self._manifest.configuration.save_adversarials:
             return None
         found = set(self._units(RECORDS))
         missing = len(found - set(self._units(ADVERSARIALS)))
         if not missing:
             return None
-        return f"The adversarials of {missing} of {len(found)} batches in {self._path} are missing."
+        return Doubt(
+            "missing-adversarials",
+            f"The adversarials of {missing} of {len(found)} batches in {self._path} are missing.",
+        )
 
     def _shards(self) -> Iterator[tuple[Unit, bytes]]:
         """Return the contents of all shards, checked."""

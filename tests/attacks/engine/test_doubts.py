@@ -16,6 +16,7 @@ from minnorm.attacks.engine.doubts import (
     doubt_about_successes,
     same_logits,
 )
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 
 
@@ -31,10 +32,11 @@ def test_there_is_no_doubt_about_logits() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_probabilities_are_doubted(dtype: torch.dtype) -> None:
     model, inputs, _ = small_problem()
-    expected = (
+    expected = Doubt(
+        "probabilities",
         "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect "
         "logits. Remove the softmax: its gradients vanish where the model is certain, so the model "
-        "would look more robust than it is."
+        "would look more robust than it is.",
     )
     assert doubt_about_logits(model(inputs).softmax(1).to(dtype)) == expected
     assert doubt_about_logits(torch.tensor([[1.0, 0.0], [0.0, 1.0009]], dtype=dtype)) == expected
@@ -42,10 +44,11 @@ def test_probabilities_are_doubted(dtype: torch.dtype) -> None:
 
 def test_nan_logits_are_doubted_first() -> None:
     logits = torch.tensor([[0.5, 0.5], [0.5, torch.nan]])
-    assert doubt_about_logits(logits) == (
+    assert doubt_about_logits(logits) == Doubt(
+        "nan",
         "Some of the model's logits are NaN, on the samples probed. NaN is no class: a "
         "point with NaN is not adversarial, so an attack may miss what is close. Such "
-        "samples are not robust: an evaluation counts them as misclassified."
+        "samples are not robust: an evaluation counts them as misclassified.",
     )
 
 
@@ -69,7 +72,7 @@ def test_each_sample_is_probed_for_another_class(place: int) -> None:
     assert doubt_about_gradients(model, torch.ones(4, 2)) is None
     missed = doubt_about_gradients(model, torch.ones(place, 2))
     assert missed is not None
-    assert missed.startswith("The model's gradients")
+    assert missed.text.startswith("The model's gradients")
 
 
 @pytest.mark.parametrize(
@@ -82,11 +85,12 @@ def test_each_sample_is_probed_for_another_class(place: int) -> None:
     ids=["detached", "rounded", "constant"],
 )
 def test_missing_gradients_are_doubted(model: torch.nn.Module) -> None:
-    assert doubt_about_gradients(model, torch.rand(3, 2)) == (
+    assert doubt_about_gradients(model, torch.rand(3, 2)) == Doubt(
+        "zero-gradients",
         "The model's gradients with respect to its inputs are all zero, on the samples probed: its "
         "output does not depend on them, or one of its steps blocks gradients (.detach(), "
         "rounding, argmax). Attacks that use gradients find little, which says nothing about its "
-        "robustness."
+        "robustness.",
     )
 
 
@@ -103,14 +107,14 @@ def test_a_sigmoid_for_each_class_is_doubted() -> None:
     model, inputs, _ = small_problem()
     doubt = doubt_about_logits(model(inputs).sigmoid())
     assert doubt is not None
-    assert "(from 0 to 1); attacks expect logits. Remove the sigmoid" in doubt
+    assert "(from 0 to 1); attacks expect logits. Remove the sigmoid" in doubt.text
 
 
 def test_percentages_are_doubted() -> None:
     model, inputs, _ = small_problem()
     doubt = doubt_about_logits(100 * model(inputs).softmax(1))
     assert doubt is not None
-    assert "(from 0 to 100, with sum 100); attacks expect logits. Remove the softmax" in doubt
+    assert "(from 0 to 100, with sum 100); attacks expect logits. Remove the softmax" in doubt.text
 
 
 class Noisy(nn.Module):
@@ -130,12 +134,14 @@ def test_logits_that_change_from_call_to_call_are_doubted(noise: float) -> None:
     model, inputs = Noisy(noise).eval(), torch.rand(4, 2)
     doubt = doubt_about_repeatability(model, inputs, model(inputs))
     assert doubt is not None
-    assert doubt.startswith("The model returns different logits for the same inputs each time: it")
-    assert "draws random numbers in evaluation mode too" in doubt
+    assert doubt.text.startswith(
+        "The model returns different logits for the same inputs each time: it"
+    )
+    assert "draws random numbers in evaluation mode too" in doubt.text
     # A function has no mode, so that may be the cause.
     doubt = doubt_about_repeatability(partial(model), inputs, model(inputs))
     assert doubt is not None
-    assert "it is in training mode (dropout) or draws random numbers" in doubt
+    assert "it is in training mode (dropout) or draws random numbers" in doubt.text
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -164,6 +170,6 @@ def test_adversarials_that_are_none_any_more_are_doubted(targeted: bool) -> None
     fake = replace(found, adversarials=inputs)
     doubt = doubt_about_successes(model, fake, wanted, targeted=targeted)
     assert doubt is not None
-    assert f"{len(inputs)} of {len(inputs)} adversarials are not adversarial" in doubt
+    assert f"{len(inputs)} of {len(inputs)} adversarials are not adversarial" in doubt.text
     none = replace(fake, success=torch.zeros(len(inputs), dtype=torch.bool))
     assert doubt_about_successes(model, none, wanted, targeted=targeted) is None

@@ -7,6 +7,7 @@ from minnorm.acceleration.accelerated import original
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable
 from minnorm.attacks.engine.goal import Goal
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError, one_line
 from minnorm.logits import is_exported, output_of
 
@@ -17,13 +18,14 @@ PROBE_SAMPLES = 8
 """The number of samples that a model is probed on."""
 
 
-def doubt_about_logits(logits: Tensor) -> str | None:
-    """Return a warning if the outputs of a model are not fit for an attack, otherwise `None`."""
+def doubt_about_logits(logits: Tensor) -> Doubt | None:
+    """Return a doubt if the outputs of a model are not fit for an attack, otherwise `None`."""
     if logits.isnan().any():
-        return (
+        return Doubt(
+            "nan",
             "Some of the model's logits are NaN, on the samples probed. NaN is no class: a "
             "point with NaN is not adversarial, so an attack may miss what is close. Such "
-            "samples are not robust: an evaluation counts them as misclassified."
+            "samples are not robust: an evaluation counts them as misclassified.",
         )
     if logits.min() < 0:
         return None
@@ -36,15 +38,16 @@ def doubt_about_logits(logits: Tensor) -> str | None:
         found, cause = "from 0 to 1", "sigmoid"
     else:
         return None
-    return (
+    return Doubt(
+        "probabilities",
         f"The model's outputs look like probabilities ({found}); attacks expect logits. Remove the "
         f"{cause}: its gradients vanish where the model is certain, so the model would look more "
-        "robust than it is."
+        "robust than it is.",
     )
 
 
-def doubt_about_repeatability(model: Model, inputs: Tensor, logits: Tensor) -> str | None:
-    """Return a warning if a model has other logits in a second call, else `None`.
+def doubt_about_repeatability(model: Model, inputs: Tensor, logits: Tensor) -> Doubt | None:
+    """Return a doubt if a model has other logits in a second call, else `None`.
 
     Args:
         model: The classifier.
@@ -55,13 +58,16 @@ def doubt_about_repeatability(model: Model, inputs: Tensor, logits: Tensor) -> s
         again = output_of(model, inputs)
     if same_logits(again, logits, repeated=True):
         return None
-    return f"The model returns different logits for the same inputs each time: {_why_random(model)}"
+    return Doubt(
+        "random",
+        f"The model returns different logits for the same inputs each time: {_why_random(model)}",
+    )
 
 
 def doubt_about_successes(
     model: Model, result: AttackResult, labels: Tensor, *, targeted: bool
-) -> str | None:
-    """Return a warning if adversarials are clearly none when a model evaluates them again.
+) -> Doubt | None:
+    """Return a doubt if adversarials are clearly none when a model evaluates them again.
 
     That finds a model that is random only sometimes, or only where gradients are recorded: an
     attack keeps the draws that suit it. Costs a forward pass.
@@ -80,9 +86,10 @@ def doubt_about_successes(
     wrong = margins > _CLEAR_SHARE * logits.abs().amax(1)
     if not wrong.any():
         return None
-    return (
+    return Doubt(
+        "random",
         f"{int(wrong.sum()):,} of {len(found):,} adversarials are not adversarial when the model "
-        f"evaluates them again: {_why_random(model)}"
+        f"evaluates them again: {_why_random(model)}",
     )
 
 
@@ -122,8 +129,8 @@ def _why_random(model: Model) -> str:
     )
 
 
-def doubt_about_gradients(model: Model, inputs: Tensor) -> str | None:
-    """Return a warning if the model has no gradients with respect to its inputs, else `None`.
+def doubt_about_gradients(model: Model, inputs: Tensor) -> Doubt | None:
+    """Return a doubt if the model has no gradients with respect to its inputs, else `None`.
 
     Raises:
         InputError: If it cannot be differentiated.
@@ -139,9 +146,10 @@ def doubt_about_gradients(model: Model, inputs: Tensor) -> str | None:
         ) from error
     if gradients.any():
         return None
-    return (
+    return Doubt(
+        "zero-gradients",
         "The model's gradients with respect to its inputs are all zero, on the samples probed: its "
         "output does not depend on them, or one of its steps blocks gradients (.detach(), "
         "rounding, argmax). Attacks that use gradients find little, which says nothing about its "
-        "robustness."
+        "robustness.",
     )

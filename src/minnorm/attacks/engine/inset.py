@@ -17,6 +17,7 @@ from minnorm import geometry
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable
 from minnorm.attacks.engine.problem import Problem
+from minnorm.doubts import Doubt
 from minnorm.geometry import Bounds
 from minnorm.logits import output_of
 
@@ -44,12 +45,13 @@ _CHECKED = frozenset({1, 10, 100, 1000})
 _MOST_COMPARISONS = 2
 """The most comparisons of an attack, a gradient each, that find no gradient lost."""
 
-LOST_GRADIENTS = (
+LOST_GRADIENTS = Doubt(
+    "lost-gradients",
     "The model's gradients are zero or not finite where an input is exactly at a bound, for "
     "example because the model clamps its inputs. The attacks take gradients slightly "
-    "inside the bounds instead; what they find is verified by the model as given."
+    "inside the bounds instead; what they find is verified by the model as given.",
 )
-"""The warning about a model that loses gradients at the bounds."""
+"""The doubt about a model that loses gradients at the bounds."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class BoundWatch:
         self._comparisons += 1
         self.active = are_lost(gradients, inside, points, bounds)
         if self.active:
-            warnings.warn(LOST_GRADIENTS, stacklevel=2)
+            warnings.warn(LOST_GRADIENTS.text, stacklevel=2)
         return self.active
 
 

@@ -1,4 +1,4 @@
-"""Warnings about NaN: they count the samples of the whole run, each once."""
+"""Doubts about NaN: they count the samples of the whole run, each once."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 from attacks.networks import Linear, problem
 from evaluation.record_tables import INF, table
 from minnorm.evaluation import Records, evaluate, load_run
-from minnorm.evaluation.nan_warnings import nan_warnings
+from minnorm.evaluation.nan_doubts import doubts_about_nan
 
 
 def predicted(records: Records, clean: list[int], adversarial: list[int]) -> Records:
@@ -22,8 +22,8 @@ def predicted(records: Records, clean: list[int], adversarial: list[int]) -> Rec
 
 
 def test_a_run_without_nan_has_no_warning() -> None:
-    assert nan_warnings(table([0.0, 1.0, INF])) == ()
-    assert nan_warnings(table([])) == ()
+    assert doubts_about_nan(table([0.0, 1.0, INF])) == ()
+    assert doubts_about_nan(table([])) == ()
 
 
 def test_samples_without_a_class_are_counted_once_over_attacks_and_targets() -> None:
@@ -34,16 +34,19 @@ def test_samples_without_a_class_are_counted_once_over_attacks_and_targets() -> 
         for attack in ("a", "b")
         for target in (1, 2)
     ]
-    [warning] = nan_warnings(pa.concat_tables(parts))
-    assert warning.startswith("The model's logits are NaN for 2 of 3 samples. NaN is no class")
+    [doubt] = doubts_about_nan(pa.concat_tables(parts))
+    assert doubt.kind == "nan"
+    assert doubt.text.startswith("The model's logits are NaN for 2 of 3 samples. NaN is no class")
 
 
 def test_points_without_a_class_are_counted_where_the_sample_has_one() -> None:
     records = predicted(table([0.0, INF, INF, 1.0]), [-1, 0, 0, 0], [-1, -1, 0, 1])
-    first, second = nan_warnings(records)
-    assert "for 1 of 4 samples" in first
-    assert second.startswith("The model's logits are NaN at points that attacks returned, for 1 of")
-    assert "count as failures, so the model may look more robust than it is" in second
+    first, second = doubts_about_nan(records)
+    assert "for 1 of 4 samples" in first.text
+    assert second.text.startswith(
+        "The model's logits are NaN at points that attacks returned, for 1 of"
+    )
+    assert "count as failures, so the model may look more robust than it is" in second.text
 
 
 class Overflows(Linear):
@@ -81,7 +84,7 @@ def test_nan_beyond_the_first_samples_is_counted_also_when_a_run_is_resumed_and_
     expected = "The model's logits are NaN for 3 of 30 samples."
     assert [warning[: len(expected)] for warning in run.warnings] == [expected]
     if folder is not None:
-        assert load_run(folder).warnings == run.warnings
+        assert load_run(folder).doubts == run.doubts
         (folder / "records" / "000001-00.parquet").unlink()
         assert evaluate(model, (inputs, labels), **arguments).warnings == run.warnings
 

@@ -1,15 +1,16 @@
-"""Warnings about NaN, counted over the records of a whole run."""
+"""Doubts about NaN, counted over the records of a whole run."""
 
 import numpy as np
 
+from minnorm.doubts import Doubt
 from minnorm.evaluation.records import Records
 from minnorm.evaluation.selection import values_of
 
 _REASONS = "Look for a division by 0, a logarithm or root of 0, or an overflow in the model."
 
 
-def nan_warnings(records: Records) -> tuple[str, ...]:
-    """Return warnings about the samples and the points of attacks whose logits hold NaN.
+def doubts_about_nan(records: Records) -> tuple[Doubt, ...]:
+    """Return doubts about the samples and the points of attacks whose logits hold NaN.
 
     Each sample counts once, whatever the number of attacks and targets.
     """
@@ -32,4 +33,4 @@ def nan_warnings(records: Records) -> tuple[str, ...]:
             f"{total:,} samples. NaN is no class: such points count as failures, so the model may "
             f"look more robust than it is. {_REASONS}"
         )
-    return tuple(found)
+    return tuple(Doubt("nan", text) for text in found)

@@ -1,0 +1,32 @@
+"""What makes results doubtful: a kind that a program can read, and a text for people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+KINDS: Mapping[str, str] = {
+    "zero-gradients": "the model has no gradients with respect to its inputs",
+    "lost-gradients": "the model loses its gradients at the bounds of the inputs",
+    "probabilities": "the model returns probabilities instead of logits",
+    "random": "the model returns different logits for the same inputs",
+    "nan": "the model returns NaN",
+    "scale": "the inputs do not seem to have the scale of the bounds",
+    "data": "the labels of the data may not be those of the model",
+    "slice": "the samples are not a fair part of the data set",
+    "incomplete": "batches of the run are missing",
+    "missing-adversarials": "adversarials or inputs that the run should have kept are missing",
+    "changed-sessions": "the run was continued with other versions or settings",
+}
+"""The kinds of doubts, and what each says."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What makes results doubtful.
+
+    Attributes:
+        kind: One of `KINDS`.
+        text: What was found and what to do, for a reader.
+    """
+
+    kind: str
+    text: str
