@@ -93,7 +93,7 @@ def clean_accuracy(records: Records) -> Estimate:
     NaN is no class: a sample whose logits hold NaN is not classified correctly.
     """
     samples, first = np.unique(values_of(records, "index"), return_index=True)
-    return share_of(_is_correct(records)[first], samples)
+    return share_of(is_correct(records)[first], samples)
 
 
 def mean_distance(records: Records, norm: Norm | None = None, over: Over = "correct") -> Estimate:
@@ -140,7 +140,7 @@ def median_distance(
             raise InputError(f"failures='gray' is defined for norm='l2', not {measured!r}.")
         found = np.where(np.isfinite(found), found, values_of(records, "gray_l2"))
     chosen = _chosen(records, over)
-    found, end = found[chosen], _known_up_to(records, norm)
+    found, end = found[chosen], known_up_to(records, norm)
     if math.isfinite(end) and failures == "infinity":
         # A failure may be nearer than a success beyond the limit.
         found = np.where(found > end, math.inf, found)
@@ -175,9 +175,9 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> E
         or not epsilon >= 0
     ):
         raise InputError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
-    if epsilon > _known_up_to(records, norm):
+    if epsilon > known_up_to(records, norm):
         return UNKNOWN
-    return share_of(_robust_up_to(records, norm) > epsilon, values_of(records, "index"))
+    return share_of(robust_radii(records, norm) > epsilon, values_of(records, "index"))
 
 
 def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array, Array]:
@@ -188,7 +188,7 @@ def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array,
         up to the next. For every radius it equals `accuracy_at`. Where nothing is known beyond a
         radius, the last accuracy is NaN.
     """
-    until, end = _robust_up_to(records, norm), _known_up_to(records, norm)
+    until, end = robust_radii(records, norm), known_up_to(records, norm)
     radii = np.unique(np.append(until[np.isfinite(until)], 0.0))
     if len(until) == 0:
         return radii, np.full(len(radii), math.nan)
@@ -237,11 +237,11 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
     found, best = (_zero_if_wrong(part, values_of(part, norm)) for part in (records, envelope))
     finite = best[np.isfinite(best)]
     limit = float(finite.max()) if len(finite) else 0.0
-    if limit == 0.0 or any(limit > _known_up_to(part, norm) for part in (records, envelope)):
+    if limit == 0.0 or any(limit > known_up_to(part, norm) for part in (records, envelope)):
         return math.nan
     # The area under mean(distance > eps) up to the limit is the mean of min(distance, limit).
     area, area_best = (float(np.minimum(values, limit).mean()) for values in (found, best))
-    area_clean = float(_is_correct(envelope).mean()) * limit
+    area_clean = float(is_correct(envelope).mean()) * limit
     return 1 - (area - area_best) / (area_clean - area_best) if area_clean > area_best else 1.0
 
 
@@ -262,7 +262,7 @@ def summarize(
         attack=attack,
         norm=norm,
         samples=len(records),
-        clean_errors=int((~_is_correct(records)).sum()),
+        clean_errors=int((~is_correct(records)).sum()),
         success=success_rate(records, over),
         mean=mean_distance(records, norm, over),
         median=median_distance(records, norm, "infinity", over),
@@ -280,7 +280,7 @@ def _distances(records: Records, norm: Norm | None) -> Array:
     return values_of(records, norm_of_records(records, norm))
 
 
-def _is_correct(records: Records) -> Array:
+def is_correct(records: Records) -> Array:
     """Return which records are of samples that the model classifies correctly."""
     correct: Array = values_of(records, "clean_prediction") == values_of(records, "label")
     return correct
@@ -295,16 +295,23 @@ def _chosen(records: Records, over: str) -> Array:
     _check_one_attack(records)
     if over not in ("correct", "all"):
         raise InputError(f"over={over!r}: expected 'correct' or 'all'.")
-    return np.full(len(records), True) if over == "all" else _is_correct(records)
+    return np.full(len(records), True) if over == "all" else is_correct(records)
 
 
 def _zero_if_wrong(records: Records, values: Array) -> Array:
     """Return the values, 0 for samples that the model misclassifies before any attack."""
-    return np.where(_is_correct(records), values, 0.0)
+    return np.where(is_correct(records), values, 0.0)
 
 
-def _robust_up_to(records: Records, norm: Norm | None) -> Array:
-    """Return the radius at which each record stops to count as robust; 0 if misclassified."""
+def robust_radii(records: Records, norm: Norm | None) -> Array:
+    """Return the radius at which each record of one attack stops to count as robust.
+
+    It is 0 for a misclassified sample, and infinite for a failure.
+
+    Args:
+        records: The records.
+        norm: The norm of the radii; by default the attack's own.
+    """
     found = torch.from_numpy(_distances(records, norm).copy())
     gaps = torch.from_numpy(values_of(records, "rounding").copy())
     radii = least_radii(found, gaps, norm_of_records(records, norm))
@@ -313,12 +320,17 @@ def _robust_up_to(records: Records, norm: Norm | None) -> Array:
 
 def _radius_limit(records: Records, norm: Norm) -> float:
     """Return the smallest radius limit of the failures, infinite if there is none."""
-    failed = np.isinf(values_of(records, norm)) & _is_correct(records)
+    failed = np.isinf(values_of(records, norm)) & is_correct(records)
     return float(limits_of(records, norm)[failed].min(initial=math.inf))
 
 
-def _known_up_to(records: Records, norm: Norm | None) -> float:
-    """Return the largest radius at which the accuracy is known."""
+def known_up_to(records: Records, norm: Norm | None) -> float:
+    """Return the largest radius at which the accuracy is known, infinite if there is no limit.
+
+    Args:
+        records: The records of one attack.
+        norm: The norm of the radius; by default the attack's own.
+    """
     return _radius_limit(records, norm_of_records(records, norm)) * (1 + _EQUAL_RADII)
 
 
