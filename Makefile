@@ -8,7 +8,9 @@
 #   make test-gpu     the tests that need a GPU
 #   make coverage     the fast tests, and the lines and branches that they do not enter; T=... too
 #   make mutants      the share of small faults in the code that the tests find; M='logits engine'
-#   make docs         write the pages that are generated from the code
+#   make docs         build the documentation site in site/; a warning is an error
+#   make docs-serve   show the site at http://localhost:8000 while you write
+#   make figures      draw the figures of the README from the committed results
 #   make bench        measure the speed: other libraries, floor, time to quality, memory, ranks
 #   make peers        compare the attacks with those of other libraries
 #   make anytime      measure the norms at budgets from 10 to 1,000 (6 hours)
@@ -30,7 +32,7 @@ INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python --resolution $(RE
 FAST := -m 'not slow and not fetch'
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo quick check test tests test-fetch test-gpu coverage mutants docs static \
+.PHONY: demo quick check test tests test-fetch test-gpu coverage mutants docs docs-serve figures static \
 	bench peers anytime defenses
 .DEFAULT_GOAL := check
 
@@ -78,8 +80,17 @@ coverage: .venv/.ready
 mutants: .venv/.ready
 	$(BIN)/python tests/mutants.py $(M)
 
+# The variable silences an announcement of Material for MkDocs.
 docs: .venv/.ready
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: .venv/.ready
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr localhost:8000
+
+figures: .venv/.ready
+	$(BIN)/python benchmarks/cost_figure.py
 
 # adv-lib imports visdom, which is not needed here: an empty module replaces it.
 benchmarks/.venv/.ready: pyproject.toml benchmarks/requirements.txt

@@ -1,0 +1,71 @@
+"""Hooks of the site's build: pages from the root of the checkout, and links that lead out of docs.
+
+Pages are written for a reader of the checkout, with links to files anywhere in it. On the site, a
+link to a file that is not part of it leads to the repository.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT_PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
+"""Files in the root of the checkout that are pages of the site, and their names there."""
+
+_LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
+_IMAGES = (".svg", ".png", ".webp")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages from the root of the checkout."""
+    for source, name in ROOT_PAGES.items():
+        page = File.generated(config, name, content=(_root(config) / source).read_text())
+        page.edit_uri = f"../{source}"
+        files.append(page)
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Replace the links that lead out of the folder of the pages."""
+    sources = {name: source for source, name in ROOT_PAGES.items()}
+    uri = page.file.src_uri
+    place = sources.get(uri, f"docs/{uri}")
+    return _LINK.sub(lambda link: _target(link[1], place, uri, config, files), markdown)
+
+
+def _target(link: str, place: str, uri: str, config: MkDocsConfig, files: Files) -> str:
+    """Return what a link on a page leads to on the site.
+
+    Args:
+        link: The link as written: a path relative to the file of the page.
+        place: The file of the page, relative to the root of the checkout.
+        uri: The page, relative to the root of the site's pages.
+        config: The configuration of the site.
+        files: The files of the site.
+    """
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
+    inside = ROOT_PAGES.get(path, path.removeprefix("docs/"))
+    if (path in ROOT_PAGES or path.startswith("docs/")) and files.get_file_from_path(inside):
+        return posixpath.relpath(inside, posixpath.dirname(uri) or ".")
+    file = _root(config) / path
+    if path.startswith("..") or not file.exists():
+        return link  # the strict build refuses it
+    if file.suffix in _IMAGES:
+        copied = f"images/{path}"
+        if files.get_file_from_path(copied) is None:
+            files.append(File.generated(config, copied, abs_src_path=str(file)))
+        return posixpath.relpath(copied, posixpath.dirname(uri) or ".")
+    kind = "tree" if file.is_dir() else "blob"
+    return f"{config.repo_url}/{kind}/main/{path}"
+
+
+def _root(config: MkDocsConfig) -> Path:
+    """Return the root of the checkout."""
+    return Path(config.docs_dir).parent
