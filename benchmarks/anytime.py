@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib import pyplot as plt
 from torch import nn
 
+from cost_figure import draw_all
 from minnorm import evaluate, load_data, load_model
 from minnorm.evaluation import (
     Evaluation,
@@ -142,39 +142,6 @@ def tables(measured: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def figure(measured: dict[str, Any], file: Path) -> None:
-    """Draw how far the mean norms are above the envelope, against the cost.
-
-    Points with fewer successes than the envelope are left out: their means are over fewer and
-    easier samples.
-    """
-    drawing, panels = plt.subplots(
-        1, len(measured), figsize=(4 * len(measured), 3.6), sharey=True, squeeze=False
-    )
-    for panel, (name, result) in zip(panels[0], measured.items(), strict=True):
-        most = max(line["success"] for line in result["rows"])
-        for attack in dict.fromkeys(line["name"] for line in result["rows"]):
-            lines = [
-                line
-                for line in result["rows"]
-                if line["name"] == attack and line["success"] >= most
-            ]
-            panel.plot(
-                [line["cost"] for line in lines],
-                [100 * (line["mean"] / result["envelope"] - 1) for line in lines],
-                marker="o",
-                markersize=3,
-                linewidth=2.5 if attack == "normal_pursuit" else 1,
-                label=attack,
-            )
-        panel.set(title=name, xscale="log", xlabel="cost, in gradients", ylim=(0, 25))
-        panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("mean L2 norm above the envelope, %")
-    panels[0][-1].legend(fontsize=7)
-    drawing.tight_layout()
-    drawing.savefig(file)
-
-
 def main() -> None:
     """Measure, print, and write the result with the versions and the hardware."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -194,7 +161,7 @@ def main() -> None:
         result = {"budgets": options.budgets, "measured": measured, **session}
         write(options.json, result, tables(measured))
         if options.json is not None:
-            figure(measured, options.json.with_suffix(".svg"))
+            draw_all(measured, options.json.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
