@@ -1,4 +1,4 @@
-"""The documentation: generated pages are up to date, links lead somewhere, and the README runs."""
+"""The documentation: generated pages are up to date, links lead somewhere, the API is complete."""
 
 import importlib.util
 import re
@@ -8,17 +8,24 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+import minnorm
 from attacks.networks import problem
+from code_blocks import read_blocks
 from minnorm.attacks import ENTRIES, AttackResult
 from minnorm.attacks.combinators import COMBINATORS
 from minnorm.attacks.registry import load_attack
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("benchmarks/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md"), *ROOT.glob("benchmarks/*.md")])
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
-CODE = re.compile(r"^ *```python\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+API = ("attacks", "evaluation", "report", "models", "data", "training")
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def _generator() -> ModuleType:
@@ -43,7 +50,7 @@ def test_the_page_on_attacks_names_all_attacks_and_combinators() -> None:
     assert "carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)" in page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_between_pages_lead_to_files(page: Path) -> None:
     links = LINK.findall(page.read_text())
     assert not [link for link in links if not (page.parent / link).exists()]
@@ -53,20 +60,34 @@ def test_the_readme_links_to_the_page_on_attacks() -> None:
     assert "docs/attacks.md" in LINK.findall((ROOT / "README.md").read_text())
 
 
+@pytest.mark.parametrize("package", API)
+def test_the_pages_on_the_api_name_everything_public(package: str) -> None:
+    page = (DOCS / "api" / f"{package}.md").read_text()
+    documented = re.findall(rf"^::: minnorm\.{package}\.(\w+)$", page, re.MULTILINE)
+    assert sorted(documented) == sorted(getattr(minnorm, package).__all__)
+
+
+def test_the_navigation_has_every_page_once() -> None:
+    configuration = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    found = sorted(_leaves(configuration["nav"]))
+    from_root = {"changelog.md", "contributing.md", "security.md"}
+    assert found == sorted(
+        {str(page.relative_to(DOCS)) for page in DOCS.glob("**/*.md")} | from_root
+    )
+
+
+def _leaves(entry: Any) -> list[str]:
+    """Return the pages below an entry of the navigation."""
+    if isinstance(entry, str):
+        return [entry]
+    below = entry.values() if isinstance(entry, dict) else entry
+    return [page for one in below for page in _leaves(one)]
+
+
 def test_the_example_of_an_attack_finds_adversarials() -> None:
-    (block,) = CODE.findall((ROOT / "CONTRIBUTING.md").read_text())
+    (block,) = read_blocks((ROOT / "CONTRIBUTING.md").read_text())
     names: dict[str, Any] = {}
-    exec(compile(textwrap.dedent(block), "CONTRIBUTING.md", "exec"), names)  # noqa: S102 - our code
+    exec(compile(textwrap.dedent(block.code), "CONTRIBUTING.md", "exec"), names)  # noqa: S102 - our code
     model, inputs, labels = problem((3, 4, 4))
     result: AttackResult = names["plain"](model, inputs, labels)
     assert result.success.all()
-
-
-@pytest.mark.slow
-def test_the_python_blocks_of_the_readme_run_in_order() -> None:
-    names: dict[str, object] = {}
-    # Eight images show what a hundred show.
-    readme = re.sub(r"mnist-sample\[:\d+\]", "mnist-sample[:8]", (ROOT / "README.md").read_text())
-    for block in CODE.findall(readme.replace("range(100)", "range(8)")):
-        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our code
-    assert {"result", "attack", "noise", "run", "fast"} <= names.keys()
