@@ -1,15 +1,12 @@
 """The commands `evaluate`, `train` and `demo`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from minnorm.cli.console import output, progress_bars, shown
+from minnorm.cli.console import messages, output, progress_bars, shown
 from minnorm.cli.options import read_batch_size, read_bounds, read_radii
-
-if TYPE_CHECKING:
-    from minnorm.paper import Row
 
 Device = Annotated[
     str | None,
@@ -211,24 +208,33 @@ def train(
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="The folder of the run directories.")] = Path(
+    out: Annotated[Path, typer.Option(help="The run directory, which gets the report too.")] = Path(
         "runs/demo"
     ),
     device: Device = None,
 ) -> None:
-    """Attack the shipped MNIST network, and compare the results with the paper's."""
+    """Attack the shipped MNIST network with small and large budgets, beside the paper's results.
+
+    Prints a table, and writes a report. An interrupted demo continues.
+    """
     from minnorm import paper
+    from minnorm.errors import MissingLibraryError
+    from minnorm.report import label_runs, write_report
 
-    results = []
     with progress_bars() as bars:
-        tasks = {row: bars.add_task(row.attack, total=None) for row in paper.ROWS}
+        task = bars.add_task("preparing", total=None)
 
-        def show(row: "Row", done: int, total: int, gradients: int) -> None:
-            # Each step is one gradient, so the gradients give the finished share of a batch.
-            part = min(done + gradients % row.steps / row.steps, total)
-            bars.update(tasks[row], completed=part, total=total)
+        def show(name: str, done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total, description=name)
 
-        for result in paper.run_demo(out, device=device, on_progress=show):
-            results.append(result)
-    output.print(paper.demo_table(results))
-    output.print(f"records: {out.resolve()}", soft_wrap=True)
+        run = paper.run_demo(out, device=device, on_progress=show)
+    output.print(paper.demo_table(run.records))
+    output.print(paper.conclusion(run.records))
+    output.print(f"records: {out}", soft_wrap=True)
+    try:
+        with messages.status("writing the report"):
+            write_report(label_runs([run]), out / "report.html")
+    except MissingLibraryError as error:
+        output.print(f"report: not written. {error}", soft_wrap=True)
+    else:
+        output.print(f"report: {out / 'report.html'}", soft_wrap=True)

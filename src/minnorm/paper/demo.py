@@ -1,113 +1,161 @@
-"""The demo: the DDN rows of the paper's table 1 for MNIST, with shipped images and network."""
+"""The demo: small budgets beside the DDN rows of the paper's table 1 for MNIST.
 
-from collections.abc import Callable, Iterator
+All rows attack the same shipped images with the shipped network, in one run.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 from rich.table import Table
-from rich.text import Text
 
-from minnorm.evaluation import Records, Summary, evaluate, summarize
-from minnorm.paper.published import TABLE_1_MNIST_DDN
-from minnorm.report import costs
+from minnorm.evaluation import Evaluation, Records, Summary, evaluate, of_attack, summarize
+from minnorm.evaluation.selection import values_of
+from minnorm.paper.published import TABLE_1_MNIST_DDN, Published
 
 MODEL = "zoo:mnist-cnn"
-IMAGES = {100: 200, 300: 70, 1000: 20}
-"""The number of images by the number of steps: about 20,000 gradients per row, so that the demo
-takes about a minute on two cores. The paper's rows are averages over 1,000 images."""
+DATA = "mnist-sample[:100]"
+
+DemoProgress: TypeAlias = Callable[[str, int, int], None]
+"""Called with the name of the row that runs, and with the finished and all gradients."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the demo: DDN with a number of steps, quantized to `levels` unless it is `None`."""
+    """A row of the demo. All rows round to 8-bit images, as the paper does.
 
-    steps: int
-    levels: int | None
+    Attributes:
+        name: The attack and its effort, in words.
+        attack: Its spec.
+        gradients: The gradients that it is given; one for the whole batch counts as one.
+        paper: The paper's row for this attack.
+    """
 
-    @property
-    def attack(self) -> str:
-        """The spec of the attack."""
-        return f"ddn(steps={self.steps}" + (f", levels={self.levels})" if self.levels else ")")
-
-    @property
-    def data(self) -> str:
-        """The spec of the data."""
-        return f"mnist-sample[:{IMAGES[self.steps]}]"
-
-    @property
-    def folder(self) -> str:
-        """The name of its run directory inside the folder of the demo."""
-        return f"ddn-{self.steps}" + (f"-{self.levels}-levels" if self.levels else "")
+    name: str
+    attack: str
+    gradients: int
+    paper: Published | None = None
 
 
-ROWS = [Row(steps, levels) for levels in (256, None) for steps in IMAGES]
+def _pursuit(budget: int) -> Row:
+    return Row(
+        f"normal pursuit, budget {budget}", f"normal_pursuit(budget={budget}, levels=256)", budget
+    )
+
+
+def _ddn(steps: int) -> Row:
+    paper = TABLE_1_MNIST_DDN[steps]
+    return Row(f"DDN, {steps:,} steps", f"ddn(steps={steps}, levels=256)", steps, paper)
+
+
+ROWS = (
+    Row("DeepFool", "deepfool(levels=256)", 50),
+    _pursuit(30),
+    _pursuit(100),
+    *(_ddn(steps) for steps in TABLE_1_MNIST_DDN),
+)
+"""The rows, the cheapest first."""
+
+FEW, MANY = ROWS[1], ROWS[-1]
+"""Normal pursuit and DDN, whose norms the demo compares in a sentence."""
 
 
 def run_demo(
-    out: Path, *, device: str | None = None, on_progress: Callable[[Row, int, int, int], None]
-) -> Iterator[tuple[Row, Records]]:
-    """Run the rows in order, each with its own run directory inside `out`.
+    out: Path, *, device: str | None = None, on_progress: DemoProgress | None = None
+) -> Evaluation:
+    """Run all rows, and return the run.
 
     Args:
-        out: The folder of the run directories; an interrupted demo continues there.
+        out: The run directory; an interrupted demo continues there.
         device: The device; by default a GPU if there is one.
-        on_progress: Called with the row, its finished batches, all its batches, and the gradients
-            computed so far, where one gradient of a batch counts as one.
-
-    Yields:
-        Each row with its records.
+        on_progress: Called after each gradient and each finished row, see `DemoProgress`.
     """
-    for row in ROWS:
-        evaluation = evaluate(
-            MODEL,
-            row.data,
-            row.attack,
-            out=out / row.folder,
-            batch_size=100,
-            device=device,
-            on_progress=partial(on_progress, row),
-        )
-        yield row, evaluation.records
+    running = first = -1
+
+    def report(done: int, _units: int, gradients: int) -> None:
+        nonlocal running, first
+        if done != running:
+            running, first = done, gradients
+        row = ROWS[min(done, len(ROWS) - 1)]
+        finished = sum(row.gradients for row in ROWS[:done])
+        if on_progress is not None:
+            current = min(gradients - first, row.gradients)
+            on_progress(row.name, finished + current, sum(row.gradients for row in ROWS))
+
+    attacks = [row.attack for row in ROWS]
+    return evaluate(
+        MODEL, DATA, attacks, out=out, batch_size=100, device=device, on_progress=report
+    )
 
 
-def demo_table(results: list[tuple[Row, Records]]) -> Table:
-    """Return a table of our rows; the paper's row follows each quantized one."""
+def demo_table(records: Records) -> Table:
+    """Return a table of our rows; the paper's row follows each of DDN."""
+    count = len(records.column("index").unique())
     table = Table(
-        title="DDN on MNIST: this package's network and the paper's (table 1)",
-        caption="Each row uses the first test images; rows with more steps use fewer. As in the "
-        "paper: a misclassified image counts as a success at distance 0, and in the median a "
-        "failure counts as the distance to the gray image. Seconds: time of the run that computed "
-        "the records. The means differ from the paper's because the network differs. Paper: GTX "
-        "1080 Ti, 256 levels.",
+        title=f"{count} MNIST images: this package's network, and the paper's (table 1)",
+        caption="Each row attacks the same images, and rounds to 8-bit images at every step, as in "
+        "the paper. As there, a misclassified image counts as a success at distance 0, and in the "
+        "median a failure counts as the distance to the gray image. Gradients and forwards: passes "
+        "per image; a budget counts a forward pass as 0.4. Seconds: for all images. The paper's "
+        "numbers are of another network with the same architecture, 1,000 images and a GTX 1080 "
+        "Ti, so neither norms nor seconds can be equal.",
+        collapse_padding=True,
+        pad_edge=False,
     )
     table.add_column("attack")
-    for name in ("images", "success %", "mean L2", "median L2", "gradients", "seconds"):
+    for name in ("success %", "mean L2", "median L2", "gradients", "forwards", "seconds"):
         table.add_column(name, justify="right")
-    for row, records in results:
-        table.add_row(Text(row.attack), *_cells(summarize(records, row.attack, over="all")))
-        if row.levels is not None:
-            paper = TABLE_1_MNIST_DDN[row.steps]
-            table.add_row(
-                "  the paper's",
-                "1,000",
-                f"{paper.success:.1f}",
-                f"{paper.mean:.4f}",
-                f"{paper.median:.4f}",
-                f"{paper.gradients:,}",
-                f"{paper.seconds:.1f}",
-                style="dim",
-            )
+    for row in ROWS:
+        summary = summarize(of_attack(records, row.attack), row.attack, over="all")
+        table.add_row(row.name, *_cells(summary))
+        if row.paper is not None:
+            table.add_row("  the paper's", *_paper_cells(row.paper), style="dim")
     return table
 
 
-def _cells(summary: Summary) -> tuple[str, ...]:
-    gradients, _, seconds = costs(summary)
+def conclusion(records: Records) -> str:
+    """Return what the table shows, in a sentence: the norms with few and with many gradients.
+
+    Args:
+        records: The records of the demo; those of `FEW` and `MANY` are enough.
+    """
+    parts = [of_attack(records, row.attack).sort_by("index") for row in (FEW, MANY)]
+    few, many = (values_of(part, "l2") for part in parts)
+    both = np.isfinite(few) & np.isfinite(many)
+    percent = 100 * (few[both].mean() / many[both].mean() - 1)
+    if abs(percent) < 0.05:
+        norms = "perturbations as large on average as those"
+    else:
+        word = "smaller" if percent < 0 else "larger"
+        norms = f"perturbations that are {abs(percent):.1f} % {word} on average than those"
+    images = "" if both.all() else f", over the {both.sum()} images on which both succeed"
+    seconds = [values_of(part, "seconds").sum() for part in parts]
     return (
-        f"{summary.samples:,}",
+        f"With a budget of {FEW.gradients} gradients, normal pursuit finds {norms} of DDN with "
+        f"{MANY.gradients:,}{images}. It takes {seconds[0]:.1f} seconds instead of "
+        f"{seconds[1]:.1f}."
+    )
+
+
+def _cells(summary: Summary) -> tuple[str, ...]:
+    return (
         f"{100 * summary.success.value:.1f}",
         f"{summary.mean.value:.4f}",
         f"{summary.median_gray.value:.4f}",
-        gradients,
-        seconds,
+        f"{summary.backwards:,.0f}",
+        f"{summary.forwards:,.0f}",
+        f"{summary.seconds:.1f}",
+    )
+
+
+def _paper_cells(row: Published) -> tuple[str, ...]:
+    return (
+        f"{row.success:.1f}",
+        f"{row.mean:.4f}",
+        f"{row.median:.4f}",
+        f"{row.gradients:,}",
+        "",
+        f"{row.seconds:.1f}",
     )
