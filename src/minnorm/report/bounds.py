@@ -1,0 +1,96 @@
+"""One-sided bounds of shares, medians and means at any level, for decisions.
+
+The intervals of `minnorm.evaluation.estimates` are for reading: Wilson's covers 95 % on average.
+These bounds are for a promise: the truth lies beyond one of them with at most the probability
+`tail`. Each end has its own `tail`, so both together hold with the probability `1 - 2 * tail`.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import bdtr, betaincinv
+
+from minnorm.evaluation.estimates import Array, mean_of, t_quantile, variance_of_mean
+
+
+class Bounds(NamedTuple):
+    """What a number lies between."""
+
+    low: float
+    high: float
+
+
+def effective_draws(values: Array, samples: Array, tail: float) -> float:
+    """Return the number of independent draws that would estimate the mean equally well.
+
+    With one value for each sample it is the number of values. The values of a sample with several
+    targets depend on each other: then the number is smaller by the design effect, and smaller again
+    because few samples do not show the design effect precisely (Korn and Graubard 1998).
+
+    Args:
+        values: The values, at least one.
+        samples: The sample of each value.
+        tail: The probability for which the number is used.
+    """
+    count, groups = len(values), len(np.unique(samples))
+    if groups == count:
+        return float(count)
+    spread = float(np.var(values))
+    if groups == 1 or spread == 0:
+        return float(groups)
+    variance = variance_of_mean(np.asarray(values, dtype=np.float64), samples)
+    draws = min(spread / variance, count) if variance > 0 else float(count)
+    return draws * (t_quantile(count - 1, tail) / t_quantile(groups - 1, tail)) ** 2
+
+
+def share_bounds(hits: Array, samples: Array, tail: float) -> Bounds:
+    """Return the exact bounds of the share of true values (Clopper and Pearson 1934).
+
+    Args:
+        hits: Truth values.
+        samples: The sample of each value.
+        tail: The probability that the share is below the bounds, and that it is above.
+    """
+    if len(hits) == 0:
+        return Bounds(0.0, 1.0)
+    share, draws = float(np.mean(hits)), effective_draws(hits, samples, tail)
+    found = share * draws
+    return Bounds(
+        0.0 if share == 0 else float(betaincinv(found, draws - found + 1, tail)),
+        1.0 if share == 1 else float(betaincinv(found + 1, draws - found, 1 - tail)),
+    )
+
+
+def median_bounds(values: Array, samples: Array, tail: float) -> Bounds:
+    """Return the order statistics that enclose the median: exact, whatever the distribution.
+
+    Args:
+        values: Values of at least 0, infinite ones included.
+        samples: The sample of each value.
+        tail: The probability that the median is below the bounds, and that it is above.
+    """
+    count, ordered = len(values), np.sort(values)
+    if count == 0:
+        return Bounds(0.0, math.inf)
+    draws = int(effective_draws(values <= ordered[(count - 1) // 2], samples, tail))
+    # How many of the smallest draws the median exceeds, except with the probability `tail`.
+    below = int((bdtr(np.arange(draws // 2 + 1), draws, 0.5) <= tail).sum())
+    if below == 0:
+        return Bounds(0.0, math.inf)
+    position = (below - 1) * count // draws
+    return Bounds(float(ordered[position]), float(ordered[count - 1 - position]))
+
+
+def mean_bounds(values: Array, samples: Array, tail: float) -> Bounds:
+    """Return the bounds of the mean, see `minnorm.evaluation.estimates.mean_of`.
+
+    Args:
+        values: Finite values of at least 0.
+        samples: The sample of each value.
+        tail: The probability that the mean is below the bounds, and that it is above.
+    """
+    if len(values) == 0:
+        return Bounds(0.0, math.inf)
+    _, low, high = mean_of(values, samples, tail)
+    return Bounds(low, high)

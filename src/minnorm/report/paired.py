@@ -1,0 +1,238 @@
+"""Differences between two runs on the same samples: bounds and tests that use the pairing.
+
+With several targets, the pairs of one sample depend on each other. A sample counts as one draw.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+from scipy.special import bdtr
+
+from minnorm.evaluation.estimates import Array
+from minnorm.report.bounds import Bounds, effective_draws
+from minnorm.report.pairs import PairedValues
+
+Draws: TypeAlias = Array
+"""Values of a statistic in resamples, or how often each sample is in each of them."""
+
+_RESAMPLES = 4000
+"""The number of resamples of a bootstrap."""
+
+_FEWEST_RESAMPLES = 1000
+"""The number of resamples of many samples, whose quantiles are precise enough."""
+
+_MOST_DRAWN = 100_000_000
+"""Samples that all resamples draw together, from which on there are fewer resamples."""
+
+_AT_ONCE = 4_000_000
+"""Samples that are drawn at once, to limit the memory."""
+
+_FLIPS = 10_000
+"""The number of random signs of a permutation test."""
+
+_FEWEST = 6
+"""The samples from which the bootstrap says anything."""
+
+CONTINUITY = 1.0
+"""The continuity correction: half a step of the difference of two counts whose sum is given."""
+
+_STEPS = 60
+"""Bisections of a limit: to the precision of a float."""
+
+_ENDS = (-math.inf, math.inf)
+"""The ends of an unknown change."""
+
+
+def share_difference_bounds(hits: PairedValues, tail: float, correction: float = 0.0) -> Bounds:
+    """Return the bounds of the difference of two paired shares, `b` minus `a`.
+
+    They are Tango's score limits (1998), which hold for few samples and for few that differ.
+
+    Args:
+        hits: Truth values.
+        tail: The probability that the difference is below the bounds, and that it is above.
+        correction: The number of pairs to add to the distance from both bounds. Without, they hold
+            on average, as Wilson's interval does; with `CONTINUITY`, they hold for every truth.
+    """
+    a, b, samples = hits
+    if len(a) == 0:
+        return Bounds(-1.0, 1.0)
+    change = b.astype(np.int64) - a.astype(np.int64)
+    draws = effective_draws(change, samples, tail)
+    scale = draws / len(change)
+    gained, lost = scale * float((change > 0).sum()), scale * float((change < 0).sum())
+    quantile = -NormalDist().inv_cdf(tail)
+    low = _score_limit(gained, lost, draws, quantile, correction)
+    return Bounds(low, -_score_limit(lost, gained, draws, quantile, correction))
+
+
+def _score_limit(
+    gained: float, lost: float, draws: float, quantile: float, correction: float
+) -> float:
+    """Return the difference, below the measured one, whose score is a quantile."""
+    low, high = -1.0, (gained - lost) / draws
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if _score(gained, lost, draws, middle, correction) > quantile:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _score(gained: float, lost: float, draws: float, difference: float, correction: float) -> float:
+    """Return Tango's statistic: the distance above a difference in its standard errors."""
+    linear = (2 * draws - gained + lost) * difference - gained - lost
+    constant = -lost * difference * (1 - difference)
+    share = (math.sqrt(max(linear**2 - 8 * draws * constant, 0.0)) - linear) / (4 * draws)
+    variance = draws * (2 * share + difference * (1 - difference))
+    distance = gained - lost - draws * difference - correction
+    return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
+
+
+def mcnemar(hits: PairedValues) -> float:
+    """Return the p-value of the hypothesis that two paired shares are equal.
+
+    With one pair for each sample this is McNemar's exact test. With several, the signs of the
+    samples' net changes are flipped at random, as that test flips those of single changes; the
+    random numbers are always the same.
+
+    Args:
+        hits: Truth values.
+    """
+    a, b, samples = hits
+    change = b.astype(np.int64) - a.astype(np.int64)
+    _, group = np.unique(samples, return_inverse=True)
+    net = np.bincount(group, weights=change)
+    net = net[net != 0]
+    if len(net) == 0:
+        return 1.0
+    if len(np.unique(np.abs(net))) == 1:
+        fewer = min(int((net > 0).sum()), int((net < 0).sum()))
+        return min(1.0, 2 * float(bdtr(fewer, len(net), 0.5)))
+    generator = np.random.default_rng(0)
+    flips = max(min(_FLIPS, _MOST_DRAWN // len(net)), _FEWEST_RESAMPLES)
+    extreme = sum(
+        abs(float(generator.choice((-1.0, 1.0), len(net)) @ net)) >= abs(float(net.sum()))
+        for _ in range(flips)
+    )
+    return (extreme + 1) / (flips + 1)
+
+
+def median_changes(
+    distances: PairedValues, change: Callable[[Array, Array], Array], seed: int = 0
+) -> tuple[float, Draws]:
+    """Return how the median changes from one run to another, and how it does in resamples.
+
+    Args:
+        distances: Distances, infinite ones included.
+        change: The change, a function of the medians of both.
+        seed: The seed of the resamples.
+
+    Returns:
+        The change, and its bootstrap distribution.
+    """
+    a, b, samples = distances
+    ranked = [(np.sort(one), np.argsort(one, kind="stable")) for one in (a, b)]
+    _, group = np.unique(samples, return_inverse=True)
+    found = []
+    for weights in _resamples(group.max() + 1, seed):
+        medians = [_medians(ordered, weights[:, group[order]]) for ordered, order in ranked]
+        found.append(change(*medians))
+    ones = np.ones((1, len(a)), dtype=np.int64)
+    measured = change(*(_medians(ordered, ones) for ordered, _ in ranked))
+    return float(measured[0]), np.concatenate(found)
+
+
+def _medians(ordered: Array, weights: Draws) -> Array:
+    """Return the median of ascending values in each resample."""
+    passed = np.cumsum(weights, axis=1)
+    total = passed[:, -1:]
+    below = (passed < (total + 1) // 2).sum(axis=1)
+    above = (passed < total // 2 + 1).sum(axis=1)
+    low, high = ordered[below], ordered[above]
+    with np.errstate(invalid="ignore"):
+        medians: Array = np.where(low == high, low, (low + high) / 2)
+    return medians
+
+
+def percentiles(changes: Draws, samples: Array, tail: float) -> Bounds:
+    """Return the bounds that a bootstrap distribution leaves out at both ends.
+
+    An unknown change may be anything. Fewer than 6 samples have no bounds.
+
+    Args:
+        changes: The changes in the resamples, NaN where unknown.
+        samples: The sample of each pair.
+        tail: The share of the distribution below the bounds, and above.
+    """
+    if len(np.unique(samples)) < _FEWEST:
+        return Bounds(-math.inf, math.inf)
+    lowest, highest = (np.sort(np.where(np.isnan(changes), end, changes)) for end in _ENDS)
+    left_out = int(tail * len(changes))
+    return Bounds(float(lowest[left_out]), float(highest[-1 - left_out]))
+
+
+def mean_change_bounds(changes: Array, samples: Array, tail: float, seed: int = 0) -> Bounds:
+    """Return the bounds of the mean of changes by the studentized bootstrap.
+
+    The bootstrap of the mean in units of its own standard error holds for fewer and for more skewed
+    changes than percentiles do (Efron and Tibshirani 1993, chapter 12).
+
+    Args:
+        changes: Finite changes.
+        samples: The sample of each of them.
+        tail: The probability that the mean is below the bounds, and that it is above.
+        seed: The seed of the resamples.
+    """
+    _, group = np.unique(samples, return_inverse=True)
+    groups = int(group.max(initial=-1)) + 1
+    if groups < _FEWEST:
+        return Bounds(-math.inf, math.inf)
+    mean = float(changes.mean())
+    sizes = np.bincount(group).astype(np.float64)
+    residuals = np.bincount(group, weights=changes - mean)
+    ones = np.ones((1, groups))
+    _, error = _mean_and_error(ones, sizes, residuals)
+    if error[0] == 0:
+        return Bounds(mean, mean)
+    parts = []
+    for weights in _resamples(groups, seed):
+        shifts, errors = _mean_and_error(weights, sizes, residuals)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts.append(np.where(shifts == 0, 0.0, shifts / errors))
+    studentized = np.sort(np.concatenate(parts))
+    left_out = int(tail * len(studentized))
+    largest, smallest = studentized[-1 - left_out], studentized[left_out]
+    return Bounds(mean - float(largest * error[0]), mean - float(smallest * error[0]))
+
+
+def _mean_and_error(weights: Draws, sizes: Array, sums: Array) -> tuple[Array, Array]:
+    """Return the mean in each resample, and its standard error.
+
+    Args:
+        weights: How often each sample is in each resample.
+        sizes: The number of values of each sample.
+        sums: The sum of the values of each sample.
+    """
+    total = weights @ sizes
+    mean = weights @ sums / total
+    squares = weights @ sums**2 - 2 * mean * (weights @ (sums * sizes))
+    squares = np.maximum(squares + mean**2 * (weights @ sizes**2), 0.0)
+    groups = len(sizes)
+    return mean, np.sqrt(squares * groups / (groups - 1)) / total
+
+
+def _resamples(groups: int, seed: int) -> Iterator[Draws]:
+    """Yield how often each sample is in each resample, for many resamples at once."""
+    generator = np.random.default_rng(seed)
+    left = max(min(_RESAMPLES, _MOST_DRAWN // groups), _FEWEST_RESAMPLES)
+    while left > 0:
+        count = min(left, max(_AT_ONCE // groups, 1))
+        drawn = generator.integers(0, groups, (count, groups))
+        drawn += groups * np.arange(count)[:, None]
+        yield np.bincount(drawn.reshape(-1), minlength=count * groups).reshape(count, groups)
+        left -= count
