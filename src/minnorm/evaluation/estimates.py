@@ -33,13 +33,31 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 """No number."""
 
 
+def count_distinct(samples: Array) -> int:
+    """Return the number of different samples."""
+    if is_ascending(samples):
+        return len(samples)
+    ordered = np.sort(samples)
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + min(len(ordered), 1)
+
+
+def is_ascending(samples: Array) -> bool:
+    """Return whether each sample comes after the one before it, so that all are different.
+
+    That is how the records of an attack usually are, and faster to see than to sort.
+    """
+    return bool(np.all(samples[1:] > samples[:-1]))
+
+
 def variance_of_mean(values: Array, samples: Array) -> float:
     """Return the variance of the mean of values that are independent only between samples.
 
     With one value per sample it is the usual `variance / count`; infinite for a single sample.
     """
-    _, group = np.unique(samples, return_inverse=True)
-    residuals = np.bincount(group, weights=values - values.mean())
+    residuals = values - values.mean()
+    if not is_ascending(samples):
+        _, group = np.unique(samples, return_inverse=True)
+        residuals = np.bincount(group, weights=residuals)
     count = len(residuals)
     if count < 2:
         return math.inf
@@ -48,7 +66,7 @@ def variance_of_mean(values: Array, samples: Array) -> float:
 
 def effective_count(hits: Array, samples: Array) -> float:
     """Return the number of independent draws that would estimate the share of hits equally well."""
-    groups = len(np.unique(samples))
+    groups = count_distinct(samples)
     if groups == len(hits):
         return float(groups)
     share = float(np.mean(hits))
@@ -62,15 +80,25 @@ def share_of(hits: Array, samples: Array) -> Estimate:
     """Return the share of true values with Wilson's interval."""
     if len(hits) == 0:
         return UNKNOWN
-    count = effective_count(hits, samples)
     share = float(np.mean(hits))
-    scale = 1 + Z**2 / count
-    center = (share + Z**2 / (2 * count)) / scale
-    half = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2)) / scale
+    low, high = wilson(np.array([share]), np.array([effective_count(hits, samples)]))
+    return Estimate(share, float(low[0]), float(high[0]))
+
+
+def wilson(shares: Array, counts: Array) -> tuple[Array, Array]:
+    """Return the ends of Wilson's intervals of shares.
+
+    Args:
+        shares: The shares, from 0 to 1.
+        counts: The number of independent draws of each.
+    """
+    scale = 1 + Z**2 / counts
+    center = (shares + Z**2 / (2 * counts)) / scale
+    half = Z * np.sqrt(shares * (1 - shares) / counts + Z**2 / (4 * counts**2)) / scale
     # Rounding must not leave a share of 0 or 1 outside its own interval.
-    low = 0.0 if share == 0 else max(center - half, 0.0)
-    high = 1.0 if share == 1 else min(center + half, 1.0)
-    return Estimate(share, low, high)
+    low = np.where(shares == 0, 0.0, np.maximum(center - half, 0.0))
+    high = np.where(shares == 1, 1.0, np.minimum(center + half, 1.0))
+    return low, high
 
 
 def mean_of(values: Array, samples: Array, tail: float = 0.025) -> Estimate:
@@ -89,7 +117,7 @@ def mean_of(values: Array, samples: Array, tail: float = 0.025) -> Estimate:
     """
     if len(values) == 0:
         return UNKNOWN
-    mean, draws = float(values.mean()), len(np.unique(samples))
+    mean, draws = float(values.mean()), count_distinct(samples)
     if draws < 2:
         return Estimate(mean, 0.0, math.inf)
     error = math.sqrt(variance_of_mean(values, samples))
@@ -113,7 +141,7 @@ def median_of(values: Array, samples: Array) -> Estimate:
     # The two middle values are averaged only if they differ, since they may both be infinite.
     middle = float(below if below == above else (below + above) / 2)
     effective = effective_count(values <= middle, samples)
-    if min(effective, len(np.unique(samples))) < _FEWEST:
+    if min(effective, count_distinct(samples)) < _FEWEST:
         return Estimate(middle, 0.0, math.inf)
     half = Z * count / math.sqrt(effective) / 2
     low = max(math.floor(count / 2 - half) - 1, 0)
