@@ -7,11 +7,13 @@ and nothing else: neither inline handlers nor any address.
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minnorm.errors import MissingLibraryError
+from minnorm.report import number_texts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,7 +39,26 @@ def asset(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def csp_hash(text: str) -> str:
+def content_policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """Return a Content Security Policy that allows these texts and images in the page alone.
+
+    Args:
+        scripts: The inline scripts.
+        styles: The inline style sheets.
+    """
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {' '.join(map(_source, scripts))}",
+            f"style-src {' '.join(map(_source, styles))}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _source(text: str) -> str:
     """Return the source expression by which a Content Security Policy allows an inline text."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
@@ -62,10 +83,14 @@ def _environment() -> "Environment":
         raise MissingLibraryError(
             "reports need Jinja2 and Altair: pip install 'minnorm[report]'"
         ) from error
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    for name in ("percent", "percent_interval", "distance", "distance_interval"):
+        environment.filters[name] = getattr(number_texts, name)
+    return environment

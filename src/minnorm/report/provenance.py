@@ -1,0 +1,154 @@
+"""Provenance: how the results of a run came about, and how to repeat it."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from minnorm.models.recognition import MODEL_FILES
+from minnorm.report.runs import LabeledRun
+
+_MODEL, _DATA = "MODEL", "DATA"
+"""What stands in a command for something that was passed as a Python object."""
+
+_HARDWARE_NAMES = {"memory_gib": "memory in GiB"}
+
+_DEFAULT_BOUNDS = [0.0, 1.0]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A list of facts under a heading: names with their values."""
+
+    heading: str
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the results of a run come from.
+
+    Attributes:
+        facts: The configuration; then what each kind of session ran on.
+        command: The command that repeats the run.
+        remark: What to replace in the command.
+    """
+
+    facts: tuple[Facts, ...]
+    command: str
+    remark: str
+
+
+def provenance(run: LabeledRun) -> Provenance:
+    """Return the configuration, versions, hardware, revision and command of a run."""
+    manifest = run.run.manifest
+    configuration, command = manifest["configuration"], repeating_command(run)
+    return Provenance(
+        (_configuration(run, configuration), *_sessions(manifest["sessions"])),
+        command,
+        _remark(command),
+    )
+
+
+def repeating_command(run: LabeledRun) -> str:
+    """Return the command that repeats a run with the same batches and the same acceleration."""
+    used = run.run.manifest["configuration"]
+    start, stop, step = used["indices"]
+    part = f"[{start}:{stop if stop >= 0 else ''}{'' if step == 1 else f':{step}'}]"
+    data = _DATA if used["data"] == "data" else used["data"]
+    words = ["minnorm", "evaluate", _model_spec(used["model"]), data + part]
+    for attack in used["attacks"]:
+        words += ["--attack", attack["spec"]]
+    if used["targets"] is not None:
+        words += ["--targets", used["targets"]]
+    if used["bounds"] != _DEFAULT_BOUNDS:
+        words += ["--bounds", *(f"{bound:g}" for bound in used["bounds"])]
+    words += ["--batch-size", str(used["batch_size"]), "--accelerate", used["acceleration"]]
+    words += ["--device", used["device"], "--seed", str(used["seed"])]
+    if not used["save_adversarials"]:
+        words.append("--no-adversarials")
+    return shlex.join([*words, "--out", "repeated"])
+
+
+def _model_spec(name: str) -> str:
+    """Return the name of a model if it can be a spec, and not only the name of a class."""
+    is_file = any(ending in name.lower() for ending in MODEL_FILES)
+    return name if ":" in name or is_file else _MODEL
+
+
+def _remark(command: str) -> str:
+    objects = [one for one in (_MODEL, _DATA) if f" {one} " in command or f" '{one}[" in command]
+    text = "A run keeps the names of files without their folders: add these."
+    if objects:
+        text = (
+            f"Replace {' and '.join(objects)} by a spec: the run got a Python object, which has "
+            f"none. {text}"
+        )
+    return text
+
+
+def _configuration(run: LabeledRun, used: Mapping[str, Any]) -> Facts:
+    start, stop, step = used["indices"]
+    samples = len(range(start, stop, step))
+    every = "" if step == 1 else f", every {step}th"
+    low, high = used["bounds"]
+    return Facts(
+        "Configuration",
+        (
+            ("model", used["model"]),
+            ("data", used["data"]),
+            ("samples", f"{samples:,}, positions {start:,} to {stop - 1:,}{every}"),
+            *(("attack", _attack(attack)) for attack in used["attacks"]),
+            ("targets", used["targets"] or "none: untargeted attacks"),
+            ("bounds of inputs", f"{low:g} to {high:g}"),
+            ("seed", str(used["seed"])),
+            ("batch size", str(used["batch_size"])),
+            ("acceleration", used["acceleration"]),
+            ("precision", used["dtype"].removeprefix("torch.")),
+            ("device", used["device"]),
+            ("fingerprint of model", used["model_fingerprint"]),
+            ("fingerprint of data", used["data_fingerprint"]),
+            ("run", run.run.manifest["run"]),
+            ("folder", str(run.run.directory or "none: in memory")),
+        ),
+    )
+
+
+def _attack(attack: Mapping[str, str]) -> str:
+    name = (
+        attack["name"]
+        if attack["name"] == attack["spec"]
+        else f"{attack['name']} = {attack['spec']}"
+    )
+    return f"{name}, minimizes {attack['norm']}"
+
+
+def _sessions(sessions: list[dict[str, Any]]) -> list[Facts]:
+    """Return what the sessions ran on; those with the same code and machine share an entry."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for session in sessions:
+        same = str([session[name] for name in ("revision", "versions", "hardware", "ranks")])
+        groups.setdefault(same, []).append(session)
+    return [
+        Facts("Code and machine" + (f" {number}" if len(groups) > 1 else ""), _session(group))
+        for number, group in enumerate(groups.values(), 1)
+    ]
+
+
+def _session(group: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    first, last = group[0], group[-1]
+    started = first["started"] + (
+        f", {len(group)} sessions, the last one {last['started']}" if len(group) > 1 else ""
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    return (
+        ("started", started),
+        ("revision", first["revision"]),
+        ("versions", versions),
+        ("processes", str(first["ranks"])),
+        *(
+            (_HARDWARE_NAMES.get(name, name), str(value))
+            for name, value in first["hardware"].items()
+        ),
+        *(("choice of acceleration", note) for note in first["acceleration"]),
+    )
