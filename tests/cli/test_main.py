@@ -113,7 +113,7 @@ def test_another_error_is_a_bug_with_its_traceback_and_where_to_report_it(
     monkeypatch.setattr(importlib.metadata, "metadata", lambda _: metadata)
     failing.append(error)
     outcome = shell("model", "list")
-    assert outcome.code == 1
+    assert outcome.code == 70
     assert outcome.output == ""
     *trace, last = outcome.errors.splitlines()
     assert trace[0] == "Traceback (most recent call last):"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from minnorm.cli.console import messages, output, progress_bars, shown
+from minnorm.cli.exit_codes import NOT_MET
 from minnorm.cli.options import read_batch_size, read_bounds, read_radii
 
 Device = Annotated[
@@ -89,6 +90,10 @@ def evaluate(
             "--trust", help="Allow the model's file to run code, for example a pickled checkpoint."
         ),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with code 1 if there are warnings; the run is kept."),
+    ] = False,
 ) -> None:
     """Measure the distances of the closest adversarials of MODEL on DATA.
 
@@ -128,6 +133,8 @@ def evaluate(
             text = f"warnings: {len(known)}, see the messages or {out / 'manifest.json'}"
             output.print(text, style="yellow", soft_wrap=True)
         output.print(f"records: {out}", soft_wrap=True)
+    if strict and result.warnings:
+        raise typer.Exit(NOT_MET)
 
 
 def train(

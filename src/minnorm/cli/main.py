@@ -10,20 +10,13 @@ import typer
 
 from minnorm.cli import commands, listings
 from minnorm.cli.console import messages, output, print_traceback, show_log
+from minnorm.cli.exit_codes import BAD_INPUT, BUG, INTERRUPTED
+from minnorm.cli.gate import compare, gate
 from minnorm.cli.options import CommandWithBounds
 from minnorm.cli.report import report
 from minnorm.errors import InputError
 from minnorm.runtime.terminal import open_closed_streams
 from minnorm.runtime.torchrun import is_first_rank
-
-BUG = 1
-"""The exit code after an error that the user did not cause."""
-
-BAD_INPUT = 2
-"""The exit code after bad input, the same as typer's for a bad option."""
-
-INTERRUPTED = 130
-"""The exit code that typer uses after an interruption (Ctrl-C)."""
 
 _SECONDS_FOR_FIRST_RANK = 10.0
 """How long the other ranks wait for the first one to report the same error."""
@@ -43,6 +36,8 @@ app.command("evaluate", cls=CommandWithBounds)(commands.evaluate)
 app.command("train")(commands.train)
 app.command("demo")(commands.demo)
 app.command("report")(report)
+app.command("compare")(compare)
+app.command("gate")(gate)
 app.add_typer(listings.data, name="data")
 app.add_typer(listings.model, name="model")
 app.add_typer(listings.attack, name="attack")
@@ -75,9 +70,10 @@ def _options(
 def main() -> None:
     """Run the command line, and exit.
 
-    The exit code is 0 after success, 2 after bad input, 130 after an interruption, and 1 after any
-    other error. Bad input causes one message that says what was expected. Any other error is a bug,
-    and its traceback is shown.
+    The exit code is 0 after success, 2 after bad input, 130 after an interruption, and 70 after any
+    other error. `gate` and `evaluate --strict` end with 1 if a requirement is not met, and `gate`
+    with 3 if there are too few samples to tell. Bad input causes one message that says what was
+    expected. Any other error is a bug, and its traceback is shown.
     """
     open_closed_streams()
     try:

@@ -1,11 +1,18 @@
 """Reports: tables, charts and pages of records."""
 
+from minnorm.report.comparison import Comparison, compare
+from minnorm.report.gate import Verdict, Verdicts, check
 from minnorm.report.page import write_report
 from minnorm.report.runs import LabeledRun, label_runs, load_runs
 from minnorm.report.tables import costs, results_table, with_interval
 
 __all__ = [
+    "Comparison",
     "LabeledRun",
+    "Verdict",
+    "Verdicts",
+    "check",
+    "compare",
     "costs",
     "label_runs",
     "load_runs",

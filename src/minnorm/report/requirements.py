@@ -187,6 +187,34 @@ def read_share(text: str) -> float:
     return specs.read_number(stripped)
 
 
+def read_margin(text: str) -> float:
+    """Return a margin, for example `2%`.
+
+    Raises:
+        InputError: If it is not a number from 0 to 1.
+    """
+    margin = read_share(text)
+    if not 0 <= margin < 1:
+        hint = f" Did you mean {text}%?" if 1 <= margin <= 100 else ""
+        raise InputError(f"the margin {text!r}: expected a share such as 0.02 or 2%.{hint}")
+    return margin
+
+
+def read_confidence(text: str) -> float | None:
+    """Return a confidence, for example `0.95` or `95%`; `None` for `none`.
+
+    Raises:
+        InputError: If it is not a number between 0 and 1.
+    """
+    if text.strip().lower() == "none":
+        return None
+    confidence = read_share(text)
+    if not 0 < confidence < 1:
+        hint = f" Did you mean {text}%?" if 1 < confidence < 100 else ""
+        raise InputError(f"the confidence {text!r}: expected a share such as 0.95 or 95%.{hint}")
+    return confidence
+
+
 def _kind_and_norm(name: str) -> tuple[Kind, Norm | None]:
     """Split a name such as `accuracy_linf`."""
     for kind in KINDS:
