@@ -36,7 +36,7 @@ def accuracy_band(records: Records, radii: Array, norm: Norm | None = None) -> B
         return Band(nothing, nothing, nothing)
     order = np.argsort(until, kind="stable")
     fallen = np.searchsorted(until[order], radii, side="right")
-    shares = 1 - fallen / len(until)
+    shares = (len(until) - fallen) / len(until)
     counts = _effective_counts(values_of(records, "index")[order], fallen)
     known = radii <= known_up_to(records, norm)
     low, high = wilson(shares, counts)
@@ -63,7 +63,7 @@ def _effective_counts(samples: Array, fallen: Array) -> Array:
     squares = np.append(0, np.cumsum(2 * (sizes[group] - earlier) - 1))[fallen]
     products = np.append(0, np.cumsum(sizes[group]))[fallen]
     all_squares = int(np.square(sizes).sum())
-    shares = 1 - fallen / total
+    shares = (total - fallen) / total
     left, mixed = all_squares - squares, all_squares - products
     deviations = left - 2 * shares * mixed + shares**2 * all_squares
     variances = np.maximum(deviations, 0) / total**2 * groups / (groups - 1)

@@ -10,9 +10,11 @@ from minnorm.evaluation import (
     Estimate,
     accuracy_at,
     clean_accuracy,
+    closest_target,
     median_distance,
 )
 from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.parts import closest_part, main_norm
@@ -51,7 +53,8 @@ class Flows:
     """From which class to which class the closest adversarials lead.
 
     Attributes:
-        names: The names of the classes; the last may sum up others.
+        names: The names of the classes. The last is `OTHER` if there are more than
+            `SHOWN_CLASSES`: those with the fewest samples are summed up.
         counts: The number of samples, by true class (row) and class of the adversarial (column).
     """
 
@@ -69,23 +72,25 @@ def per_class(
         epsilons: The radii of the accuracies.
         norm: The norm of the distances; by default that of the first attack.
     """
+    if len(run.run.records) == 0:
+        return []
     norm = main_norm(run, norm)
     records = closest_part(run, norm)
     labels = values_of(records, "label")
-    rows = []
-    for label in np.unique(labels).tolist():
-        part = records.take(pa.array(np.flatnonzero(labels == label)))
-        rows.append(
-            ClassRow(
-                label,
-                class_name(run, label),
-                len(part.column("index").unique()),
-                clean_accuracy(part),
-                tuple(accuracy_at(part, epsilon, norm) for epsilon in epsilons),
-                median_distance(part, norm),
-            )
+    order = np.argsort(labels, kind="stable")
+    found, starts = np.unique(labels[order], return_index=True)
+    parts = [records.take(pa.array(positions)) for positions in np.split(order, starts[1:])]
+    return [
+        ClassRow(
+            label=label,
+            name=class_name(run, label),
+            samples=len(part.column("index").unique()),
+            clean=clean_accuracy(part),
+            accuracies=tuple(accuracy_at(part, epsilon, norm) for epsilon in epsilons),
+            median=median_distance(part, norm),
         )
-    return rows
+        for label, part in zip(found.tolist(), parts, strict=True)
+    ]
 
 
 def class_name(run: LabeledRun, label: int) -> str:
@@ -102,14 +107,33 @@ def flows(run: LabeledRun, norm: Norm | None = None) -> Flows | None:
         norm: The norm of the distances; by default that of the first attack.
 
     Returns:
-        The counts over the correctly classified samples; `None` without a success among these.
+        The counts over the correctly classified samples, each with its closest target; `None`
+        without a success among these.
     """
-    records = closest_part(run, norm)
-    label, found = values_of(records, "label"), values_of(records, "adversarial_prediction")
-    hits = values_of(records, "success") & (values_of(records, "clean_prediction") == label)
-    if not hits.any():
+    if len(run.run.records) == 0:
         return None
-    count = int(max(label.max(), found.max())) + 1
-    counts = np.zeros((count, count), dtype=np.int64)
-    np.add.at(counts, (label[hits], found[hits]), 1)
-    return Flows(tuple(class_name(run, one) for one in range(count)), counts)
+    norm = main_norm(run, norm)
+    records = closest_part(run, norm)
+    records = records.filter(pa.array(values_of(records, "success") & is_correct(records)))
+    if records.column("target").null_count == 0:
+        records = closest_target(records, norm)
+    if len(records) == 0:
+        return None
+    labels = values_of(records, "label")
+    predictions = values_of(records, "adversarial_prediction")
+    classes, sizes = np.unique(np.append(labels, predictions), return_counts=True)
+    largest = classes[np.argsort(-sizes, kind="stable")][:SHOWN_CLASSES]
+    shown = np.sort(largest)
+    names = [class_name(run, label) for label in shown.tolist()]
+    if len(shown) < len(classes):
+        names.append(OTHER)
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, (_places(labels, shown), _places(predictions, shown)), 1)
+    return Flows(tuple(names), counts)
+
+
+def _places(labels: Array, shown: Array) -> Array:
+    """Return the row or column of each label; that of the other classes comes last."""
+    places = np.searchsorted(shown, labels)
+    known = shown[np.minimum(places, len(shown) - 1)] == labels
+    return np.where(known, places, len(shown))
