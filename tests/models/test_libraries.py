@@ -89,6 +89,20 @@ def test_the_normalization_is_reported_when_weights_are_loaded(
     assert "normalized with mean=[0.5], std=[0.25]" in caplog.text
 
 
+def test_the_normalization_of_a_function_of_the_user_is_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\nfrom minnorm.models import Normalized\n"
+        "def net():\n    return Normalized(nn.Linear(2, 3), 0.5, 0.25)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    torch.save(nn.Linear(2, 3).state_dict(), "w.pt")
+    with caplog.at_level(logging.INFO, "minnorm"):
+        assert _numbers(load_model("w.pt + mine:net")) == ([0.5], [0.25])
+    assert [entry.levelname for entry in caplog.records] == ["INFO"]
+
+
 @pytest.mark.parametrize(
     ("weights", "expected"),
     [(None, IMAGENET[0]), ("IMAGENET1K_FEATURES", [0.48235, 0.45882, 0.40784])],

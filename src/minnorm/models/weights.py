@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from minnorm.errors import InputError, NotTrustedError
 from minnorm.files import write_tensors
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
+from minnorm.models.libraries import LIBRARIES
 from minnorm.models.matching import State, choose_state, fitting_states, states_in
 from minnorm.models.normalized import Normalized, numbers_of
 from minnorm.models.pickled import read_checkpoint
@@ -196,9 +197,11 @@ def _loads(network: nn.Module, state: State) -> bool:
 
 
 def _report_normalization(model: nn.Module, path: Path, spec: str) -> None:
-    """Say how inputs are normalized if neither the user nor the file does."""
+    """Say how inputs are normalized if neither the user, nor code of the user, nor the file does."""
     parsed = parse(spec)
-    if not isinstance(model, Normalized) or "mean" in parsed.arguments:
+    library = parsed.head.partition(":")[0]
+    chosen = library not in LIBRARIES or "mean" in parsed.arguments
+    if not isinstance(model, Normalized) or chosen:
         return
     mean, std = numbers_of(model)
     logger.warning(
@@ -207,7 +210,7 @@ def _report_normalization(model: nn.Module, path: Path, spec: str) -> None:
         parsed.head,
         mean,
         std,
-        parsed.head.partition(":")[0],
+        library,
         path,
         parsed.head,
     )
