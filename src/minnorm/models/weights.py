@@ -197,7 +197,7 @@ def _loads(network: nn.Module, state: State) -> bool:
 
 
 def _report_normalization(model: nn.Module, path: Path, spec: str) -> None:
-    """Say how inputs are normalized if neither the user, nor code of the user, nor the file does."""
+    """Say how inputs are normalized if neither the user nor the file does, but a library."""
     parsed = parse(spec)
     library = parsed.head.partition(":")[0]
     chosen = library not in LIBRARIES or "mean" in parsed.arguments
