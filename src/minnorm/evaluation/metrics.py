@@ -223,7 +223,7 @@ def optimality(records: Records, envelope: Records, norm: Norm | None = None) ->
         InputError: If the samples are not the same, or the envelope is of another norm.
     """
     _check_one_attack(records)
-    if sorted(keys_of(records)) != sorted(keys_of(envelope)):
+    if not np.array_equal(_sorted_keys(records), _sorted_keys(envelope)):
         raise InputError(
             "the records and the envelope are not of the same samples and targets: use an envelope "
             "of the same samples, for example from closest_records."
@@ -341,3 +341,9 @@ def _check_one_attack(records: Records) -> None:
             f"these records are of {len(names)} attacks ({', '.join(names)}): choose one with "
             "of_attack, or combine them with closest_records."
         )
+
+
+def _sorted_keys(records: Records) -> Array:
+    """Return the samples and targets of records in an order that does not depend on their rows."""
+    keys = np.stack(keys_of(records))
+    return keys[:, np.lexsort(keys)]

@@ -11,7 +11,7 @@ from minnorm import specs
 from minnorm.attacks import load_attack
 from minnorm.attacks.composition import attack_name
 from minnorm.errors import InputError
-from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.estimates import Array, count_distinct
 from minnorm.evaluation.records import SCHEMA, Records, warn_if_incomplete
 from minnorm.geometry import NORM_ORDERS, Norm, check_norm
 from minnorm.radii import inscribed_radius
@@ -58,25 +58,22 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
             several norms and none is given.
     """
     norm = norm_of_records(records, norm)
-    keys = np.array(keys_of(records))
-    if len(keys) == 0:
+    if len(records) == 0:
         return records
-    _, group = np.unique(keys, axis=0, return_inverse=True)
-    group = group.reshape(-1)
-    counts = np.bincount(group)
-    if (counts != len(records.column("attack").unique())).any():
+    order, group = _grouped(keys_of(records))
+    attacks = len(records.column("attack").unique())
+    if (np.bincount(group) != attacks).any():
         raise InputError(
             "not every attack has a record of every sample: the closest over part of them would be "
             "misleading. Finish the run first."
         )
-    order = np.lexsort((values_of(records, norm), group))
-    first = order[np.append(0, np.cumsum(counts)[:-1])]
-    best = records.take(pa.array(first))
+    rows = order.reshape(-1, attacks)  # a row for each sample and target
+    closest = np.argsort(values_of(records, norm)[rows], axis=1, kind="stable")[:, 0]
+    best = records.take(pa.array(rows[np.arange(len(rows)), closest]))
     columns = {name: best.column(name) for name in SCHEMA.names}
-    columns["attack"] = pa.array([WORST_CASE] * len(best))
-    columns["norm"] = pa.array([norm] * len(best))
-    limits = np.zeros(len(best))
-    np.maximum.at(limits, group, limits_of(records, norm))
+    columns["attack"] = pa.repeat(WORST_CASE, len(best))
+    columns["norm"] = pa.repeat(norm, len(best))
+    limits = limits_of(records, norm)[rows].max(axis=1)
     columns["radius_limit"] = pa.array(limits, mask=np.isinf(limits))
     for name in ("forwards", "backwards", "seconds"):
         columns[name] = pa.array(np.bincount(group, weights=values_of(records, name)))
@@ -100,15 +97,14 @@ def closest_target(records: Records, norm: Norm | None = None) -> Records:
     return _one_target(records, distances_of(records, norm))
 
 
-def _one_target(records: Records, order: Array) -> Records:
-    attacks, attack = np.unique(np.array(records.column("attack").to_pylist()), return_inverse=True)
-    if len(attacks) == 0:
-        return records
-    indices = values_of(records, "index")
-    ranked = np.lexsort((order, indices, attack))
-    pairs = np.stack([attack[ranked], indices[ranked]], axis=1)
-    _, first = np.unique(pairs, axis=0, return_index=True)
-    return records.take(pa.array(ranked[first]))
+def _one_target(records: Records, ranks: Array) -> Records:
+    """Return for each attack, by name, and sample the record of the lowest rank."""
+    column = records.column("attack")
+    names = pa.array(sorted(column.unique().to_pylist()), pa.string())
+    attack = pc.index_in(column, value_set=names).to_numpy()
+    order, group = _grouped((attack, values_of(records, "index")), ranks)
+    first = np.diff(group[order], prepend=-1) > 0
+    return records.take(pa.array(order[first]))
 
 
 def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
@@ -133,9 +129,8 @@ def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
                 records, one
             )
     for name, part in list(parts.items()):
-        hardest = hardest_target(part, norm)
-        if len(hardest) < len(part):
-            parts[f"{name}, hardest target"] = hardest
+        if count_distinct(values_of(part, "index")) < len(part):
+            parts[f"{name}, hardest target"] = hardest_target(part, norm)
             parts[f"{name}, closest target"] = closest_target(part, norm)
     return parts
 
@@ -165,10 +160,9 @@ def distances_of(records: Records, norm: Norm | None) -> Array:
     """Return the distances in a norm, or each in the norm that its attack minimizes."""
     if norm is not None:
         return values_of(records, check_norm(norm))
-    own = np.array(records.column("norm").to_pylist(), dtype=object)
     found = np.full(len(records), math.nan)
-    for one in NORM_ORDERS:
-        found = np.where(own == one, values_of(records, one), found)
+    for one, own in _norms_of(records).items():
+        found[own] = values_of(records, one)[own]
     return found
 
 
@@ -179,12 +173,18 @@ def limits_of(records: Records, norm: Norm) -> Array:
     as it implies one in this norm, see `minnorm.radii.inscribed_radius`.
     """
     limits = pc.fill_null(records.column("radius_limit"), math.inf).to_numpy()
-    own = np.array(records.column("norm").to_pylist(), dtype=object)
     implied = np.full(len(records), math.inf)
-    for one in NORM_ORDERS:
-        limited = (own == one) & np.isfinite(limits)
+    for one, own in _norms_of(records).items():
+        limited = own & np.isfinite(limits)
         implied[limited] = limits[limited] * inscribed_radius(1.0, one, norm)
     return implied
+
+
+def _norms_of(records: Records) -> dict[Norm, Array]:
+    """Return which records are of attacks that minimize a norm, for each norm."""
+    column = records.column("norm")
+    found = column.unique().to_pylist()
+    return {norm: pc.equal(column, norm).to_numpy() for norm in NORM_ORDERS if norm in found}
 
 
 def values_of(records: Records, column: str) -> Array:
@@ -194,7 +194,28 @@ def values_of(records: Records, column: str) -> Array:
     return values
 
 
-def keys_of(records: Records) -> list[tuple[int, int]]:
+def keys_of(records: Records) -> tuple[Array, Array]:
     """Return sample and target of each record; -1 stands for no target."""
-    targets = pc.fill_null(records.column("target"), -1)
-    return list(zip(records.column("index").to_pylist(), targets.to_pylist(), strict=True))
+    targets: Array = pc.fill_null(records.column("target"), -1).to_numpy()
+    return values_of(records, "index"), targets
+
+
+def _grouped(keys: tuple[Array, Array], ranks: Array | None = None) -> tuple[Array, Array]:
+    """Group rows with equal keys.
+
+    Args:
+        keys: The keys of each row.
+        ranks: The order of the rows in a group; by default their own.
+
+    Returns:
+        The positions of the rows, group by group; and the group of each row, a number from 0 that
+        follows the order of the keys.
+    """
+    first, second = keys
+    order = np.lexsort((second, first) if ranks is None else (ranks, second, first))
+    changes = np.zeros(len(order), dtype=bool)
+    for key in keys:
+        changes[1:] |= np.diff(key[order]) != 0
+    group = np.empty(len(order), dtype=np.int64)
+    group[order] = np.cumsum(changes)
+    return order, group
