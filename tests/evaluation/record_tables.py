@@ -43,6 +43,7 @@ def table(
         "clean_prediction": [int(w) for w in wrong],
         "adversarial_prediction": [int(math.isfinite(d)) for d in distances],
         "success": [math.isfinite(d) for d in distances],
+        "reported": [math.isfinite(d) for d in distances],
         "l0": [10 * d for d in distances],
         "l1": [4 * d for d in distances],
         "l2": list(distances),

@@ -3,20 +3,28 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from minnorm.evaluation import Evaluation, evaluate
 from minnorm.evaluation.configuration import AttackEntry, Configuration
+from minnorm.evaluation.unit_files import Kept
 
 MODEL = "evaluation.tiny_models:linear"
 DATA = "mnist-sample[:12]"
 ATTACK = "ddn(steps=5)"
 ATTACKS = [ATTACK, "ddn(steps=3, levels=256)"]
 BATCH_SIZE = 5
+BATCHES = [f"{batch:06d}" for batch in range(3)]
 SHARDS = [f"{batch:06d}-{attack:02d}" for batch in range(3) for attack in range(2)]
 
 TWO_ATTACKS = tuple(
     AttackEntry(name=name, spec=name, norm="l2", code="") for name in ("ddn", "fmn")
 )
 """Two attacks of a configuration that is made by hand."""
+
+
+KEPT = Kept({"adversarials": torch.ones(1, 2)}, {"inputs": torch.zeros(1, 2)})
+"""The tensors of a unit, made by hand."""
 
 
 def run(out: Path | None, **changes: Any) -> Evaluation:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from evaluation.record_tables import same
-from evaluation.small_runs import ATTACKS, DATA, MODEL, SHARDS, files, run
+from evaluation.small_runs import ATTACKS, BATCHES, DATA, MODEL, SHARDS, files, run
 from evaluation.tiny_models import Centred
 from minnorm.attacks import Attack, AttackResult, ddn
 from minnorm.data import load_data
@@ -28,6 +28,19 @@ def test_a_finished_run_is_not_repeated(copy: Path) -> None:
     assert files(copy) == before
     assert found.records.equals(load_run(copy).records)
     assert len(found.manifest["sessions"]) == 1
+
+
+def test_the_units_of_a_batch_whose_inputs_are_lost_are_repeated(
+    copy: Path, finished: Path
+) -> None:
+    before = {name: (copy / "records" / f"{name}.parquet").stat().st_mtime_ns for name in SHARDS}
+    (copy / "inputs" / f"{BATCHES[1]}.safetensors").unlink()
+    assert same(run(copy).records, load_run(finished).records)
+    assert (copy / "inputs" / f"{BATCHES[1]}.safetensors").read_bytes() == (
+        finished / "inputs" / f"{BATCHES[1]}.safetensors"
+    ).read_bytes()
+    after = {name: (copy / "records" / f"{name}.parquet").stat().st_mtime_ns for name in SHARDS}
+    assert [name for name in SHARDS if after[name] != before[name]] == SHARDS[2:4]
 
 
 def test_a_unit_whose_adversarials_are_lost_is_repeated(copy: Path) -> None:

@@ -45,6 +45,7 @@ def test_a_false_success_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="minnorm"):
         verdict = judge(returning(inputs.clone(), success=True), model, inputs, labels)
     assert not verdict.success.any()
+    assert verdict.reported.all()
     assert all(distance.isinf().all() for distance in verdict.distances.values())
     assert "8 reported successes are failures (0 of them outside the bounds)" in caplog.text
 
@@ -55,6 +56,7 @@ def test_a_success_that_was_not_claimed_counts(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING, logger="minnorm"):
         verdict = judge(returning(points, success=False, distance=9.0), model, inputs, labels)
     assert verdict.success.all()
+    assert not verdict.reported.any()
     assert torch.equal(verdict.adversarials, points)
     assert "8 successes were not reported" in caplog.text
 
@@ -108,6 +110,18 @@ def test_points_of_another_shape_or_dtype_are_refused(points: Tensor, message: s
     model, inputs, labels = problem((4,))
     with pytest.raises(InputError, match=f"test {message}" if "returned" in message else message):
         judge(returning(points), model, inputs, labels)
+
+
+def test_flags_of_another_shape_are_refused() -> None:
+    model, inputs, labels = problem((4,))
+
+    def attack(_: Model, inputs: Tensor, __: Tensor, /, **given: Any) -> AttackResult:  # noqa: ARG001 - what every attack gets
+        return forged(inputs, torch.zeros(8), torch.zeros(8, 1, dtype=torch.bool))
+
+    with pytest.raises(
+        InputError, match=r"test returned success flags of shape \[8, 1\]; .* \[8\]"
+    ):
+        judge(attack, model, inputs, labels)
 
 
 def test_a_misclassified_sample_is_at_distance_0() -> None:
@@ -218,7 +232,14 @@ def test_an_accelerated_model_goes_to_marked_attacks_alone_and_the_original_judg
 
 def verdict_of(samples: int, spent: tuple[float, float, float]) -> Verdict:
     values = torch.arange(float(samples))
-    return Verdict(values, values.long(), values > 0, dict.fromkeys(NORM_ORDERS, values), spent)
+    return Verdict(
+        adversarials=values,
+        predictions=values.long(),
+        success=values > 0,
+        reported=values > 1,
+        distances=dict.fromkeys(NORM_ORDERS, values),
+        spent=spent,
+    )
 
 
 def test_verdicts_on_parts_join_to_that_on_the_batch() -> None:
@@ -226,6 +247,7 @@ def test_verdicts_on_parts_join_to_that_on_the_batch() -> None:
     assert joined.adversarials.tolist() == [0.0, 0.0, 1.0, 2.0]
     assert joined.predictions.tolist() == [0, 0, 1, 2]
     assert joined.success.tolist() == [False, False, True, True]
+    assert joined.reported.tolist() == [False, False, False, True]
     for norm in NORM_ORDERS:
         assert joined.distances[norm].tolist() == [0.0, 0.0, 1.0, 2.0]
     assert joined.spent == (7.0, 5.0, 1.25)  # means over the samples

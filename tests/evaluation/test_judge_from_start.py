@@ -30,6 +30,7 @@ def test_samples_that_are_adversarial_from_the_start_are_at_distance_0_whatever_
         adversarials=torch.where(failed[:, None], inputs, points),
         predictions=torch.full((4,), 7),
         success=~failed,
+        reported=failed,
         distances={norm: torch.tensor([torch.inf, 0.5, torch.inf, 0.5]) for norm in NORM_ORDERS},
         spent=(1.0, 2.0, 3.0),
     )
@@ -40,6 +41,7 @@ def test_samples_that_are_adversarial_from_the_start_are_at_distance_0_whatever_
     assert found.predictions.tolist() == [int(predicted[0]), 7, 7, 7]
     assert torch.equal(found.adversarials, verdict.adversarials)
     assert found.spent == verdict.spent
+    assert torch.equal(found.reported, failed)  # what the attack says stays as it is
 
 
 @pytest.mark.parametrize("targeted", [False, True])
@@ -54,6 +56,7 @@ def test_a_sample_without_a_class_is_at_distance_0_whatever_the_attack_does(
         adversarials=inputs if failed else inputs + 0.1,
         predictions=torch.tensor([-1, 0] if failed else [1, 1]),
         success=torch.full((2,), not failed),
+        reported=torch.full((2,), not failed),
         distances=dict.fromkeys(NORM_ORDERS, torch.full((2,), torch.inf if failed else 0.5)),
         spent=(1.0, 1.0, 1.0),
     )

@@ -116,6 +116,18 @@ def test_a_run_without_its_adversarials_can_be_read_but_says_so(copy: Path, fini
     assert shown == []  # figures are of all samples
 
 
+def test_a_run_without_some_inputs_says_so(copy: Path) -> None:
+    (copy / "inputs" / "000001.safetensors").unlink()
+    assert loaded(copy)[0].doubts == (
+        Doubt("missing-adversarials", f"The inputs of 1 of 3 batches in {copy} are missing."),
+    )
+    shutil.rmtree(copy / "adversarials")
+    assert loaded(copy)[0].warnings == (
+        f"The adversarials of 6 of 6 batches and the inputs of 1 of 3 batches in {copy} are "
+        "missing.",
+    )
+
+
 def test_a_run_that_keeps_no_adversarials_lacks_none(tmp_path: Path) -> None:
     run(tmp_path / "run", save_adversarials=False)
     assert load_run(tmp_path / "run").warnings == ()

@@ -22,6 +22,7 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
         radius_limit=0.3 if targets is None else None,
         predictions=(torch.tensor([0, 2]), torch.tensor([1, -1])),
         success=torch.tensor([True, False]),
+        reported=torch.tensor([False, True]),
         distances={norm: torch.tensor([n + 0.5, torch.inf]) for n, norm in enumerate(NORM_ORDERS)},
         rounding=torch.tensor([0.5, 0.25]),
         gray=torch.tensor([3.0, 4.0]),
@@ -35,12 +36,12 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
     first, second = records.to_pylist()
     assert first == {
         **shared, "index": 7, "label": 0, "target": None if targets is None else 2,
-        "clean_prediction": 0, "adversarial_prediction": 1, "success": True,
+        "clean_prediction": 0, "adversarial_prediction": 1, "success": True, "reported": False,
         "l0": 0.5, "l1": 1.5, "l2": 2.5, "linf": 3.5, "rounding": 0.5, "gray_l2": 3.0,
     }  # fmt: skip
     assert second == {
         **shared, "index": 9, "label": 1, "target": None if targets is None else 0,
-        "clean_prediction": 2, "adversarial_prediction": -1, "success": False,
+        "clean_prediction": 2, "adversarial_prediction": -1, "success": False, "reported": True,
         "l0": math.inf, "l1": math.inf, "l2": math.inf, "linf": math.inf, "rounding": 0.25,
         "gray_l2": 4.0,
     }  # fmt: skip

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from filelock import FileLock
 
 from evaluation.record_tables import table
-from evaluation.small_runs import SHARDS, TWO_ATTACKS, configuration, files, run
+from evaluation.small_runs import BATCHES, KEPT, SHARDS, TWO_ATTACKS, configuration, files, run
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError, RunConflictError
 from minnorm.evaluation import load_run
 from minnorm.evaluation.configuration import AttackEntry, Configuration
 from minnorm.evaluation.run_directory import Claim, RunDirectory
-from minnorm.evaluation.unit_files import Unit, UnitFiles
+from minnorm.evaluation.unit_files import UnitFiles
+from minnorm.evaluation.units import Unit
 
 SESSION: dict[str, Any] = {"ranks": 1, "versions": {"torch": "2.9"}, "hardware": {"threads": 2}}
 SLOW, DOUBT = Doubt("data", "slow"), Doubt("nan", "doubtful")
@@ -34,8 +34,7 @@ def claimed(path: Path, used: Configuration = BOTH, session: dict[str, Any] = SE
 def save(path: Path, claim: Claim, *units: Unit) -> None:
     """Finish units of a run."""
     for unit in units:
-        adversarials = {"adversarials": torch.ones(1, 2)}
-        UnitFiles(path, claim.manifest).save(unit, table([1.0 + unit.attack]), adversarials)
+        UnitFiles(path, claim.manifest).save(unit, table([1.0 + unit.attack]), KEPT)
 
 
 def begun(path: Path) -> Path:
@@ -44,11 +43,14 @@ def begun(path: Path) -> Path:
     return path
 
 
-def test_a_run_has_three_files_for_each_unit_and_nothing_else(finished: Path) -> None:
+def test_a_run_has_three_files_for_each_unit_one_for_each_batch_and_nothing_else(
+    finished: Path,
+) -> None:
     assert sorted(files(finished)) == [
         ".lock",
         *(f"adversarials/{name}.safetensors" for name in SHARDS),
         *(f"checksums/{name}.json" for name in SHARDS),
+        *(f"inputs/{name}.safetensors" for name in BATCHES),
         "manifest.json",
         *(f"records/{name}.parquet" for name in SHARDS),
     ]
@@ -214,6 +216,7 @@ def test_partial_files_are_removed_and_no_others(tmp_path: Path) -> None:
     leftovers = [
         tmp_path / "records" / ".000001-00.parquet.123.tmp",
         tmp_path / "adversarials" / ".000001-00.safetensors.123.tmp",
+        tmp_path / "inputs" / ".000001.safetensors.123.tmp",
         tmp_path / "checksums" / ".000001-00.json.123.tmp",
         tmp_path / ".manifest.json.123.tmp",
     ]

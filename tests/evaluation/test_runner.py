@@ -21,7 +21,7 @@ from minnorm.data import as_data
 from minnorm.errors import InputError, OutOfMemoryError
 from minnorm.evaluation import SCHEMA
 from minnorm.evaluation.runner import Runner
-from minnorm.evaluation.unit_files import Unit
+from minnorm.evaluation.units import Unit
 from minnorm.geometry import Bounds
 
 TWO_ATTACKS: dict[str, Attack] = {"three": partial(ddn, steps=3), "two": partial(ddn, steps=2)}
@@ -51,11 +51,11 @@ def test_the_units_are_the_batches_and_for_each_the_attacks_in_order() -> None:
     model, inputs, labels = problem((5,), batch=12)
     results = dict(runner(model, inputs, labels, TWO_ATTACKS, batch_size=5).results(set(), None))
     assert list(results) == [Unit(batch, attack) for batch in range(3) for attack in range(2)]
-    for (batch, attack), (records, adversarials) in results.items():
+    for (batch, attack), (records, kept) in results.items():
         assert records.schema.equals(SCHEMA)
         assert records.column("index").to_pylist() == list(range(12))[5 * batch : 5 * batch + 5]
         assert set(records.column("attack").to_pylist()) == {list(TWO_ATTACKS)[attack]}
-        assert adversarials is None
+        assert kept is None
 
 
 def test_the_records_of_all_units_are_attack_by_attack() -> None:
@@ -94,13 +94,16 @@ def test_progress_counts_units_and_gradients() -> None:
 
 def test_adversarials_are_those_of_the_records() -> None:
     model, inputs, labels = problem((3, 4), batch=6)
-    [(_, (records, adversarials))] = runner(
-        model, inputs, labels, adversarials=True, batch_size=6
-    ).results(set(), None)
-    assert adversarials is not None
-    assert set(adversarials) == {"index", "adversarials"}
-    assert adversarials["index"].tolist() == list(range(6))
-    [points] = adversarials["adversarials"]
+    [(_, (records, kept))] = runner(model, inputs, labels, adversarials=True, batch_size=6).results(
+        set(), None
+    )
+    assert kept is not None
+    assert set(kept.adversarials) == {"index", "adversarials"}
+    assert set(kept.inputs) == {"index", "inputs"}
+    for tensors in kept:
+        assert tensors["index"].tolist() == list(range(6))
+    assert torch.equal(kept.inputs["inputs"], inputs)
+    [points] = kept.adversarials["adversarials"]
     lengths = (points - inputs).flatten(1).norm(dim=1)
     assert np.allclose(records.column("l2").to_numpy(), lengths.numpy())
     with torch.no_grad():
@@ -110,10 +113,11 @@ def test_adversarials_are_those_of_the_records() -> None:
 
 def test_targeted_adversarials_have_their_targets() -> None:
     model, inputs, labels = problem((3, 4), classes=4, batch=6)
-    [(_, (records, adversarials))] = runner(
+    [(_, (records, kept))] = runner(
         model, inputs, labels, adversarials=True, batch_size=6, targets="all"
     ).results(set(), None)
-    assert adversarials is not None
+    assert kept is not None
+    adversarials = kept.adversarials
     assert adversarials["adversarials"].shape == (3, 6, 3, 4)
     assert records.column("target").to_pylist() == adversarials["targets"].flatten().tolist()
     reached = records.column("success").to_numpy()
@@ -230,10 +234,11 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so(
     with caplog.at_level(logging.WARNING):
         found = [result for _, result in make(small).results(set(), None)]
     expected = [result for _, result in make(Small(100)).results(set(), None)]
-    for (records, points), (same_records, same_points) in zip(found, expected, strict=True):
+    for (records, kept), (same_records, same_kept) in zip(found, expected, strict=True):
         assert same(records, same_records)
-        assert points is not None
-        assert same_points is not None
+        assert kept is not None
+        assert same_kept is not None
+        points, same_points = kept.adversarials, same_kept.adversarials
         assert torch.equal(points["adversarials"], same_points["adversarials"])
     assert small.sizes == [20, 10, 5, 5, 5, 5, 3]
     assert "10 samples at once from now on" in caplog.text

@@ -9,33 +9,33 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from evaluation.record_tables import same, table
-from evaluation.small_runs import ATTACKS, SHARDS, TWO_ATTACKS, configuration, run
+from evaluation.small_runs import ATTACKS, BATCHES, KEPT, SHARDS, TWO_ATTACKS, configuration, run
 from evaluation.tiny_models import Centred
 from minnorm.data import load_data
-from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation import SCHEMA, load_run
 from minnorm.evaluation.manifest import Manifest
-from minnorm.evaluation.unit_files import Unit, UnitFiles, identity
+from minnorm.evaluation.unit_files import FOLDERS, Kept, UnitFiles
+from minnorm.evaluation.units import Unit
 
 MANIFEST = Manifest(
     run="abc", configuration=configuration(attacks=TWO_ATTACKS), doubts=(), sessions=()
 )
 SHARD = f"records/{SHARDS[2]}.parquet"
 ADVERSARIALS = f"adversarials/{SHARDS[2]}.safetensors"
+INPUTS = f"inputs/{BATCHES[1]}.safetensors"
 
 
 def with_units(path: Path, manifest: Manifest, *units: Unit) -> UnitFiles:
     """Return the files of a run in which these units are finished."""
-    for folder in ("records", "adversarials", "checksums"):
+    for folder in FOLDERS:
         (path / folder).mkdir(parents=True, exist_ok=True)
     unit_files = UnitFiles(path, manifest)
     for unit in units:
-        adversarials = {"adversarials": torch.ones(1, 2)}
-        kept = adversarials if manifest.configuration.save_adversarials else None
+        kept = KEPT if manifest.configuration.save_adversarials else None
         unit_files.save(unit, table([unit.batch + 10.0 * unit.attack]), kept)
     return unit_files
 
@@ -72,9 +72,12 @@ def test_adversarials_can_be_read_with_safetensors_alone(
         assert (lengths[~success] == 0).all()
 
 
-def test_a_unit_has_a_name_that_sorts() -> None:
-    assert Unit(12, 1).name == "000012-01"
-    assert sorted([Unit(10, 0).name, Unit(9, 11).name]) == ["000009-11", "000010-00"]
+def test_the_inputs_of_each_batch_are_kept_as_the_model_got_them(finished: Path) -> None:
+    for batch, name in enumerate(BATCHES):
+        tensors = load_file(finished / "inputs" / f"{name}.safetensors")
+        expected = list(range(12))[5 * batch : 5 * batch + 5]
+        assert tensors["index"].tolist() == expected
+        assert tensors["inputs"].equal(load_data("mnist-sample").batch(expected)[0])
 
 
 def test_finished_units_and_their_records_are_found_again(tmp_path: Path) -> None:
@@ -87,7 +90,7 @@ def test_finished_units_and_their_records_are_found_again(tmp_path: Path) -> Non
 
 def test_a_unit_that_is_repeated_replaces_its_files(tmp_path: Path) -> None:
     unit_files = with_units(tmp_path, MANIFEST, Unit(0, 0))
-    unit_files.save(Unit(0, 0), table([5.0]), {"adversarials": torch.zeros(1, 2)})
+    unit_files.save(Unit(0, 0), table([5.0]), KEPT)
     assert unit_files.finished() == {Unit(0, 0)}
     assert unit_files.records().column("l2").to_pylist() == [5.0]
 
@@ -107,24 +110,45 @@ def test_a_unit_without_its_adversarials_is_not_finished(tmp_path: Path) -> None
     assert len(unit_files.records()) == 2
 
 
-def test_the_identity_of_a_unit_names_the_run_its_configuration_the_batch_and_the_attack() -> None:
-    def changed(**changes: object) -> Manifest:
-        return MANIFEST.model_copy(update=changes)
+def test_the_units_of_a_batch_without_its_inputs_are_not_finished(tmp_path: Path) -> None:
+    unit_files = with_units(tmp_path, MANIFEST, Unit(0, 0), Unit(0, 1), Unit(1, 0))
+    (tmp_path / "inputs" / "000000.safetensors").unlink()
+    assert unit_files.finished() == {Unit(1, 0)}
+    unit_files.save(Unit(0, 1), table([1.0]), KEPT)
+    assert unit_files.finished() == {Unit(0, 0), Unit(0, 1), Unit(1, 0)}
 
-    others = [
-        identity(MANIFEST, Unit(1, 0)),
-        identity(MANIFEST, Unit(0, 1)),
-        identity(changed(run="def"), Unit(0, 0)),
-        identity(changed(configuration=configuration(seed=1)), Unit(0, 0)),
-    ]
-    own = identity(MANIFEST, Unit(0, 0))
-    assert len({own, *others}) == 5
-    # Attacks may be added, and sessions and warnings change.
-    assert identity(changed(configuration=configuration()), Unit(0, 0)) == own
-    assert (
-        identity(changed(doubts=(Doubt("nan", "doubtful"),), sessions=({"ranks": 2},)), Unit(0, 0))
-        == own
-    )
+
+def test_the_inputs_of_a_batch_are_written_once(tmp_path: Path) -> None:
+    unit_files = with_units(tmp_path, MANIFEST, Unit(0, 0))
+    path = tmp_path / "inputs" / "000000.safetensors"
+    path.write_bytes(save(dict(KEPT.inputs), {"written by": "another version of the library"}))
+    adopted = path.read_bytes()
+    unit_files.save(Unit(0, 1), table([1.0]), KEPT)
+    assert path.read_bytes() == adopted
+    assert unit_files.read(Unit(0, 1)).inputs["inputs"].equal(KEPT.inputs["inputs"])
+    other = Kept(KEPT.adversarials, {"inputs": torch.full((1, 2), 0.5)})
+    with pytest.raises(InputError, match=r"the inputs of batch 0 are not those in .*000000.saf"):
+        unit_files.save(Unit(0, 1), table([1.0]), other)
+    # Those of a batch that nothing depends on are replaced.
+    for attack in range(2):
+        (tmp_path / "records" / f"000000-0{attack}.parquet").unlink(missing_ok=True)
+    unit_files.save(Unit(0, 1), table([1.0]), other)
+    assert unit_files.read(Unit(0, 1)).inputs["inputs"].equal(other.inputs["inputs"])
+
+
+@pytest.mark.parametrize("file", ["inputs/000000", "adversarials/000000-01"])
+def test_tensors_are_read_back_and_checked(tmp_path: Path, file: str) -> None:
+    unit_files = with_units(tmp_path, MANIFEST, Unit(0, 1))
+    kept = unit_files.read(Unit(0, 1))
+    assert kept.adversarials["adversarials"].equal(KEPT.adversarials["adversarials"])
+    assert kept.inputs["inputs"].equal(KEPT.inputs["inputs"])
+    path = tmp_path / f"{file}.safetensors"
+    flipped_at_the_end(path)
+    with pytest.raises(InputError, match=rf"{file}.safetensors is damaged or not of this run"):
+        unit_files.read(Unit(0, 1))
+    path.unlink()
+    with pytest.raises(InputError, match=rf"{file}.safetensors is missing: repeat the command"):
+        unit_files.read(Unit(0, 1))
 
 
 def cut(path: Path) -> None:
@@ -149,7 +173,7 @@ def flipped_at_the_end(path: Path) -> None:
 
 def copied(path: Path) -> None:
     """Replace a file by that of another batch."""
-    shutil.copy(path.with_name(path.name.replace(SHARDS[2], SHARDS[0])), path)
+    shutil.copy(path.with_name(path.name.replace(BATCHES[1], BATCHES[0])), path)
 
 
 def link_to_nothing(path: Path) -> None:
@@ -157,7 +181,7 @@ def link_to_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("replace", [Path.mkdir, link_to_nothing])
-@pytest.mark.parametrize("folder", ["records", "adversarials", "checksums"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_what_is_no_file_is_named(copy: Path, replace: Callable[[Path], None], folder: str) -> None:
     path = sorted((copy / folder).iterdir())[0]
     path.unlink()
@@ -169,7 +193,7 @@ def test_what_is_no_file_is_named(copy: Path, replace: Callable[[Path], None], f
         assert "Delete it, or move it away" in str(error.value)
 
 
-@pytest.mark.parametrize("file", [SHARD, ADVERSARIALS])
+@pytest.mark.parametrize("file", [SHARD, ADVERSARIALS, INPUTS])
 @pytest.mark.parametrize("damage", [cut, empty, flipped, flipped_at_the_end, copied])
 def test_a_damaged_file_is_named_and_its_unit_repeated(
     copy: Path, finished: Path, damage: Callable[[Path], None], file: str
@@ -185,7 +209,7 @@ def test_a_damaged_file_is_named_and_its_unit_repeated(
     assert same(run(copy).records, load_run(finished).records)
 
 
-@pytest.mark.parametrize("file", [SHARD, ADVERSARIALS])
+@pytest.mark.parametrize("file", [SHARD, ADVERSARIALS, INPUTS])
 def test_every_flipped_bit_is_noticed(copy: Path, file: str) -> None:
     content = (copy / file).read_bytes()
     source = random.Random(0)  # noqa: S311 - no secret
@@ -204,7 +228,7 @@ def test_every_flipped_bit_of_the_checksums_is_noticed(copy: Path) -> None:
         changed = bytearray(content)
         changed[position] ^= 1
         path.write_bytes(changed)
-        with pytest.raises(InputError, match=r"000001-00\.(parquet|safetensors) is damaged"):
+        with pytest.raises(InputError, match=r"000001(-00)?\.(parquet|safetensors) is damaged"):
             load_run(copy)
 
 
@@ -248,7 +272,8 @@ def test_a_manifest_of_another_run_or_a_changed_configuration_is_refused(
 
 @pytest.mark.parametrize(
     "name", ["records/notes.parquet", "records/000009-00.parquet", "records/000000-02.parquet",
-             "records/0-0.parquet", "adversarials/notes.safetensors"],
+             "records/0-0.parquet", "adversarials/notes.safetensors",
+             "inputs/notes.safetensors", "inputs/000009.safetensors", "inputs/1.safetensors"],
 )  # fmt: skip
 def test_another_file_among_those_of_the_run_is_named_and_kept(copy: Path, name: str) -> None:
     (copy / name).write_bytes(b"years of work")

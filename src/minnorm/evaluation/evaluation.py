@@ -102,7 +102,7 @@ def evaluate(
             batch.
         bounds: The lowest and the highest value of an input. 8-bit values are divided by 255 for
             (0, 1), and stay as they are for (0, 255).
-        save_adversarials: Whether the run directory keeps the adversarials too.
+        save_adversarials: Whether the run directory keeps the adversarials too, and the inputs.
         trust: Whether a file that the model's spec names may run the code that it holds.
         progress: Whether to show the progress on standard error: a bar on a terminal or in a
             notebook, else lines from time to time.
@@ -238,8 +238,8 @@ def _run_in(
         first: Claim = ranks.gather(claim)[0]
         files = UnitFiles(directory.path, first.manifest)
         with ranks.raise_on_all():
-            for unit, (records, adversarials) in runner.results(first.finished, on_progress):
-                files.save(unit, records, adversarials)
+            for unit, (records, kept) in runner.results(first.finished, on_progress):
+                files.save(unit, records, kept)
     finally:
         directory.release()
     return first.manifest

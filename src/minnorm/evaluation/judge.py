@@ -74,6 +74,7 @@ class Verdict:
         predictions: The model's classes of the attack's points.
         success: Whether each point is inside the bounds and adversarial. A point whose logits hold
             NaN is not: NaN is no class.
+        reported: The attack's own flags of its success.
         distances: The distances of the points by norm, infinite where the attack failed.
         spent: Forward passes, backward passes and seconds per sample of the batch.
     """
@@ -81,6 +82,7 @@ class Verdict:
     adversarials: Float[Tensor, "b *d"]
     predictions: Int64[Tensor, "b"]
     success: Bool[Tensor, "b"]
+    reported: Bool[Tensor, "b"]
     distances: dict[Norm, Float[Tensor, "b"]]
     spent: tuple[float, float, float]
 
@@ -148,12 +150,18 @@ def run_and_judge(
             f"{name} returned {points.dtype} of shape {list(points.shape)}; expected "
             f"{inputs.dtype} of shape {list(inputs.shape)}, like the inputs."
         )
+    reported = result.success.detach().to(labels.device, torch.bool)
+    if reported.shape != labels.shape:
+        raise InputError(
+            f"{name} returned success flags of shape {list(reported.shape)}; expected "
+            f"{list(labels.shape)}, one for each sample."
+        )
     with torch.no_grad():
         logits = output_of(model, points)
     flat = rows(points)
     inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
-    _report_differences(name, result, success, inside)
+    _report_differences(name, reported, success, inside)
     forwards = sum(part.forwards for part in counters)
     backwards = sum(part.backwards for part in counters)
     if forwards == 0:
@@ -162,6 +170,7 @@ def run_and_judge(
         adversarials=torch.where(per_sample(success, points), points, inputs),
         predictions=predictions(logits),
         success=success,
+        reported=reported,
         distances={
             norm: distances(points, inputs, norm).where(success, torch.inf) for norm in NORM_ORDERS
         },
@@ -218,6 +227,7 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
         adversarials=torch.cat([part.adversarials for part in parts]),
         predictions=torch.cat([part.predictions for part in parts]),
         success=torch.cat([part.success for part in parts]),
+        reported=torch.cat([part.reported for part in parts]),
         distances={
             norm: torch.cat([part.distances[norm] for part in parts]) for norm in NORM_ORDERS
         },
@@ -249,10 +259,10 @@ def _state(model: Model) -> list[tuple[Any, ...]]:
     return [*versions, *((getattr(part, "training", False),) for part in model.modules())]
 
 
-def _report_differences(name: str, result: AttackResult, success: Tensor, inside: Tensor) -> None:
+def _report_differences(name: str, reported: Tensor, success: Tensor, inside: Tensor) -> None:
     """Log a warning if the attack's own success flags differ from those measured here."""
-    wrong = int((result.success & ~success).sum())
-    missed = int((success & ~result.success).sum())
+    wrong = int((reported & ~success).sum())
+    missed = int((success & ~reported).sum())
     if wrong or missed:
         logger.warning(
             "%s: the evaluation and the attack disagree on %d samples: %d reported successes are "
@@ -261,6 +271,6 @@ def _report_differences(name: str, result: AttackResult, success: Tensor, inside
             name,
             wrong + missed,
             wrong,
-            int((result.success & ~inside).sum()),
+            int((reported & ~inside).sum()),
             missed,
         )

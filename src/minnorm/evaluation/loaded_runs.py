@@ -68,12 +68,12 @@ def load_run(path: str | Path) -> Evaluation:
     """
     directory = RunDirectory(Path(path))
     manifest = directory.manifest()
-    UnitFiles(directory.path, manifest).check_adversarials()
+    UnitFiles(directory.path, manifest).check_tensors()
     return finished_run(directory, manifest)
 
 
 def finished_run(directory: RunDirectory, manifest: Manifest) -> Evaluation:
-    """Return the results of a run whose adversarials are checked already.
+    """Return the results of a run whose adversarials and inputs are checked already.
 
     Raises:
         InputError: If a shard is damaged or of another run.

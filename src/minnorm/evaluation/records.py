@@ -9,7 +9,8 @@
 | label, target | its true class; the target class, null if the attack is untargeted |
 | clean_prediction | the predicted class of the input, -1 for logits that hold NaN |
 | adversarial_prediction | that of the point that the attack returned |
-| success | as the evaluation measured it, not the attack's own flag |
+| success | as the evaluation measured it |
+| reported | the attack's own flag of its success |
 | l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
 | rounding | the gap between neighboring numbers at the largest value of the input |
 | gray_l2 | L2 distance of the input to the uniformly gray image, the paper's worst case |
@@ -46,6 +47,7 @@ SCHEMA = pa.schema(
         pa.field("clean_prediction", pa.int64(), nullable=False),
         pa.field("adversarial_prediction", pa.int64(), nullable=False),
         pa.field("success", pa.bool_(), nullable=False),
+        pa.field("reported", pa.bool_(), nullable=False),
         *(pa.field(norm, pa.float64(), nullable=False) for norm in NORM_ORDERS),
         pa.field("rounding", pa.float64(), nullable=False),
         pa.field("gray_l2", pa.float64(), nullable=False),
@@ -66,6 +68,7 @@ def make_records(
     radius_limit: float | None,
     predictions: tuple[Int64[Tensor, "b"], Int64[Tensor, "b"]],
     success: Bool[Tensor, "b"],
+    reported: Bool[Tensor, "b"],
     distances: dict[Norm, Float[Tensor, "b"]],
     rounding: Float[Tensor, "b"],
     gray: Float[Tensor, "b"],
@@ -82,6 +85,7 @@ def make_records(
         radius_limit: The radius beyond which it does not search, in that norm; `None` for none.
         predictions: The predicted classes of the inputs, and of the adversarials.
         success: Whether the attack succeeded on each sample.
+        reported: Whether the attack itself says so.
         distances: Distances of the adversarials, by norm.
         rounding: Gaps between neighboring numbers, see `minnorm.radii.measured_gaps`.
         gray: L2 distances of the inputs to the gray image.
@@ -98,6 +102,7 @@ def make_records(
         "clean_prediction": predictions[0].cpu().numpy(),
         "adversarial_prediction": predictions[1].cpu().numpy(),
         "success": success.cpu().numpy(),
+        "reported": reported.cpu().numpy(),
         **{norm: values.double().cpu().numpy() for norm, values in distances.items()},
         "rounding": rounding.double().cpu().numpy(),
         "gray_l2": gray.double().cpu().numpy(),

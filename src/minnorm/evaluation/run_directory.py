@@ -3,7 +3,8 @@
     manifest.json
     records/000012-01.parquet            batch 12, attack 1: its records
     adversarials/000012-01.safetensors   the same unit: indices, targets, adversarials
-    checksums/000012-01.json             the same unit: the SHA-256 of the two files
+    inputs/000012.safetensors            batch 12: indices, inputs as the model got them
+    checksums/000012-01.json             the same unit: the SHA-256 of the three files
 
 Each file is written atomically, the records of a unit last: once they exist, the unit is finished.
 No file is deleted or replaced, except those of units of the same run that are not finished.
@@ -20,7 +21,8 @@ from minnorm.doubts import Doubt
 from minnorm.errors import InputError, RunConflictError
 from minnorm.evaluation.configuration import Configuration, OpenConfiguration
 from minnorm.evaluation.manifest import Manifest, new_run, read_manifest
-from minnorm.evaluation.unit_files import FOLDERS, Unit, UnitFiles
+from minnorm.evaluation.unit_files import FOLDERS, UnitFiles
+from minnorm.evaluation.units import Unit
 from minnorm.files import LOCK, lock_folder, remove_partial_files, write_atomically
 from minnorm.runtime.sessions import warning_of_changes
 

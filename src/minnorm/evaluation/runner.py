@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int64
@@ -25,7 +25,8 @@ from minnorm.evaluation.judge import (
 from minnorm.evaluation.progress import EvaluationProgress
 from minnorm.evaluation.records import Records, join_records, make_records
 from minnorm.evaluation.targets import choose_targets
-from minnorm.evaluation.unit_files import Unit
+from minnorm.evaluation.unit_files import Kept
+from minnorm.evaluation.units import Unit
 from minnorm.geometry import distances, span
 from minnorm.logits import predictions
 from minnorm.radii import measured_gaps
@@ -33,8 +34,17 @@ from minnorm.runtime import memory, ranks
 
 logger = logging.getLogger(__name__)
 
-Result: TypeAlias = tuple[Records, dict[str, Tensor] | None]
-"""The records of a unit, and its adversarials if they are kept."""
+
+class Result(NamedTuple):
+    """The result of a unit.
+
+    Attributes:
+        records: Its records.
+        kept: Its inputs and adversarials; `None` if they are not kept.
+    """
+
+    records: Records
+    kept: Kept | None
 
 
 @dataclass
@@ -46,7 +56,7 @@ class Runner:
         data: The samples.
         attacks: The attacks by name; the numbers of the units follow their order.
         configuration: The configuration of the run: targets, batch size, seed and bounds.
-        keep_adversarials: Whether the results include the adversarials.
+        keep_adversarials: Whether the results include inputs and adversarials.
         inset_gradients: Whether attacks differentiate the model slightly inside the bounds.
     """
 
@@ -139,6 +149,7 @@ class Runner:
                     radius_limit=radius_limit,
                     predictions=(clean_predictions, verdict.predictions),
                     success=verdict.success,
+                    reported=verdict.reported,
                     distances=verdict.distances,
                     rounding=gaps,
                     gray=gray_distances,
@@ -148,12 +159,15 @@ class Runner:
             if self.keep_adversarials:  # many targets have many adversarials, so not on a GPU
                 adversarials.append(verdict.adversarials.cpu())
         if not self.keep_adversarials:
-            return join_records(records), None
-        tensors = {"index": torch.tensor(batch.indices), "adversarials": torch.stack(adversarials)}
+            return Result(join_records(records), None)
+        index = torch.tensor(batch.indices)
+        tensors = {"index": index, "adversarials": torch.stack(adversarials)}
         wanted = [target.cpu() for target in targets if target is not None]
         if wanted:
             tensors["targets"] = torch.stack(wanted)
-        return join_records(records), tensors
+        return Result(
+            join_records(records), Kept(tensors, {"index": index, "inputs": batch.inputs})
+        )
 
     def _judge(
         self,

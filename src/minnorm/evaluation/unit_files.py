@@ -5,27 +5,33 @@ that was damaged, or copied from another unit or another run, is noticed.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.records import Records, join_records
-from minnorm.files import file_sha256, write_content, write_tensors
+from minnorm.evaluation.units import Checksums, Unit, batch_name, identity
+from minnorm.files import file_sha256, write_content
 
-RECORDS, ADVERSARIALS, CHECKSUMS = "records", "adversarials", "checksums"
+RECORDS, ADVERSARIALS, INPUTS, CHECKSUMS = "records", "adversarials", "inputs", "checksums"
 """The folders of a run directory."""
 
-_ENDINGS = {RECORDS: ".parquet", ADVERSARIALS: ".safetensors", CHECKSUMS: ".json"}
+_ENDINGS = {
+    RECORDS: ".parquet",
+    ADVERSARIALS: ".safetensors",
+    INPUTS: ".safetensors",
+    CHECKSUMS: ".json",
+}
 FOLDERS = tuple(_ENDINGS)
 
 _ADVICE = (
@@ -34,43 +40,16 @@ _ADVICE = (
 )
 
 
-class Unit(NamedTuple):
-    """The unit of work: one attack on one batch, with all its targets."""
-
-    batch: int
-    attack: int
-
-    @property
-    def name(self) -> str:
-        """The stem of its files."""
-        return f"{self.batch:06d}-{self.attack:02d}"
-
-
-class Checksums(BaseModel):
-    """The checksums of a unit, a file of their own.
+class Kept(NamedTuple):
+    """The tensors of a unit that a run keeps, as its files hold them.
 
     Attributes:
-        unit: The identity of the unit, see `identity`.
-        records: The SHA-256 of its records.
-        adversarials: The SHA-256 of its adversarials; `None` if they are not kept.
+        adversarials: `index` `[b]`, `adversarials` `[t b *d]` and, if targeted, `targets` `[t b]`.
+        inputs: `index` `[b]` and `inputs` `[b *d]`, the same for all units of a batch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    unit: str
-    records: str
-    adversarials: str | None
-
-
-def identity(manifest: Manifest, unit: Unit) -> str:
-    """Return a hash of the run, its configuration, and the batch and the attack of a unit.
-
-    The other attacks of the run are left out, since attacks can be added to it.
-    """
-    configuration = manifest.configuration.model_dump(mode="json")
-    attacks = configuration.pop("attacks")
-    content = [manifest.run, configuration, unit.batch, attacks[unit.attack]]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    adversarials: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor]
 
 
 class UnitFiles:
@@ -85,21 +64,27 @@ class UnitFiles:
         self._path = path
         self._manifest = manifest
 
-    def save(self, unit: Unit, records: Records, adversarials: dict[str, Tensor] | None) -> None:
-        """Write the results of a unit; it is finished when this returns."""
+    def save(self, unit: Unit, records: Records, kept: Kept | None) -> None:
+        """Write the results of a unit; it is finished when this returns.
+
+        Raises:
+            InputError: If the inputs are not those of a finished unit of the batch.
+        """
         # The records come last: once they exist, the unit is finished.
         self._file(RECORDS, unit).unlink(missing_ok=True)
-        stored = None
-        if adversarials is not None:
-            tensors = {name: value.cpu().contiguous() for name, value in adversarials.items()}
-            stored = write_tensors(self._file(ADVERSARIALS, unit), tensors)
+        inputs = adversarials = None
+        if kept is not None:
+            inputs = self._save_inputs(unit.batch, kept.inputs)
+            content = _safetensors(kept.adversarials)
+            adversarials = write_content(self._file(ADVERSARIALS, unit), content)
         buffer = pa.BufferOutputStream()
         pq.write_table(records, buffer)
         content = buffer.getvalue().to_pybytes()
         checksums = Checksums(
             unit=identity(self._manifest, unit),
             records=hashlib.sha256(content).hexdigest(),
-            adversarials=stored,
+            adversarials=adversarials,
+            inputs=inputs,
         )
         write_content(self._file(CHECKSUMS, unit), checksums.model_dump_json().encode())
         write_content(self._file(RECORDS, unit), content)
@@ -107,16 +92,21 @@ class UnitFiles:
     def finished(self) -> set[Unit]:
         """Return the units that are finished, after a check of all their files.
 
-        In a run that keeps its adversarials, a unit without them is not finished.
+        In a run that keeps its adversarials, a unit without them or without its inputs is not
+        finished.
 
         Raises:
             InputError: If a file is damaged or not of this run; the message says what to do.
         """
-        self.check_adversarials()
+        self.check_tensors()
         units = {unit for unit, _ in self._shards()}
         if not self._manifest.configuration.save_adversarials:
             return units
-        return {unit for unit in units if self._file(ADVERSARIALS, unit).exists()}
+        return {
+            unit
+            for unit in units
+            if self._file(ADVERSARIALS, unit).exists() and self._file(INPUTS, unit).exists()
+        }
 
     def records(self) -> Records:
         """Read and check all records, attack by attack, in the order of the data.
@@ -127,18 +117,43 @@ class UnitFiles:
         shards = sorted(self._shards(), key=lambda shard: (shard[0].attack, shard[0].batch))
         return join_records([pq.read_table(pa.BufferReader(content)) for _, content in shards])
 
-    def check_adversarials(self) -> None:
-        """Check the adversarials of all finished units; do not require that they exist.
+    def read(self, unit: Unit) -> Kept:
+        """Read and check the tensors of a finished unit.
+
+        Raises:
+            InputError: If a file is missing, damaged or not of this run.
+        """
+        parts = {}
+        for folder in (ADVERSARIALS, INPUTS):
+            path = self._file(folder, unit)
+            if not path.exists():
+                raise InputError(
+                    f"{path} is missing: repeat the command that started the run, which attacks "
+                    "only its samples again."
+                )
+            content = _content(path)
+            self._check(unit, folder, hashlib.sha256(content).hexdigest())
+            parts[folder] = load(content)
+        return Kept(adversarials=parts[ADVERSARIALS], inputs=parts[INPUTS])
+
+    def check_tensors(self) -> None:
+        """Check adversarials and inputs of all finished units; do not require that they exist.
 
         Raises:
             InputError: If a file is damaged or not of this run.
         """
+        # Without records a unit is not finished, and its files will be replaced.
+        finished = set(self._units(RECORDS))
         for unit in self._units(ADVERSARIALS):
-            path = self._file(ADVERSARIALS, unit)
-            # Without records the unit is not finished, and its files will be replaced.
-            finished = self._file(RECORDS, unit).exists()
-            if finished and _sha256(path) != self._checksums(unit, path).adversarials:
-                raise _damaged(path, "its SHA-256 differs")
+            if unit in finished:
+                self._check(unit, ADVERSARIALS, _sha256(self._file(ADVERSARIALS, unit)))
+        digests = {
+            batch: _sha256(self._file(INPUTS, Unit(batch, 0)))
+            for batch in sorted(self._batches() & {unit.batch for unit in finished})
+        }
+        for unit in sorted(finished):
+            if unit.batch in digests:
+                self._check(unit, INPUTS, digests[unit.batch])
 
     def missing_batches(self) -> Doubt | None:
         """Return a doubt if batches are missing, `None` if the run is complete."""
@@ -158,25 +173,51 @@ class UnitFiles:
         )
 
     def missing_adversarials(self) -> Doubt | None:
-        """Return a doubt if adversarials are missing that the run should have kept."""
+        """Return a doubt if adversarials or inputs are missing that the run should have kept."""
         if not self._manifest.configuration.save_adversarials:
             return None
-        found = set(self._units(RECORDS))
-        missing = len(found - set(self._units(ADVERSARIALS)))
-        if not missing:
+        units = set(self._units(RECORDS))
+        batches = {unit.batch for unit in units}
+        counts = {
+            "adversarials": (len(units - set(self._units(ADVERSARIALS))), len(units)),
+            "inputs": (len(batches - self._batches()), len(batches)),
+        }
+        parts = [
+            f"the {name} of {missing} of {total} batches"
+            for name, (missing, total) in counts.items()
+            if missing
+        ]
+        if not parts:
             return None
-        return Doubt(
-            "missing-adversarials",
-            f"The adversarials of {missing} of {len(found)} batches in {self._path} are missing.",
-        )
+        text = f"{' and '.join(parts)} in {self._path} are missing."
+        return Doubt("missing-adversarials", text[0].upper() + text[1:])
+
+    def _save_inputs(self, batch: int, inputs: Mapping[str, Tensor]) -> str:
+        """Write the inputs of a batch, unless finished units of it have them already.
+
+        Returns:
+            The SHA-256 of the file.
+        """
+        path = self._file(INPUTS, Unit(batch, 0))
+        content = _safetensors(inputs)
+        attacks = range(len(self._manifest.configuration.attacks))
+        finished = any(self._file(RECORDS, Unit(batch, attack)).exists() for attack in attacks)
+        if not (finished and path.exists()):
+            return write_content(path, content)
+        before = _content(path)
+        if before != content and not _equal(load(before), load(content)):
+            raise InputError(
+                f"the inputs of batch {batch} are not those in {path}, which other attacks got: "
+                "the data have changed, or another version of a library reads them differently. "
+                "Name another folder for a new run."
+            )
+        return hashlib.sha256(before).hexdigest()
 
     def _shards(self) -> Iterator[tuple[Unit, bytes]]:
         """Return the contents of all shards, checked."""
         for unit in self._units(RECORDS):
-            path = self._file(RECORDS, unit)
-            content = _content(path)
-            if hashlib.sha256(content).hexdigest() != self._checksums(unit, path).records:
-                raise _damaged(path, "its SHA-256 differs")
+            content = _content(self._file(RECORDS, unit))
+            self._check(unit, RECORDS, hashlib.sha256(content).hexdigest())
             yield unit, content
 
     def _units(self, folder: str) -> Iterator[Unit]:
@@ -186,13 +227,36 @@ class UnitFiles:
             InputError: If a file there has another name.
         """
         attacks = len(self._manifest.configuration.attacks)
-        for path in sorted((self._path / folder).glob(f"*{_ENDINGS[folder]}")):
+        for path in self._paths(folder):
             match = re.fullmatch(r"(\d+)-(\d+)", path.stem)
             unit = Unit(int(match[1]), int(match[2])) if match else Unit(-1, -1)
             belongs = unit.name == path.stem and unit.batch < self._manifest.batches
             if not belongs or unit.attack >= attacks:
-                raise InputError(f"{path} does not belong to the run in this folder: move it away.")
+                raise _foreign(path)
             yield unit
+
+    def _batches(self) -> set[int]:
+        """Return the batches whose inputs there are.
+
+        Raises:
+            InputError: If a file in the folder of the inputs has another name.
+        """
+        found = set()
+        for path in self._paths(INPUTS):
+            batch = int(path.stem) if re.fullmatch(r"\d+", path.stem) else -1
+            if batch_name(batch) != path.stem or batch >= self._manifest.batches:
+                raise _foreign(path)
+            found.add(batch)
+        return found
+
+    def _paths(self, folder: str) -> list[Path]:
+        return sorted((self._path / folder).glob(f"*{_ENDINGS[folder]}"))
+
+    def _check(self, unit: Unit, folder: str, digest: str) -> None:
+        """Compare the SHA-256 of a file of a unit with its checksums, or raise `InputError`."""
+        path = self._file(folder, unit)
+        if getattr(self._checksums(unit, path), folder) != digest:
+            raise _damaged(path, "its SHA-256 differs")
 
     def _checksums(self, unit: Unit, path: Path) -> Checksums:
         """Return the checksums of a unit, for a check of one of its files."""
@@ -210,7 +274,16 @@ class UnitFiles:
         return found
 
     def _file(self, folder: str, unit: Unit) -> Path:
-        return self._path / folder / f"{unit.name}{_ENDINGS[folder]}"
+        name = batch_name(unit.batch) if folder == INPUTS else unit.name
+        return self._path / folder / f"{name}{_ENDINGS[folder]}"
+
+
+def _safetensors(tensors: Mapping[str, Tensor]) -> bytes:
+    return save({name: value.cpu().contiguous() for name, value in tensors.items()})
+
+
+def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    return some.keys() == others.keys() and all(some[name].equal(others[name]) for name in some)
 
 
 def _content(path: Path) -> bytes:
@@ -225,6 +298,10 @@ def _sha256(path: Path) -> str:
         return file_sha256(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _foreign(path: Path) -> InputError:
+    return InputError(f"{path} does not belong to the run in this folder: move it away.")
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
