@@ -1,6 +1,6 @@
 # The commands of the project. Each one sets up its environment first, if that is missing.
 #
-#   make demo         attack the shipped network on the shipped images, beside the paper's figures
+#   make demo         small budgets beside the rows of the paper on the shipped images, and a report
 #   make quick        the fast tests of what git says you changed; or T='tests/test_specs.py --pdb'
 #   make check        format, lint, types, import contracts, fast tests: before each commit
 #   make test         format, lint, types, and all tests but the next two kinds: what CI runs
