@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -32,12 +32,12 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     parts.append(metrics)
     parts += [Text(note) for note in _notes(comparison)]
     for title, changes in _lists(comparison):
-        table = Table(title=title, pad_edge=False, collapse_padding=True)
+        table = Table(pad_edge=False, collapse_padding=True)
         for name in _CHANGES:
             table.add_column(name, justify="right", overflow="fold")
         for change in changes:
             table.add_row(*_change_cells(change))
-        parts.append(table)
+        parts += [Text(f"\n{title}:"), table]
     return Group(*parts)
 
 
@@ -73,9 +73,9 @@ def _heading(comparison: Comparison) -> list[str]:
 def _notes(comparison: Comparison) -> list[str]:
     """Return the notes under the metrics."""
     notes = [
-        f"B - A: with {100 * comparison.confidence:g} % confidence intervals, paired by sample. "
-        "McNemar p: how probable a difference like this is if the accuracies are equal. Only A: "
-        "pairs that are robust in A alone."
+        f"B - A: paired by sample, with {100 * comparison.confidence:g} % confidence intervals; of "
+        "accuracies in points. McNemar p: how probable such a difference is if the accuracies are "
+        "equal. Only A: pairs that are robust in A alone.",
     ]
     return [*notes, *comparison.remarks]
 
@@ -97,12 +97,11 @@ def _lists(comparison: Comparison) -> list[tuple[str, Sequence[Change]]]:
 
 
 def _metric_cells(difference: Difference) -> list[str]:
-    shown = _percent if difference.is_share else _distance
+    shown, unit = (_percent, " %") if difference.is_share else (_distance, "")
     p_value, only_a, only_b = difference.p_value, difference.only_a, difference.only_b
     return [
-        f"{difference.metric}{' %' if difference.is_share else ''}",
-        shown(difference.a),
-        shown(difference.b),
+        difference.metric,
+        *(f"{shown(value)}{unit}" for value in (difference.a, difference.b)),
         _signed(shown, difference.change.value),
         _interval(shown, difference.change),
         "" if p_value is None else f"{p_value:.2g}",
@@ -111,14 +110,14 @@ def _metric_cells(difference: Difference) -> list[str]:
     ]
 
 
-def _interval(shown: Any, change: Estimate) -> str:
+def _interval(shown: Callable[[float], str], change: Estimate) -> str:
     if math.isnan(change.low):
         return ""
     return f"{_signed(shown, change.low)} to {_signed(shown, change.high)}"
 
 
-def _signed(shown: Any, value: float) -> str:
-    return f"+{shown(value)}" if value > 0 else str(shown(value))
+def _signed(shown: Callable[[float], str], value: float) -> str:
+    return f"+{shown(value)}" if value > 0 else shown(value)
 
 
 def _percent(share: float) -> str:

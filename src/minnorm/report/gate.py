@@ -13,12 +13,9 @@ differences from a baseline, hold approximately. Without confidence, the numbers
 are compared as they are.
 """
 
-import math
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from statistics import NormalDist
-from typing import Literal, TypeAlias
 
 from minnorm.checks import check_number
 from minnorm.errors import InputError
@@ -35,78 +32,7 @@ from minnorm.report.pairs import (
 )
 from minnorm.report.requirements import Metric, Requirement, no_worse, read
 from minnorm.report.runs import label_runs
-
-Outcome: TypeAlias = Literal["met", "not met", "undecided"]
-"""The answer to a requirement."""
-
-_POWER = NormalDist().inv_cdf(0.8)
-"""How many standard errors more decide a question with a probability of 80 %."""
-
-_MOST_SAMPLES = 10_000_000
-"""A number of samples that nobody has."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The answer to a requirement.
-
-    Attributes:
-        requirement: The requirement.
-        outcome: The answer.
-        value: The measured number, NaN if it is unknown.
-        low: The lower one of the two bounds that decide.
-        high: The upper one.
-        count: The number of records that were measured.
-        reason: Why it is undecided whatever the number of samples; empty otherwise.
-        needed: About how many samples would decide it with a probability of 80 %, `None` if it is
-            decided, or if nobody can say.
-    """
-
-    requirement: Requirement
-    outcome: Outcome
-    value: float
-    low: float
-    high: float
-    count: int
-    reason: str = ""
-    needed: int | None = None
-
-    @property
-    def shortfall(self) -> float:
-        """By how much the measured number misses the limit; at most 0 if it does not."""
-        missing = self.requirement.threshold - self.value
-        return missing if self.requirement.is_floor else -missing
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """The answers to all requirements.
-
-    Attributes:
-        run: The label of the run.
-        baseline: The label of the baseline, `None` if there is none.
-        samples: The number of samples of the run.
-        confidence: The confidence of the answers; `None` if the numbers are compared as they are.
-        verdicts: The answers, those about the baseline last.
-        warnings: What makes the run or the baseline doubtful.
-        strict: Whether a warning fails the gate.
-    """
-
-    run: str
-    baseline: str | None
-    samples: int
-    confidence: float | None
-    verdicts: tuple[Verdict, ...]
-    warnings: tuple[str, ...] = ()
-    strict: bool = False
-
-    @property
-    def outcome(self) -> Outcome:
-        """Whether all requirements are met, at least one is not, or some are undecided."""
-        found = {verdict.outcome for verdict in self.verdicts}
-        if "not met" in found or (self.strict and self.warnings):
-            return "not met"
-        return "undecided" if "undecided" in found else "met"
+from minnorm.report.verdicts import Verdicts, verdict_on
 
 
 def check(
@@ -152,6 +78,8 @@ def check(
     for one in runs:
         check_complete(one)
     labels = [labeled.label for labeled in label_runs(runs)]
+    for metric in _metrics(stated):
+        _check_norm(metric, runs)
     asked = [one for one in stated if isinstance(one, Requirement)]
     measures = [*_measures(run, asked)]
     if baseline is not None and no_worse_than is not None:
@@ -171,7 +99,7 @@ def check(
         samples=samples,
         confidence=confidence,
         verdicts=tuple(
-            _verdict(one, measured, tail, len(asked), samples)
+            verdict_on(one, measured, tail, len(asked), samples)
             for one, measured in zip(asked, measures, strict=True)
         ),
         warnings=tuple(dict.fromkeys(text for one in reversed(runs) for text in one.warnings)),
@@ -196,6 +124,31 @@ def _check_stated(stated: Sequence[Requirement | Metric], baseline: Evaluation |
             )
 
 
+def _metrics(stated: Sequence[Requirement | Metric]) -> list[Metric]:
+    """Return the metrics of requirements, each once."""
+    metrics = (one.metric if isinstance(one, Requirement) else one for one in stated)
+    return list(dict.fromkeys(metrics))
+
+
+def _check_norm(metric: Metric, runs: Sequence[Evaluation]) -> None:
+    """Check that it is clear in which norm to measure."""
+    if metric.kind == "clean_accuracy" or metric.norm is not None or metric.attack is not None:
+        return
+    norms = list(dict.fromkeys(name for run in runs for name in _norms(run)))
+    if len(norms) > 1:
+        named = dataclasses.replace(metric, norm=norms[0])
+        raise InputError(
+            f"{str(metric)!r}: the attacks minimize {' and '.join(norms)}: name a norm, for "
+            f"example {str(named)!r}, or an attack, for example '{metric} of ddn'."
+        )
+
+
+def _norms(run: Evaluation) -> list[Norm]:
+    """Return the norms that the attacks of a run minimize."""
+    found: list[Norm] = run.records.column("norm").unique().to_pylist()
+    return found
+
+
 def _measures(run: Evaluation, requirements: Sequence[Requirement]) -> list[Measure]:
     """Return what each requirement is about, measured."""
 
@@ -218,73 +171,8 @@ def _compared_metrics(
     stated: Sequence[Requirement | Metric], baseline: Evaluation, run: Evaluation
 ) -> list[Metric]:
     """Return the metrics to compare with those of a baseline, each once."""
-    named = [one.metric if isinstance(one, Requirement) else one for one in stated]
-    if named:
-        return list(dict.fromkeys(named))
-    radii = default_radii(label_runs([baseline, run]))
-    return [Metric("clean_accuracy"), *(Metric("accuracy", radius=radius) for radius in radii)]
-
-
-def _verdict(
-    requirement: Requirement, measured: Measure, tail: float | None, count: int, samples: int
-) -> Verdict:
-    """Return the answer to one of several requirements.
-
-    Args:
-        requirement: The requirement.
-        measured: What it is about.
-        tail: The probability of a wrong answer; `None` to compare the measured number.
-        count: The number of requirements.
-        samples: The number of samples of the run.
-    """
-    if tail is None:
-        proof = exclusion = measured.known
-    else:
-        proof, exclusion = measured.bounds(tail), measured.bounds(tail / count)
-    worst, best = (
-        (proof.low, exclusion.high) if requirement.is_floor else (proof.high, exclusion.low)
-    )
-    outcome: Outcome = "undecided"
-    if requirement.holds_for(worst):
-        outcome = "met"
-    elif not requirement.holds_for(best):
-        outcome = "not met"
-    undecided = outcome == "undecided"
-    needed = None
-    if undecided and tail is not None and not measured.remark:
-        holds = requirement.holds_for(measured.value)
-        end, level = (worst, tail) if holds else (best, tail / count)
-        needed = _needed(measured.value - requirement.threshold, end - measured.value, level)
-    return Verdict(
-        requirement,
-        outcome,
-        measured.value,
-        min(worst, best),
-        max(worst, best),
-        measured.count,
-        measured.remark if undecided else "",
-        None if needed is None else _rounded_up(needed * samples),
-    )
-
-
-def _needed(gap: float, width: float, tail: float) -> float | None:
-    """Return how many times as many samples would decide with a probability of 80 %.
-
-    Args:
-        gap: The distance of the measured number from the limit.
-        width: The distance of the measured number from the bound on that side.
-        tail: The probability that the bound is wrong.
-    """
-    if gap == 0 or not math.isfinite(gap) or not math.isfinite(width):
-        return None
-    quantile = -NormalDist().inv_cdf(tail)
-    # A bound comes nearer as the root of the number of samples grows.
-    return max((width / gap * (1 + _POWER / quantile)) ** 2, 1.0)
-
-
-def _rounded_up(count: float) -> int | None:
-    """Return a number of samples, rounded up to two digits; `None` if it is absurdly large."""
-    if count > _MOST_SAMPLES:
-        return None
-    unit: int = 10 ** max(math.floor(math.log10(count)) - 1, 0)
-    return math.ceil(count / unit) * unit
+    if stated:
+        return _metrics(stated)
+    norm = _norms(baseline)[0]
+    radii = default_radii(label_runs([baseline, run]), norm)
+    return [Metric("clean_accuracy"), *(Metric("accuracy", norm, radius) for radius in radii)]

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from minnorm.files import write_content
-from minnorm.report.gate import Outcome, Verdict, Verdicts
 from minnorm.report.markdown import escaped, markdown_table
 from minnorm.report.requirements import Requirement
+from minnorm.report.verdicts import Outcome, RequirementVerdict, Verdicts
 from minnorm.runtime.terminal import Terminal, printable
 
 _WIDTH = 110
@@ -132,7 +132,7 @@ def _problem(case: ET.Element, kind: str, type_: str, message: str) -> None:
     problem.text = printable(message)
 
 
-def _cells(verdict: Verdict) -> list[str]:
+def _cells(verdict: RequirementVerdict) -> list[str]:
     """Return the cells of a row."""
     requirement = verdict.requirement
     low, high = (_number(requirement, end) for end in (verdict.low, verdict.high))
@@ -146,7 +146,7 @@ def _cells(verdict: Verdict) -> list[str]:
     ]
 
 
-def _answer(verdict: Verdict) -> str:
+def _answer(verdict: RequirementVerdict) -> str:
     """Return the outcome, with what a reader wants to know about it."""
     if verdict.outcome == "met":
         return "met"

@@ -159,12 +159,19 @@ def pair_records(
         InputError: If a run lacks the attack, the attacks minimize several norms and none is given,
             or the targets of a sample differ.
     """
+    for run in (a, b):
+        norms = run.records.column("norm").unique().to_pylist()
+        if len(norms) > 1 and attack is None and norm is None:
+            raise InputError(
+                f"the attacks of {name_of(run)} minimize {' and '.join(norms)}: choose the norm to "
+                f"measure in, for example --norm {norms[0]}, or one attack with --attack."
+            )
     parts = [chosen_records(run, attack, norm) for run in (a, b)]
-    norms = list(dict.fromkeys(norm_of_records(part, norm) for part in parts))
-    if len(norms) > 1:
+    one_norm, other_norm = (norm_of_records(part, norm) for part in parts)
+    if one_norm != other_norm:
         raise InputError(
-            f"the attacks of the two runs minimize {norms[0]} and {norms[1]}: choose the norm to "
-            "measure in."
+            f"the attacks of the two runs minimize {one_norm} and {other_norm}: choose the norm to "
+            f"measure in, for example --norm {one_norm}."
         )
     one, other = (_sorted(part) for part in parts)
     targets = [pc.fill_null(part.column("target"), -1).to_numpy() for part in (one, other)]
@@ -178,7 +185,7 @@ def pair_records(
             f"the targets of {differing:,} pairs differ (seeds: {seeds}): evaluate both models "
             "with the same seed."
         )
-    return Pairs(one, other, norms[0], differing)
+    return Pairs(one, other, one_norm, differing)
 
 
 def other_differences(a: Evaluation, b: Evaluation) -> tuple[str, ...]:
