@@ -1,30 +1,24 @@
 """Findings: what makes the results of a run doubtful, what it means, and what to do."""
 
-from dataclasses import dataclass
-from typing import Literal
-
+from minnorm.report.attack_findings import attack_findings
+from minnorm.report.doubt_findings import doubt_findings
+from minnorm.report.finding import Finding
+from minnorm.report.model_findings import model_findings
 from minnorm.report.runs import LabeledRun
 
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that a reader of the results should know.
-
-    Attributes:
-        kind: A short name for programs.
-        level: `problem` if numbers may be wrong, else `note`.
-        title: What was found, in a few words.
-        text: What was found, with the numbers, and what it means.
-        advice: What to do.
-    """
-
-    kind: str
-    level: Literal["problem", "note"]
-    title: str
-    text: str
-    advice: str
+__all__ = ["Finding", "findings"]
 
 
 def findings(run: LabeledRun) -> list[Finding]:
-    """Return what makes the results of a run doubtful, problems first."""
-    return [Finding(doubt.kind, "problem", doubt.kind, doubt.text, "") for doubt in run.run.doubts]
+    """Return what makes the results of a run doubtful, problems first.
+
+    They come from the doubts of the run, from its clean accuracy and its distances, and from a
+    comparison of its attacks.
+
+    Args:
+        run: The run.
+    """
+    found = doubt_findings(run.run.doubts)
+    if len(run.run.records):
+        found += model_findings(run) + attack_findings(run)
+    return sorted(found, key=lambda one: one.level == "note")
