@@ -1,5 +1,6 @@
 """Evaluation: attacks on a model and data, their records, and metrics of records."""
 
+from minnorm.evaluation.adversarials import Adversarials
 from minnorm.evaluation.estimates import Estimate
 from minnorm.evaluation.evaluation import evaluate
 from minnorm.evaluation.loaded_runs import Evaluation, load_run
@@ -28,6 +29,7 @@ from minnorm.evaluation.selection import (
 __all__ = [
     "SCHEMA",
     "WORST_CASE",
+    "Adversarials",
     "Estimate",
     "Evaluation",
     "Records",

@@ -1,18 +1,24 @@
 """The results of an evaluation, and those of a run that is read from its directory."""
 
+import json
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minnorm.doubts import Doubt
+from minnorm.errors import InputError
+from minnorm.evaluation.adversarials import Adversarials, choose_records, read_adversarials
+from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.metrics import clean_accuracy
 from minnorm.evaluation.nan_doubts import doubts_about_nan
 from minnorm.evaluation.records import Records, mark_incomplete, warn_if_incomplete
 from minnorm.evaluation.run_directory import RunDirectory, changes_between
 from minnorm.evaluation.unit_files import UnitFiles
+from minnorm.geometry import Norm
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +48,43 @@ class Evaluation:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes by label, empty if they are unknown."""
         return tuple(self.manifest["classes"])
+
+    def adversarials(
+        self,
+        attack: str,
+        target: int | str | None = None,
+        *,
+        indices: Sequence[int] | Array | None = None,
+        norm: Norm | None = None,
+    ) -> Adversarials:
+        """Read adversarials from the run directory, and the inputs that they were made from.
+
+        Only the files that are needed are read; each is compared with its checksum.
+
+        Args:
+            attack: The attack, by its name or any form of its spec; or `WORST_CASE`, the closest
+                over all attacks. Its records are those of the attack that came closest.
+            target: The target class of targeted attacks, by its label or by its name, see
+                `classes`. By default all targets.
+            indices: Positions of samples in the whole data set, as in the records; the result has
+                their order. By default all samples, in the order of the records; those of
+                `WORST_CASE` are ordered by sample and target.
+            norm: The norm of `WORST_CASE`; by default the one that all attacks minimize.
+
+        Raises:
+            InputError: If there are no such records, if the run has no directory or has kept no
+                adversarials, or if a file is missing or damaged.
+        """
+        if self.directory is None:
+            raise InputError(
+                "this evaluation has no run directory, so it has kept no adversarials, which may "
+                "not fit into memory: give evaluate a folder for them, out='FOLDER'."
+            )
+        manifest = Manifest.model_validate_json(json.dumps(self.manifest))
+        chosen = choose_records(
+            self.records, attack, target, classes=self.classes, indices=indices, norm=norm
+        )
+        return read_adversarials(chosen, manifest, self.directory)
 
     def __repr__(self) -> str:
         """Return a summary: what was evaluated, and the clean accuracy."""
