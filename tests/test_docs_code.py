@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from code_blocks import OUTPUT, OUTPUT_WITHOUT_NUMBERS, Block, complaints, read_blocks, same_output
+from prepared_minnorm import command_in
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -23,13 +24,21 @@ RUN = [page for page, blocks in BLOCKS.items() if any(block.is_run for block in 
 _SECONDS = 120
 
 
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the `PATH` with the commands of this environment."""
+    folder = tmp_path_factory.mktemp("bin")
+    with command_in(folder):
+        yield os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: str) -> Iterator[Path]:
     """Work in an empty folder with the examples, as in a checkout, and import modules from it."""
     shutil.copytree(DOCS / "examples", tmp_path / "docs" / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", commands)
     yield tmp_path
     for name, module in [*sys.modules.items()]:
         if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):

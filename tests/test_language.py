@@ -42,7 +42,7 @@ POINTERS = re.compile(r"#\s*\(?(the same|as above|see above|ditto|likewise)\W*$"
 
 CODE_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/**/*.md")])
 MODULES = sorted(
     file
     for folder in ("src", "tests", "benchmarks", "docs")

@@ -12,10 +12,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn.functional import cross_entropy
 
-sys.path.insert(0, str(Path(__file__).parent))
-from mymodule import Net
-
 from minnorm.models import Normalized
+
+sys.path.insert(0, str(Path(__file__).parent))
+from mymodule import Net  # type: ignore[import-not-found]
 
 CLASSES = ("circle", "square", "triangle")
 SIZE = 32
@@ -51,9 +51,10 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]
         chosen = torch.randint(len(images), (64,))
         loss = cross_entropy(model(images[chosen]), labels[chosen])
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
-    return net.state_dict()
+    weights: dict[str, torch.Tensor] = net.state_dict()
+    return weights
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from torch import nn
 
-from minnorm.models import Normalized
-
 
 class Net(nn.Sequential):
     """A small network for color images of 32 x 32 pixels in three classes."""
@@ -17,8 +15,3 @@ class Net(nn.Sequential):
             nn.Flatten(),
             nn.Linear(2 * width * 8 * 8, 3),
         )
-
-
-def normalized(width: int = 16) -> nn.Module:
-    """Return the network with the normalization that it was trained with."""
-    return Normalized(Net(width), mean=[0.5, 0.5, 0.5], std=[0.25, 0.25, 0.25])
