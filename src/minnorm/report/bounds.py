@@ -21,26 +21,35 @@ class Bounds(NamedTuple):
     high: float
 
 
-def effective_draws(values: Array, samples: Array, tail: float) -> float:
+def effective_draws(
+    values: Array, samples: Array, tail: float, ends: tuple[float, float] = (0.0, 1.0)
+) -> float:
     """Return the number of independent draws that would estimate the mean equally well.
 
     With one value for each sample it is the number of values. The values of a sample with several
     targets depend on each other: then the number is smaller by the design effect, and smaller again
-    because few samples do not show the design effect precisely (Korn and Graubard 1998).
+    because few samples do not show the design effect precisely (Korn and Graubard 1998). Samples
+    that differ in all of their values may be rare and missing by chance, so the design effect is
+    computed as if one more sample had been drawn, with the end that is farther from the mean.
 
     Args:
         values: The values, at least one.
         samples: The sample of each value.
         tail: The probability for which the number is used.
+        ends: The smallest and the largest value that is possible.
     """
     count, groups = len(values), len(np.unique(samples))
     if groups == count:
         return float(count)
-    spread = float(np.var(values))
-    if groups == 1 or spread == 0:
-        return float(groups)
-    variance = variance_of_mean(np.asarray(values, dtype=np.float64), samples)
-    draws = min(spread / variance, count) if variance > 0 else float(count)
+    far = max(ends, key=lambda end: abs(end - float(np.mean(values))))
+    size = round(count / groups)
+    more = np.append(np.asarray(values, dtype=np.float64), np.full(size, far))
+    variance = variance_of_mean(more, np.append(samples, np.full(size, samples.max() + 1)))
+    spread = float(np.var(more))
+    draws = min(spread / variance, count) if variance > 0 else float(groups)
+    if groups == 1:
+        return 1.0
+    draws *= groups / (groups + 1)
     return draws * (t_quantile(count - 1, tail) / t_quantile(groups - 1, tail)) ** 2
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import bdtr
 
-from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.estimates import Array, t_quantile
 from minnorm.report.bounds import Bounds, effective_draws
 from minnorm.report.pairs import PairedValues
 
@@ -61,7 +61,7 @@ def share_difference_bounds(hits: PairedValues, tail: float, correction: float =
     if len(a) == 0:
         return Bounds(-1.0, 1.0)
     change = b.astype(np.int64) - a.astype(np.int64)
-    draws = effective_draws(change, samples, tail)
+    draws = effective_draws(change, samples, tail, (-1.0, 1.0))
     scale = draws / len(change)
     gained, lost = scale * float((change > 0).sum()), scale * float((change < 0).sum())
     quantile = -NormalDist().inv_cdf(tail)
@@ -180,7 +180,8 @@ def mean_change_bounds(changes: Array, samples: Array, tail: float, seed: int = 
     """Return the bounds of the mean of changes by the studentized bootstrap.
 
     The bootstrap of the mean in units of its own standard error holds for fewer and for more skewed
-    changes than percentiles do (Efron and Tibshirani 1993, chapter 12).
+    changes than percentiles do (Efron and Tibshirani 1993, chapter 12). The bounds are at least as
+    far apart as Student's, since few changes hold too few resamples.
 
     Args:
         changes: Finite changes.
@@ -206,8 +207,10 @@ def mean_change_bounds(changes: Array, samples: Array, tail: float, seed: int = 
             parts.append(np.where(shifts == 0, 0.0, shifts / errors))
     studentized = np.sort(np.concatenate(parts))
     left_out = int(tail * len(studentized))
-    largest, smallest = studentized[-1 - left_out], studentized[left_out]
-    return Bounds(mean - float(largest * error[0]), mean - float(smallest * error[0]))
+    student = t_quantile(groups - 1, tail)
+    largest = max(float(studentized[-1 - left_out]), student)
+    smallest = min(float(studentized[left_out]), -student)
+    return Bounds(mean - largest * float(error[0]), mean - smallest * float(error[0]))
 
 
 def _mean_and_error(weights: Draws, sizes: Array, sums: Array) -> tuple[Array, Array]:
