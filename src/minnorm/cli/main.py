@@ -14,6 +14,7 @@ from minnorm.cli.exit_codes import BAD_INPUT, BUG, INTERRUPTED
 from minnorm.cli.gate import compare, gate
 from minnorm.cli.options import CommandWithBounds
 from minnorm.cli.report import report
+from minnorm.cli.show import show
 from minnorm.errors import InputError
 from minnorm.runtime.terminal import open_closed_streams
 from minnorm.runtime.torchrun import is_first_rank
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("evaluate", cls=CommandWithBounds)(commands.evaluate)
 app.command("train")(commands.train)
 app.command("demo")(commands.demo)
+app.command("show")(show)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("gate")(gate)

@@ -15,11 +15,17 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", html.escape(printable(text), quote=False))
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of texts, the first column to the left and the others to the right."""
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> str:
+    """Return a table of texts, the first columns to the left and the others to the right.
+
+    Args:
+        header: The names of the columns.
+        rows: The cells of each row.
+        texts: How many columns are to the left.
+    """
     lines = [
         header,
-        [":---", *["---:"] * (len(header) - 1)],
+        [*[":---"] * texts, *["---:"] * (len(header) - texts)],
         *([*map(escaped, row)] for row in rows),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

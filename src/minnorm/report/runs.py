@@ -1,10 +1,20 @@
 """Runs with labels: what a report, a table or a chart is made of."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minnorm.evaluation import Evaluation, Records, breakdown, load_run
+from minnorm.errors import InputError
+from minnorm.evaluation import (
+    WORST_CASE,
+    Evaluation,
+    Records,
+    breakdown,
+    closest_records,
+    load_run,
+    of_attack,
+)
+from minnorm.evaluation.records import join_records
 from minnorm.geometry import Norm
 
 
@@ -68,6 +78,34 @@ def load_runs(paths: Sequence[str | Path]) -> list[LabeledRun]:
     return label_runs([load_run(path) for path in paths])
 
 
+def of_attacks(
+    runs: Sequence[LabeledRun], attacks: Sequence[str], norm: Norm | None = None
+) -> list[LabeledRun]:
+    """Return the runs with the records of some attacks alone, without runs that have none of them.
+
+    Args:
+        runs: The runs.
+        attacks: Names or specs of attacks; or `worst case` alone, the closest records of all.
+        norm: The norm of the worst case; by default that of the attacks.
+
+    Raises:
+        InputError: If no run has an attack; the message lists the available attacks.
+    """
+    if list(attacks) == [WORST_CASE]:
+        found = [closest_records(run.run.records, norm) for run in runs]
+        return [_with_records(run, records) for run, records in zip(runs, found, strict=True)]
+    found = [[_part(run, attack) for attack in attacks] for run in runs]
+    for number, attack in enumerate(attacks):
+        if runs and all(parts[number] is None for parts in found):
+            of_attack(runs[0].run.records, attack)  # raises the error
+    chosen = [{_attack(part): part for part in parts if part is not None} for parts in found]
+    return [
+        _with_records(run, join_records(list(parts.values())))
+        for run, parts in zip(runs, chosen, strict=True)
+        if parts
+    ]
+
+
 def _extended(
     labels: Sequence[str], runs: Sequence[Evaluation], more: Callable[[Evaluation], str]
 ) -> list[str]:
@@ -95,3 +133,19 @@ def _folder(run: Evaluation) -> str:
 
 def _path(run: Evaluation) -> str:
     return str(run.directory)
+
+
+def _with_records(run: LabeledRun, records: Records) -> LabeledRun:
+    return LabeledRun(run.label, replace(run.run, records=records))
+
+
+def _part(run: LabeledRun, attack: str) -> Records | None:
+    """Return the records of an attack, `None` if the run does not have it."""
+    try:
+        return of_attack(run.run.records, attack)
+    except InputError:
+        return None
+
+
+def _attack(records: Records) -> str:
+    return str(records.column("attack")[0])

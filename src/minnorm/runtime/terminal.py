@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.status import Status
 from rich.text import Text
 
-_SIZE_OF_LOGS = 140
+SIZE_OF_LOGS = 140
 """Columns of a table in a log or a file, which have no width."""
 
 
@@ -95,4 +95,4 @@ def discard_output(stream: Any) -> None:
 def output_width() -> int | None:
     """Return the width of tables on standard output; `None` for the width of the terminal."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return None if is_terminal else _SIZE_OF_LOGS
+    return None if is_terminal else SIZE_OF_LOGS

@@ -1,0 +1,99 @@
+"""The command `show`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minnorm.checks import check_choice
+from minnorm.cli.console import messages, output, shown
+from minnorm.cli.options import read_radii
+
+_FORMATS = ("table", "markdown", "latex", "csv", "json")
+
+_FOR_READERS = ("table", "markdown")
+"""The formats beside which a warning does no harm."""
+
+
+def show(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    *,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(_FORMATS),
+            help="The form of the output. Default: the ending of --out, or else a table.",
+        ),
+    ] = None,
+    norm: Annotated[
+        str | None,
+        typer.Option(
+            help="The norm of all distances: l0, l1, l2 or linf. Default: the norm of each attack."
+        ),
+    ] = None,
+    epsilon: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RADIUS",
+            help="Show the accuracy at this radius, for example 8/255. Repeat it for several "
+            "radii, or separate them by commas.",
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show this attack, and the worst case over those that are shown. Repeat it for "
+            "several attacks. 'worst case': only that over all attacks."
+        ),
+    ] = None,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Add rows for each true class.")
+    ] = False,
+    per_target: Annotated[
+        bool, typer.Option("--per-target", help="Add rows for each target class.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write to this file, and replace it if it exists: .txt, .md, .tex, ..."),
+    ] = None,
+) -> None:
+    """Show the results of one run or several in a table.
+
+    Needs neither the models nor the data. In csv and json, numbers are in full precision. latex
+    needs the package booktabs. Warnings are in the table's place only for readers; with the other
+    formats they go to standard error.
+    """
+    if format_ is not None:
+        check_choice("--format", format_, _FORMATS)
+    radii = read_radii(epsilon or ())
+
+    from minnorm.files import write_content
+    from minnorm.geometry import read_norm
+    from minnorm.report import load_runs, results
+    from minnorm.report.formats import FORMATS, format_of
+    from minnorm.report.runs import of_attacks
+    from minnorm.report.tables import to_table
+
+    form = format_ or ("table" if out is None else format_of(out))
+    chosen = None if norm is None else read_norm(norm)
+    with messages.status("reading the runs"):
+        loaded = load_runs(runs)
+        selected = of_attacks(loaded, attack, chosen) if attack else loaded
+        found = results(
+            selected, norm=chosen, epsilons=radii, per_class=per_class, per_target=per_target
+        )
+    if out is not None:
+        write_content(out, FORMATS[form](found).encode())
+        output.print(f"table: {out}", soft_wrap=True)
+    elif form == "table":
+        output.print(to_table(found))
+    else:
+        for line in FORMATS[form](found).splitlines():
+            output.print(line, soft_wrap=True)
+    console = output if form in _FOR_READERS or out is not None else messages
+    for run in loaded:
+        for warning in run.run.warnings:
+            if warning not in shown:
+                name = f"{run.label}: " if len(loaded) > 1 else ""
+                console.print(f"Warning: {name}{warning}", style="yellow")

@@ -1,0 +1,86 @@
+"""What is said around a table of results: what its numbers are over, and what they do not say."""
+
+import math
+from collections.abc import Sequence
+
+from minnorm.evaluation import Records, clean_accuracy
+from minnorm.geometry import Norm
+from minnorm.report.runs import LabeledRun
+
+
+def sample_count(records: Records) -> int:
+    """Return the number of samples."""
+    return len(records.column("index").unique())
+
+
+def heading(records: Records) -> str:
+    """Return the number of samples, and how many the model misclassifies before any attack."""
+    count, clean = sample_count(records), clean_accuracy(records)
+    if math.isnan(clean.value):
+        return "0 samples"
+    errors = count - round(count * clean.value)
+    text = f"{count:,} samples, clean accuracy {100 * clean.value:.2f} %"
+    return f"{text}, clean errors: {errors:,} of {count:,}"
+
+
+def notes_on(
+    tables: Sequence[Records], norm: Norm | None, *, radii: bool, limited: bool
+) -> list[str]:
+    """Return the notes on a table.
+
+    Args:
+        tables: The records of each run.
+        norm: The norm in which all are measured, if one was chosen.
+        radii: Whether the table has accuracies at radii.
+        limited: Whether an attack did not search beyond a radius.
+    """
+    notes = [
+        "In brackets: 95 % confidence intervals.",
+        "Success, mean, median: over the correctly classified samples, without the clean errors.",
+        "Mean: over successes. Median: a failure counts as infinitely far.",
+        "Gradients and forwards: mean per sample. Seconds: in total.",
+    ]
+    targeted = [records for records in tables if _is_targeted(records)]
+    for records in targeted:
+        pairs = len(records.select(["index", "target"]).group_by(["index", "target"]).aggregate([]))
+        notes.append(
+            f"{pairs:,} pairs of {sample_count(records):,} samples with their targets; intervals "
+            "count a sample's pairs as one draw."
+        )
+    minimized = dict.fromkeys(
+        own for records in tables for own in records.column("norm").unique().to_pylist()
+    )
+    others = [own for own in minimized if own != norm]
+    if norm is not None and others:
+        notes.append(
+            f"Measured in {norm}, also for attacks that minimize {' and '.join(others)}: an attack "
+            f"that minimizes {norm} would come closer."
+        )
+    if radii and targeted:
+        notes.append(
+            "Accuracy at a radius: the share of pairs that are classified correctly and whose "
+            "target is not reached within the radius; an upper bound."
+        )
+    if radii and len(targeted) < len(tables):
+        notes.append(
+            "Accuracy at a radius: over all samples; an upper bound, which a better attack may "
+            "lower."
+        )
+    if limited:
+        notes.append(
+            "An attack within a radius says nothing beyond it: '>' in a median means farther than "
+            "that radius, and an accuracy beyond it is '-'."
+        )
+    return list(dict.fromkeys(notes))
+
+
+def notes_on_several(runs: Sequence[LabeledRun]) -> list[str]:
+    """Return what a reader must know before comparing the runs."""
+    used = [run.run.manifest["configuration"] for run in runs]
+    if len({(one["data_fingerprint"], tuple(one["indices"])) for one in used}) > 1:
+        return ["The runs are over different samples: compare their numbers with care."]
+    return []
+
+
+def _is_targeted(records: Records) -> bool:
+    return len(records) > 0 and records.column("target").null_count == 0
