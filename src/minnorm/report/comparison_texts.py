@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +12,7 @@ from rich.text import Text
 from minnorm.evaluation import Estimate
 from minnorm.report.comparison import Change, Comparison
 from minnorm.report.differences import Difference
+from minnorm.report.formats import json_value
 from minnorm.report.markdown import escaped, markdown_table
 
 _METRICS = ("metric", "A", "B", "B - A", "interval", "McNemar p", "only A", "only B")
@@ -58,8 +58,11 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def comparison_json(comparison: Comparison) -> str:
-    """Return a comparison as JSON: the fields of `Comparison`, NaN as null, infinity as "inf"."""
-    return json.dumps(_jsonable(dataclasses.asdict(comparison)), indent=2, allow_nan=False)
+    """Return a comparison as JSON: the fields of `Comparison`, see `minnorm.report.formats`."""
+    values = dataclasses.asdict(comparison)
+    for one in values["differences"]:
+        one["change"] = one["change"]._asdict()
+    return json.dumps(json_value(values), indent=2, allow_nan=False) + "\n"
 
 
 def _heading(comparison: Comparison) -> list[str]:
@@ -135,16 +138,3 @@ def _change_cells(change: Change) -> list[str]:
         change.name,
         *("misclassified" if value == 0 else _distance(value) for value in (change.a, change.b)),
     ]
-
-
-def _jsonable(value: Any) -> Any:
-    """Return a value with numbers that JSON has."""
-    if isinstance(value, dict):
-        return {name: _jsonable(one) for name, one in value.items()}
-    if isinstance(value, Estimate):
-        return _jsonable(value._asdict())
-    if isinstance(value, list | tuple):
-        return [_jsonable(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else f"{value}"
-    return value

@@ -71,7 +71,18 @@ def to_json(results: Results) -> str:
         "epsilons": results.epsilons,
         "rows": [_nested(row, results) for row in results.rows],
     }
-    return json.dumps(_json_value(content), indent=2, allow_nan=False) + "\n"
+    return json.dumps(json_value(content), indent=2, allow_nan=False) + "\n"
+
+
+def json_value(value: Any) -> Any:
+    """Return a value that JSON can hold: NaN as null, infinity as the text `Infinity`."""
+    if isinstance(value, dict):
+        return {name: json_value(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    return value
 
 
 FORMATS = MappingProxyType[str, Callable[[Results], str]](
@@ -182,14 +193,3 @@ def _csv_value(value: Any) -> Any:
         return value
     text = printable(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _json_value(value: Any) -> Any:
-    """Return a value that JSON can hold."""
-    if isinstance(value, dict):
-        return {name: _json_value(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "Infinity"
-    return value
