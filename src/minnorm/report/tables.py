@@ -151,7 +151,7 @@ def _run_columns(rows: Sequence[ResultRow]) -> list[ResultColumn]:
 
 
 def _attack(row: ResultRow) -> Cell:
-    return Cell(_LONG_NUMBER.sub(_in_gray_levels, row.attack))
+    return Cell(attack_text(row.attack))
 
 
 def _class(row: ResultRow, number: int | None) -> Cell:
@@ -210,6 +210,11 @@ def radius_text(radius: float) -> str:
     levels = round(255 * radius)
     fraction = f"{levels}/255"
     return fraction if levels / 255 == radius and len(fraction) < len(short) else short
+
+
+def attack_text(name: str) -> str:
+    """Return the name of an attack, with long numbers as fractions of gray levels."""
+    return _LONG_NUMBER.sub(_in_gray_levels, name)
 
 
 def _in_gray_levels(number: re.Match[str]) -> str:
