@@ -115,7 +115,7 @@ class UnitFiles:
             InputError: If a shard is damaged or not of this run.
         """
         shards = sorted(self._shards(), key=lambda shard: (shard[0].attack, shard[0].batch))
-        return join_records([pq.read_table(pa.BufferReader(content)) for _, content in shards])
+        return join_records([_table(content) for _, content in shards])
 
     def read(self, unit: Unit) -> Kept:
         """Read and check the tensors of a finished unit.
@@ -276,6 +276,11 @@ class UnitFiles:
     def _file(self, folder: str, unit: Unit) -> Path:
         name = batch_name(unit.batch) if folder == INPUTS else unit.name
         return self._path / folder / f"{name}{_ENDINGS[folder]}"
+
+
+def _table(content: bytes) -> Records:
+    """Return the records in a shard; threads, or a data set of one file, would only take time."""
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
 
 
 def _safetensors(tensors: Mapping[str, Tensor]) -> bytes:
