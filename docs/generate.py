@@ -1,81 +1,151 @@
-"""Write the documentation pages that are generated from the code: `make docs`.
+"""Write the parts of the documentation that are generated from the code: `make docs`.
 
-Run it from the root of the checkout. A test checks that the files are up to date.
+A page holds prose and generated parts. A part stands between two comments,
+`<!-- generated: KIND NAME -->` and `<!-- end -->`, and is replaced by this file. A test checks that
+the pages are up to date. `docs/costs.py` measures the costs that the pages show.
 """
 
+import inspect
+import json
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from minnorm.attacks import ENTRIES
+from minnorm.attacks.combinators import COMBINATORS
+from minnorm.geometry import Norm
 
-INTRODUCTION = """# How to choose an attack
+DOCS = Path(__file__).parent
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: entry.function for name, entry in ENTRIES.items()},
+    **COMBINATORS,
+}
 
-`make docs` writes this page from the registry of attacks. All attacks are functions of one form,
-`attack(model, inputs, labels, *, targeted=False, bounds=(0.0, 1.0), generator=None, ...)`, and
-return an `AttackResult`. `help(minnorm.attacks.NAME)` describes their hyper-parameters.
+_PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_ARGUMENTS = re.compile(r"^Args:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+_ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
+_ELSEWHERE = re.compile(r"See `minnorm\.attacks\.(\w+)`\.")
+_BATCH = ("model", "inputs", "labels")
+_SHARED = ("targeted", "levels", "bounds", "generator")
+"""The parameters of every attack that pages show once."""
 
-Attacks with the goal *closest* search for the closest adversarial: one run gives the accuracy at
-every radius. Attacks with the goal *within epsilon* give the accuracy at one radius, and nothing
-beyond it. Attacks that support Linf take `norm='linf'`; records and tables are then in that norm.
-Costs are for one sample; k is `candidates`, the number of classes considered. The clean input costs
-one or two more forward passes. With `levels=256`, every attack rounds its points to 8-bit images.
-
-"""
-
-COMBINATORS = """
-Attacks can be combined. A combination is an attack, too:
-
-| | |
-|---|---|
-| `worst_case([ddn, fmn])` | runs several attacks and keeps the closest adversarial of each sample |
-| `with_restarts(ddn, 5)` | runs an attack several times, from random points |
-| `with_bisection(deepfool, 10)` | moves each adversarial to the boundary, by forward passes |
-| `bounded(ddn, 0.5)` | scales down each adversarial beyond a radius, and checks it again |
-
-If all attacks of a combination round to the same `levels`, so does the combination. An adversarial
-that was moved or scaled down no longer has the `confidence` of its attack. One that `bounded`
-scales down may no longer be adversarial; then it counts as a failure.
-
-Lengths, such as DDN's `initial_norm`, are in units of the width of the bounds, since those of the
-papers are for inputs in 0..1. Where a bound is infinite, or the width is over a hundred times the
-distance to the boundary, as it is for tabular data with wide bounds, the unit of a sample is five
-times that distance, estimated by a linear model. That costs one gradient of the samples for which
-their values suggest it. Attacks within epsilon take their lengths from epsilon.
-
-Where a model clamps its inputs to the bounds, PyTorch's gradients are zero at the bounds. An attack
-looks for that in its 1st, 10th, 100th and 1,000th gradient; `minnorm.attack` and evaluations look
-before they begin. Then gradients are taken slightly inside the bounds, and a warning says so. With
-`levels`, and in half precision, this costs one more forward pass for each gradient.
-
-The result of `carlini_wagner` also has the `constants` C of eq. 5 with which each adversarial was
-found (figure 2 of the paper). Its defaults are for thousands of steps. For a hundred steps on
-MNIST, `carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)` is a good start.
-
-On the command line: `--attack "worst_case(attacks=['ddn(steps=300)', 'fmn'])"`.
-"""
+_NORM_NAMES: dict[Norm, str] = {"l2": "L2", "linf": "Linf"}
 
 
-def attacks_page() -> str:
-    """Return the page on the choice of an attack."""
-    lines = [
-        "| attack | goal | norms | targeted | cost | use it for | source |",
-        "|---|---|---|---|---|---|---|",
+def overview() -> str:
+    """Return the table of all attacks."""
+    rows = [
+        f"| [`{name}`](attacks/{name}.md) | {entry.goal} | {', '.join(entry.norms)} "
+        f"| {entry.targeted} | {entry.cost} | {entry.when} |"
+        for name, entry in ENTRIES.items()
     ]
-    for name, entry in ENTRIES.items():
-        norms = ", ".join(entry.norms)
-        lines.append(
-            f"| `{name}` | {entry.goal} | {norms} | {entry.targeted} | {entry.cost} | {entry.when} "
-            f"| {entry.source} |"
-        )
-    return INTRODUCTION + "\n".join(lines) + "\n" + COMBINATORS
+    return _table("attack", "goal", "norms", "targeted", "cost", "use it for", rows=rows)
 
 
-PAGES = {"attacks.md": attacks_page}
+def facts(name: str) -> str:
+    """Return what the registry says about an attack."""
+    entry = ENTRIES[name]
+    rows = [
+        f"| Use it for | {entry.when} |",
+        f"| Goal | {entry.goal} |",
+        f"| Norms | {', '.join(entry.norms)} |",
+        f"| Targeted | {entry.targeted} |",
+        f"| Cost | {entry.cost} |",
+    ]
+    return _table("", "", rows=rows)
+
+
+def shared_parameters() -> str:
+    """Return the table of the parameters that all attacks have."""
+    return _parameter_table("ddn", _SHARED)
+
+
+def parameters(name: str) -> str:
+    """Return the table of an attack's own parameters."""
+    own = inspect.signature(FUNCTIONS[name]).parameters
+    return _parameter_table(name, [key for key in own if key not in {*_BATCH, *_SHARED}])
+
+
+def costs(name: str) -> str:
+    """Return the table of the measured costs of an attack."""
+    measured = json.loads((DOCS / "costs.json").read_text())[name]
+    within = name in ENTRIES and ENTRIES[name].goal == "within epsilon"
+    rows = [
+        f"| `{row['attack']}` | {row['success']:.1f} "
+        + ("" if within else f"| {row['mean']:.4f} {_NORM_NAMES[row['norm']]} ")
+        + f"| {row['gradients']:,.1f} | {row['forwards']:,.1f} |"
+        for row in measured
+    ]
+    names = ["attack", "success %", "mean distance", "gradients", "forward passes"]
+    if within:
+        names.remove("mean distance")
+    return _table(*names, rows=rows, right=len(names) - 1)
+
+
+def _parameter_table(name: str, keys: Any) -> str:
+    signature, meanings = inspect.signature(FUNCTIONS[name]).parameters, _meanings(name)
+    rows = [
+        f"| `{key}` | {_default(signature[key])} | {meanings[key].replace('|', chr(92) + '|')} |"
+        for key in keys
+    ]
+    return _table("parameter", "default", "meaning", rows=rows)
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    return "required" if parameter.default is parameter.empty else f"`{parameter.default!r}`"
+
+
+def _meanings(name: str) -> dict[str, str]:
+    """Return the descriptions of the parameters of an attack, from its docstring."""
+    found = _ARGUMENTS.search(inspect.getdoc(FUNCTIONS[name]) or "")
+    meanings: dict[str, str] = {}
+    for keys, text in _ARGUMENT.findall(found[1] if found else ""):
+        elsewhere = _ELSEWHERE.fullmatch(text)
+        source = _meanings(elsewhere[1]) if elsewhere else {}
+        for key in keys.split(", "):
+            meanings[key] = source.get(key, " ".join(text.split()))
+    return meanings
+
+
+def _table(*names: str, rows: list[str], right: int = 0) -> str:
+    lines = ["---"] * (len(names) - right) + ["--:"] * right
+    return "\n".join([f"| {' | '.join(names)} |", f"|{'|'.join(lines)}|", *rows])
+
+
+PARTS: dict[str, Callable[..., str]] = {
+    "costs": costs,
+    "facts": facts,
+    "overview": overview,
+    "parameters": parameters,
+    "shared": shared_parameters,
+}
+"""The kinds of generated parts."""
+
+
+def updated(file: Path) -> str:
+    """Return the text of a page with its generated parts as they should be."""
+
+    def part(found: re.Match[str]) -> str:
+        kind, *names = found[2].split()
+        return f"{found[1]}\n{PARTS[kind](*names)}\n\n{found[3]}"
+
+    return _PART.sub(part, file.read_text())
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    str(file.relative_to(DOCS)): partial(updated, file)
+    for file in sorted(DOCS.glob("**/*.md"))
+    if _PART.search(file.read_text())
+}
+"""The pages with generated parts, by their names in this folder."""
 
 
 def main() -> None:
-    """Write the pages into the folder of this file."""
+    """Write the pages."""
     for name, page in PAGES.items():
-        (Path(__file__).parent / name).write_text(page())
+        (DOCS / name).write_text(page())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""Measure what attacks cost and find on 20 shipped images, for the pages in `docs/attacks`.
+
+Run it from the root of the checkout, `python docs/costs.py`, and then `make docs`. It takes some
+minutes. Gradients and forward passes are counted; norms differ by rounding on other machines.
+"""
+
+import json
+from pathlib import Path
+
+import minnorm
+from minnorm.evaluation import summarize
+
+MODEL = "zoo:mnist-cnn"
+DATA = "mnist-sample[:20]"
+FILE = Path(__file__).with_name("costs.json")
+
+SPECS = {
+    "alma": ["alma(steps=100)", "alma(steps=300)", "alma"],
+    "apgd": [
+        "apgd(epsilon=1.5)",
+        "apgd(epsilon=1.5, loss=dlr)",
+        "apgd(epsilon=1.5, loss=targeted-dlr)",
+        "apgd(epsilon=0.1, norm=linf)",
+    ],
+    "apgd_min_norm": [
+        "apgd_min_norm(steps=20)",
+        "apgd_min_norm",
+        "apgd_min_norm(norm=linf, initial_norm=0.1)",
+    ],
+    "bounded": ["ddn", "bounded(attack=ddn, epsilon=1.5)"],
+    "carlini_wagner": [
+        "carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)",
+        "carlini_wagner",
+    ],
+    "ddn": ["ddn(steps=30)", "ddn", "ddn(steps=300)", "ddn(steps=1000)", "ddn(levels=256)"],
+    "deepfool": ["deepfool", "deepfool(candidates=3)", "deepfool(norm=linf)"],
+    "fab": ["fab(steps=10)", "fab", "fab(steps=10, one_by_one=True)", "fab(norm=linf)"],
+    "fgsm": ["fgsm(epsilon=1.5)", "fgsm(epsilon=0.1, norm=linf)"],
+    "fmn": ["fmn(steps=30)", "fmn", "fmn(steps=300)", "fmn(norm=linf)"],
+    "lbfgs": ["lbfgs"],
+    "normal_pursuit": [f"normal_pursuit(budget={budget})" for budget in (10, 30, 100, 300, 1000)],
+    "pdgd": ["pdgd(steps=100)", "pdgd"],
+    "pgd": ["pgd(epsilon=1.5)", "pgd(epsilon=1.5, restarts=5)", "pgd(epsilon=0.1, norm=linf)"],
+    "superdeepfool": ["superdeepfool", "superdeepfool(candidates=3)"],
+    "with_bisection": ["fgsm(epsilon=5)", "with_bisection(attack='fgsm(epsilon=5)')"],
+    "with_restarts": ["ddn", "with_restarts(attack=ddn, restarts=5)"],
+    "worst_case": ["ddn", "fmn", "worst_case(attacks=[ddn, fmn])"],
+}
+"""The settings that the page of each attack shows."""
+
+
+def measure(spec: str) -> dict[str, float | str]:
+    """Run an attack without acceleration, and return its row."""
+    records = minnorm.evaluate(MODEL, DATA, spec, accelerate="off", batch_size=20).records
+    summary = summarize(records, spec)
+    return {
+        "attack": spec,
+        "norm": summary.norm,
+        "success": round(100 * summary.success.value, 1),
+        "mean": round(summary.mean.value, 4),
+        "gradients": round(summary.backwards, 1),
+        "forwards": round(summary.forwards, 1),
+    }
+
+
+def main() -> None:
+    """Measure all settings, and write them to a file beside this one."""
+    measured = {
+        spec: measure(spec)
+        for spec in dict.fromkeys(spec for specs in SPECS.values() for spec in specs)
+    }
+    rows = {name: [measured[spec] for spec in specs] for name, specs in SPECS.items()}
+    FILE.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
