@@ -9,8 +9,10 @@ from typing import Any
 import typer
 
 from minnorm.cli import commands, listings
+from minnorm.cli.adversarials import export
 from minnorm.cli.console import messages, output, print_traceback, show_log
 from minnorm.cli.exit_codes import BAD_INPUT, BUG, INTERRUPTED
+from minnorm.cli.figure import figure
 from minnorm.cli.gate import compare, gate
 from minnorm.cli.options import CommandWithBounds
 from minnorm.cli.report import report
@@ -40,6 +42,8 @@ app.command("show")(show)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("gate")(gate)
+app.command("export")(export)
+app.add_typer(figure, name="figure")
 app.add_typer(listings.data, name="data")
 app.add_typer(listings.model, name="model")
 app.add_typer(listings.attack, name="attack")

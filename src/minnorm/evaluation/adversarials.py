@@ -13,6 +13,7 @@ from torch import Tensor
 
 from minnorm import specs
 from minnorm.errors import InputError
+from minnorm.evaluation.configuration import Configuration
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.records import Records
@@ -49,6 +50,13 @@ class Adversarials:
     def __len__(self) -> int:
         return len(self.records)
 
+    def take(self, rows: Array) -> "Adversarials":
+        """Return those of some rows, by their positions."""
+        places = torch.from_numpy(rows)
+        return Adversarials(
+            self.records.take(pa.array(rows)), self.inputs[places], self.adversarials[places]
+        )
+
     def __repr__(self) -> str:
         return f"Adversarials({len(self):,} of shape {list(self.inputs.shape[1:])})"
 
@@ -76,10 +84,8 @@ def choose_records(
         InputError: If there is no such record.
     """
     names = records.column("attack").unique().to_pylist()
-    in_norms = {f"{WORST_CASE} in {one}": one for one in NORM_ORDERS}
-    if attack not in names and attack in in_norms:
-        attack, norm = WORST_CASE, in_norms[attack]
-    worst = attack == WORST_CASE and WORST_CASE not in names
+    norm = norm_in_name(attack) or norm
+    worst = attack not in names and (attack == WORST_CASE or norm_in_name(attack) is not None)
     wanted = None if indices is None else _checked(indices)
     if worst and wanted is not None:  # so that the closest are searched for among few records
         _check_known(wanted, records)
@@ -88,6 +94,20 @@ def choose_records(
     if target is not None:
         found = _with_target(found, _label_of(target, classes))
     return found if wanted is None else _with_indices(found, wanted)
+
+
+def norm_in_name(attack: str) -> Norm | None:
+    """Return the norm in a name such as `worst case in l2`, which rows of tables have."""
+    return {f"{WORST_CASE} in {norm}": norm for norm in NORM_ORDERS}.get(attack)
+
+
+def batches_of(records: Records, configuration: Configuration) -> tuple[Array, Array]:
+    """Return the batch of each record by number, and the position of its sample in the batch."""
+    start, _, step = configuration.indices
+    batches, places = np.divmod(
+        (values_of(records, "index") - start) // step, configuration.batch_size
+    )
+    return batches, places
 
 
 def read_adversarials(records: Records, manifest: Manifest, directory: Path) -> Adversarials:
@@ -109,9 +129,8 @@ def read_adversarials(records: Records, manifest: Manifest, directory: Path) -> 
         )
     files = UnitFiles(directory, manifest)
     names = [entry.name for entry in configuration.attacks]
-    indices, targets = keys_of(records)
-    start, _, step = configuration.indices
-    batches, places = np.divmod((indices - start) // step, configuration.batch_size)
+    _, targets = keys_of(records)
+    batches, places = batches_of(records, configuration)
     column = records.column("attack")
     attacks = pc.index_in(column, value_set=pa.array(names, pa.string())).to_numpy()
     tensors: tuple[Tensor, Tensor] | None = None

@@ -75,16 +75,24 @@ class Evaluation:
             InputError: If there are no such records, if the run has no directory or has kept no
                 adversarials, or if a file is missing or damaged.
         """
+        manifest, directory = self.origin()
+        chosen = choose_records(
+            self.records, attack, target, classes=self.classes, indices=indices, norm=norm
+        )
+        return read_adversarials(chosen, manifest, directory)
+
+    def origin(self) -> tuple[Manifest, Path]:
+        """Return the manifest and the run directory, from which adversarials are read.
+
+        Raises:
+            InputError: If the run has no directory.
+        """
         if self.directory is None:
             raise InputError(
                 "this evaluation has no run directory, so it has kept no adversarials, which may "
                 "not fit into memory: give evaluate a folder for them, out='FOLDER'."
             )
-        manifest = Manifest.model_validate_json(json.dumps(self.manifest))
-        chosen = choose_records(
-            self.records, attack, target, classes=self.classes, indices=indices, norm=norm
-        )
-        return read_adversarials(chosen, manifest, self.directory)
+        return Manifest.model_validate_json(json.dumps(self.manifest)), self.directory
 
     def __repr__(self) -> str:
         """Return a summary: what was evaluated, and the clean accuracy."""
