@@ -88,6 +88,21 @@ def read_radii(words: Sequence[str]) -> list[float]:
     return radii
 
 
+def read_size(word: str) -> tuple[float, float]:
+    """Return the two numbers of `--size`, with a comma or an x between them.
+
+    Raises:
+        InputError: If they are no numbers.
+    """
+    try:
+        width, height = map(specs.read_number, word.replace("x", ",").split(","))
+    except ValueError as error:  # no number, or not two of them
+        raise InputError(
+            f"--size {word}: expected a width and a height in inches, for example 3.3,2.4."
+        ) from error
+    return width, height
+
+
 def read_batch_size(word: str) -> "BatchSize":
     """Return the value of `--batch-size`, a whole number or `auto`.
 

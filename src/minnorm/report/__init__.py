@@ -1,7 +1,10 @@
 """Reports: tables, charts and pages of records."""
 
 from minnorm.report.comparison import Comparison, compare
+from minnorm.report.curve_axes import plot_curves
+from minnorm.report.distance_axes import plot_distances
 from minnorm.report.formats import to_csv, to_json, to_markdown
+from minnorm.report.gallery_axes import plot_gallery
 from minnorm.report.gate import check
 from minnorm.report.latex import to_latex
 from minnorm.report.page import write_report
@@ -22,6 +25,9 @@ __all__ = [
     "costs",
     "label_runs",
     "load_runs",
+    "plot_curves",
+    "plot_distances",
+    "plot_gallery",
     "results",
     "results_table",
     "to_csv",

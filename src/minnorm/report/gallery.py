@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch import Tensor
 
-from minnorm.errors import InputError
+from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Records, of_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
@@ -106,12 +106,12 @@ def gallery(
     if count < 1:
         return Gallery(run.label, norm, (), len(ranked), None)
     try:
-        items, remark = _items(run, records, part.take(pa.array(ranked)), count, norm)
-    except InputError as error:
-        if isinstance(error, ImportError):
-            raise
+        items, note = _items(run, records, part.take(pa.array(ranked)), count, norm)
+    except MissingLibraryError:
+        raise
+    except InputError as error:  # the run has not kept them, or a file is damaged
         return Gallery(run.label, norm, (), len(ranked), str(error))
-    return Gallery(run.label, norm, tuple(items), len(ranked), remark)
+    return Gallery(run.label, norm, tuple(items), len(ranked), note)
 
 
 def _ranked(part: Records, norm: Norm) -> Array:

@@ -176,7 +176,7 @@ def _samples_for(count: int, half_width: float) -> int:
     """
     # Wilson's interval is about as wide as if there were Z**2 more samples.
     needed = (count + Z**2) * (half_width / _NARROW) ** 2
-    unit = 10 ** (math.floor(math.log10(needed)) - 1)
+    unit = int(10 ** (math.floor(math.log10(needed)) - 1))
     return math.ceil(needed / unit) * unit
 
 

@@ -43,7 +43,7 @@ def statement(run: LabeledRun, epsilons: Sequence[float], norm: Norm | None = No
 
 
 def _is_targeted(records: Records) -> bool:
-    return records.column("target").null_count == 0
+    return bool(records.column("target").null_count == 0)
 
 
 def _subject(run: LabeledRun, records: Records) -> list[str]:
@@ -155,10 +155,15 @@ def _size_of_changes(run: LabeledRun, records: Records) -> str:
     low, high = run.run.manifest["configuration"]["bounds"]
     average, largest = (float(np.median(values)) / span((low, high)) for values in (l1 / l0, linf))
     return (
-        f"A typical adversarial changes the values of an input by {100 * average:.2g} % of their "
-        f"range on average, and none by more than {100 * largest:.2g} %. For an image, that is "
-        f"{255 * average:.2g} and {255 * largest:.2g} of 255 gray levels."
+        f"A typical adversarial changes the values of an input by {_short(100 * average)} % of "
+        f"their range on average, and none by more than {_short(100 * largest)} %. For an image, "
+        f"that is {_short(255 * average)} and {_short(255 * largest)} of 255 gray levels."
     )
+
+
+def _short(number: float) -> str:
+    """Return a number with two digits, or as a whole number."""
+    return f"{number:.2g}" if number < 10 else f"{number:.0f}"
 
 
 def _strongest(run: LabeledRun, norm: Norm) -> list[str]:
