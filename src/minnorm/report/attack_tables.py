@@ -1,97 +1,82 @@
-"""The tables over attacks on the page, one for each norm."""
+"""The tables over attacks on the page, one for each norm: those of `results`, run by run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from minnorm.evaluation import accuracy_at, norm_of_records, summarize
 from minnorm.geometry import Norm
-from minnorm.report import number_texts
 from minnorm.report.charts import norm_name
-from minnorm.report.parts import attack_parts
+from minnorm.report.results import ResultRow, results
 from minnorm.report.runs import LabeledRun
-from minnorm.report.tables import radius_text
+from minnorm.report.tables import Cell, ResultColumn, result_columns, row_groups
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column: its name, whether it holds text, and whether that may be long."""
-
-    name: str
-    is_text: bool = False
-    is_wide: bool = False
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number as text, with its interval."""
-
-    text: str
-    interval: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """The cells of an attack, and whether it is the closest of all attacks."""
+class TableRow:
+    """A row of a table, and whether it is of the closest of all attacks."""
 
     cells: list[Cell]
-    strong: bool
+    is_closest: bool
 
 
 @dataclass(frozen=True)
 class AttackTable:
-    """The results of attacks in one norm."""
+    """The results of attacks in one norm.
+
+    Attributes:
+        name: The norm as readers write it.
+        columns: The columns, the same for all runs.
+        groups: The rows of each run, by its label.
+    """
 
     name: str
-    caption: str
-    columns: list[Column]
-    rows: list[Row]
+    columns: list[ResultColumn]
+    groups: dict[str, list[TableRow]]
 
 
 def attack_tables(
-    runs: Sequence[LabeledRun], radii: dict[Norm, list[float]], norm: Norm | None
+    runs: Sequence[LabeledRun], radii: Mapping[Norm, Sequence[float]], norm: Norm | None
 ) -> tuple[list[AttackTable], list[str]]:
-    """Return a table for each norm, and the notes on all of them."""
-    tables = []
-    several = len(runs) > 1
+    """Return a table for each norm, and the notes on all of them.
+
+    Args:
+        runs: The runs.
+        radii: The radii of the accuracies, by norm.
+        norm: The norm in which to measure all attacks; by default each attack's own.
+    """
+    attacks = {run.label: _attacks(run) for run in runs}
+    tables, notes = [], dict[str, None]()
     for one, epsilons in radii.items():
-        rows = []
-        for run in runs:
-            parts = attack_parts(run, norm)
-            for name, part in parts.items():
-                if norm_of_records(part, norm) != one:
-                    continue
-                s = summarize(part, name, one)
-                cells = [Cell(run.label)] if several else []
-                cells += [
-                    Cell(name),
-                    Cell(
-                        number_texts.percent(s.success.value),
-                        number_texts.percent_interval(s.success),
-                    ),
-                    Cell(
-                        number_texts.distance(s.median.value, s.radius_limit),
-                        number_texts.distance_interval(s.median, s.radius_limit),
-                    ),
-                ]
-                for epsilon in epsilons:
-                    a = accuracy_at(part, epsilon, one)
-                    cells.append(
-                        Cell(number_texts.percent(a.value), number_texts.percent_interval(a))
-                    )
-                cells += [
-                    Cell(f"{s.backwards:,.0f}"),
-                    Cell(f"{s.forwards:,.0f}"),
-                    Cell(f"{s.seconds:.1f}"),
-                ]
-                rows.append(Row(cells, strong=name.startswith("worst case")))
-        columns = ([Column("model", True)] if several else []) + [
-            Column("attack", True, True),
-            Column("success"),
-            Column(f"median {norm_name(one)}"),
-            *(Column(f"robust at {radius_text(e)}") for e in epsilons),
-            Column("gradients"),
-            Column("forward passes"),
-            Column("seconds"),
-        ]
-        tables.append(AttackTable(norm_name(one), f"In {norm_name(one)}", columns, rows))
-    return tables, ["Below each number: its 95 % confidence interval."]
+        found = results(runs, norm=norm, epsilons=epsilons)
+        notes |= dict.fromkeys(found.notes)
+        groups = row_groups(found)
+        own = [[row for row in group if row.summary.norm == one] for group in groups]
+        filled = [group for group in own if group]
+        if not filled:
+            continue
+        # The label of a run is above its rows, so no column repeats it.
+        columns = result_columns(replace(found, rows=tuple(filled[0]), norms=(one,)))
+        tables.append(
+            AttackTable(
+                norm_name(one),
+                columns,
+                {group[0].run: _table_rows(group, columns, attacks) for group in filled},
+            )
+        )
+    return tables, list(notes)
+
+
+def _table_rows(
+    rows: Sequence[ResultRow], columns: Sequence[ResultColumn], attacks: Mapping[str, set[str]]
+) -> list[TableRow]:
+    own = attacks[rows[0].run]
+    return [
+        TableRow(
+            [column.cell(row) for column in columns],
+            is_closest=not any(row.attack.startswith(name) for name in own),
+        )
+        for row in rows
+    ]
+
+
+def _attacks(run: LabeledRun) -> set[str]:
+    return set(run.run.records.column("attack").unique().to_pylist())

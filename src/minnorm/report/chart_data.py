@@ -13,6 +13,7 @@ from minnorm.report.curves import Curve, curves
 from minnorm.report.distances import Distances, distances
 from minnorm.report.runs import LabeledRun
 from minnorm.report.series import Style, styles
+from minnorm.report.tables import attack_text
 
 FEW_CURVES = 4
 """So many curves are all shown at first; of more, the closest of each run."""
@@ -118,7 +119,7 @@ class NormCharts:
             ],
             "distances": [
                 {
-                    "name": f"{one.run}: {one.attack}" if several else one.attack,
+                    "name": (f"{one.run}, " if several else "") + attack_text(one.attack),
                     "color": style.color,
                     "edges": [float(f"{edge:.{_DIGITS}g}") for edge in one.edges],
                     "counts": [int(count) for count in one.counts],

@@ -4,6 +4,7 @@ The page holds the data once, for charts and tables alike, and its script passes
 by the names below. Colors are variables of the page's style sheet, so a chart follows the theme.
 """
 
+from functools import cache
 from typing import Any
 
 from minnorm.errors import MissingLibraryError
@@ -167,6 +168,7 @@ def _finished(chart: Any, height: int) -> dict[str, Any]:
     return spec
 
 
+@cache
 def script() -> str:
     """Return the JavaScript that draws the charts: Vega, Vega-Lite and Vega-Embed.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from minnorm.errors import MissingLibraryError
 from minnorm.report import number_texts
+from minnorm.report.tables import attack_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -91,6 +92,9 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    # A number and its percent sign stay on one line.
+    environment.filters["glued"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
+    environment.filters["attack"] = attack_text
     for name in ("percent", "percent_interval", "distance", "distance_interval"):
         environment.filters[name] = getattr(number_texts, name)
     return environment

@@ -43,11 +43,11 @@ function pointsOf(curve, farthest) {
   return rows.sort((a, b) => a.radius - b.radius);
 }
 
-async function draw(element, spec, datasets) {
+async function draw(plot, spec, datasets) {
   const options = {
     ast: true, renderer: "svg", actions: false, tooltip: false, defaultStyle: false, hover: false,
   };
-  return (await vegaEmbed(element, { ...spec, datasets }, options)).view;
+  return (await vegaEmbed(plot.querySelector(".drawing"), { ...spec, datasets }, options)).view;
 }
 
 /** Show the curves of one norm, with their choices and the values at a radius. */
