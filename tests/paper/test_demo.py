@@ -147,7 +147,7 @@ def test_the_sentence_compares_the_mean_norms(
 ) -> None:
     assert conclusion(made(few, many)) == (
         f"With a budget of 30 gradients, normal pursuit finds {expected} of DDN with 1,000. "
-        "It takes 0.5 seconds instead of 0.5."
+        "It took 0.5 seconds instead of 0.5."
     )
 
 
