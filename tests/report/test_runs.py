@@ -8,8 +8,8 @@ import pytest
 from evaluation.record_tables import same, table
 from evaluation.small_runs import run
 from minnorm.errors import InputError
-from minnorm.evaluation import breakdown
-from minnorm.report.runs import label_runs, load_runs
+from minnorm.evaluation import WORST_CASE, breakdown
+from minnorm.report.runs import label_runs, load_runs, of_attacks
 from report.made_runs import made_run
 
 
@@ -62,3 +62,36 @@ def test_run_directories_are_read(tmp_path: Path) -> None:
     assert [len(one.run.records) for one in found] == [2, 2]
     with pytest.raises(InputError, match="not a run directory"):
         load_runs([tmp_path])
+
+
+SPEC = "ddn(steps=5)"
+
+ATTACKS = pa.concat_tables(
+    [table([1.0, 3.0], attack=SPEC), table([2.0, 1.0], attack="b"), table([5.0, 5.0], attack="c")]
+)
+
+
+@pytest.mark.parametrize(
+    ("attacks", "names", "worst"),
+    [
+        (["b"], ["b"], [2.0, 1.0]),
+        (["ddn( steps = 5 )", "c", SPEC], [SPEC, "c"], [1.0, 3.0]),
+        ([WORST_CASE], [WORST_CASE], [1.0, 1.0]),
+    ],
+)
+def test_attacks_are_chosen_by_name_or_spec(
+    attacks: list[str], names: list[str], worst: list[float]
+) -> None:
+    (one,) = of_attacks(label_runs([made_run(ATTACKS)]), attacks)
+    assert one.label == "it"
+    assert one.run.records.column("attack").unique().to_pylist() == names
+    assert list(one.parts().values())[-1].column("l2").to_pylist() == worst
+
+
+def test_runs_without_the_attack_are_left_out() -> None:
+    runs = label_runs([made_run(ATTACKS), made_run(table([1.0]), data="other")])
+    assert [one.label for one in of_attacks(runs, ["c"])] == ["it, mnist"]
+    assert len(of_attacks(runs, ["ddn", "c"])) == 2
+    with pytest.raises(InputError, match="Available: "):
+        of_attacks(runs, ["c", "nothing"])
+    assert of_attacks([], ["c"]) == []

@@ -6,6 +6,7 @@ see `minnorm.runtime.terminal`.
 
 import logging
 import traceback
+import warnings
 
 from rich.logging import RichHandler
 
@@ -49,6 +50,8 @@ def show_log(*, verbose: bool) -> None:
     All ranks have the same warnings, so only the first shows them.
     """
     shown.clear()
+    # The commands show the warnings of runs; Python would show that of an incomplete run again.
+    warnings.filterwarnings("ignore", module=r"minnorm\.evaluation\.records")
     handler = _Log(console=messages, show_path=False, show_time=False)
     handler.setFormatter(_Printable("%(message)s"))
     logger = logging.getLogger("minnorm")

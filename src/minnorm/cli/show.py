@@ -11,9 +11,6 @@ from minnorm.cli.options import read_radii
 
 _FORMATS = ("table", "markdown", "latex", "csv", "json")
 
-_FOR_READERS = ("table", "markdown")
-"""The formats beside which a warning does no harm."""
-
 
 def show(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
@@ -60,9 +57,9 @@ def show(
 ) -> None:
     """Show the results of one run or several in a table.
 
-    Needs neither the models nor the data. In csv and json, numbers are in full precision. latex
-    needs the package booktabs. Warnings are in the table's place only for readers; with the other
-    formats they go to standard error.
+    Needs neither the models nor the data. csv and json have all numbers in full precision, and
+    latex needs the package booktabs. Warnings follow a table; with the other formats they go to
+    standard error, so that the output can be redirected to a file.
     """
     if format_ is not None:
         check_choice("--format", format_, _FORMATS)
@@ -91,7 +88,7 @@ def show(
     else:
         for line in FORMATS[form](found).splitlines():
             output.print(line, soft_wrap=True)
-    console = output if form in _FOR_READERS or out is not None else messages
+    console = output if form == "table" or out is not None else messages
     for run in loaded:
         for warning in run.run.warnings:
             if warning not in shown:

@@ -183,7 +183,7 @@ def accuracies_at(
     """
     for epsilon in epsilons:
         _check_radius(epsilon)
-    if not epsilons:
+    if len(epsilons) == 0:
         return ()
     until, end = robust_radii(records, norm), known_up_to(records, norm)
     samples = values_of(records, "index")

@@ -1,8 +1,7 @@
 """Doubts about NaN, counted over the records of a whole run."""
 
-import numpy as np
-
 from minnorm.doubts import Doubt
+from minnorm.evaluation.estimates import count_distinct
 from minnorm.evaluation.records import Records
 from minnorm.evaluation.selection import values_of
 
@@ -18,16 +17,16 @@ def doubts_about_nan(records: Records) -> tuple[Doubt, ...]:
     from_start = values_of(records, "clean_prediction") == -1
     # The point of an attack on such a sample says nothing new.
     later = (values_of(records, "adversarial_prediction") == -1) & ~from_start
-    total = len(np.unique(indices))
+    total = count_distinct(indices)
     found = []
     if from_start.any():
-        count = len(np.unique(indices[from_start]))
+        count = count_distinct(indices[from_start])
         found.append(
             f"The model's logits are NaN for {count:,} of {total:,} samples. NaN is no class: they "
             f"count as misclassified, and as robust at no radius. {_REASONS}"
         )
     if later.any():
-        count = len(np.unique(indices[later]))
+        count = count_distinct(indices[later])
         found.append(
             f"The model's logits are NaN at points that attacks returned, for {count:,} of "
             f"{total:,} samples. NaN is no class: such points count as failures, so the model may "

@@ -65,7 +65,7 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     if (np.bincount(group) != attacks).any():
         raise InputError(
             "not every attack has a record of every sample: the closest over part of them would be "
-            "misleading. Finish the run first."
+            "misleading. Finish the run first, or choose one attack."
         )
     rows = order.reshape(-1, attacks)  # a row for each sample and target
     closest = np.argsort(values_of(records, norm)[rows], axis=1, kind="stable")[:, 0]

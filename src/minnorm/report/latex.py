@@ -22,6 +22,8 @@ _SPECIAL = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
 }
 
+_NORMS = {"l0": r"$\ell_0$", "l1": r"$\ell_1$", "l2": r"$\ell_2$", "linf": r"$\ell_\infty$"}
+
 _ANY_SPECIAL = re.compile("|".join(map(re.escape, _SPECIAL)))
 
 
@@ -49,7 +51,7 @@ def to_latex(results: Results) -> str:
         [
             *(f"% {printable(comment)}\n" for comment in comments if comment),
             f"\\begin{{tabular}}{{{sides}}}\n\\toprule\n",
-            _line([escaped(column.name) for column in columns]),
+            _line([_name(column.name) for column in columns]),
             "\\midrule\n",
             "\\midrule\n".join(groups),
             "\\bottomrule\n\\end{tabular}\n",
@@ -61,10 +63,15 @@ def _line(cells: list[str]) -> str:
     return f"{' & '.join(cells)} \\\\\n"
 
 
+def _name(text: str) -> str:
+    """Return a text of this package, in which norms are formulas."""
+    return " ".join(_NORMS.get(word, escaped(word)) for word in text.split(" "))
+
+
 def _cell(column: ResultColumn, cell: Cell) -> str:
     """Return a cell with its interval behind it, in smaller letters."""
     if column.is_text:
-        return escaped(cell.text)
+        return _name(cell.text) if column.name == "norm" else escaped(cell.text)
     number = _number(cell.text)
     return f"{number} {{\\scriptsize {_number(cell.interval)}}}" if cell.interval else number
 

@@ -13,11 +13,11 @@ from minnorm.evaluation import (
     Estimate,
     Records,
     Summary,
-    accuracy_at,
     breakdown,
     clean_accuracy,
     summarize,
 )
+from minnorm.evaluation.metrics import accuracies_at
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.classes import class_name
@@ -193,7 +193,7 @@ def _row(
         samples=sample_count(records),
         clean=clean_accuracy(records),
         summary=summary,
-        accuracies=tuple(accuracy_at(records, epsilon, summary.norm) for epsilon in epsilons),
+        accuracies=accuracies_at(records, epsilons, summary.norm),
     )
 
 
