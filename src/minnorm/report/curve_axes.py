@@ -54,8 +54,8 @@ def plot_curves(
         norm: The norm of the radii; by default that of the attacks.
         attacks: The attacks to draw, by their names or specs.
         epsilons: Radii to mark by vertical lines.
-        bands: Whether to draw the 95 % confidence interval at each radius; of more than 4 curves,
-            only for the last.
+        bands: Whether to draw the 95 % confidence interval at each radius: of up to 4 runs, or of
+            the closest of all attacks of one run.
 
     Returns:
         The axis.
@@ -69,9 +69,10 @@ def plot_curves(
     axes = new_axes() if ax is None else ax
     end = _MARGIN * max([*map(_farthest, curves), *epsilons])
     styles = _styles(list(parts))
-    few = len(curves) <= _MOST_BANDS
+    # The curves of one run are too near each other for a band each.
+    all_bands = len({run for run, _ in parts}) > 1 and len(curves) <= _MOST_BANDS
     lines = [
-        _draw(axes, curve, end, styles[key], band=bands and (few or curve is curves[-1]))
+        _draw(axes, curve, end, styles[key], band=bands and (all_bands or curve is curves[-1]))
         for key, curve in zip(parts, curves, strict=True)
     ]
     for epsilon in epsilons:

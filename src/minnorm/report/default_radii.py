@@ -48,7 +48,7 @@ def default_radii(runs: Sequence[LabeledRun], norm: Norm | None = None) -> list[
     limit = max((_limit(part, norm) for part in parts), default=math.inf)
     if limit in (0.0, math.inf):
         return [radius for radius in found if radius <= limit]
-    return [*(radius for radius in found if radius < 0.9 * limit), limit]
+    return [*(radius for radius in found if radius < 0.8 * limit), limit]
 
 
 def _where_curves_fall(parts: Sequence[Records], norm: Norm) -> Array:

@@ -19,6 +19,7 @@ from minnorm.report.drawing import (
     names_of,
     new_axes,
     plain,
+    shown_distance,
     shown_name,
 )
 
@@ -91,7 +92,7 @@ def _draw(axes: "Axes", row: Distances, number: int, end: float) -> None:
         axes.plot([median, median], [number, number - _HEIGHT], color="black", linewidth=1.2)
         near_end = median > 0.85 * end
         axes.annotate(
-            f"{median:.3g}",
+            shown_distance(median),
             (median, number - _HEIGHT),
             xytext=(-4 if near_end else 4, 0),
             textcoords="offset points",

@@ -149,6 +149,11 @@ def shown_name(name: str) -> str:
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
+def shown_distance(value: float) -> str:
+    """Return a distance with three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
+
+
 def plain(text: "Text") -> None:
     """Show a text from outside as it is: dollar signs in it are no formula."""
     text.set_parse_math(False)

@@ -11,7 +11,15 @@ from minnorm.evaluation.estimates import Array
 from minnorm.geometry import Norm
 from minnorm.report.charts import norm_name
 from minnorm.report.classes import class_name
-from minnorm.report.drawing import Drawable, checked_norm, labeled, new_axes, plain, shown_name
+from minnorm.report.drawing import (
+    Drawable,
+    checked_norm,
+    labeled,
+    new_axes,
+    plain,
+    shown_distance,
+    shown_name,
+)
 from minnorm.report.gallery import GalleryItem, gallery
 from minnorm.report.runs import LabeledRun
 
@@ -116,7 +124,7 @@ def _title(run: LabeledRun, item: GalleryItem, norm: Norm) -> str:
     change = f"{before} → {after}"
     if len(change) > 14:
         change = f"{before}\n→ {after}"
-    return f"{change}\n{norm_name(norm)} {item.distance:.3g}"
+    return f"{change}\n{norm_name(norm)} {shown_distance(item.distance)}"
 
 
 def _text_size(axes: "Axes", columns: int, titles: Sequence[str]) -> float:
