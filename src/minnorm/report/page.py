@@ -75,17 +75,18 @@ def page(
     drawn = [norm_charts(runs, one, only=norm is not None, radii=radii[one]) for one in norms]
     style, behavior = asset("page.css"), asset("page.js")
     tables, notes = attack_tables(runs, radii, norm)
+    panels = [panel(run, number, radii, gallery_size) for number, run in enumerate(runs, 1)]
     return render(
         "page.html.j2",
         title=title or _title(runs),
         subtitle=_subtitle(runs),
         remarks=_remarks(runs),
         several=len(runs) > 1,
-        cards=[card(run, number, radii) for number, run in enumerate(runs, 1)],
+        cards=[card(run, about, radii) for run, about in zip(runs, panels, strict=True)],
         tables=tables,
         notes=notes,
         charts=drawn,
-        panels=[panel(run, number, radii, gallery_size) for number, run in enumerate(runs, 1)],
+        panels=panels,
         data=embedded_json({"charts": [one.values() for one in drawn]}),
         style=style,
         library=library,

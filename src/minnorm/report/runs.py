@@ -49,6 +49,8 @@ class LabeledRun:
         Args:
             norm: The norm of the distances; by default each attack's own.
         """
+        if norm is not None and self.run.records.column("norm").unique().to_pylist() == [norm]:
+            norm = None  # the parts are the same
         if norm not in self._parts:
             self._parts[norm] = breakdown(self.run.records, norm)
         return self._parts[norm]

@@ -109,31 +109,25 @@ def radii_by_norm(
     }
 
 
-def card(run: LabeledRun, number: int, radii: dict[Norm, list[float]]) -> Card:
+def card(run: LabeledRun, about: Panel, radii: dict[Norm, list[float]]) -> Card:
     """Return the summary of a run.
 
     Args:
         run: The run.
-        number: Its number on the page.
+        about: The part of the page about it.
         radii: The radii of the accuracies, by norm.
     """
     own = _norms(run, list(radii))
     sentences = [line for norm in own for line in statement(run, radii[norm], norm)]
-    found = findings(run)
-    problems = sum(finding.level == "problem" for finding in found)
+    problems = sum(finding.level == "problem" for finding in about.findings)
     return Card(
-        panel_id(number),
+        about.id,
         run.label,
         {norm_name(norm): _tiles(run, norm, radii[norm]) for norm in own},
         list(dict.fromkeys(sentences)),
         problems,
-        len(found) - problems,
+        len(about.findings) - problems,
     )
-
-
-def panel_id(number: int) -> str:
-    """Return the identifier of the part of the page about one run."""
-    return f"run-{number}"
 
 
 def panel(run: LabeledRun, number: int, radii: dict[Norm, list[float]], size: int) -> Panel:
@@ -148,7 +142,7 @@ def panel(run: LabeledRun, number: int, radii: dict[Norm, list[float]], size: in
     norm = _norms(run, list(radii))[0]
     shown, counted = gallery(run, size, norm), flows(run, norm)
     return Panel(
-        panel_id(number),
+        f"run-{number}",
         run.label,
         norm_name(norm),
         [radius_text(radius) for radius in radii[norm]],
