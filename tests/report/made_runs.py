@@ -20,5 +20,11 @@ def made_run(
 ) -> Evaluation:
     """Return a run with these records, and changes of its configuration."""
     described = configuration(model=model, data=data, **changes).model_dump(mode="json")
-    manifest = {"configuration": described, "sessions": [], "doubts": [], "classes": [*classes]}
+    manifest = {
+        "run": "0" * 32,
+        "configuration": described,
+        "sessions": [],
+        "doubts": [],
+        "classes": [*classes],
+    }
     return Evaluation(table([1.0, 2.0]) if records is None else records, manifest, directory)
