@@ -75,7 +75,7 @@ class ExportedAdversarials:
         if not self.unverified:
             moved = f", {counts['moved']:,} of them rounded away from the input for that"
             lines.append(
-                f"verified: the model misclassifies all {len(files):,} files"
+                f"verified: all {len(files):,} files are adversarial when the model reads them"
                 f"{moved if counts['moved'] else ''}"
             )
         else:
