@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.record_tables import table
+from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array
 from minnorm.report.measures import Measure
 from minnorm.report.noninferiority import measure_change
@@ -16,9 +17,11 @@ from report.compared_runs import run_of
 INF = math.inf
 
 
-def change(a: object, b: object, text: str, margin: float = 0.02) -> Measure:
-    runs = (run_of(one) for one in (a, b))  # type: ignore[arg-type] # distances or records
-    return measure_change(pair_records(*runs), no_worse(read_metric(text), margin))
+def change(
+    a: list[float] | Records, b: list[float] | Records, text: str, margin: float = 0.02
+) -> Measure:
+    pairs = pair_records(run_of(a), run_of(b))
+    return measure_change(pairs, no_worse(read_metric(text), margin))
 
 
 def lognormal(count: int, seed: int = 0) -> Array:

@@ -41,8 +41,10 @@ from minnorm.report.requirements import (
 def test_requirements_are_read(
     text: str, metric: Metric, relation: Relation, threshold: float
 ) -> None:
-    assert read_requirement(text) == Requirement(metric, relation, pytest.approx(threshold))
-    assert read(text) == read_requirement(text)
+    requirement = read_requirement(text)
+    assert (requirement.metric, requirement.relation) == (metric, relation)
+    assert requirement.threshold == pytest.approx(threshold)
+    assert read(text) == requirement
 
 
 @given(

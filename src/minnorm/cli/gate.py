@@ -64,7 +64,7 @@ def compare(
         comparison_markdown,
         comparison_table,
     )
-    from minnorm.report.requirements import read_confidence
+    from minnorm.report.requirements import read_share
 
     comparison = compare_runs(
         load_run(run_a),
@@ -72,7 +72,7 @@ def compare(
         epsilons=radii,
         norm=None if norm is None else read_norm(norm),
         attack=attack,
-        confidence=read_confidence(confidence) or 0.95,
+        confidence=read_share(confidence),
         top=top,
     )
     if format_ == "table":

@@ -25,6 +25,7 @@ from minnorm.report.default_radii import default_radii
 from minnorm.report.measures import Measure, measure
 from minnorm.report.noninferiority import measure_change
 from minnorm.report.pairs import (
+    Pairs,
     check_comparable,
     check_complete,
     chosen_records,
@@ -86,10 +87,7 @@ def check(
         check_comparable(baseline, run)
         metrics = _compared_metrics(stated, baseline, run)
         changes = [no_worse(metric, no_worse_than) for metric in metrics]
-        measures += [
-            measure_change(pair_records(baseline, run, one.metric.attack, one.metric.norm), one)
-            for one in changes
-        ]
+        measures += [measure_change(_pairs(baseline, run, one.metric), one) for one in changes]
         asked += changes
     samples = len(run.records.column("index").unique())
     tail = None if confidence is None else 1 - confidence
@@ -165,6 +163,13 @@ def _measures(run: Evaluation, requirements: Sequence[Requirement]) -> list[Meas
         )
         for one in requirements
     ]
+
+
+def _pairs(baseline: Evaluation, run: Evaluation, metric: Metric) -> Pairs:
+    """Return the records that a metric is measured on."""
+    # The clean accuracy depends on no norm, but several attacks need one to be put together.
+    norm = _norms(baseline)[0] if metric.kind == "clean_accuracy" else metric.norm
+    return pair_records(baseline, run, metric.attack, norm)
 
 
 def _compared_metrics(

@@ -118,6 +118,8 @@ def summary(verdicts: Verdicts) -> str:
     outcomes = [verdict.outcome for verdict in verdicts.verdicts]
     if verdicts.outcome == "not met" and "not met" not in outcomes:
         return "the run has warnings, which --strict does not allow"
+    if verdicts.outcome == "undecided" and any(verdict.reason for verdict in verdicts.verdicts):
+        return "the run cannot tell"
     return _ANSWERS[verdicts.outcome]
 
 
@@ -178,7 +180,7 @@ def _caption(verdicts: Verdicts) -> str:
     """Return how the answers were found."""
     baseline = f" Baseline: {verdicts.baseline}." if verdicts.baseline else ""
     if verdicts.confidence is None:
-        return f"The numbers of these {verdicts.samples:,} samples as they are.{baseline}"
+        return f"The numbers of these {verdicts.samples:,} samples count as they are.{baseline}"
     return (
         f"Bounds hold with {100 * verdicts.confidence:g} % confidence for all samples like these "
         f"{verdicts.samples:,}. Met: a bound proves it. Not met: a bound excludes it, and "
