@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.record_tables import is_nan
-from minnorm.evaluation.estimates import Z, effective_count, share_of, variance_of_mean
+from minnorm.evaluation.estimates import (
+    Z,
+    count_distinct,
+    effective_count,
+    share_of,
+    variance_of_mean,
+)
 
 
 def test_an_interval_is_two_sided_with_95_percent() -> None:
@@ -95,3 +101,17 @@ def test_groups_widen_wilsons_interval() -> None:
 
 def test_the_share_of_nothing_is_nan() -> None:
     assert is_nan(share_of(np.array([], dtype=bool), np.array([], dtype=np.int64)))
+
+
+@given(st.lists(st.integers(-5, 5), max_size=20))
+def test_samples_are_counted_in_any_order(samples: list[int]) -> None:
+    assert count_distinct(np.array(samples, dtype=np.int64)) == len(set(samples))
+    ascending = np.array(sorted(set(samples)), dtype=np.int64)
+    assert count_distinct(ascending) == len(ascending)
+
+
+@given(st.permutations(range(8)))
+def test_the_order_of_independent_values_changes_no_variance(order: list[int]) -> None:
+    values, samples = np.arange(8.0) ** 2, np.arange(8)
+    found = variance_of_mean(values[order], samples[order])
+    assert found == pytest.approx(variance_of_mean(values, samples))

@@ -28,7 +28,7 @@ from minnorm.evaluation import (
     success_rate,
     summarize,
 )
-from minnorm.evaluation.metrics import Over
+from minnorm.evaluation.metrics import Over, accuracies_at
 from minnorm.geometry import Norm
 
 
@@ -297,3 +297,17 @@ def test_failures_alone_are_robust_at_every_radius() -> None:
     assert accuracy_at(records, 1e30).value == 1
     radii, accuracies = robustness_curve(records)
     assert (list(radii), list(accuracies)) == ([0.0], [1.0])
+
+
+@given(DISTANCES, st.lists(DISTANCE, max_size=4))
+def test_several_accuracies_are_those_of_each_radius(
+    found: list[float], epsilons: list[float]
+) -> None:
+    records = table(found, radius_limit=2.0)
+    expected = tuple(accuracy_at(records, epsilon) for epsilon in epsilons)
+    assert repr(accuracies_at(records, epsilons)) == repr(expected)
+
+
+def test_a_radius_of_several_that_is_no_radius_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected one radius of at least 0"):
+        accuracies_at(table([1.0]), [1.0, -1.0])

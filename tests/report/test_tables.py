@@ -11,8 +11,17 @@ from rich.console import Console
 from evaluation.record_tables import table
 from minnorm.evaluation import Records, summarize
 from minnorm.geometry import Norm
-from minnorm.report import costs, results_table, with_interval
-from minnorm.report.tables import radius_text
+from minnorm.report import (
+    Results,
+    costs,
+    label_runs,
+    results,
+    results_table,
+    to_table,
+    with_interval,
+)
+from minnorm.report.tables import radius_text, row_groups
+from report.made_runs import made_run
 
 INF = math.inf
 
@@ -200,3 +209,60 @@ def test_fractions_in_the_name_of_an_attack_and_in_headers_are_shown_as_they_are
     header, values, _ = cells(printed(table([1.0], attack=name), epsilons=(8 / 255,)))
     assert header[4] == "acc. % at 8/255"
     assert values[0] == "pgd(epsilon=8/255, step_size=0.1234567)"
+
+
+def printed_results(results: Results) -> str:
+    """Return a table of results as a wide terminal shows it."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(to_table(results))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("runs", "names", "values"),
+    [
+        ([("a", "x")], ["attack"], [["ddn"]]),
+        ([("a", "x"), ("b", "x")], ["run", "attack"], [["a", "ddn"], ["b", "ddn"]]),
+        ([("a", "x"), ("a", "y")], ["run", "attack"], [["a, x", "ddn"], ["a, y", "ddn"]]),
+        (
+            [("a", "x"), ("b", "y")],
+            ["model", "data", "attack"],
+            [["a", "x", "ddn"], ["b", "y", "ddn"]],
+        ),
+    ],
+)
+def test_columns_tell_the_runs_apart(
+    runs: list[tuple[str, str]], names: list[str], values: list[list[str]]
+) -> None:
+    labeled = label_runs([made_run(table([1.0]), model=model, data=data) for model, data in runs])
+    header, *rows = cells(printed_results(results(labeled)))
+    assert header[: len(names)] == names
+    assert [row[: len(names)] for row in rows[::2]] == values
+
+
+def test_several_runs_have_columns_for_samples_and_clean_accuracy() -> None:
+    runs = label_runs([made_run(table([0.0, 1.0])), made_run(table([1.0] * 3), model="b")])
+    header, *rows = cells(printed_results(results(runs)))
+    assert header[2:4] == ["samples", "clean %"]
+    assert [row[2:4] for row in rows[::2]] == [["2", "50.0"], ["3", "100.0"]]
+    assert rows[1][3] == "[9.5, 90.5]"
+
+
+def test_rows_of_classes_and_targets_are_named_and_come_last() -> None:
+    records = table([1.0, 4.0], indices=[0, 0], targets=[1, 2])
+    runs = label_runs([made_run(records, classes=["cat", "[b]dog"])])
+    found = results(runs, per_class=True, per_target=True)
+    header, *rows = cells(printed_results(found))
+    assert header[:3] == ["attack", "class", "target"]
+    assert [row[:3] for row in rows[::2]] == [
+        ["ddn", "all", "all"],
+        ["ddn, hardest target", "all", "all"],
+        ["ddn, closest target", "all", "all"],
+        ["ddn", "0 cat", "all"],
+        ["ddn, hardest target", "0 cat", "all"],
+        ["ddn, closest target", "0 cat", "all"],
+        ["ddn", "all", "1 [b]dog"],
+        ["ddn", "all", "2"],
+    ]
+    assert [len(group) for group in row_groups(found)] == [3, 3, 2]

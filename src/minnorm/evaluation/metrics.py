@@ -170,6 +170,7 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> E
     Raises:
         InputError: If the radius is not a number of at least 0.
     """
+    _check_radius(epsilon)
     return accuracies_at(records, [epsilon], norm)[0]
 
 
