@@ -3,6 +3,7 @@
 from minnorm.evaluation.adversarials import Adversarials
 from minnorm.evaluation.estimates import Estimate
 from minnorm.evaluation.evaluation import evaluate
+from minnorm.evaluation.exports import ExportedAdversarials, export_adversarials
 from minnorm.evaluation.loaded_runs import Evaluation, load_run
 from minnorm.evaluation.metrics import (
     Summary,
@@ -32,6 +33,7 @@ __all__ = [
     "Adversarials",
     "Estimate",
     "Evaluation",
+    "ExportedAdversarials",
     "Records",
     "Summary",
     "accuracy_at",
@@ -40,6 +42,7 @@ __all__ = [
     "closest_records",
     "closest_target",
     "evaluate",
+    "export_adversarials",
     "hardest_target",
     "load_run",
     "mean_distance",

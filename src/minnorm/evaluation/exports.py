@@ -122,7 +122,7 @@ def path_for(run: Path, out: Path | None, file_format: str | None) -> tuple[Path
 @full_float32()
 def export_adversarials(
     run: Evaluation,
-    path: Path,
+    path: str | Path,
     file_format: Format,
     *,
     attack: str | None = None,
@@ -146,8 +146,8 @@ def export_adversarials(
 
     Args:
         run: The run; it must have kept its adversarials.
-        path: The file or folder, see `path_for`.
-        file_format: The format.
+        path: The file, or the folder for `png`.
+        file_format: One of `FORMATS`.
         attack: The attack, see `Evaluation.adversarials`; by default the closest of all.
         target: The target class, by label or name; by default all.
         model: The model that verifies PNG files, or its spec; it must be the one of the run. By
@@ -160,6 +160,7 @@ def export_adversarials(
         InputError: If there is nothing to export, the path cannot be used, the samples are no
             images (`png`), or the model is not the one of the run.
     """
+    path = Path(path)
     if file_format == "png":
         check_folder(path, overwrite=overwrite)
     else:
