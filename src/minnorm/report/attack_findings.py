@@ -7,7 +7,12 @@ import numpy as np
 
 from minnorm.report.beaten_attacks import CLEARLY, beaten
 from minnorm.report.finding import Finding
-from minnorm.report.measured_attacks import MeasuredAttack, in_one_norm, measured_attacks
+from minnorm.report.measured_attacks import (
+    MeasuredAttack,
+    closest_of,
+    in_one_norm,
+    measured_attacks,
+)
 from minnorm.report.runs import LabeledRun
 from minnorm.report.tables import radius_text
 
@@ -88,7 +93,7 @@ def _disagreement(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
     """Return whether the best attack is far from the closest of all on many samples."""
     if len(attacks) < 2 or len(attacks[0].distances) < _ENOUGH:
         return []
-    closest = np.min([attack.distances for attack in attacks], axis=0)
+    closest = closest_of(attacks).distances
     best = min(attacks, key=lambda attack: float((attack.distances > CLEARLY * closest).mean()))
     farther = int((best.distances > CLEARLY * closest).sum())
     if farther < _MANY * len(closest):
@@ -113,7 +118,7 @@ def _failures(attack: MeasuredAttack, others: Sequence[MeasuredAttack]) -> list[
     failed = np.isinf(attack.distances)
     if not failed.any():
         return []
-    left = int(np.all([np.isinf(one.distances) for one in others], axis=0).sum())
+    left = int(np.isinf(closest_of(others).distances).sum())
     text = (
         f"{attack.name} may change an input as much as the bounds allow, but it found no "
         f"adversarial on {int(failed.sum()):,} of {attack.cases()}. "

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -106,6 +106,15 @@ def closer(one: MeasuredAttack, other: MeasuredAttack, factor: float) -> Array:
     if math.isinf(limit):
         return one.distances * factor < other.distances
     return (one.distances <= limit * 1.001) & (other.distances > limit * factor)
+
+
+def closest_of(attacks: Sequence[MeasuredAttack]) -> MeasuredAttack:
+    """Return what several attacks of the same norm have found together, with the closest of all."""
+    return replace(
+        attacks[0],
+        limit=max(attack.limit for attack in attacks),
+        distances=np.min([attack.distances for attack in attacks], axis=0),
+    )
 
 
 def _measured(part: Records, name: str, spec: str, positions: Array) -> MeasuredAttack:
