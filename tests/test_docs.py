@@ -74,6 +74,12 @@ def _leaves(entry: Any) -> list[str]:
     return [page for one in below for page in _leaves(one)]
 
 
+def test_the_workflow_on_the_page_about_gates_is_the_file_to_copy() -> None:
+    blocks = read_blocks((DOCS / "gate.md").read_text())
+    (shown,) = (block.code for block in blocks if block.title == "robustness.yml")
+    assert shown == (DOCS / "examples" / "robustness.yml").read_text()
+
+
 def test_the_example_of_an_attack_finds_adversarials() -> None:
     (block,) = read_blocks((ROOT / "CONTRIBUTING.md").read_text())
     names: dict[str, Any] = {}
