@@ -207,8 +207,8 @@ def radius_text(radius: float) -> str:
     short = f"{radius:g}"
     if not math.isfinite(radius):
         return short
-    levels = round(255 * radius)
-    fraction = f"{levels}/255"
+    levels = round(4 * 255 * radius) / 4  # halves and quarters of a gray level are usual, too
+    fraction = f"{levels:g}/255"
     return fraction if levels / 255 == radius and len(fraction) < len(short) else short
 
 
