@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from minnorm.geometry import Norm
 from minnorm.report.charts import norm_name
+from minnorm.report.parts import attack_parts
 from minnorm.report.results import ResultRow, results
 from minnorm.report.runs import LabeledRun
 from minnorm.report.tables import Cell, ResultColumn, result_columns, row_groups
@@ -43,7 +44,7 @@ def attack_tables(
         radii: The radii of the accuracies, by norm.
         norm: The norm in which to measure all attacks; by default each attack's own.
     """
-    attacks = {run.label: _attacks(run) for run in runs}
+    closest = {run.label: _closest(run, norm) for run in runs}
     tables, notes = [], dict[str, None]()
     for one, epsilons in radii.items():
         found = results(runs, norm=norm, epsilons=epsilons)
@@ -59,24 +60,24 @@ def attack_tables(
             AttackTable(
                 norm_name(one),
                 columns,
-                {group[0].run: _table_rows(group, columns, attacks) for group in filled},
+                {
+                    group[0].run: _table_rows(group, columns, closest[group[0].run])
+                    for group in filled
+                },
             )
         )
     return tables, list(notes)
 
 
 def _table_rows(
-    rows: Sequence[ResultRow], columns: Sequence[ResultColumn], attacks: Mapping[str, set[str]]
+    rows: Sequence[ResultRow], columns: Sequence[ResultColumn], closest: set[str]
 ) -> list[TableRow]:
-    own = attacks[rows[0].run]
     return [
-        TableRow(
-            [column.cell(row) for column in columns],
-            is_closest=not any(row.attack.startswith(name) for name in own),
-        )
-        for row in rows
+        TableRow([column.cell(row) for column in columns], row.attack in closest) for row in rows
     ]
 
 
-def _attacks(run: LabeledRun) -> set[str]:
-    return set(run.run.records.column("attack").unique().to_pylist())
+def _closest(run: LabeledRun, norm: Norm | None) -> set[str]:
+    """Return the names of the rows that are of the closest of several attacks."""
+    attacks = run.run.records.column("attack").unique().to_pylist()
+    return set(attack_parts(run, norm)).difference(attacks)

@@ -196,14 +196,11 @@ def value_at(curve: Curve, radius: float) -> tuple[float, float, float]:
 def _axis(found: Sequence[tuple[Curve, bool]]) -> tuple[float, float]:
     """Return the end of the axis, and a round step in which to move along it."""
     ends = [(float(curve.radii[-1]), is_closest) for curve, is_closest in found]
-    farthest = max((end for end, _ in ends), default=0.0)
     # An attack that ends far off would press the other curves to the left.
     most = _FARTHEST * max((end for end, is_closest in ends if is_closest), default=0.0)
-    farthest = min(farthest, most) if most > 0 else farthest
-    if not farthest > 0:
-        farthest = max(
-            (curve.limit for curve, _ in found if math.isfinite(curve.limit)), default=1.0
-        )
+    limits = [curve.limit for curve, _ in found if 0 < curve.limit < math.inf]
+    farthest = min(max((end for end, _ in ends), default=0.0), most or math.inf)
+    farthest = farthest or max(limits, default=1.0)
     step = 10.0 ** math.floor(math.log10(farthest / 100))
     count = math.ceil(1.02 * farthest / step)
     return float(f"{count * step:.12g}"), step

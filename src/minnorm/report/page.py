@@ -73,6 +73,7 @@ def page(
     norms = norms_of(runs, norm)
     radii = radii_by_norm(runs, norms, epsilons)
     drawn = [norm_charts(runs, one, only=norm is not None, radii=radii[one]) for one in norms]
+    drawn = [one for one in drawn if one.curves]
     style, behavior = asset("page.css"), asset("page.js")
     tables, notes = attack_tables(runs, radii, norm)
     panels = [panel(run, number, radii, gallery_size) for number, run in enumerate(runs, 1)]
@@ -110,8 +111,8 @@ def _subtitle(runs: Sequence[LabeledRun]) -> str:
     dates = sorted(
         session["started"][:10] for run in runs for session in run.run.manifest["sessions"]
     )
-    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    return f"Minimum-norm attacks on {data}, {when}"
+    when = ", ".join(dict.fromkeys([*dates[:1], *dates[-1:]]))
+    return f"Minimum-norm attacks on {data}" + (f", {when}" if when else "")
 
 
 def _remarks(runs: Sequence[LabeledRun]) -> list[str]:

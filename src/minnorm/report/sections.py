@@ -163,6 +163,8 @@ def _norms(run: LabeledRun, norms: Sequence[Norm]) -> list[Norm]:
 
 
 def _tiles(run: LabeledRun, norm: Norm, radii: Sequence[float]) -> list[Tile]:
+    if len(run.run.records) == 0:
+        return []
     records = closest_part(run, norm)
     clean = clean_accuracy(records)
     summary = summarize(records, run.label, norm)
@@ -192,14 +194,21 @@ def _tiles(run: LabeledRun, norm: Norm, radii: Sequence[float]) -> list[Tile]:
 def _picture(run: LabeledRun, item: GalleryItem) -> Picture:
     return Picture(
         item,
-        class_name(run, item.label),
-        class_name(run, item.clean_prediction),
-        class_name(run, item.adversarial_prediction),
-        None if item.target is None else class_name(run, item.target),
+        _class(run, item.label),
+        _class(run, item.clean_prediction),
+        _class(run, item.adversarial_prediction),
+        None if item.target is None else _class(run, item.target),
         number_texts.distance(item.distance),
         f"{item.magnification:.3g}",
         _png_width(item.original) < 100,
     )
+
+
+def _class(run: LabeledRun, label: int) -> str:
+    """Return the name of a class, or its number in words if the run does not know the name."""
+    if label < 0:
+        return "no class (NaN)"
+    return class_name(run, label) if run.run.classes else f"class {label}"
 
 
 def _png_width(png: bytes) -> int:
