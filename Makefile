@@ -13,6 +13,7 @@
 #   make figures      draw the figures of the README from the committed results
 #   make bench        measure the speed: other libraries, floor, time to quality, memory, ranks
 #   make peers        compare the attacks with those of other libraries
+#   make rates        simulate how often the gate is wrong (10 minutes)
 #   make anytime      measure the norms at budgets from 10 to 1,000 (6 hours)
 #   make defenses     measure how robust the trained networks are, and what training costs (days)
 #
@@ -33,7 +34,7 @@ FAST := -m 'not slow and not fetch'
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: demo quick check test tests test-fetch test-gpu coverage mutants docs docs-serve figures static \
-	bench peers anytime defenses
+	bench peers rates anytime defenses
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -110,6 +111,9 @@ peers: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/peers.py --network zoo:cifar10-cnn \
 		--data 'cifar10[:25]' --radius-l2 0.15 --radius-linf 0.01 --step-size 0.01 \
 		--json benchmarks/results/peers-cifar10.json
+
+rates: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/python benchmarks/gate_rates.py --json benchmarks/results/gate-rates.json
 
 # Finished runs in runs/anytime are kept.
 anytime: benchmarks/.venv/.ready
