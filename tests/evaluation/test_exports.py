@@ -71,8 +71,8 @@ def test_arrays_are_those_of_the_records(finished: Path, tmp_path: Path, ending:
     success = torch.as_tensor(arrays["success"])
     assert found[success].tolist() == torch.as_tensor(arrays["predictions"])[success].tolist()
     assert exported.summary() == [
-        f"{path}: 12 records of worst case, {int(success.sum())} with an adversarial, distances "
-        "in l2"
+        f"{path}: 12 records of the closest of all attacks, {int(success.sum())} with an "
+        "adversarial, distances in l2"
     ]
 
 

@@ -60,16 +60,17 @@ class ExportedAdversarials:
     def summary(self) -> list[str]:
         """Return what was exported in a few sentences, a line each."""
         total = len(self.records)
+        attack = self.attack.replace(WORST_CASE, "the closest of all attacks")
         if self.format != "png":
             successes = int(values_of(self.records, "success").sum())
             return [
-                f"{self.path}: {total:,} records of {self.attack}, {successes:,} with an "
+                f"{self.path}: {total:,} records of {attack}, {successes:,} with an "
                 f"adversarial, distances in {self.norm}"
             ]
         counts = Counter(picture.status for picture in self.pictures)
         files = [picture for picture in self.pictures if picture.file]
         lines = [
-            f"{self.path}: {len(files):,} PNG files of {self.attack}, and {INDEX} with all "
+            f"{self.path}: {len(files):,} PNG files of {attack}, and {INDEX} with all "
             f"{total:,} records"
         ]
         if not self.unverified:
