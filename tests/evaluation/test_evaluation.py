@@ -216,7 +216,7 @@ def test_a_run_in_memory_has_the_records_and_the_configuration_of_one_on_disk(
     assert same(found.records, expected.records)
     assert found.directory is None
     assert expected.directory == finished
-    for key in ("format", "configuration", "warnings"):
+    for key in ("format", "configuration", "classes", "doubts"):
         assert found.manifest[key] == expected.manifest[key]
 
 
