@@ -89,14 +89,14 @@ def plot_curves(
 def _styles(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the style of each curve.
 
-    Curves of one attack, or of one run, differ in color and dashes. Otherwise colors distinguish
+    They differ in color and dashes. If several runs have several curves each, colors distinguish
     the runs, and dashes the attacks. The last curve of a run with several, that of the closest of
     all, is a wide gray line under the others: one of them is often equal to it.
     """
     runs, attacks = (list(dict.fromkeys(key[place] for key in keys)) for place in (0, 1))
     found = {}
     for number, (run, attack) in enumerate(keys):
-        both = len(runs) > 1 and len(attacks) > 1
+        both = 1 < len(runs) < len(keys)
         color, dashes = (runs.index(run), attacks.index(attack)) if both else (number, number)
         found[run, attack] = _style(color, dashes)
     if len(runs) == 1 and len(attacks) > 1:

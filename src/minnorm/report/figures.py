@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORMATS = ("pdf", "svg", "png")
 """The endings of the files."""
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
@@ -69,7 +69,7 @@ def save_figure(
         # A class may have a name in letters that the font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         axes = draw(None if size is None else new_axes(size))
-        figure = cast("Figure", axes.get_figure(root=True))
+        figure = cast("Figure", axes.figure)
         figure.savefig(content, format=file_format, metadata=_METADATA[file_format])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_content(path, content.getvalue())

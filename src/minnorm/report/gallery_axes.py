@@ -41,6 +41,9 @@ _LINE = 0.15
 _LETTER = 0.62
 """The width of a letter, relative to its size."""
 
+_ALONE = 0.7
+"""The share of the width of a figure from which an axis is the only one."""
+
 _LARGEST_TEXT = 9.0
 """The largest size of a text in points."""
 
@@ -129,11 +132,11 @@ def _title(run: LabeledRun, item: GalleryItem, norm: Norm) -> str:
 
 def _text_size(axes: "Axes", columns: int, titles: Sequence[str]) -> float:
     """Return the size of texts, in points, that fits to the images."""
-    figure = axes.get_figure(root=True)
-    points = 72 * (figure.get_size_inches()[0] if figure else 6.0)
-    column = points * axes.get_position().width / columns
-    if axes.get_position().width > 0.7:  # it is alone, and the layout removes the margins
-        column = 0.95 * points / columns
+    points = 72 * axes.figure.bbox.width / axes.figure.dpi
+    share = axes.get_position().width
+    if share > _ALONE:  # a layout will remove the margins
+        share = 0.95
+    column = share * points / columns
     longest = max(len(line) for title in titles for line in title.split("\n"))
     return float(min(_LARGEST_TEXT, column * _LINE / 1.3, column / (_LETTER * longest)))
 
