@@ -137,10 +137,10 @@ def gate(
 ) -> None:
     """Check whether a run meets requirements. Neither the model nor the data is needed.
 
-    The samples of the run stand for all samples like them: a requirement is met or not met only if
-    the samples show it with the given confidence. A model that meets all requirements fails with a
-    probability of at most 5 %, however many requirements there are, and so does a model that does
-    not meet one pass.
+    The samples of the run stand for all samples like them: a requirement is met, or not met, only
+    if the samples show it with the given confidence. By default, a model that meets all
+    requirements fails with a probability of at most 5 %, however many there are, and a model that
+    does not meet one of them passes with a probability of at most 5 %.
 
     Exit codes: 0 all requirements are met, 1 at least one is not met, 2 bad input (also a run of
     which batches are missing), 3 no requirement is known not to be met, but there are too few

@@ -22,6 +22,7 @@ from minnorm.report.differences import (
     median_difference,
 )
 from minnorm.report.pairs import (
+    OTHER_ATTACKS,
     Pairs,
     attack_names,
     attacks_differ,
@@ -187,10 +188,7 @@ def _remarks(pairs: Pairs, other_attacks: bool) -> tuple[str, ...]:
     """Return what a reader must know to understand the numbers."""
     remarks = []
     if other_attacks:
-        remarks.append(
-            "The attacks of the two runs differ, and a stronger set of attacks makes a model look "
-            "less robust: compare one attack that both have with --attack, or run the same attacks."
-        )
+        remarks.append(OTHER_ATTACKS)
     if pairs.other_targets:
         remarks.append(
             f"The targets of {pairs.other_targets:,} pairs differ: each model has its own least "

@@ -8,9 +8,9 @@ The samples of a run stand for all samples like them. With confidence `c` and `k
   does not meet a requirement passes with a probability of at most `1 - c`.
 - *Undecided*: neither. More samples decide it.
 
-The bounds of shares and medians are exact, see `minnorm.report.bounds`; those of means, and of
-differences from a baseline, hold approximately. Without confidence, the numbers of the run
-are compared as they are.
+The bounds of shares and medians are exact if each sample has one record. With several targets, and
+for means and changes from a baseline, they hold approximately; benchmarks/results/gate-rates.md has
+simulations. Without confidence, the numbers of the run are compared as they are.
 """
 
 import dataclasses
@@ -25,7 +25,9 @@ from minnorm.report.default_radii import default_radii
 from minnorm.report.measures import Measure, measure
 from minnorm.report.noninferiority import measure_change
 from minnorm.report.pairs import (
+    OTHER_ATTACKS,
     Pairs,
+    attacks_differ,
     check_comparable,
     check_complete,
     chosen_records,
@@ -83,12 +85,16 @@ def check(
         _check_norm(metric, runs)
     asked = [one for one in stated if isinstance(one, Requirement)]
     measures = [*_measures(run, asked)]
+    warnings = [text for one in reversed(runs) for text in one.warnings]
     if baseline is not None and no_worse_than is not None:
         check_comparable(baseline, run)
         metrics = _compared_metrics(stated, baseline, run)
         changes = [no_worse(metric, no_worse_than) for metric in metrics]
         measures += [measure_change(_pairs(baseline, run, one.metric), one) for one in changes]
         asked += changes
+        together = any(one.attack is None and one.kind != "clean_accuracy" for one in metrics)
+        if together and attacks_differ(baseline, run):
+            warnings.append(OTHER_ATTACKS)
     samples = len(run.records.column("index").unique())
     tail = None if confidence is None else 1 - confidence
     return Verdicts(
@@ -100,7 +106,7 @@ def check(
             verdict_on(one, measured, tail, len(asked), samples)
             for one, measured in zip(asked, measures, strict=True)
         ),
-        warnings=tuple(dict.fromkeys(text for one in reversed(runs) for text in one.warnings)),
+        warnings=tuple(dict.fromkeys(warnings)),
         strict=strict,
     )
 

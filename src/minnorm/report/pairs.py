@@ -42,6 +42,14 @@ class PairedValues(NamedTuple):
     samples: Array
 
 
+OTHER_ATTACKS = (
+    "The attacks of the two runs differ, and a stronger set of attacks makes a model look less "
+    "robust: compare one attack that both have (--attack, or 'of ATTACK' in a requirement), or run "
+    "the same attacks."
+)
+"""What to know about a comparison for which `attacks_differ` holds."""
+
+
 @dataclass(frozen=True)
 class Pairs:
     """The records of two runs, row by row of the same sample and target.
