@@ -39,6 +39,11 @@ def test_a_constant_prediction_is_named() -> None:
     assert "It predicts the class dog for every sample." in found(run)["chance"].text
 
 
+def test_a_model_that_returns_nan_alone_is_near_chance() -> None:
+    finding = found(predicting([0, 1, 2] * 20, [-1] * 60))["chance"]
+    assert "for every sample" not in finding.text
+
+
 @pytest.mark.parametrize("right", [200, 470])
 def test_an_accuracy_above_chance_is_no_finding(right: int) -> None:
     labels = [number % 10 for number in range(500)]

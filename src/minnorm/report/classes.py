@@ -78,8 +78,10 @@ def per_class(
     records = closest_part(run, norm)
     labels = values_of(records, "label")
     order = np.argsort(labels, kind="stable")
-    found, starts = np.unique(labels[order], return_index=True)
-    parts = [records.take(pa.array(positions)) for positions in np.split(order, starts[1:])]
+    found, sizes = np.unique(labels, return_counts=True)
+    by_class = records.take(pa.array(order)).combine_chunks()
+    ends = np.cumsum(sizes)
+    parts = [by_class.slice(end - size, size) for end, size in zip(ends, sizes, strict=True)]
     return [
         ClassRow(
             label=label,

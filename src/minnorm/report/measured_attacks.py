@@ -73,12 +73,17 @@ def measured_attacks(run: LabeledRun) -> list[MeasuredAttack]:
     names = records.column("attack").unique().to_pylist()
     parts = {name: of_attack(records, name) for name in names}
     keys = {name: _keys(part) for name, part in parts.items()}
-    common = reduce(np.intersect1d, keys.values())
+    first = keys[names[0]]
+    if all(np.array_equal(first, one) for one in keys.values()):  # the usual case
+        positions = dict.fromkeys(names, np.arange(len(first)))
+    else:
+        common = reduce(np.intersect1d, keys.values())
+        positions = {name: _positions(one, common) for name, one in keys.items()}
     written = {
         entry["name"]: entry["spec"] for entry in run.run.manifest["configuration"]["attacks"]
     }
     return [
-        _measured(part, name, written.get(name, name), _positions(keys[name], common))
+        _measured(part, name, written.get(name, name), positions[name])
         for name, part in parts.items()
     ]
 

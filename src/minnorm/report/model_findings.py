@@ -64,7 +64,7 @@ def _chance(run: LabeledRun, samples: Records) -> list[Finding]:
         f"Guessing among {classes:,} classes would give {100 / classes:.2g} %. Accuracies under "
         "attack are not larger, so they say nothing about robustness."
     )
-    if len(np.unique(predictions)) == 1 and len(np.unique(labels)) > 1:
+    if (predictions == max(predictions[0], 0)).all() and len(np.unique(labels)) > 1:
         text += f" It predicts the class {class_name(run, int(predictions[0]))} for every sample."
     return [
         Finding(
@@ -84,12 +84,15 @@ def _permuted_labels(run: LabeledRun, samples: Records) -> list[Finding]:
     labels, predictions = values_of(samples, "label"), values_of(samples, "clean_prediction")
     known = predictions >= 0
     labels, predictions = labels[known], predictions[known]
+    if len(labels) < 2 * _ENOUGH:
+        return []
     clean = clean_accuracy(samples)
     renamed = _renamed(labels, predictions)
     moved = {label: found for label, found in renamed.items() if label != found}
-    if len(labels) < 2 * _ENOUGH or len(set(renamed.values())) < len(renamed) or len(moved) < 2:
+    if len(set(renamed.values())) < len(renamed) or len(moved) < 2:
         return []
-    hits = np.array([renamed[label] for label in labels.tolist()]) == predictions
+    found, places = np.unique(labels, return_inverse=True)
+    hits = np.array([renamed[label] for label in found.tolist()])[places] == predictions
     accuracy = float(hits.mean())
     if accuracy < _PERMUTED or clean.high >= accuracy:
         return []
@@ -114,9 +117,10 @@ def _permuted_labels(run: LabeledRun, samples: Records) -> list[Finding]:
 
 def _renamed(labels: Array, predictions: Array) -> dict[int, int]:
     """Return the most frequent prediction of each label."""
-    pairs, counts = np.unique(np.stack([labels, predictions]), axis=1, return_counts=True)
+    classes = int(predictions.max()) + 1
+    pairs, counts = np.unique(labels * classes + predictions, return_counts=True)
     order = np.argsort(counts, kind="stable")  # the most frequent ones come last, and stay
-    return {int(pairs[0, one]): int(pairs[1, one]) for one in order}
+    return {int(pairs[one] // classes): int(pairs[one] % classes) for one in order}
 
 
 def _tiny_distances(run: LabeledRun, closest: Records) -> list[Finding]:
