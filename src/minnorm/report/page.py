@@ -13,6 +13,7 @@ from minnorm.report.chart_data import norm_charts
 from minnorm.report.markup import asset, content_policy, embedded_json, render
 from minnorm.report.runs import LabeledRun
 from minnorm.report.sections import card, norms_of, panel, radii_by_norm
+from minnorm.report.unfinished import of_common_samples
 
 _ENDINGS = (".html", ".htm")
 
@@ -70,6 +71,7 @@ def page(
     if not runs:
         raise InputError("a report needs at least one run: name run directories.")
     library = charts.script()
+    runs, unfinished = of_common_samples(runs)
     norms = norms_of(runs, norm)
     radii = radii_by_norm(runs, norms, epsilons)
     drawn = [norm_charts(runs, one, only=norm is not None, radii=radii[one]) for one in norms]
@@ -81,7 +83,7 @@ def page(
         "page.html.j2",
         title=title or _title(runs),
         subtitle=_subtitle(runs),
-        remarks=_remarks(runs),
+        remarks=[*_remarks(runs), *unfinished],
         several=len(runs) > 1,
         cards=[card(run, about, radii) for run, about in zip(runs, panels, strict=True)],
         tables=tables,
