@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from evaluation.record_tables import table
+from minnorm.doubts import Doubt
 from minnorm.errors import InputError
+from minnorm.evaluation import Evaluation
 from minnorm.report.drawing import drawn_parts, labeled, names_of, shown_distance, shown_name
 from minnorm.report.runs import LabeledRun
 from report.attack_runs import attack_run, with_column
@@ -45,6 +47,14 @@ def test_records_and_evaluations_can_be_drawn_too() -> None:
         "other",
     ]
     assert [run.label for run in labeled([BOTH, table([1.0])])] == ["it", "records"]
+
+
+def test_of_an_unfinished_run_the_samples_of_all_attacks_are_drawn() -> None:
+    doubts = (Doubt("incomplete", "Batches are missing."),)
+    records = BOTH.run.records.slice(0, 3)  # one attack lacks a sample
+    run = LabeledRun("it", Evaluation(records, BOTH.run.manifest, None, doubts))
+    parts = drawn_parts(labeled(run), None, ())
+    assert [len(part) for part in parts.values()] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from minnorm.evaluation import Evaluation, Records, of_attack
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.parts import attack_parts
 from minnorm.report.runs import LabeledRun, label_runs, load_runs
+from minnorm.report.unfinished import of_common_samples
 from minnorm.runtime.terminal import printable
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ _LONGEST_NAME = 44
 def labeled(runs: Drawables) -> list[LabeledRun]:
     """Return the runs to draw, with distinct labels.
 
+    Of an unfinished run these are the samples that all of its attacks have been run on.
+
     Raises:
         InputError: If there is none, one is nothing that can be drawn, or one has no records.
     """
@@ -56,6 +59,8 @@ def labeled(runs: Drawables) -> list[LabeledRun]:
         found = _labeled(runs)
     else:
         found = _labeled([runs])
+    # A warning has said already that it is unfinished, when it was loaded.
+    found, _ = of_common_samples(found)
     if not found:
         raise InputError("there is nothing to draw: name at least one run.")
     for run in found:
