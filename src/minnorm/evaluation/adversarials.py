@@ -87,13 +87,13 @@ def choose_records(
     norm = norm_in_name(attack) or norm
     worst = attack not in names and (attack == WORST_CASE or norm_in_name(attack) is not None)
     wanted = None if indices is None else _checked(indices)
-    if worst and wanted is not None:  # so that the closest are searched for among few records
-        _check_known(wanted, records)
-        records = records.filter(pc.is_in(records.column("index"), pa.array(wanted)))
-    found = _closest(records, norm) if worst else of_attack(records, attack)
+    if worst:
+        found = _closest(_with_samples(records, wanted), norm)
+    else:
+        found = _with_samples(of_attack(records, attack), wanted)
     if target is not None:
         found = _with_target(found, _label_of(target, classes))
-    return found if wanted is None else _with_indices(found, wanted)
+    return found if wanted is None else _ordered(found, wanted)
 
 
 def norm_in_name(attack: str) -> Norm | None:
@@ -199,22 +199,22 @@ def _checked(indices: Sequence[int] | Array) -> Array:
     return wanted.astype(np.int64)
 
 
-def _check_known(wanted: Array, records: Records) -> None:
-    lacking = wanted[~np.isin(wanted, values_of(records, "index"))]
+def _with_samples(records: Records, wanted: Array | None) -> Records:
+    """Return the records of some samples; all of them for `None`."""
+    if wanted is None:
+        return records
+    found = records.filter(pc.is_in(records.column("index"), pa.array(wanted)))
+    lacking = wanted[~np.isin(wanted, values_of(found, "index"))]
     if len(lacking) > 0:
         raise InputError(
             f"there is no such record of the sample {lacking[0]}: indices are positions in the "
             "whole data set, as in the column `index` of the records."
         )
+    return found
 
 
-def _with_indices(records: Records, wanted: Array) -> Records:
-    """Return the records of samples, in the order of the samples.
-
-    Raises:
-        InputError: If a sample has no record.
-    """
-    _check_known(wanted, records)
+def _ordered(records: Records, wanted: Array) -> Records:
+    """Return the records in the order of their samples; none for a sample without a record."""
     known = values_of(records, "index")
     order = np.argsort(known, kind="stable")
     bounds = [np.searchsorted(known[order], wanted, side) for side in ("left", "right")]
