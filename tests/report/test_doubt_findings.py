@@ -17,3 +17,9 @@ def test_each_kind_of_doubt_has_a_title_and_an_advice(kind: str) -> None:
 def test_a_doubt_of_an_unknown_kind_is_shown_too() -> None:
     (finding,) = doubt_findings([Doubt("new", "This was found.")])
     assert (finding.level, finding.title) == ("note", "A warning of the run")
+
+
+def test_texts_are_sentences() -> None:
+    texts = ["the slice is unfair.", "theodor has 3 classes."]
+    found = [one.text for one in doubt_findings([Doubt("data", text) for text in texts])]
+    assert found == ["The slice is unfair.", "theodor has 3 classes."]

@@ -101,7 +101,7 @@ def _styles(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, 
         found[run, attack] = _style(color, dashes)
     if len(runs) == 1 and len(attacks) > 1:
         found = {key: _style(number, number + 1) for number, key in enumerate(keys)}
-        found[keys[-1]] = {"color": "0.35", "dashes": (), "linewidth": 3.2, "zorder": 1.9}
+        found[keys[-1]] = {"color": "0.6", "dashes": (), "linewidth": 3.6, "zorder": 1.9}
     return found
 
 

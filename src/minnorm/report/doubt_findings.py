@@ -92,7 +92,12 @@ def doubt_findings(doubts: Iterable[Doubt]) -> list[Finding]:
         doubts: The doubts of a run.
     """
     return [
-        Finding(doubt.kind, entry.level, entry.title, doubt.text, entry.advice)
+        Finding(doubt.kind, entry.level, entry.title, _sentence(doubt.text), entry.advice)
         for doubt in doubts
         for entry in [_ENTRIES.get(doubt.kind, _UNKNOWN)]
     ]
+
+
+def _sentence(text: str) -> str:
+    """Return the text of a doubt as a sentence; a name at its beginning stays as it is."""
+    return f"The {text.removeprefix('the ')}" if text.startswith("the ") else text

@@ -41,6 +41,9 @@ _LINE = 0.15
 _LETTER = 0.62
 """The width of a letter, relative to its size."""
 
+_SHORT = 11
+"""The most letters of two names of classes on one line."""
+
 _ALONE = 0.7
 """The share of the width of a figure from which an axis is the only one."""
 
@@ -82,7 +85,7 @@ def plot_gallery(
     shown = gallery(chosen, count, checked_norm(norm), attack)
     if not shown.items:
         raise InputError(f"there are no images to draw: {shown.remark}")
-    titles = [_title(chosen, item, shown.norm) for item in shown.items]
+    titles = _titles(chosen, shown.items, shown.norm)
     images = [[_pixels(png) for png in _pictures(item)] for item in shown.items]
     height = images[0][0].shape[0] / images[0][0].shape[1]
     bottom, width = 3 * height + 2 * _GAP, len(images) * (1 + _GAP) - _GAP
@@ -118,16 +121,21 @@ def _pictures(item: GalleryItem) -> tuple[bytes, bytes, bytes]:
     return item.original, item.adversarial, item.perturbation
 
 
-def _title(run: LabeledRun, item: GalleryItem, norm: Norm) -> str:
-    """Return the lines above an original."""
-    before, after = (
-        shown_name(class_name(run, label))
-        for label in (item.clean_prediction, item.adversarial_prediction)
-    )
-    change = f"{before} → {after}"
-    if len(change) > 14:
-        change = f"{before}\n→ {after}"
-    return f"{change}\n{norm_name(norm)} {shown_distance(item.distance)}"
+def _titles(run: LabeledRun, items: Sequence[GalleryItem], norm: Norm) -> list[str]:
+    """Return the lines above each original; if a name is long, all classes have their own line."""
+    names = [
+        [
+            shown_name(class_name(run, label))
+            for label in (item.clean_prediction, item.adversarial_prediction)
+        ]
+        for item in items
+    ]
+    are_short = all(len(before) + len(after) <= _SHORT for before, after in names)
+    space = " " if are_short else "\n"
+    return [
+        f"{before}{space}→ {after}\n{norm_name(norm)} {shown_distance(item.distance)}"
+        for item, (before, after) in zip(items, names, strict=True)
+    ]
 
 
 def _text_size(axes: "Axes", columns: int, titles: Sequence[str]) -> float:
