@@ -22,7 +22,7 @@ def test_a_run_without_records_has_its_doubts_alone() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnist-cnn", "mnist-cnn-madry-l2", "mnist-cnn-ddn"])
+@pytest.mark.parametrize("name", ["mnist-cnn", "mnist-cnn-madry-l2"])
 def test_healthy_networks_cause_no_false_alarm(name: str) -> None:
     attacks = ["normal_pursuit(budget=30)", "ddn(steps=100)", "deepfool"]
     run = evaluate(f"zoo:{name}", "mnist-sample[:20]", attacks, accelerate="off", batch_size=20)
