@@ -14,7 +14,7 @@ from torch import nn
 
 from minnorm import load_model
 from minnorm.attacks import ddn, fgsm
-from minnorm.data import load_data
+from minnorm.data import fetch, load_data
 from minnorm.data.dataset import from_arrays
 from minnorm.evaluation import accuracy_at, evaluate, of_attack
 from minnorm.report import LabeledRun, load_runs, write_report
@@ -359,3 +359,19 @@ def test_the_attacks_of_a_run_have_the_accuracies_of_the_records(
         for attack in ATTACKS:
             part: Any = of_attack(run.run.records, attack)
             assert f"{100 * accuracy_at(part, 1.0).value:.1f}" in flat
+
+
+@pytest.mark.fetch
+def test_a_report_on_color_images_in_two_norms(browser: Browser, tmp_path: Path) -> None:
+    fetch("cifar10")
+    attacks = ["normal_pursuit(budget=10)", "fmn(steps=10, norm=linf)", "pgd(epsilon=2/255)"]
+    evaluate("zoo:cifar10-cnn", "cifar10[:20]", attacks, out=tmp_path / "run", accelerate="off")
+    path = tmp_path / "report.html"
+    write_report(load_runs([tmp_path / "run"]), path)
+    with opened(browser, path, audit=True) as found:
+        assert found.page.locator(".plot svg").count() == 4
+        assert found.page.locator(".slides > figure").count() > 10
+        names = found.page.locator("#run-1-classes ~ .scroll tbody th").all_inner_texts()
+        assert "airplane" in names
+        assert found.complaints == []
+        assert found.violations() == []

@@ -120,10 +120,13 @@ def card(run: LabeledRun, about: Panel, radii: dict[Norm, list[float]]) -> Card:
     own = _norms(run, list(radii))
     sentences = [line for norm in own for line in statement(run, radii[norm], norm)]
     problems = sum(finding.level == "problem" for finding in about.findings)
+    tiles = {norm_name(norm): _tiles(run, norm, radii[norm]) for norm in own}
+    for repeated in list(tiles)[1:]:  # the clean accuracy is the same in all norms
+        del tiles[repeated][:1]
     return Card(
         about.id,
         run.label,
-        {norm_name(norm): _tiles(run, norm, radii[norm]) for norm in own},
+        tiles,
         list(dict.fromkeys(sentences)),
         problems,
         len(about.findings) - problems,
