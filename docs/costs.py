@@ -1,10 +1,13 @@
 """Measure what attacks cost and find on 20 shipped images, for the pages in `docs/attacks`.
 
-Run it from the root of the checkout, `python docs/costs.py`, and then `make docs`. It takes some
-minutes. Gradients and forward passes are counted; norms differ by rounding on other machines.
+Run it from the root of the checkout, and then `make docs`: `python docs/costs.py` measures all
+attacks, which takes minutes, `python docs/costs.py ddn fmn` some of them. Gradients and forward
+passes are counted; norms differ by rounding on other machines.
 """
 
 import json
+import sys
+from functools import cache
 from pathlib import Path
 
 import minnorm
@@ -49,8 +52,9 @@ SPECS = {
 """The settings that the page of each attack shows."""
 
 
+@cache
 def measure(spec: str) -> dict[str, float | str]:
-    """Run an attack without acceleration, and return its row."""
+    """Run an attack without acceleration, and return its row of the table."""
     records = minnorm.evaluate(MODEL, DATA, spec, accelerate="off", batch_size=20).records
     summary = summarize(records, spec)
     return {
@@ -64,13 +68,11 @@ def measure(spec: str) -> dict[str, float | str]:
 
 
 def main() -> None:
-    """Measure all settings, and write them to a file beside this one."""
-    measured = {
-        spec: measure(spec)
-        for spec in dict.fromkeys(spec for specs in SPECS.values() for spec in specs)
-    }
-    rows = {name: [measured[spec] for spec in specs] for name, specs in SPECS.items()}
-    FILE.write_text(json.dumps(rows, indent=1) + "\n")
+    """Measure the settings of some attacks, or of all, and write them to a file beside this one."""
+    rows = json.loads(FILE.read_text()) if FILE.exists() else {}
+    for name in sys.argv[1:] or SPECS:
+        rows[name] = [measure(spec) for spec in SPECS[name]]
+    FILE.write_text(json.dumps({name: rows[name] for name in SPECS}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
