@@ -5,6 +5,7 @@ that was damaged, or copied from another unit or another run, is noticed.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -227,12 +228,12 @@ class UnitFiles:
             InputError: If a file there has another name.
         """
         attacks = len(self._manifest.configuration.attacks)
-        for path in self._paths(folder):
-            match = re.fullmatch(r"(\d+)-(\d+)", path.stem)
+        for stem in self._stems(folder):
+            match = re.fullmatch(r"(\d+)-(\d+)", stem)
             unit = Unit(int(match[1]), int(match[2])) if match else Unit(-1, -1)
-            belongs = unit.name == path.stem and unit.batch < self._manifest.batches
+            belongs = unit.name == stem and unit.batch < self._manifest.batches
             if not belongs or unit.attack >= attacks:
-                raise _foreign(path)
+                raise _foreign(self._path / folder / f"{stem}{_ENDINGS[folder]}")
             yield unit
 
     def _batches(self) -> set[int]:
@@ -242,15 +243,21 @@ class UnitFiles:
             InputError: If a file in the folder of the inputs has another name.
         """
         found = set()
-        for path in self._paths(INPUTS):
-            batch = int(path.stem) if re.fullmatch(r"\d+", path.stem) else -1
-            if batch_name(batch) != path.stem or batch >= self._manifest.batches:
-                raise _foreign(path)
+        for stem in self._stems(INPUTS):
+            batch = int(stem) if re.fullmatch(r"\d+", stem) else -1
+            if batch_name(batch) != stem or batch >= self._manifest.batches:
+                raise _foreign(self._path / INPUTS / f"{stem}{_ENDINGS[INPUTS]}")
             found.add(batch)
         return found
 
-    def _paths(self, folder: str) -> list[Path]:
-        return sorted((self._path / folder).glob(f"*{_ENDINGS[folder]}"))
+    def _stems(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, without their ending."""
+        place = self._path / folder
+        if not place.is_dir():
+            return []
+        with os.scandir(place) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(_ENDINGS[folder])]
+        return sorted(name.removesuffix(_ENDINGS[folder]) for name in names)
 
     def _check(self, unit: Unit, folder: str, digest: str) -> None:
         """Compare the SHA-256 of a file of a unit with its checksums, or raise `InputError`."""
