@@ -101,7 +101,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         evaluate(MODEL, DATA, ATTACK, out=folder / name)
     (folder / "bad-shard" / "records" / "000000-00.parquet").write_bytes(b"PAR1")
     (folder / "bad-manifest" / "manifest.json").write_text('{"format": 2,')
-    (folder / "no-sessions" / "manifest.json").write_text('{"format": 3}')
+    (folder / "no-sessions" / "manifest.json").write_text('{"format": 4}')
     return folder
 
 
