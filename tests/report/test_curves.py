@@ -66,10 +66,17 @@ def test_a_long_curve_is_thinned_by_less_than_half_a_percent(targets: int) -> No
 
 def test_a_curve_ends_at_the_radius_of_its_attack() -> None:
     curve = drawn(table([0.0, 0.1, 0.2, INF], radius_limit=0.25))
-    assert curve.limit == pytest.approx(0.25)
-    assert curve.radii[-1] == curve.limit
+    assert curve.radii[-1] == curve.limit == 0.25
     assert curve.accuracy.tolist() == [0.75, 0.5, 0.25, 0.25]
     assert not np.isnan([curve.low, curve.high]).any()
+
+
+def test_a_curve_that_is_known_at_0_alone_has_one_point() -> None:
+    curve = curve_of(table([0.0, 0.1, INF], norm="linf", radius_limit=0.2), "run", "pgd", "l1")
+    assert curve.limit == 0.2  # an L1 ball lies in an Linf ball
+    at_0 = curve_of(table([0.0, 0.1, INF], radius_limit=0.2), "run", "pgd", "linf")
+    assert (at_0.limit, at_0.radii.tolist()) == (0.0, [0.0])
+    assert at_0.accuracy == pytest.approx([2 / 3])
 
 
 def test_without_a_limit_the_last_accuracy_is_that_of_the_failures() -> None:

@@ -34,7 +34,7 @@ def test_small_radii_of_linf_are_gray_levels() -> None:
     wide = attack_run({"fmn": np.linspace(2, 40, 50).tolist()}, norm="linf", bounds=(0.0, 255.0))
     assert default_radii([wide]) == pytest.approx([4, 8, 16])
     large = attack_run({"fmn": (np.linspace(0.2, 0.7, 50) * 2).tolist()}, norm="linf")
-    assert default_radii([large]) == [0.25, 0.4, 0.6]
+    assert default_radii([large]) == [0.25, 0.5, 0.6]
 
 
 def test_where_nothing_is_known_beyond_a_radius_it_is_the_last() -> None:

@@ -67,7 +67,7 @@ def plot_curves(
     parts = drawn_parts(labeled(runs), checked_norm(norm), attacks)
     curves = [curve_of(part, run, attack, norm) for (run, attack), part in parts.items()]
     axes = new_axes() if ax is None else ax
-    end = _MARGIN * max([*map(_farthest, curves), *epsilons])
+    end = _MARGIN * max([*map(_farthest, curves), *epsilons]) or 1.0
     styles = _styles(list(parts))
     # The curves of one run are too near each other for a band each.
     all_bands = len({run for run, _ in parts}) > 1 and len(curves) <= _MOST_BANDS
@@ -137,7 +137,7 @@ def _farthest(curve: Curve) -> float:
     if math.isfinite(curve.limit):
         return curve.limit
     low = curve.accuracy[-1] + _LOW
-    return float(curve.radii[(curve.accuracy > low).sum()]) or 1.0
+    return float(curve.radii[(curve.accuracy > low).sum()])
 
 
 def _add_legend(axes: "Axes", lines: Sequence[Any], names: Sequence[str]) -> None:

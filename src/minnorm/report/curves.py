@@ -9,7 +9,7 @@ from minnorm.evaluation import Records, norm_of_records, robustness_curve
 from minnorm.evaluation.bands import accuracy_band
 from minnorm.evaluation.estimates import Array
 from minnorm.geometry import Norm
-from minnorm.report.parts import attack_parts
+from minnorm.report.parts import attack_parts, search_limit
 from minnorm.report.runs import LabeledRun
 
 MOST_POINTS = 300
@@ -34,8 +34,8 @@ class Curve:
         accuracy: The accuracy from each radius up to the next.
         low: The lower ends of the 95 % confidence intervals, for each radius alone.
         high: The upper ends.
-        limit: The radius beyond which nothing is known, the last of the radii; infinite if there is
-            none. Then the last accuracy holds for all larger radii.
+        limit: The radius beyond which nothing is known, about the last of the radii; infinite if
+            there is none. Then the last accuracy holds for all larger radii.
     """
 
     run: str
@@ -67,15 +67,17 @@ def curve_of(records: Records, run: str, attack: str, norm: Norm | None = None) 
         attack: The name of the curve.
         norm: The norm of the radii; by default the attack's own.
     """
+    norm = norm_of_records(records, norm)
     radii, accuracy = robustness_curve(records, norm)
-    limit = math.inf
-    if len(records) and math.isnan(accuracy[-1]):
-        # The last radius is the first number beyond the limit.
-        limit = radii[-1] = float(np.nextafter(radii[-1], 0))
-        accuracy[-1] = accuracy[-2]
+    limit = search_limit(records, norm)
+    if math.isfinite(limit):  # up to there, the curve goes on at the last accuracy that is known
+        radii = np.append(radii[:-1], max(limit, radii[-2]))
+        accuracy = np.append(accuracy[:-1], accuracy[-2])
+        radii, first = np.unique(radii, return_index=True)
+        accuracy = accuracy[first]
     kept = _kept(accuracy)
     band = accuracy_band(records, radii[kept], norm)
-    return Curve(run, attack, norm_of_records(records, norm), radii[kept], *band, limit)
+    return Curve(run, attack, norm, radii[kept], *band, limit)
 
 
 def _kept(accuracy: Array) -> Array:

@@ -8,9 +8,9 @@ import numpy as np
 from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
-from minnorm.evaluation.selection import limits_of, values_of
+from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, span
-from minnorm.report.parts import closest_part, main_norm
+from minnorm.report.parts import closest_part, main_norm, search_limit
 from minnorm.report.round_numbers import round_numbers
 from minnorm.report.runs import LabeledRun
 
@@ -45,7 +45,7 @@ def default_radii(runs: Sequence[LabeledRun], norm: Norm | None = None) -> list[
     scale = span((bounds[0], bounds[1]))
     wanted = _where_curves_fall(parts, norm).tolist()
     found = sorted({_nearest(radius, norm, scale) for radius in wanted})
-    limit = max((_limit(part, norm) for part in parts), default=math.inf)
+    limit = max((search_limit(part, norm) for part in parts), default=math.inf)
     if limit in (0.0, math.inf):
         return [radius for radius in found if radius <= limit]
     return [*(radius for radius in found if radius < 0.8 * limit), limit]
@@ -72,9 +72,3 @@ def _nearest(radius: float, norm: Norm, scale: float) -> float:
     if norm == "l0":
         choices = [number for number in choices if number == round(number)] or [1.0]
     return min(choices, key=lambda number: abs(math.log(number / radius)))
-
-
-def _limit(records: Records, norm: Norm) -> float:
-    """Return the radius beyond which nothing is known, as the attack was given it."""
-    failed = np.isinf(values_of(records, norm)) & is_correct(records)
-    return float(limits_of(records, norm)[failed].min(initial=math.inf))
