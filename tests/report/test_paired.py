@@ -120,7 +120,7 @@ def test_the_resamples_of_a_median_are_those_of_scipy() -> None:
 
 def test_the_bounds_of_a_mean_are_near_those_of_scipy_and_not_narrower_than_students() -> None:
     changes = np.random.default_rng(0).normal(0.3, 1, 200)
-    low, high = mean_change_bounds(changes, np.arange(200), 0.025)
+    low, high = mean_change_bounds(changes, np.arange(200))(0.025)
     bca = stats.bootstrap((changes,), np.mean, rng=1).confidence_interval
     assert (low, high) == pytest.approx((bca.low, bca.high), abs=0.02)
     student = stats.t.interval(0.95, 199, changes.mean(), stats.sem(changes))
@@ -142,7 +142,7 @@ def test_random_numbers_are_always_the_same() -> None:
     one, other = (median_changes(distances(a, a[::-1]), difference)[1] for _ in range(2))
     assert np.array_equal(one, other)
     samples = np.arange(30)
-    assert mean_change_bounds(a, samples, 0.05) == mean_change_bounds(a, samples, 0.05)
+    assert mean_change_bounds(a, samples)(0.05) == mean_change_bounds(a, samples)(0.05)
 
 
 def test_equal_pairs_of_a_sample_are_resampled_together() -> None:
@@ -152,14 +152,14 @@ def test_equal_pairs_of_a_sample_are_resampled_together() -> None:
     once, fivefold = (median_changes(one, difference) for one in (values, repeated(values, 5)))
     assert once[0] == fivefold[0]
     assert np.array_equal(once[1], fivefold[1])
-    single = mean_change_bounds(b - a, values.samples, 0.05)
+    single = mean_change_bounds(b - a, values.samples)(0.05)
     many = repeated(values, 5)
-    assert mean_change_bounds(many.b - many.a, many.samples, 0.05) == pytest.approx(single)
+    assert mean_change_bounds(many.b - many.a, many.samples)(0.05) == pytest.approx(single)
 
 
 def test_few_samples_show_nothing_and_equal_changes_have_no_width() -> None:
     few = np.arange(5)
     _, changes = median_changes(distances(few + 1.0, few + 2.0), difference)
     assert percentiles(changes, few, 0.05) == (-math.inf, math.inf)
-    assert mean_change_bounds(few + 1.0, few, 0.05) == (-math.inf, math.inf)
-    assert mean_change_bounds(np.full(9, 0.5), np.arange(9), 0.05) == (0.5, 0.5)
+    assert mean_change_bounds(few + 1.0, few)(0.05) == (-math.inf, math.inf)
+    assert mean_change_bounds(np.full(9, 0.5), np.arange(9))(0.05) == (0.5, 0.5)

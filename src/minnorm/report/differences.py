@@ -102,7 +102,7 @@ def mean_difference(pairs: Pairs, tail: float) -> Difference:
     if not found.any():
         return _unknown(name)
     a, b, samples = (one[found] for one in distances)
-    change = Estimate(float((b - a).mean()), *mean_change_bounds(b - a, samples, tail))
+    change = Estimate(float((b - a).mean()), *mean_change_bounds(b - a, samples)(tail))
     return Difference(name, False, len(a), float(a.mean()), float(b.mean()), change)
 
 

@@ -107,9 +107,10 @@ def _mean_change(distances: PairedValues, threshold: float) -> Measure:
         return unknown(_ANY_DISTANCE, "no sample has an adversarial in both runs")
     mean = float(a.mean())
     value = float(b.mean()) / mean - 1
+    excess = mean_change_bounds(b - (1 + threshold) * a, samples)
 
     def bounds(tail: float) -> Bounds:
-        low, high = mean_change_bounds(b - (1 + threshold) * a, samples, tail)
+        low, high = excess(tail)
         return _at_least_lost(Bounds(low / mean + threshold, high / mean + threshold))
 
     return Measure(value, Bounds(value, value), bounds, len(a))

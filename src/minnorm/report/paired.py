@@ -33,6 +33,9 @@ _AT_ONCE = 4_000_000
 _FLIPS = 10_000
 """The number of random signs of a permutation test."""
 
+_REACH = 5.0
+"""How far from the middle a median is looked for, ten standard deviations of its rank."""
+
 _FEWEST = 6
 """The samples from which the bootstrap says anything."""
 
@@ -136,24 +139,40 @@ def median_changes(
         The change, and its bootstrap distribution.
     """
     a, b, samples = distances
-    ranked = [(np.sort(one), np.argsort(one, kind="stable")) for one in (a, b)]
     _, group = np.unique(samples, return_inverse=True)
+    orders = [np.argsort(one, kind="stable") for one in (a, b)]
+    ranked = [(one[order], group[order]) for one, order in zip((a, b), orders, strict=True)]
     found = []
     for weights in _resamples(group.max() + 1, seed):
-        medians = [_medians(ordered, weights[:, group[order]]) for ordered, order in ranked]
-        found.append(change(*medians))
-    ones = np.ones((1, len(a)), dtype=np.int64)
-    measured = change(*(_medians(ordered, ones) for ordered, _ in ranked))
+        found.append(change(*(_medians(*one, weights) for one in ranked)))
+    once = np.ones((1, group.max() + 1))
+    measured = change(*(_medians(*one, once) for one in ranked))
     return float(measured[0]), np.concatenate(found)
 
 
-def _medians(ordered: Array, weights: Draws) -> Array:
-    """Return the median of ascending values in each resample."""
-    passed = np.cumsum(weights, axis=1)
-    total = passed[:, -1:]
-    below = (passed < (total + 1) // 2).sum(axis=1)
-    above = (passed < total // 2 + 1).sum(axis=1)
-    low, high = ordered[below], ordered[above]
+def _medians(ordered: Array, group: Array, weights: Draws, *, whole: bool = False) -> Array:
+    """Return the median of ascending values in each resample.
+
+    It is looked up among the values in the middle, and among all in case one is not there.
+
+    Args:
+        ordered: The values.
+        group: The number of the sample of each value.
+        weights: How often each sample is in each resample.
+        whole: Whether to look it up among all values.
+    """
+    count, groups = len(ordered), weights.shape[1]
+    # The rank of a median varies by half the root of all values times those of a sample.
+    reach = count if whole else math.ceil(_REACH * count / math.sqrt(groups))
+    start, end = max(count // 2 - reach, 0), min(count // 2 + reach, count)
+    before = weights @ np.bincount(group[:start], minlength=groups).astype(np.float64)
+    passed = before[:, None] + np.cumsum(weights[:, group[start:end]], axis=1)
+    total = weights @ np.bincount(group, minlength=groups).astype(np.float64)
+    lower, upper = total // 2 + total % 2, total // 2 + 1  # the ranks in the middle
+    if (before >= lower).any() or (passed[:, -1] < upper).any():
+        return _medians(ordered, group, weights, whole=True)
+    below, above = ((passed < rank[:, None]).sum(axis=1) for rank in (lower, upper))
+    low, high = ordered[start + below], ordered[start + above]
     with np.errstate(invalid="ignore"):
         medians: Array = np.where(low == high, low, (low + high) / 2)
     return medians
@@ -176,7 +195,7 @@ def percentiles(changes: Draws, samples: Array, tail: float) -> Bounds:
     return Bounds(float(lowest[left_out]), float(highest[-1 - left_out]))
 
 
-def mean_change_bounds(changes: Array, samples: Array, tail: float, seed: int = 0) -> Bounds:
+def mean_change_bounds(changes: Array, samples: Array, seed: int = 0) -> Callable[[float], Bounds]:
     """Return the bounds of the mean of changes by the studentized bootstrap.
 
     The bootstrap of the mean in units of its own standard error holds for fewer and for more skewed
@@ -184,36 +203,39 @@ def mean_change_bounds(changes: Array, samples: Array, tail: float, seed: int = 
     far apart as Student's, since few changes hold too few resamples.
 
     Args:
-        changes: Finite changes.
+        changes: Finite changes, at least one.
         samples: The sample of each of them.
-        tail: The probability that the mean is below the bounds, and that it is above.
         seed: The seed of the resamples.
+
+    Returns:
+        The bounds, by the probability that the mean is below them, and that it is above.
     """
     _, group = np.unique(samples, return_inverse=True)
-    groups = int(group.max(initial=-1)) + 1
+    groups, mean = int(group.max()) + 1, float(changes.mean())
     if groups < _FEWEST:
-        return Bounds(-math.inf, math.inf)
-    mean = float(changes.mean())
+        return lambda _: Bounds(-math.inf, math.inf)
     sizes = np.bincount(group).astype(np.float64)
     residuals = np.bincount(group, weights=changes - mean)
-    ones = np.ones((1, groups))
-    _, error = _mean_and_error(ones, sizes, residuals)
-    if error[0] == 0:
-        return Bounds(mean, mean)
+    error = float(_means_and_errors(np.ones((1, groups)), sizes, residuals)[1][0])
+    if error == 0:
+        return lambda _: Bounds(mean, mean)
     parts = []
     for weights in _resamples(groups, seed):
-        shifts, errors = _mean_and_error(weights, sizes, residuals)
+        shifts, errors = _means_and_errors(weights, sizes, residuals)
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(np.where(shifts == 0, 0.0, shifts / errors))
     studentized = np.sort(np.concatenate(parts))
-    left_out = int(tail * len(studentized))
-    student = t_quantile(groups - 1, tail)
-    largest = max(float(studentized[-1 - left_out]), student)
-    smallest = min(float(studentized[left_out]), -student)
-    return Bounds(mean - largest * float(error[0]), mean - smallest * float(error[0]))
+
+    def bounds(tail: float) -> Bounds:
+        left_out, student = int(tail * len(studentized)), t_quantile(groups - 1, tail)
+        largest = max(float(studentized[-1 - left_out]), student)
+        smallest = min(float(studentized[left_out]), -student)
+        return Bounds(mean - largest * error, mean - smallest * error)
+
+    return bounds
 
 
-def _mean_and_error(weights: Draws, sizes: Array, sums: Array) -> tuple[Array, Array]:
+def _means_and_errors(weights: Draws, sizes: Array, sums: Array) -> tuple[Array, Array]:
     """Return the mean in each resample, and its standard error.
 
     Args:
@@ -221,10 +243,9 @@ def _mean_and_error(weights: Draws, sizes: Array, sums: Array) -> tuple[Array, A
         sizes: The number of values of each sample.
         sums: The sum of the values of each sample.
     """
-    total = weights @ sizes
-    mean = weights @ sums / total
-    squares = weights @ sums**2 - 2 * mean * (weights @ (sums * sizes))
-    squares = np.maximum(squares + mean**2 * (weights @ sizes**2), 0.0)
+    terms = weights @ np.stack([sizes, sums, sums**2, sums * sizes, sizes**2], axis=1)
+    total, mean = terms[:, 0], terms[:, 1] / terms[:, 0]
+    squares = np.maximum(terms[:, 2] - 2 * mean * terms[:, 3] + mean**2 * terms[:, 4], 0.0)
     groups = len(sizes)
     return mean, np.sqrt(squares * groups / (groups - 1)) / total
 
@@ -237,5 +258,6 @@ def _resamples(groups: int, seed: int) -> Iterator[Draws]:
         count = min(left, max(_AT_ONCE // groups, 1))
         drawn = generator.integers(0, groups, (count, groups))
         drawn += groups * np.arange(count)[:, None]
-        yield np.bincount(drawn.reshape(-1), minlength=count * groups).reshape(count, groups)
+        drawn = np.bincount(drawn.reshape(-1), minlength=count * groups)
+        yield drawn.reshape(count, groups).astype(np.float64)
         left -= count
