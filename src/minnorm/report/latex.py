@@ -14,9 +14,8 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\symbol{34}",  # its name works in some font encodings only
     "'": r"\textquotesingle{}",
-    "-": "-{}",  # two of them would become a dash
     "[": "{[}",  # one after a line break would be read as the length of the break
     "]": "{]}",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -26,10 +25,14 @@ _NORMS = {"l0": r"$\ell_0$", "l1": r"$\ell_1$", "l2": r"$\ell_2$", "linf": r"$\e
 
 _ANY_SPECIAL = re.compile("|".join(map(re.escape, _SPECIAL)))
 
+_DASH = re.compile("-(?=-)")
+"""A hyphen that would become a dash with the next one."""
+
 
 def escaped(text: str) -> str:
     """Return a text that LaTeX typesets as it is, in one line."""
-    return _ANY_SPECIAL.sub(lambda found: _SPECIAL[found[0]], printable(text))
+    text = _ANY_SPECIAL.sub(lambda found: _SPECIAL[found[0]], printable(text))
+    return _DASH.sub("-{}", text)
 
 
 def to_latex(results: Results) -> str:
