@@ -70,6 +70,23 @@ def test_what_rounding_would_lose_is_rounded_farther_away(norm: str) -> None:
     assert (lengths <= before + 6 / 255).all()  # a pixel in each of 36 entries
 
 
+def test_entries_that_hardly_change_stay_as_they_are() -> None:
+    inputs = torch.full((2, 1, 6, 6), 100 / 255)
+    points = inputs + 0.01 / 255
+    points[:, 0, 0, 0] += 0.4 / 255  # less than half a pixel, so that rounding loses it
+
+    def model(values: Tensor) -> Tensor:
+        """Take for class 1 what has one more pixel value in the first entry."""
+        moved = values[:, 0, 0, 0] * 255 - 100
+        return torch.stack([torch.full_like(moved, 0.3), moved], dim=1)
+
+    verifier = Verifier(model, (0.0, 1.0), targeted=False)
+    pixels, nearest = stay_adversarial(verifier, inputs, points, torch.zeros(2).long(), "l2")
+    assert not nearest.any()
+    assert pixels[:, 0, 0, 0].tolist() == [101, 101]
+    assert (pixels.flatten(1)[:, 1:] == 100).all()  # round_outward changes all
+
+
 def test_what_cannot_stay_adversarial_is_rounded_to_the_nearest_pixels() -> None:
     def never(inputs: Tensor) -> Tensor:
         return torch.stack([torch.ones(len(inputs)), torch.zeros(len(inputs))], dim=1)

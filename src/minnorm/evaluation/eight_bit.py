@@ -15,7 +15,7 @@ from minnorm.runtime.devices import dtype_and_device
 _WHITE = 255
 """The largest value of an 8-bit pixel."""
 
-_STRETCHES = (1.01, 1.03, 1.1, 1.3, 2.0)
+_STRETCHES = (1.01, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
 """Factors of a perturbation that is rounded to an adversarial farther away."""
 
 _TOLERANCE = 1e-2
