@@ -117,11 +117,13 @@ def mcnemar(hits: PairedValues) -> float:
         fewer = min(int((net > 0).sum()), int((net < 0).sum()))
         return min(1.0, 2 * float(bdtr(fewer, len(net), 0.5)))
     generator = np.random.default_rng(0)
-    flips = max(min(_FLIPS, _MOST_DRAWN // len(net)), _FEWEST_RESAMPLES)
-    extreme = sum(
-        abs(float(generator.choice((-1.0, 1.0), len(net)) @ net)) >= abs(float(net.sum()))
-        for _ in range(flips)
-    )
+    left = flips = max(min(_FLIPS, _MOST_DRAWN // len(net)), _FEWEST_RESAMPLES)
+    extreme = 0
+    while left > 0:
+        count = min(left, max(_AT_ONCE // len(net), 1))
+        signs = 2 * generator.integers(0, 2, (count, len(net)), dtype=np.int8) - 1
+        extreme += int((np.abs(signs @ net) >= abs(net.sum())).sum())
+        left -= count
     return (extreme + 1) / (flips + 1)
 
 
