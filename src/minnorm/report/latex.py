@@ -36,7 +36,7 @@ def escaped(text: str) -> str:
 
 
 def to_latex(results: Results) -> str:
-    r"""Return results as a `tabular` for `\\input` inside a `table`; it needs the package booktabs.
+    r"""Return results as a `tabular` for `\input` inside a `table`; it needs the package booktabs.
 
     Heading and notes are comments before it, from which a caption can be made.
 
