@@ -157,13 +157,19 @@ def test_failures_without_a_limit_are_a_problem() -> None:
     findings = [one for one in attack_findings(run) if one.kind == "failures"]
     assert [one.level for one in findings] == ["problem", "problem"]
     assert "on 3 of 100 samples" in findings[0].text
-    assert "on 2 of these" in findings[0].text
+    assert "No other found one on 2, which count as robust" in findings[0].text
 
 
 def test_failures_that_another_attack_makes_up_for_are_a_note() -> None:
     finding = found(attack_run({"ddn": [1.0] * 97 + [INF] * 3, "fmn": ONES}))["failures"]
     assert finding.level == "note"
     assert "the worst case is not affected" in finding.text
+
+
+def test_failures_of_the_only_attack_are_a_problem() -> None:
+    finding = found(attack_run({"ddn": [1.0] * 97 + [INF] * 3}))["failures"]
+    assert finding.level == "problem"
+    assert "on 3 of 100 samples. These count as robust" in finding.text
 
 
 def test_failures_within_a_radius_are_usual() -> None:

@@ -77,6 +77,15 @@ def test_errors_without_order_are_no_other_order() -> None:
     assert "label-order" not in found(predicting(labels, predictions))
 
 
+def test_few_samples_of_each_class_are_no_other_order() -> None:
+    # Each of the errors would be renamed away, if one sample decided about a class.
+    labels = [*range(40)]
+    predictions = [label if label < 30 else label + 50 for label in labels]
+    assert "label-order" not in found(predicting(labels, predictions))
+    twice = predicting([*labels, *labels], [*predictions, *labels])
+    assert "label-order" not in found(twice)
+
+
 def test_two_classes_that_are_confused_are_no_other_order() -> None:
     labels = [number % 5 for number in range(200)]
     predictions = [{3: 4}.get(label, label) for label in labels]

@@ -90,7 +90,7 @@ def test_targeted_runs_speak_of_pairs() -> None:
     text = said(run, 1.5)
     assert "each had to make the model predict a given wrong class" in text
     assert "in 4 pairs of a sample and a target." in text
-    assert "of the pairs are classified correctly and cannot be moved to the target" in text
+    assert "this share of the pairs of a sample and a target withstand:" in text
     assert "correctly classified pairs can be moved to their target" in text
     assert "per pair" in text
 

@@ -126,11 +126,13 @@ def _failures(attack: MeasuredAttack, others: Sequence[MeasuredAttack]) -> list[
     if left == 0:
         text += "Another attack succeeded on all of these, so the worst case is not affected."
     else:
+        whose = (
+            "These count" if len(others) == 1 else f"No other found one on {left:,}, which count"
+        )
         text += (
-            f"No other attack found one on {left:,} of these, and they count as robust at every "
-            "radius. Almost every input has an adversarial somewhere inside the bounds: either the "
-            "gradients of the model are masked, or its output is constant, or the attack has too "
-            "few steps."
+            f"{whose} as robust at every radius, although almost every input has an adversarial "
+            "inside the bounds. Either the attack has too few steps, or the gradients of the model "
+            "are masked, or its output is constant."
         )
     return [
         Finding(

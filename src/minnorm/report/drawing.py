@@ -12,6 +12,7 @@ from minnorm.evaluation import Evaluation, Records, of_attack
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.parts import attack_parts
 from minnorm.report.runs import LabeledRun, label_runs, load_runs
+from minnorm.report.tables import attack_text
 from minnorm.report.unfinished import of_common_samples
 from minnorm.runtime.terminal import printable
 
@@ -142,10 +143,12 @@ def drawn_parts(
 def names_of(parts: Mapping[tuple[str, str], Records]) -> dict[tuple[str, str], str]:
     """Return a short name of each part: the run, the attack, or both if both differ."""
     runs, attacks = ({key[place] for key in parts} for place in (0, 1))
-    return {
-        key: key[1] if len(runs) == 1 else key[0] if len(attacks) == 1 else f"{key[0]}: {key[1]}"
-        for key in parts
-    }
+    found = {}
+    for run, attack in parts:
+        shown = attack_text(attack)
+        both = shown if len(runs) == 1 else f"{run}: {shown}"
+        found[run, attack] = run if len(runs) > 1 == len(attacks) else both
+    return found
 
 
 def shown_name(name: str) -> str:

@@ -18,6 +18,7 @@ from minnorm.evaluation.selection import limits_of, values_of
 from minnorm.geometry import Norm
 from minnorm.report.finding import counted
 from minnorm.report.runs import LabeledRun
+from minnorm.report.tables import attack_text
 
 _FORWARD, _BACKWARD = 0.4, 0.6
 """The cost of a forward and a backward pass, relative to that of a gradient."""
@@ -34,7 +35,7 @@ class MeasuredAttack:
     order for all attacks of a run.
 
     Attributes:
-        name: Its name in the records.
+        name: Its name, as it is shown.
         head: The name of the function in its spec, for example `ddn`; empty if it cannot be read.
         arguments: The arguments in its spec.
         norm: The norm that it minimizes.
@@ -131,7 +132,7 @@ def _measured(part: Records, name: str, spec: str, positions: Array) -> Measured
     except InputError:  # a name that the user chose
         parsed = specs.Spec("")
     return MeasuredAttack(
-        name=name,
+        name=attack_text(name),
         head=parsed.head,
         arguments=parsed.arguments,
         norm=norm,

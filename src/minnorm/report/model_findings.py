@@ -9,17 +9,22 @@ from minnorm.evaluation.estimates import Array, Estimate, Z
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, span
+from minnorm.report.charts import norm_name
 from minnorm.report.classes import class_name
 from minnorm.report.default_radii import default_radii
 from minnorm.report.finding import Finding, counted
 from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.runs import LabeledRun
+from minnorm.report.tables import radius_text
 
 _ENOUGH = 10
 """The fewest samples from which the clean accuracy says something about the labels."""
 
 _PERMUTED = 0.7
 """The accuracy with other labels from which the labels seem to be in another order."""
+
+_LEAD = 2
+"""The fewest samples by which a prediction of a label must lead."""
 
 _TINY = 0.25 / 255
 """The share of the range of an input that no image format can hold: a quarter of a gray level."""
@@ -116,11 +121,24 @@ def _permuted_labels(run: LabeledRun, samples: Records) -> list[Finding]:
 
 
 def _renamed(labels: Array, predictions: Array) -> dict[int, int]:
-    """Return the most frequent prediction of each label."""
+    """Return the most frequent prediction of each label, or the label where that is no clear one.
+
+    A single sample must not decide about it.
+    """
     classes = int(predictions.max()) + 1
     pairs, counts = np.unique(labels * classes + predictions, return_counts=True)
-    order = np.argsort(counts, kind="stable")  # the most frequent ones come last, and stay
-    return {int(pairs[one] // classes): int(pairs[one] % classes) for one in order}
+    order = np.argsort(-counts, kind="stable")
+    ranked: dict[int, list[tuple[int, int]]] = {}
+    for pair, count in zip(pairs[order].tolist(), counts[order].tolist(), strict=True):
+        label, prediction = divmod(pair, classes)
+        ranked.setdefault(label, []).append((prediction, count))
+    return {label: _leader(label, ranked[label]) for label in sorted(ranked)}
+
+
+def _leader(label: int, ranked: list[tuple[int, int]]) -> int:
+    """Return the first of the predictions with their counts, or the label if its lead is small."""
+    (prediction, count), (_, second) = [*ranked, (label, 0)][:2]
+    return prediction if count - second >= _LEAD else label
 
 
 def _tiny_distances(run: LabeledRun, closest: Records) -> list[Finding]:
@@ -148,7 +166,8 @@ def _wide_intervals(run: LabeledRun, closest: Records, norm: Norm) -> list[Findi
     """Return whether there are too few samples for narrow intervals."""
     named: list[tuple[str, Estimate]] = [("clean accuracy", clean_accuracy(closest))]
     for radius in default_radii([run], norm):
-        named.append((f"accuracy within {radius:.3g} ({norm})", accuracy_at(closest, radius, norm)))
+        place = f"accuracy within an {norm_name(norm)} distance of {radius_text(radius)}"
+        named.append((place, accuracy_at(closest, radius, norm)))
     name, widest = max(named, key=lambda one: _half_width(one[1]))
     if _half_width(widest) <= _WIDE:
         return []

@@ -87,15 +87,17 @@ def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str
     unknown = [radius_text(epsilon) for epsilon, one in found.items() if math.isnan(one.value)]
     texts = []
     if known:
-        what = (
-            "pairs are classified correctly and cannot be moved to the target"
+        several = len(known) > 1
+        shares = "these shares" if several else "this share"
+        texts.append(
+            f"Under attack in the {norm_name(norm)} norm, {shares} of the pairs of a sample and a "
+            f"target withstand: {_listed(known)}."
             if _is_targeted(records)
-            else "samples stay correctly classified"
+            else f"Under attack in the {norm_name(norm)} norm, {shares} of the samples "
+            f"{'stay' if several else 'stays'} correctly classified: {_listed(known)}."
         )
         texts.append(
-            f"Under attack in the {norm_name(norm)} norm, this share of the {what}: "
-            f"{_listed(known)}. A stronger attack may lower "
-            f"{'this number' if len(known) == 1 else 'these numbers'}."
+            f"A stronger attack may lower {'these numbers' if several else 'this number'}."
         )
     if unknown:
         texts.append(
