@@ -197,10 +197,10 @@ def _tiles(run: LabeledRun, norm: Norm, radii: Sequence[float]) -> list[Tile]:
 def _picture(run: LabeledRun, item: GalleryItem) -> Picture:
     return Picture(
         item,
-        _class(run, item.label),
+        class_name(run, item.label),
         _class(run, item.clean_prediction),
         _class(run, item.adversarial_prediction),
-        None if item.target is None else _class(run, item.target),
+        None if item.target is None else class_name(run, item.target),
         number_texts.distance(item.distance),
         f"{item.magnification:.3g}",
         _png_width(item.original) < 100,
