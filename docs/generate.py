@@ -53,6 +53,7 @@ def facts(name: str) -> str:
         f"| Norms | {', '.join(entry.norms)} |",
         f"| Targeted | {entry.targeted} |",
         f"| Cost | {entry.cost} |",
+        f"| Source | {entry.source} |",
     ]
     return _table("", "", rows=rows)
 
