@@ -118,6 +118,23 @@ def test_the_resamples_of_a_median_are_those_of_scipy() -> None:
     assert np.mean(changes > high) <= 0.025 <= np.mean(changes >= high)
 
 
+def test_the_medians_of_many_pairs_vary_as_they_should() -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.uniform(1, 2, (2, 3000))
+    value, changes = median_changes(distances(a, b), difference)
+    assert value == np.median(b) - np.median(a)
+    # The standard error of the median of uniform values is 1 / (2 * sqrt(n)).
+    assert np.std(changes) == pytest.approx(math.sqrt(2 / 3000) / 2, rel=0.2)
+
+
+def test_a_sample_with_most_of_the_pairs_decides_the_median_when_it_is_drawn() -> None:
+    samples = np.append(np.zeros(600), np.arange(1, 401))
+    a = np.where(samples == 0, 1.0, 2.0)
+    _, changes = median_changes(PairedValues(a, np.full(1000, 5.0), samples), difference)
+    assert set(changes) == {3.0, 4.0}
+    assert np.mean(changes == 3.0) == pytest.approx(math.exp(-1), abs=0.03)
+
+
 def test_the_bounds_of_a_mean_are_near_those_of_scipy_and_not_narrower_than_students() -> None:
     changes = np.random.default_rng(0).normal(0.3, 1, 200)
     low, high = mean_change_bounds(changes, np.arange(200))(0.025)
