@@ -285,7 +285,7 @@ def summarize(
         mean=mean_distance(records, norm, over),
         median=median_distance(records, norm, "infinity", over),
         median_gray=gray,
-        radius_limit=_radius_limit(records, norm),
+        radius_limit=search_limit(records, norm),
         forwards=float(values_of(records, "forwards").mean()),
         backwards=float(values_of(records, "backwards").mean()),
         seconds=float(values_of(records, "seconds").sum()),
@@ -348,8 +348,13 @@ def robust_radii(records: Records, norm: Norm | None) -> Array:
     return _zero_if_wrong(records, radii)
 
 
-def _radius_limit(records: Records, norm: Norm) -> float:
-    """Return the smallest radius limit of the failures, infinite if there is none."""
+def search_limit(records: Records, norm: Norm) -> float:
+    """Return the smallest radius limit of the failures, infinite if there is none.
+
+    Args:
+        records: The records of one attack.
+        norm: The norm of the limit.
+    """
     failed = np.isinf(values_of(records, norm)) & is_correct(records)
     return float(limits_of(records, norm)[failed].min(initial=math.inf))
 
@@ -361,7 +366,7 @@ def known_up_to(records: Records, norm: Norm | None) -> float:
         records: The records of one attack.
         norm: The norm of the radius; by default the attack's own.
     """
-    return _radius_limit(records, norm_of_records(records, norm)) * (1 + _EQUAL_RADII)
+    return search_limit(records, norm_of_records(records, norm)) * (1 + _EQUAL_RADII)
 
 
 def _check_one_attack(records: Records) -> None:

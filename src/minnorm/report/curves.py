@@ -8,8 +8,9 @@ import numpy as np
 from minnorm.evaluation import Records, norm_of_records, robustness_curve
 from minnorm.evaluation.bands import accuracy_band
 from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.metrics import search_limit
 from minnorm.geometry import Norm
-from minnorm.report.parts import attack_parts, search_limit
+from minnorm.report.parts import attack_parts
 from minnorm.report.runs import LabeledRun
 
 MOST_POINTS = 300

@@ -7,10 +7,10 @@ import numpy as np
 
 from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array
-from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.metrics import is_correct, search_limit
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, span
-from minnorm.report.parts import closest_part, main_norm, search_limit
+from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.round_numbers import round_numbers
 from minnorm.report.runs import LabeledRun
 

@@ -1,14 +1,9 @@
 """The parts of a run that charts and texts are about: its attacks, and the closest of all."""
 
-import math
 from itertools import islice
 from typing import cast
 
-import numpy as np
-
 from minnorm.evaluation import Records
-from minnorm.evaluation.metrics import is_correct
-from minnorm.evaluation.selection import limits_of, values_of
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.runs import LabeledRun
 
@@ -43,17 +38,3 @@ def attack_parts(run: LabeledRun, norm: Norm | None = None) -> dict[str, Records
 def closest_part(run: LabeledRun, norm: Norm | None = None) -> Records:
     """Return the closest records of all attacks of a run that has some, in `main_norm`."""
     return list(attack_parts(run, main_norm(run, norm)).values())[-1]
-
-
-def search_limit(records: Records, norm: Norm) -> float:
-    """Return the radius beyond which nothing is known, as the attacks were given it.
-
-    Args:
-        records: The records of one attack.
-        norm: The norm of the radius.
-
-    Returns:
-        The smallest limit of a failure, infinite if there is none.
-    """
-    failed = np.isinf(values_of(records, norm)) & is_correct(records)
-    return float(limits_of(records, norm)[failed].min(initial=math.inf))
