@@ -62,7 +62,7 @@ def test_a_curve_is_a_step_function_with_dashes_and_markers() -> None:
 
 
 def test_histograms_are_drawn_one_below_the_other() -> None:
-    spec = distances_chart("l2", 2)
+    spec = distances_chart("l2", 2, 2.0)
     bars = [
         {"start": 0, "end": 1, "bottom": -1, "top": -0.5, "color": "#123456"},
         {"start": 1, "end": 2, "bottom": -2, "top": -1.5, "color": "#654321"},
@@ -75,11 +75,11 @@ def test_histograms_are_drawn_one_below_the_other() -> None:
     svg = vl_convert.vegalite_to_svg(spec)
     assert svg.index(">first<") < svg.index(">second<")
     assert svg.count("stroke-dasharray") == 1  # only one has a median
-    assert spec["height"] == 2 * distances_chart("l2", 1)["height"]
+    assert spec["height"] == 2 * distances_chart("l2", 1, 2.0)["height"]
 
 
 def test_colors_are_variables_of_the_page() -> None:
-    for spec in (curves_chart("l2", 1.0), distances_chart("l2", 1)):
+    for spec in (curves_chart("l2", 1.0), distances_chart("l2", 1, 2.0)):
         text = json.dumps(spec)
         assert "var(--text)" in text
         assert "#" not in text

@@ -17,8 +17,10 @@ from minnorm.attacks import ddn, fgsm
 from minnorm.data import fetch, load_data
 from minnorm.data.dataset import from_arrays
 from minnorm.evaluation import accuracy_at, evaluate, of_attack
-from minnorm.report import LabeledRun, load_runs, write_report
+from minnorm.report import LabeledRun, label_runs, load_runs, write_report
 from report.browser import Opened, launched, opened
+from report.made_records import RUNS
+from report.made_runs import made_run
 
 pytestmark = pytest.mark.slow
 
@@ -359,6 +361,17 @@ def test_the_attacks_of_a_run_have_the_accuracies_of_the_records(
         for attack in ATTACKS:
             part: Any = of_attack(run.run.records, attack)
             assert f"{100 * accuracy_at(part, 1.0).value:.1f}" in flat
+
+
+def test_runs_of_all_kinds_are_shown_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    together = [made_run(records, model=f"zoo:{kind}") for kind, records in RUNS.items()]
+    alone = [[made_run(RUNS[kind])] for kind in ("no samples", "only failures", "two norms")]
+    for number, made in enumerate([together, *alone]):
+        path = tmp_path / f"{number}.html"
+        write_report(label_runs(made), path)
+        with opened(browser, path, width=390) as found:
+            assert found.complaints == []
+            assert found.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 @pytest.mark.fetch

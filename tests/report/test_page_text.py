@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from cli.command_line import Shell
@@ -14,21 +13,8 @@ from minnorm.evaluation import Evaluation, load_run
 from minnorm.geometry import Norm
 from minnorm.report import label_runs, write_report
 from minnorm.report.page import page
+from report.made_records import BOTH_NORMS, RUNS
 from report.made_runs import made_run
-
-INF = math.inf
-BOTH_NORMS = pa.concat_tables([table([1.0, 2.0]), table([1.0, 2.0], attack="x", norm="linf")])
-ODD_NAME = pa.concat_tables([table([1.0, 2.0], attack="worst case"), table([1.0, 2.0], attack="b")])
-RUNS = {
-    "no samples": table([]),
-    "only misclassified samples": table([0.0, 0.0]),
-    "only failures": table([INF, INF]),
-    "an attack within a radius": table([INF, INF, 0.1], radius_limit=0.3),
-    "two norms": BOTH_NORMS,
-    "targets": table([1.0, 2.0, 3.0, INF], indices=[0, 0, 1, 1], targets=[1, 2, 1, 2]),
-    "counts of pixels": table([1.0, 2.0], norm="l0"),
-    "an attack named as the closest": ODD_NAME,
-}
 
 
 def text_of(*runs: Evaluation, norm: Norm | None = None, **options: float) -> str:
@@ -68,7 +54,7 @@ def test_targeted_and_untargeted_runs_differ_in_meaning() -> None:
 
 
 def test_radii_can_be_named() -> None:
-    text = text_of(made_run(table([0.0, 1.0, 2.0, INF])), first=8 / 255, second=1.5)
+    text = text_of(made_run(table([0.0, 1.0, 2.0, math.inf])), first=8 / 255, second=1.5)
     assert "robust accuracy at L2 radius 8/255" in text
     assert "robust accuracy at L2 radius 1.5" in text
     assert "acc. % at 1.5" in text

@@ -96,11 +96,12 @@ class NormCharts:
     def values(self) -> dict[str, Any]:
         """Return what the script of the page needs: JSON values."""
         several = len(self.runs) > 1
+        end = max(float(one.edges[-1]) for one, _ in self.histograms)
         return {
             "norm": self.norm,
             "farthest": self.farthest,
             "curves_chart": curves_chart(self.norm, self.farthest),
-            "distances_chart": distances_chart(self.norm, len(self.histograms)),
+            "distances_chart": distances_chart(self.norm, len(self.histograms), end),
             "curves": [
                 {
                     "id": id_,

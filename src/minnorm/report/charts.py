@@ -104,12 +104,13 @@ def curves_chart(norm: Norm, farthest: float) -> dict[str, Any]:
     return _finished(chart, height=360)
 
 
-def distances_chart(norm: Norm, histograms: int) -> dict[str, Any]:
+def distances_chart(norm: Norm, histograms: int, farthest: float) -> dict[str, Any]:
     """Return the chart of distances: one histogram below the other, on a common axis.
 
     Args:
         norm: The norm of the distances.
         histograms: The number of histograms.
+        farthest: The end of the axis.
 
     Raises:
         MissingLibraryError: If Altair is not installed.
@@ -118,7 +119,7 @@ def distances_chart(norm: Norm, histograms: int) -> dict[str, Any]:
     x = alt.X(
         "start:Q",
         title=f"distance ({norm_name(norm)})",
-        scale=alt.Scale(nice=False, zero=True),
+        scale=alt.Scale(domain=[0, farthest], nice=False),
         axis=alt.Axis(tickCount=alt.expr(_TICKS)),
     )
     y = alt.Y("bottom:Q", axis=None, scale=alt.Scale(domain=[-histograms, 0], nice=False))
