@@ -4,6 +4,7 @@
 #   make quick        the fast tests of what git says you changed; or T='tests/test_specs.py --pdb'
 #   make check        format, lint, types, import contracts, fast tests: before each commit
 #   make test         format, lint, types, and all tests but the next two kinds: what CI runs
+#                     (the tests of reports open a browser: apt install chromium)
 #   make test-fetch   the tests that download what the package does not ship
 #   make test-gpu     the tests that need a GPU
 #   make coverage     the fast tests, and the lines and branches that they do not enter; T=... too
