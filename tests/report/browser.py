@@ -37,10 +37,13 @@ def launched() -> Iterator[Browser]:
     if os.name == "posix" and os.getuid() == 0:
         flags.append("--no-sandbox")  # Chromium refuses to run as root with it
     with sync_playwright() as playwright:
+        browser, reason = None, ""
         try:
             browser = playwright.chromium.launch(executable_path=program, args=flags)
         except Error as error:
-            pytest.fail(f"{ADVICE} ({error.message.splitlines()[0]})", pytrace=False)
+            reason = error.message.splitlines()[0]
+        if browser is None:
+            pytest.fail(f"{ADVICE} ({reason})", pytrace=False)
         yield browser
         browser.close()
 

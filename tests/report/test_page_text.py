@@ -69,6 +69,15 @@ def test_each_norm_has_its_table_and_its_charts() -> None:
     assert "Measured in the L2 norm" not in chosen
 
 
+def test_the_closest_of_all_attacks_is_marked_in_the_table() -> None:
+    for records, closest in (("two norms", 2), ("an attack named as the closest", 1)):
+        table_of_attacks = text_of(made_run(RUNS[records])).partition('id="attacks"')[2]
+        table_of_attacks = table_of_attacks.partition("</section>")[0]
+        marked = [part[:80] for part in table_of_attacks.split('<tr class="strong">')[1:]]
+        assert len(marked) == closest
+        assert all(">worst case" in part for part in marked)
+
+
 def test_an_incomplete_run_says_so_on_the_page(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(folder)

@@ -10,7 +10,7 @@ from minnorm.cli.options import read_radii
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories.")],
     *,
     out: Annotated[
         Path, typer.Option(help="The HTML file; an older report there is replaced.")
