@@ -73,6 +73,12 @@ def test_no_letter_is_lost_in_a_narrow_terminal() -> None:
     assert max(len(line) for line in text.splitlines()) <= 60
 
 
+def test_an_unknown_number_is_a_dash() -> None:
+    limited = run_of(table([0.1, INF], radius_limit=0.25))
+    text = comparison_markdown(compare(limited, run_of([0.1, 0.2]), epsilons=[1.0]))
+    assert "| accuracy at 1 | - | 0.0 % | - |  |  |  |  |" in text
+
+
 def test_runs_that_differ_in_nothing_have_no_lists() -> None:
     text = printed(compare(run_of(A), run_of(A)))
     assert "What differs (A and B): nothing in the configurations" in text

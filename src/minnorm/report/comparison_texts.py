@@ -100,13 +100,13 @@ def _lists(comparison: Comparison) -> list[tuple[str, Sequence[Change]]]:
 
 
 def _metric_cells(difference: Difference) -> list[str]:
-    shown, unit = (_percent, " %") if difference.is_share else (_distance, "")
+    shown, changed = (_percent, _points) if difference.is_share else (_distance, _distance)
     p_value, only_a, only_b = difference.p_value, difference.only_a, difference.only_b
     return [
         difference.metric,
-        *(f"{shown(value)}{unit}" for value in (difference.a, difference.b)),
-        _signed(shown, difference.change.value),
-        _interval(shown, difference.change),
+        *(shown(value) for value in (difference.a, difference.b)),
+        _signed(changed, difference.change.value),
+        _interval(changed, difference.change),
         "" if p_value is None else f"{p_value:.2g}",
         "" if only_a is None else f"{only_a:,}",
         "" if only_b is None else f"{only_b:,}",
@@ -124,6 +124,10 @@ def _signed(shown: Callable[[float], str], value: float) -> str:
 
 
 def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _points(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
