@@ -19,6 +19,9 @@ ROOT_PAGES = {
 }
 """Files in the root of the checkout that are pages of the site, and their names there."""
 
+_LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.1\n---\n\n"
+"""What makes a page the last result of a search: the changelog has all words."""
+
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
 _IMAGES = (".svg", ".png", ".webp")
 
@@ -26,7 +29,10 @@ _IMAGES = (".svg", ".png", ".webp")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages from the root of the checkout."""
     for source, name in ROOT_PAGES.items():
-        page = File.generated(config, name, content=(_root(config) / source).read_text())
+        content = (_root(config) / source).read_text()
+        if name == "changelog.md":
+            content = _LAST_IN_SEARCH + content
+        page = File.generated(config, name, content=content)
         page.edit_uri = f"../{source}"
         files.append(page)
     return files
