@@ -21,9 +21,13 @@ import torch
 from minnorm.evaluation import SCHEMA, Evaluation, Records
 from minnorm.geometry import NORM_ORDERS
 from minnorm.report import Verdicts, check
-from minnorm.report.differences import accuracy_difference, mean_difference, median_difference
-from minnorm.report.pairs import Pairs
-from minnorm.report.requirements import Metric, Relation, Requirement
+from minnorm.report.decisions.differences import (
+    accuracy_difference,
+    mean_difference,
+    median_difference,
+)
+from minnorm.report.decisions.pairs import Pairs
+from minnorm.report.decisions.requirements import Metric, Relation, Requirement
 from minnorm.runtime import provenance
 from output import write
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minnorm.report.measures import measure
-from minnorm.report.requirements import Metric
+from minnorm.report.decisions.measures import measure
+from minnorm.report.decisions.requirements import Metric
 
 RUNS = 100
 

@@ -81,7 +81,7 @@ def check_robustness(
     from minnorm.attacks.default import DEFAULT
     from minnorm.evaluation import evaluate, load_run
     from minnorm.report import check
-    from minnorm.report.gate_texts import gate_text
+    from minnorm.report.decisions.gate_texts import gate_text
 
     run = evaluate(model, data, DEFAULT if attacks is None else attacks, out=out, **options)
     verdicts = check(

@@ -125,7 +125,7 @@ def _save(
 ) -> None:
     """Draw a figure in a norm, and write it to a file."""
     from minnorm.geometry import read_norm
-    from minnorm.report.figures import check_file, save_figure
+    from minnorm.report.figures.files import check_file, save_figure
 
     chosen = None if norm is None else read_norm(norm)
     inches = None if size is None else read_size(size)

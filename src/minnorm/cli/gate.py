@@ -59,12 +59,12 @@ def compare(
     from minnorm.evaluation import load_run
     from minnorm.geometry import read_norm
     from minnorm.report import compare as compare_runs
-    from minnorm.report.comparison_texts import (
+    from minnorm.report.decisions.comparison_texts import (
         comparison_json,
         comparison_markdown,
         comparison_table,
     )
-    from minnorm.report.requirements import read_share
+    from minnorm.report.decisions.requirements import read_share
 
     comparison = compare_runs(
         load_run(run_a),
@@ -149,8 +149,8 @@ def gate(
     from minnorm.evaluation import load_run
     from minnorm.files import write_content
     from minnorm.report import check
-    from minnorm.report.gate_texts import gate_junit, gate_table, write_markdown
-    from minnorm.report.requirements import read_confidence, read_margin
+    from minnorm.report.decisions.gate_texts import gate_junit, gate_table, write_markdown
+    from minnorm.report.decisions.requirements import read_confidence, read_margin
 
     verdicts = check(
         load_run(run),

@@ -41,7 +41,7 @@ def report(
     """
     from minnorm.geometry import check_norm
     from minnorm.report import load_runs, write_report
-    from minnorm.report.page import check_path
+    from minnorm.report.page.page import check_path
 
     radii = read_radii(epsilon or ())
     chosen = None if norm is None else check_norm(norm)

@@ -68,9 +68,9 @@ def show(
     from minnorm.files import write_content
     from minnorm.geometry import read_norm
     from minnorm.report import load_runs, results
-    from minnorm.report.formats import FORMATS, format_of
     from minnorm.report.runs import of_attacks
-    from minnorm.report.tables import to_table
+    from minnorm.report.tables.formats import FORMATS, format_of
+    from minnorm.report.tables.terminal import to_table
 
     form = format_ or ("table" if out is None else format_of(out))
     chosen = None if norm is None else read_norm(norm)

@@ -1,17 +1,17 @@
 """Reports: tables, charts and pages of records."""
 
-from minnorm.report.comparison import Comparison, compare
-from minnorm.report.curve_axes import plot_curves
-from minnorm.report.distance_axes import plot_distances
-from minnorm.report.formats import to_csv, to_json, to_markdown
-from minnorm.report.gallery_axes import plot_gallery
-from minnorm.report.gate import check
-from minnorm.report.latex import to_latex
-from minnorm.report.page import write_report
-from minnorm.report.results import ResultRow, Results, results
+from minnorm.report.decisions.comparison import Comparison, compare
+from minnorm.report.decisions.gate import check
+from minnorm.report.decisions.verdicts import RequirementVerdict, Verdicts
+from minnorm.report.figures.curve_axes import plot_curves
+from minnorm.report.figures.distance_axes import plot_distances
+from minnorm.report.figures.gallery_axes import plot_gallery
+from minnorm.report.page.page import write_report
 from minnorm.report.runs import LabeledRun, label_runs, load_runs
-from minnorm.report.tables import costs, results_table, to_table, to_text, with_interval
-from minnorm.report.verdicts import RequirementVerdict, Verdicts
+from minnorm.report.tables.formats import to_csv, to_json, to_markdown
+from minnorm.report.tables.latex import to_latex
+from minnorm.report.tables.results import ResultRow, Results, results
+from minnorm.report.tables.terminal import costs, results_table, to_table, to_text, with_interval
 
 __all__ = [
     "Comparison",

@@ -1,0 +1,1 @@
+"""Decisions: two runs compared, and requirements that a run meets or not."""

@@ -1,0 +1,189 @@
+"""The gate: whether a run meets requirements, or has too few samples to tell.
+
+The samples of a run stand for all samples like them. With confidence `c` and `k` requirements:
+
+- *Not met*: a bound that is wrong with a probability of at most `(1 - c) / k` excludes the limit. A
+  model that meets all requirements fails with a probability of at most `1 - c` (Bonferroni).
+- *Met*: a bound that is wrong with a probability of at most `1 - c` proves it. A model that
+  does not meet a requirement passes with a probability of at most `1 - c`.
+- *Undecided*: neither. More samples decide it.
+
+The bounds of shares and medians are exact if each sample has one record. With several targets, and
+for means and changes from a baseline, they hold approximately; benchmarks/results/gate-rates.md has
+simulations. Without confidence, the numbers of the run are compared as they are.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cache
+
+from minnorm.checks import check_number
+from minnorm.errors import InputError
+from minnorm.evaluation import Evaluation, Records
+from minnorm.geometry import Norm
+from minnorm.report.decisions.measures import Measure, measure
+from minnorm.report.decisions.noninferiority import measure_change
+from minnorm.report.decisions.pairs import (
+    OTHER_ATTACKS,
+    Pairs,
+    attacks_differ,
+    check_comparable,
+    check_complete,
+    chosen_records,
+    pair_records,
+)
+from minnorm.report.decisions.requirements import Metric, Requirement, no_worse, read
+from minnorm.report.decisions.verdicts import Verdicts, verdict_on
+from minnorm.report.facts.default_radii import default_radii
+from minnorm.report.runs import label_runs
+
+
+def check(
+    run: Evaluation,
+    requirements: Sequence[str | Requirement | Metric] = (),
+    *,
+    baseline: Evaluation | None = None,
+    no_worse_than: float | None = None,
+    confidence: float | None = 0.95,
+    strict: bool = False,
+) -> Verdicts:
+    """Check whether a run meets requirements.
+
+    Args:
+        run: The run.
+        requirements: The requirements, for example `accuracy@0.5 >= 60%`; see
+            `minnorm.report.decisions.requirements`. With a baseline also metrics alone, which are
+            only compared with those of the baseline.
+        baseline: A run on the same samples. Each metric of the requirements is compared with it;
+            without requirements, the clean accuracy and the accuracy at a few radii.
+        no_worse_than: By how much a metric may be worse than that of the baseline: shares by this
+            difference (0.02 for 2 points), distances relatively.
+        confidence: The confidence of the answers; `None` compares the numbers of the run as they
+            are, as a regression test on fixed samples does.
+        strict: Whether a warning fails the gate.
+
+    Raises:
+        InputError: If a requirement cannot be read, the run lacks what it names, a run is
+            incomplete, or the baseline is not of the same samples, targets and bounds.
+    """
+    if confidence is not None:
+        check_number("confidence", confidence, 0.5, 1)
+    if (baseline is None) != (no_worse_than is None):
+        raise InputError(
+            "a baseline and the margin belong together: give both baseline and no_worse_than, for "
+            "example --baseline RUN --no-worse-than 2%."
+        )
+    if no_worse_than is not None:
+        check_number("no_worse_than", no_worse_than, 0, 1, inclusive=True)
+    stated = [read(one) if isinstance(one, str) else one for one in requirements]
+    _check_stated(stated, baseline)
+    runs = [run] if baseline is None else [baseline, run]
+    for one in runs:
+        check_complete(one)
+    labels = [labeled.label for labeled in label_runs(runs)]
+    for metric in _metrics(stated):
+        _check_norm(metric, runs)
+    asked = [one for one in stated if isinstance(one, Requirement)]
+    measures = [*_measures(run, asked)]
+    warnings = [text for one in reversed(runs) for text in one.warnings]
+    if baseline is not None and no_worse_than is not None:
+        check_comparable(baseline, run)
+        metrics = _compared_metrics(stated, baseline, run)
+        changes = [no_worse(metric, no_worse_than) for metric in metrics]
+        measures += [measure_change(_pairs(baseline, run, one.metric), one) for one in changes]
+        asked += changes
+        together = any(one.attack is None and one.kind != "clean_accuracy" for one in metrics)
+        if together and attacks_differ(baseline, run):
+            warnings.append(OTHER_ATTACKS)
+    samples = len(run.records.column("index").unique())
+    tail = None if confidence is None else 1 - confidence
+    return Verdicts(
+        run=labels[-1],
+        baseline=labels[0] if baseline is not None else None,
+        samples=samples,
+        confidence=confidence,
+        verdicts=tuple(
+            verdict_on(one, measured, tail, len(asked), samples)
+            for one, measured in zip(asked, measures, strict=True)
+        ),
+        warnings=tuple(dict.fromkeys(warnings)),
+        strict=strict,
+    )
+
+
+def _check_stated(stated: Sequence[Requirement | Metric], baseline: Evaluation | None) -> None:
+    """Check that there is something to check."""
+    if baseline is not None:
+        return
+    if not stated:
+        raise InputError(
+            "a gate needs a requirement, for example --require 'accuracy@0.5 >= 60%', or a "
+            "baseline."
+        )
+    for one in stated:
+        if isinstance(one, Metric):
+            raise InputError(
+                f"the requirement {str(one)!r} has no limit: write for example '{one} >= 0.6', or "
+                "name a baseline to compare it with."
+            )
+
+
+def _metrics(stated: Sequence[Requirement | Metric]) -> list[Metric]:
+    """Return the metrics of requirements, each once."""
+    metrics = (one.metric if isinstance(one, Requirement) else one for one in stated)
+    return list(dict.fromkeys(metrics))
+
+
+def _check_norm(metric: Metric, runs: Sequence[Evaluation]) -> None:
+    """Check that it is clear in which norm to measure."""
+    if metric.kind == "clean_accuracy" or metric.norm is not None or metric.attack is not None:
+        return
+    norms = list(dict.fromkeys(name for run in runs for name in _norms(run)))
+    if len(norms) > 1:
+        named = dataclasses.replace(metric, norm=norms[0])
+        raise InputError(
+            f"{str(metric)!r}: the attacks minimize {' and '.join(norms)}: name a norm, for "
+            f"example {str(named)!r}, or an attack, for example '{metric} of ddn'."
+        )
+
+
+def _norms(run: Evaluation) -> list[Norm]:
+    """Return the norms that the attacks of a run minimize."""
+    found: list[Norm] = run.records.column("norm").unique().to_pylist()
+    return found
+
+
+def _measures(run: Evaluation, requirements: Sequence[Requirement]) -> list[Measure]:
+    """Return what each requirement is about, measured."""
+
+    @cache
+    def records(attack: str | None, norm: Norm | None) -> Records:
+        return chosen_records(run, attack, norm)
+
+    return [
+        measure(
+            run.records
+            if one.metric.kind == "clean_accuracy"
+            else records(one.metric.attack, one.metric.norm),
+            one.metric,
+        )
+        for one in requirements
+    ]
+
+
+def _pairs(baseline: Evaluation, run: Evaluation, metric: Metric) -> Pairs:
+    """Return the records that a metric is measured on."""
+    # The clean accuracy depends on no norm, but several attacks need one to be put together.
+    norm = _norms(baseline)[0] if metric.kind == "clean_accuracy" else metric.norm
+    return pair_records(baseline, run, metric.attack, norm)
+
+
+def _compared_metrics(
+    stated: Sequence[Requirement | Metric], baseline: Evaluation, run: Evaluation
+) -> list[Metric]:
+    """Return the metrics to compare with those of a baseline, each once."""
+    if stated:
+        return _metrics(stated)
+    norm = _norms(baseline)[0]
+    radii = default_radii(label_runs([baseline, run]), norm)
+    return [Metric("clean_accuracy"), *(Metric("accuracy", norm, radius) for radius in radii)]

@@ -1,0 +1,265 @@
+"""Differences between two runs on the same samples: bounds and tests that use the pairing.
+
+With several targets, the pairs of one sample depend on each other. A sample counts as one draw.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+from scipy.special import bdtr
+
+from minnorm.evaluation.estimates import Array, t_quantile
+from minnorm.report.decisions.bounds import Bounds, effective_draws
+from minnorm.report.decisions.pairs import PairedValues
+
+Draws: TypeAlias = Array
+"""Values of a statistic in resamples, or how often each sample is in each of them."""
+
+_RESAMPLES = 4000
+"""The number of resamples of a bootstrap."""
+
+_FEWEST_RESAMPLES = 1000
+"""The number of resamples of many samples, whose quantiles are precise enough."""
+
+_MOST_DRAWN = 100_000_000
+"""Samples that all resamples draw together, from which on there are fewer resamples."""
+
+_AT_ONCE = 4_000_000
+"""Samples that are drawn at once, to limit the memory."""
+
+_FLIPS = 10_000
+"""The number of random signs of a permutation test."""
+
+_REACH = 5.0
+"""How far from the middle a median is looked for, ten standard deviations of its rank."""
+
+_FEWEST = 6
+"""The samples from which the bootstrap says anything."""
+
+CONTINUITY = 1.0
+"""The continuity correction: half a step of the difference of two counts whose sum is given."""
+
+_STEPS = 60
+"""Bisections of a limit: to the precision of a float."""
+
+_ENDS = (-math.inf, math.inf)
+"""The ends of an unknown change."""
+
+
+def share_difference_bounds(hits: PairedValues, tail: float, correction: float = 0.0) -> Bounds:
+    """Return the bounds of the difference of two paired shares, `b` minus `a`.
+
+    They are Tango's score limits (1998), which hold for few samples and for few that differ.
+
+    Args:
+        hits: Truth values.
+        tail: The probability that the difference is below the bounds, and that it is above.
+        correction: The number of pairs to add to the distance from both bounds. Without, they hold
+            on average, as Wilson's interval does; with `CONTINUITY`, they hold for every truth.
+    """
+    a, b, samples = hits
+    if len(a) == 0:
+        return Bounds(-1.0, 1.0)
+    change = b.astype(np.int64) - a.astype(np.int64)
+    draws = effective_draws(change, samples, tail, (-1.0, 1.0))
+    scale = draws / len(change)
+    gained, lost = scale * float((change > 0).sum()), scale * float((change < 0).sum())
+    quantile = -NormalDist().inv_cdf(tail)
+    low = _score_limit(gained, lost, draws, quantile, correction)
+    return Bounds(low, -_score_limit(lost, gained, draws, quantile, correction))
+
+
+def _score_limit(
+    gained: float, lost: float, draws: float, quantile: float, correction: float
+) -> float:
+    """Return the difference, below the measured one, whose score is a quantile."""
+    low, high = -1.0, (gained - lost) / draws
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if _score(gained, lost, draws, middle, correction) > quantile:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _score(gained: float, lost: float, draws: float, difference: float, correction: float) -> float:
+    """Return Tango's statistic: the distance above a difference in its standard errors."""
+    linear = (2 * draws - gained + lost) * difference - gained - lost
+    constant = -lost * difference * (1 - difference)
+    share = (math.sqrt(max(linear**2 - 8 * draws * constant, 0.0)) - linear) / (4 * draws)
+    variance = draws * (2 * share + difference * (1 - difference))
+    distance = gained - lost - draws * difference - correction
+    return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
+
+
+def mcnemar(hits: PairedValues) -> float:
+    """Return the p-value of the hypothesis that two paired shares are equal.
+
+    With one pair for each sample this is McNemar's exact test. With several, the signs of the
+    samples' net changes are flipped at random, as that test flips those of single changes; the
+    random numbers are always the same.
+
+    Args:
+        hits: Truth values.
+    """
+    a, b, samples = hits
+    change = b.astype(np.int64) - a.astype(np.int64)
+    _, group = np.unique(samples, return_inverse=True)
+    net = np.bincount(group, weights=change)
+    net = net[net != 0]
+    if len(net) == 0:
+        return 1.0
+    if len(np.unique(np.abs(net))) == 1:
+        fewer = min(int((net > 0).sum()), int((net < 0).sum()))
+        return min(1.0, 2 * float(bdtr(fewer, len(net), 0.5)))
+    generator = np.random.default_rng(0)
+    left = flips = max(min(_FLIPS, _MOST_DRAWN // len(net)), _FEWEST_RESAMPLES)
+    extreme = 0
+    while left > 0:
+        count = min(left, max(_AT_ONCE // len(net), 1))
+        signs = 2 * generator.integers(0, 2, (count, len(net)), dtype=np.int8) - 1
+        extreme += int((np.abs(signs @ net) >= abs(net.sum())).sum())
+        left -= count
+    return (extreme + 1) / (flips + 1)
+
+
+def median_changes(
+    distances: PairedValues, change: Callable[[Array, Array], Array], seed: int = 0
+) -> tuple[float, Draws]:
+    """Return how the median changes from one run to another, and how it does in resamples.
+
+    Args:
+        distances: Distances, infinite ones included.
+        change: The change, a function of the medians of both.
+        seed: The seed of the resamples.
+
+    Returns:
+        The change, and its bootstrap distribution.
+    """
+    a, b, samples = distances
+    _, group = np.unique(samples, return_inverse=True)
+    orders = [np.argsort(one, kind="stable") for one in (a, b)]
+    ranked = [(one[order], group[order]) for one, order in zip((a, b), orders, strict=True)]
+    found = []
+    for weights in _resamples(group.max() + 1, seed):
+        found.append(change(*(_medians(*one, weights) for one in ranked)))
+    once = np.ones((1, group.max() + 1))
+    measured = change(*(_medians(*one, once) for one in ranked))
+    return float(measured[0]), np.concatenate(found)
+
+
+def _medians(ordered: Array, group: Array, weights: Draws, *, whole: bool = False) -> Array:
+    """Return the median of ascending values in each resample.
+
+    It is looked up among the values in the middle, and among all in case one is not there.
+
+    Args:
+        ordered: The values.
+        group: The number of the sample of each value.
+        weights: How often each sample is in each resample.
+        whole: Whether to look it up among all values.
+    """
+    count, groups = len(ordered), weights.shape[1]
+    # The rank of a median varies by half the root of all values times those of a sample.
+    reach = count if whole else math.ceil(_REACH * count / math.sqrt(groups))
+    start, end = max(count // 2 - reach, 0), min(count // 2 + reach, count)
+    before = weights @ np.bincount(group[:start], minlength=groups).astype(np.float64)
+    passed = before[:, None] + np.cumsum(weights[:, group[start:end]], axis=1)
+    total = weights @ np.bincount(group, minlength=groups).astype(np.float64)
+    lower, upper = total // 2 + total % 2, total // 2 + 1  # the ranks in the middle
+    if (before >= lower).any() or (passed[:, -1] < upper).any():
+        return _medians(ordered, group, weights, whole=True)
+    below, above = ((passed < rank[:, None]).sum(axis=1) for rank in (lower, upper))
+    low, high = ordered[start + below], ordered[start + above]
+    with np.errstate(invalid="ignore"):
+        medians: Array = np.where(low == high, low, (low + high) / 2)
+    return medians
+
+
+def percentiles(changes: Draws, samples: Array, tail: float) -> Bounds:
+    """Return the bounds that a bootstrap distribution leaves out at both ends.
+
+    An unknown change may be anything. Fewer than 6 samples have no bounds.
+
+    Args:
+        changes: The changes in the resamples, NaN where unknown.
+        samples: The sample of each pair.
+        tail: The share of the distribution below the bounds, and above.
+    """
+    if len(np.unique(samples)) < _FEWEST:
+        return Bounds(-math.inf, math.inf)
+    lowest, highest = (np.sort(np.where(np.isnan(changes), end, changes)) for end in _ENDS)
+    left_out = int(tail * len(changes))
+    return Bounds(float(lowest[left_out]), float(highest[-1 - left_out]))
+
+
+def mean_change_bounds(changes: Array, samples: Array, seed: int = 0) -> Callable[[float], Bounds]:
+    """Return the bounds of the mean of changes by the studentized bootstrap.
+
+    The bootstrap of the mean in units of its own standard error holds for fewer and for more skewed
+    changes than percentiles do (Efron and Tibshirani 1993, chapter 12). The bounds are at least as
+    far apart as Student's, since few changes hold too few resamples.
+
+    Args:
+        changes: Finite changes, at least one.
+        samples: The sample of each of them.
+        seed: The seed of the resamples.
+
+    Returns:
+        The bounds, by the probability that the mean is below them, and that it is above.
+    """
+    _, group = np.unique(samples, return_inverse=True)
+    groups, mean = int(group.max()) + 1, float(changes.mean())
+    if groups < _FEWEST:
+        return lambda _: Bounds(-math.inf, math.inf)
+    sizes = np.bincount(group).astype(np.float64)
+    residuals = np.bincount(group, weights=changes - mean)
+    error = float(_means_and_errors(np.ones((1, groups)), sizes, residuals)[1][0])
+    if error == 0:
+        return lambda _: Bounds(mean, mean)
+    parts = []
+    for weights in _resamples(groups, seed):
+        shifts, errors = _means_and_errors(weights, sizes, residuals)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts.append(np.where(shifts == 0, 0.0, shifts / errors))
+    studentized = np.sort(np.concatenate(parts))
+
+    def bounds(tail: float) -> Bounds:
+        left_out, student = int(tail * len(studentized)), t_quantile(groups - 1, tail)
+        largest = max(float(studentized[-1 - left_out]), student)
+        smallest = min(float(studentized[left_out]), -student)
+        return Bounds(mean - largest * error, mean - smallest * error)
+
+    return bounds
+
+
+def _means_and_errors(weights: Draws, sizes: Array, sums: Array) -> tuple[Array, Array]:
+    """Return the mean in each resample, and its standard error.
+
+    Args:
+        weights: How often each sample is in each resample.
+        sizes: The number of values of each sample.
+        sums: The sum of the values of each sample.
+    """
+    terms = weights @ np.stack([sizes, sums, sums**2, sums * sizes, sizes**2], axis=1)
+    total, mean = terms[:, 0], terms[:, 1] / terms[:, 0]
+    squares = np.maximum(terms[:, 2] - 2 * mean * terms[:, 3] + mean**2 * terms[:, 4], 0.0)
+    groups = len(sizes)
+    return mean, np.sqrt(squares * groups / (groups - 1)) / total
+
+
+def _resamples(groups: int, seed: int) -> Iterator[Draws]:
+    """Yield how often each sample is in each resample, for many resamples at once."""
+    generator = np.random.default_rng(seed)
+    left = max(min(_RESAMPLES, _MOST_DRAWN // groups), _FEWEST_RESAMPLES)
+    while left > 0:
+        count = min(left, max(_AT_ONCE // groups, 1))
+        drawn = generator.integers(0, groups, (count, groups))
+        drawn += groups * np.arange(count)[:, None]
+        drawn = np.bincount(drawn.reshape(-1), minlength=count * groups)
+        yield drawn.reshape(count, groups).astype(np.float64)
+        left -= count

@@ -1,0 +1,273 @@
+"""Requirements in words: `accuracy@0.5 >= 60%`, `median_l2 of ddn >= 0.8`.
+
+    REQUIREMENT   METRIC [of ATTACK] RELATION NUMBER
+    METRIC        clean_accuracy, accuracy@RADIUS, median, mean or success; all but the first also
+                  with a norm: accuracy_linf@8/255, median_l2
+    RELATION      >=, >, <= or <
+    NUMBER        0.6, 60% (of a share) or 8/255
+
+Without an attack, the closest adversarials over all attacks of the run count.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast, get_args
+
+from minnorm import specs
+from minnorm.errors import InputError
+from minnorm.geometry import Norm, read_norm
+from minnorm.report.texts import radius_text
+
+Kind: TypeAlias = Literal["clean_accuracy", "accuracy", "median", "mean", "success"]
+"""What is measured."""
+
+Relation: TypeAlias = Literal[">=", ">", "<=", "<"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_SHARES = ("clean_accuracy", "accuracy", "success")
+
+_RELATION = re.compile(r">=|<=|>|<|≥|≤")
+
+_EQUAL = re.compile(r"\s==?\s|==")
+"""A relation that no requirement has; inside the arguments of an attack it has no spaces."""
+
+_EXAMPLE = "for example 'accuracy@0.5 >= 0.6'"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a requirement is about.
+
+    Attributes:
+        kind: What is measured.
+        norm: The norm of the distances; `None` for the one that the attacks minimize.
+        radius: The radius of an accuracy under attack.
+        attack: The attack; `None` for the closest adversarials over all attacks.
+    """
+
+    kind: Kind
+    norm: Norm | None = None
+    radius: float | None = None
+    attack: str | None = None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share of samples, from 0 to 1, and not a distance."""
+        return self.kind in _SHARES
+
+    @property
+    def rises(self) -> bool:
+        """Whether a larger number is a more robust model."""
+        return self.kind != "success"
+
+    def __str__(self) -> str:
+        """Return the metric in words, as `read_metric` reads them."""
+        text = self.kind + (f"_{self.norm}" if self.norm else "")
+        text += f"@{radius_text(self.radius)}" if self.radius is not None else ""
+        return f"{text} of {self.attack}" if self.attack else text
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A limit for a metric, or for how it changes from a baseline.
+
+    Attributes:
+        metric: What is measured.
+        relation: How it must compare with the threshold.
+        threshold: The limit: a share from 0 to 1, or a distance. Of a change: a difference of
+            shares, or the relative change of a distance.
+        is_change: Whether the limit is for the change from a baseline.
+    """
+
+    metric: Metric
+    relation: Relation
+    threshold: float
+    is_change: bool = False
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether the threshold is the least that is required, and not the most."""
+        return self.relation in (">=", ">")
+
+    def holds_for(self, value: float) -> bool:
+        """Return whether a number fulfills the requirement; NaN never does."""
+        return {
+            ">=": value >= self.threshold,
+            ">": value > self.threshold,
+            "<=": value <= self.threshold,
+            "<": value < self.threshold,
+        }[self.relation]
+
+    def __str__(self) -> str:
+        """Return the requirement in words."""
+        percent = f"{100 * abs(self.threshold):.6g}%"
+        if self.is_change:
+            unit = " points" if self.metric.is_share else "%"
+            side = "below" if self.is_floor else "above"
+            return f"{self.metric} at most {percent[:-1]}{unit} {side} the baseline"
+        limit = percent if self.metric.is_share else f"{self.threshold:.6g}"
+        return f"{self.metric} {self.relation} {limit}"
+
+
+def no_worse(metric: Metric, margin: float) -> Requirement:
+    """Return the requirement that a metric is not worse than that of a baseline by a margin.
+
+    Args:
+        metric: The metric.
+        margin: The margin, at least 0: a difference of shares, or a relative change of distances.
+    """
+    if metric.rises:
+        return Requirement(metric, ">=", -margin, is_change=True)
+    return Requirement(metric, "<=", margin, is_change=True)
+
+
+def read(text: str) -> Requirement | Metric:
+    """Read a requirement, or a metric alone.
+
+    Raises:
+        InputError: If it cannot be read; the message says which part, and what was expected.
+    """
+    return read_requirement(text) if _compares(text) else read_metric(text)
+
+
+def read_requirement(text: str) -> Requirement:
+    """Read a requirement.
+
+    Raises:
+        InputError: If it cannot be read; the message says which part, and what was expected.
+    """
+    found = list(_RELATION.finditer(text))
+    if not found:
+        raise InputError(_without_relation(text))
+    relation = found[-1]
+    metric = read_metric(text[: relation.start()])
+    word = text[relation.end() :].strip()
+    number, of, attack = word.partition(" of ")
+    if of:
+        meant = f"{text[: relation.start()].strip()} of {attack.strip()} {relation[0]} {number}"
+        raise InputError(
+            f"the requirement {text!r}: the attack stands before the {relation[0]}. "
+            f"Did you mean {meant!r}?"
+        )
+    sign = {"≥": ">=", "≤": "<="}.get(relation[0], relation[0])
+    return Requirement(metric, cast("Relation", sign), _threshold(word, metric, text))
+
+
+def read_metric(text: str) -> Metric:
+    """Read a metric.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    words, _, attack = (part.strip() for part in text.strip().partition(" of "))
+    name, at, radius = (part.strip() for part in words.partition("@"))
+    if not name:
+        raise InputError(f"{text.strip()!r} names no metric: write one, {_EXAMPLE}.")
+    kind, norm = _kind_and_norm(name)
+    if kind == "accuracy" and not at:
+        raise InputError(
+            f"{words!r} needs a radius: write {name}@0.5 for the accuracy under attack within 0.5, "
+            "or clean_accuracy for the accuracy without any."
+        )
+    if kind != "accuracy" and at:
+        raise InputError(f"{words!r}: only accuracy has a radius, for example accuracy@{radius}.")
+    return Metric(kind, norm, _radius(radius, words) if at else None, attack or None)
+
+
+def read_share(text: str) -> float:
+    """Return the number that a text stands for, also with `%`.
+
+    Raises:
+        InputError: If it is no number.
+    """
+    stripped = text.strip()
+    if stripped.endswith("%"):
+        return specs.read_number(stripped[:-1].strip()) / 100
+    return specs.read_number(stripped)
+
+
+def read_margin(text: str) -> float:
+    """Return a margin, for example `2%`.
+
+    Raises:
+        InputError: If it is not a number from 0 to 1.
+    """
+    margin = read_share(text)
+    if not 0 <= margin < 1:
+        hint = f" Did you mean {text}%?" if 1 <= margin <= 100 else ""
+        raise InputError(f"the margin {text!r}: expected a share such as 0.02 or 2%.{hint}")
+    return margin
+
+
+def read_confidence(text: str) -> float | None:
+    """Return a confidence, for example `0.95` or `95%`; `None` for `none`.
+
+    Raises:
+        InputError: If it is not a number between 0 and 1.
+    """
+    if text.strip().lower() == "none":
+        return None
+    confidence = read_share(text)
+    if not 0 < confidence < 1:
+        hint = f" Did you mean {text}%?" if 1 < confidence < 100 else ""
+        raise InputError(f"the confidence {text!r}: expected a share such as 0.95 or 95%.{hint}")
+    return confidence
+
+
+def _kind_and_norm(name: str) -> tuple[Kind, Norm | None]:
+    """Split a name such as `accuracy_linf`."""
+    for kind in KINDS:
+        if name == kind:
+            return kind, None
+        if kind != "clean_accuracy" and name.startswith(f"{kind}_"):
+            return kind, read_norm(name.removeprefix(f"{kind}_"))
+    return cast("Kind", specs.choose(name, KINDS, "metric")), None
+
+
+def _radius(text: str, words: str) -> float:
+    try:
+        radius = specs.read_number(text)
+    except InputError as error:
+        raise InputError(f"the radius of {words!r}: {error}") from error
+    if not radius >= 0:
+        raise InputError(f"the radius of {words!r}: expected a number of at least 0.")
+    return radius
+
+
+def _threshold(word: str, metric: Metric, text: str) -> float:
+    """Return the number of a requirement."""
+    try:
+        threshold = read_share(word)
+    except InputError as error:
+        raise InputError(f"the limit of the requirement {text!r}: {error}") from error
+    if metric.is_share and not 0 <= threshold <= 1:
+        hint = f" Did you mean {word}%?" if 1 < threshold <= 100 else ""
+        raise InputError(
+            f"the limit of the requirement {text!r}: expected a share from 0 to 1, or from 0% to "
+            f"100%.{hint}"
+        )
+    if not metric.is_share and (word.endswith("%") or not threshold >= 0):
+        raise InputError(
+            f"the limit of the requirement {text!r}: expected a distance of at least 0."
+        )
+    return threshold
+
+
+def _compares(text: str) -> bool:
+    """Return whether a text compares something, in whatever way."""
+    return bool(_RELATION.search(text) or _EQUAL.search(text))
+
+
+def _without_relation(text: str) -> str:
+    """Return what is wrong with a requirement that compares nothing."""
+    equal = _EQUAL.search(text)
+    if equal:
+        left, right = text[: equal.start()].strip(), text[equal.end() :].strip()
+        return (
+            f"the requirement {text!r} compares with {equal[0].strip()}: expected >=, >, <= or <. "
+            f"Did you mean {f'{left} >= {right}'!r}?"
+        )
+    return (
+        f"the requirement {text!r} has no limit: expected >=, >, <= or < and a number, {_EXAMPLE}."
+    )

@@ -1,0 +1,1 @@
+"""What is known of runs as numbers and pictures: curves, distances, classes, galleries."""

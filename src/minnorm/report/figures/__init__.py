@@ -1,0 +1,1 @@
+"""Figures on Matplotlib axes, and as files."""

@@ -1,0 +1,1 @@
+"""What makes results doubtful, what it means, and what to do."""

@@ -1,0 +1,182 @@
+"""Findings from the attacks of a run: which are missing, fail, disagree or contradict the judge."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minnorm.report.findings.beaten_attacks import CLEARLY, beaten
+from minnorm.report.findings.finding import Finding
+from minnorm.report.findings.measured_attacks import (
+    MeasuredAttack,
+    closest_of,
+    in_one_norm,
+    measured_attacks,
+)
+from minnorm.report.runs import LabeledRun
+from minnorm.report.texts import radius_text
+
+_MANY = 0.2
+"""The share of samples from which attacks disagree widely."""
+
+_ENOUGH = 20
+"""The fewest samples on which the disagreement of attacks says something."""
+
+_FEW_FLAGS = 0.01
+"""The largest share of wrong flags that rounding near the decision boundary may explain."""
+
+
+def attack_findings(run: LabeledRun) -> list[Finding]:
+    """Return what a comparison of the attacks of a run shows, and what the choice of attacks lacks.
+
+    Args:
+        run: The run, with at least one record.
+    """
+    attacks = measured_attacks(run)
+    found = _choice(attacks)
+    if len(attacks[0].distances) == 0:
+        return found
+    for group in in_one_norm(attacks).values():
+        found += [one for loser in group for one in beaten(loser, group)]
+        unlimited = [one for one in group if math.isinf(one.limit)]
+        found += _disagreement(unlimited)
+        found += [one for attack in unlimited for one in _failures(attack, unlimited)]
+    return found + [one for attack in attacks for one in _flags(attack)]
+
+
+def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
+    """Return what the choice of attacks lacks."""
+    found = []
+    if len(attacks) == 1 and attacks[0].head != "worst_case":
+        found.append(
+            Finding(
+                "single-attack",
+                "note",
+                "There is only one attack",
+                f"All numbers are those of {attacks[0].name}. A second attack of another kind may "
+                "find closer adversarials of some samples, and shows whether the first one works "
+                "on this model.",
+                "Repeat the command with another attack added, for example --attack "
+                "normal_pursuit --attack 'ddn(steps=100)': the run keeps what it has, and the row "
+                "'worst case' takes the closest of all.",
+            )
+        )
+    if all(math.isfinite(attack.limit) for attack in attacks):
+        limit = max(attack.limit for attack in attacks)
+        found.append(
+            Finding(
+                "limited-radius",
+                "note",
+                "All attacks search within a radius",
+                f"Beyond the radius {radius_text(limit)} nothing is known: there is no accuracy, "
+                "and the median distance is known only if more than half of the samples have an "
+                "adversarial within it.",
+                "Add an attack that searches for the closest adversarial, for example "
+                "normal_pursuit for L2 or fmn(norm=linf) for Linf.",
+            )
+        )
+    if unknown := [attack.name for attack in attacks if attack.cost == 0]:
+        found.append(
+            Finding(
+                "unknown-cost",
+                "note",
+                "The cost of an attack is unknown",
+                f"{' and '.join(unknown)} did not call the model that the evaluation passed, so "
+                "its gradients and forward passes were not counted.",
+                "Let the attack call the model in its arguments, and no other.",
+            )
+        )
+    return found
+
+
+def _disagreement(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
+    """Return whether the best attack is far from the closest of all on many samples."""
+    if len(attacks) < 2 or len(attacks[0].distances) < _ENOUGH:
+        return []
+    closest = closest_of(attacks).distances
+    best = min(attacks, key=lambda attack: float((attack.distances > CLEARLY * closest).mean()))
+    farther = int((best.distances > CLEARLY * closest).sum())
+    if farther < _MANY * len(closest):
+        return []
+    return [
+        Finding(
+            "disagreement",
+            "problem",
+            "The attacks disagree widely",
+            f"On {farther:,} of {best.cases()} even the best attack, "
+            f"{best.name}, ended more than 10 % farther away than another one. Attacks that have "
+            "converged find nearly the same distances. Where they differ so much, a further attack "
+            "would probably come closer still, so the model is less robust than the numbers say.",
+            "Give the attacks more steps, and add attacks and random restarts, until the row "
+            "'worst case' no longer changes.",
+        )
+    ]
+
+
+def _failures(attack: MeasuredAttack, others: Sequence[MeasuredAttack]) -> list[Finding]:
+    """Return whether an attack that may go anywhere has found nothing on some samples."""
+    failed = np.isinf(attack.distances)
+    if not failed.any():
+        return []
+    left = int(np.isinf(closest_of(others).distances).sum())
+    text = (
+        f"{attack.name} may change an input as much as the bounds allow, but it found no "
+        f"adversarial on {int(failed.sum()):,} of {attack.cases()}. "
+    )
+    if left == 0:
+        text += "Another attack succeeded on all of these, so the worst case is not affected."
+    else:
+        whose = (
+            "These count" if len(others) == 1 else f"No other found one on {left:,}, which count"
+        )
+        text += (
+            f"{whose} as robust at every radius, although almost every input has an adversarial "
+            "inside the bounds. Either the attack has too few steps, or the gradients of the model "
+            "are masked, or its output is constant."
+        )
+    return [
+        Finding(
+            "failures",
+            "problem" if left else "note",
+            f"{attack.name} fails on some samples",
+            text,
+            "Give the attack more steps, or add another attack. If that does not help, look for "
+            "operations of the model that block gradients or saturate.",
+        )
+    ]
+
+
+def _flags(attack: MeasuredAttack) -> list[Finding]:
+    """Return whether an attack and the evaluation disagree about its successes."""
+    success = np.isfinite(attack.distances)
+    wrong = int((attack.reported & ~success).sum())
+    missed = int((success & ~attack.reported).sum())
+    enough = max(2.0, _FEW_FLAGS * len(success))
+    found = []
+    if wrong >= enough:
+        found.append(
+            Finding(
+                "wrong-successes",
+                "problem",
+                f"{attack.name} reports successes that are none",
+                f"The attack says that it succeeded on {int(attack.reported.sum()):,} of "
+                f"{attack.cases()}, but {wrong:,} of these points are not "
+                "adversarial when the model evaluates them again, or are outside the bounds. They "
+                "count as failures. Either the model draws random numbers, or the attack is "
+                "faulty.",
+                "Check that the model returns the same logits in every call. If it does, check how "
+                "the attack decides about success, and that it clips to the bounds.",
+            )
+        )
+    if missed >= enough:
+        found.append(
+            Finding(
+                "missed-successes",
+                "note",
+                f"{attack.name} does not report all of its successes",
+                f"On {missed:,} of {attack.cases()} the attack returned an "
+                "adversarial, but says that it failed. They count as successes.",
+                "Check how the attack decides about success. The numbers are not affected.",
+            )
+        )
+    return found

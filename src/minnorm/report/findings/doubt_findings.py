@@ -1,0 +1,103 @@
+"""Findings from the doubts of a run, which its probe and its files have raised."""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from minnorm.doubts import Doubt
+from minnorm.report.findings.finding import Finding
+
+
+class _Entry(NamedTuple):
+    """What a finding says about a kind of doubt, beside the text of the doubt."""
+
+    level: Literal["problem", "note"]
+    title: str
+    advice: str
+
+
+_ENTRIES = {
+    "zero-gradients": _Entry(
+        "problem",
+        "The model has no gradients",
+        "Do not use these numbers as a measure of robustness. Find the step that blocks gradients "
+        "(.detach(), rounding, argmax, a call of another library) and replace it by one that can "
+        "be differentiated. Then run the evaluation again.",
+    ),
+    "lost-gradients": _Entry(
+        "note",
+        "The model loses its gradients at the bounds of the inputs",
+        "The attacks differentiate the model slightly inside the bounds, so there is nothing you "
+        "must do. If you can, remove the clamping at the bounds from the model: the attacks keep "
+        "their points inside the bounds.",
+    ),
+    "probabilities": _Entry(
+        "problem",
+        "The model returns probabilities instead of logits",
+        "Remove the last softmax or sigmoid of the model, and run the evaluation again.",
+    ),
+    "random": _Entry(
+        "problem",
+        "The model is random",
+        "Evaluate the model with fixed random numbers, or the average of its logits over many "
+        "draws.",
+    ),
+    "nan": _Entry(
+        "problem",
+        "The model returns NaN",
+        "Find the operation of the model that makes NaN, correct it, and run the evaluation again.",
+    ),
+    "scale": _Entry(
+        "problem",
+        "The inputs do not seem to have the scale of the bounds",
+        "Check the range of values that the model expects, and give the bounds of the inputs with "
+        "--bounds.",
+    ),
+    "data": _Entry(
+        "problem",
+        "The labels may not be those of the model",
+        "Compare the classes of the data with those of the model: 'minnorm data show' lists the "
+        "class of each label.",
+    ),
+    "slice": _Entry(
+        "problem",
+        "The samples are not a fair part of the data",
+        "Use a slice with a step, for example [::10], so that all classes are in it.",
+    ),
+    "incomplete": _Entry(
+        "problem",
+        "The run is incomplete",
+        "Repeat the command that started the run: it continues where the run stopped.",
+    ),
+    "missing-adversarials": _Entry(
+        "note",
+        "Adversarials are missing",
+        "The numbers are not affected. To get the images back, repeat the command that started the "
+        "run.",
+    ),
+    "changed-sessions": _Entry(
+        "note",
+        "The run was continued with other versions or settings",
+        "If small differences matter, repeat the run in a new folder, in one session.",
+    ),
+}
+"""What a finding says about each kind of `minnorm.doubts.KINDS`."""
+
+_UNKNOWN = _Entry("note", "A warning of the run", "Read the warning before you use the numbers.")
+
+
+def doubt_findings(doubts: Iterable[Doubt]) -> list[Finding]:
+    """Return a finding for each doubt.
+
+    Args:
+        doubts: The doubts of a run.
+    """
+    return [
+        Finding(doubt.kind, entry.level, entry.title, _sentence(doubt.text), entry.advice)
+        for doubt in doubts
+        for entry in [_ENTRIES.get(doubt.kind, _UNKNOWN)]
+    ]
+
+
+def _sentence(text: str) -> str:
+    """Return the text of a doubt as a sentence; a name at its beginning stays as it is."""
+    return f"The {text.removeprefix('the ')}" if text.startswith("the ") else text

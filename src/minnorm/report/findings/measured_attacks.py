@@ -1,0 +1,157 @@
+"""The attacks of a run, measured on the same samples in the same order."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from minnorm import specs
+from minnorm.errors import InputError
+from minnorm.evaluation import Records, of_attack
+from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.selection import limits_of, values_of
+from minnorm.geometry import Norm
+from minnorm.report.runs import LabeledRun
+from minnorm.report.texts import attack_text, counted
+
+_FORWARD, _BACKWARD = 0.4, 0.6
+"""The cost of a forward and a backward pass, relative to that of a gradient."""
+
+_MORE_THAN_TARGETS = 2**20
+"""A number above that of any target class."""
+
+
+@dataclass(frozen=True)
+class MeasuredAttack:
+    """An attack on the correctly classified samples that all attacks of the run have records of.
+
+    The arrays have an entry for each sample, or for each pair of a sample and a target, in the same
+    order for all attacks of a run.
+
+    Attributes:
+        name: Its name, as it is shown.
+        head: The name of the function in its spec, for example `ddn`; empty if it cannot be read.
+        arguments: The arguments in its spec.
+        norm: The norm that it minimizes.
+        limit: The radius beyond which it does not search, infinite if there is none.
+        gradients: The mean number of gradients per sample.
+        cost: The mean cost per sample, in gradients; a forward pass alone costs 0.4.
+        distances: The distances in its norm, infinite where it failed.
+        reported: Whether the attack itself says that it succeeded.
+        targeted: Whether the entries are for pairs of a sample and a target.
+    """
+
+    name: str
+    head: str
+    arguments: Mapping[str, Any]
+    norm: Norm
+    limit: float
+    gradients: float
+    cost: float
+    distances: Array
+    reported: Array
+    targeted: bool
+
+    def cases(self) -> str:
+        """Return the number of entries in words, for example `199 samples`."""
+        noun = ("pair of a sample and a target", "pairs of a sample and a target")
+        return counted(len(self.distances), *(noun if self.targeted else ("sample",)))
+
+
+def measured_attacks(run: LabeledRun) -> list[MeasuredAttack]:
+    """Return the attacks of a run, in the order of its records.
+
+    Args:
+        run: The run; if it is incomplete, only what all attacks have records of is used.
+    """
+    records = run.run.records
+    names = records.column("attack").unique().to_pylist()
+    parts = {name: of_attack(records, name) for name in names}
+    keys = {name: _keys(part) for name, part in parts.items()}
+    first = keys[names[0]]
+    if all(np.array_equal(first, one) for one in keys.values()):  # the usual case
+        positions = dict.fromkeys(names, np.arange(len(first)))
+    else:
+        common = reduce(np.intersect1d, keys.values())
+        positions = {name: _positions(one, common) for name, one in keys.items()}
+    written = {
+        entry["name"]: entry["spec"] for entry in run.run.manifest["configuration"]["attacks"]
+    }
+    return [
+        _measured(part, name, written.get(name, name), positions[name])
+        for name, part in parts.items()
+    ]
+
+
+def in_one_norm(attacks: Sequence[MeasuredAttack]) -> dict[Norm, list[MeasuredAttack]]:
+    """Return the attacks by the norm that they minimize."""
+    groups: dict[Norm, list[MeasuredAttack]] = {}
+    for attack in attacks:
+        groups.setdefault(attack.norm, []).append(attack)
+    return groups
+
+
+def closer(one: MeasuredAttack, other: MeasuredAttack, factor: float) -> Array:
+    """Return on which samples one attack found a clearly closer adversarial than another.
+
+    For an attack within a radius the distance means little. Then the question is whether there is
+    an adversarial within the radius.
+
+    Args:
+        one: The one attack.
+        other: The other attack, of the same norm.
+        factor: How much larger the distance of the other one must be.
+    """
+    limit = min(one.limit, other.limit)
+    if math.isinf(limit):
+        return one.distances * factor < other.distances
+    return (one.distances <= limit * 1.001) & (other.distances > limit * factor)
+
+
+def closest_of(attacks: Sequence[MeasuredAttack]) -> MeasuredAttack:
+    """Return what several attacks of the same norm have found together, with the closest of all."""
+    return replace(
+        attacks[0],
+        limit=max(attack.limit for attack in attacks),
+        distances=np.min([attack.distances for attack in attacks], axis=0),
+    )
+
+
+def _measured(part: Records, name: str, spec: str, positions: Array) -> MeasuredAttack:
+    norm: Norm = part.column("norm")[0].as_py()
+    chosen = positions[is_correct(part)[positions]]
+    forwards, backwards = (float(values_of(part, one).mean()) for one in ("forwards", "backwards"))
+    try:
+        parsed = specs.parse(spec)
+    except InputError:  # a name that the user chose
+        parsed = specs.Spec("")
+    return MeasuredAttack(
+        name=attack_text(name),
+        head=parsed.head,
+        arguments=parsed.arguments,
+        norm=norm,
+        limit=float(limits_of(part, norm).min()),
+        gradients=backwards,
+        cost=_FORWARD * forwards + _BACKWARD * backwards,
+        distances=values_of(part, norm)[chosen],
+        reported=values_of(part, "reported")[chosen],
+        targeted=part.column("target").null_count == 0,
+    )
+
+
+def _keys(part: Records) -> Array:
+    """Return a number for each pair of a sample and a target."""
+    targets = pc.fill_null(part.column("target"), -1).to_numpy() + 1
+    keys: Array = values_of(part, "index") * _MORE_THAN_TARGETS + targets
+    return keys
+
+
+def _positions(keys: Array, wanted: Array) -> Array:
+    """Return where each of the wanted keys, which are sorted, is among the keys."""
+    order = np.argsort(keys, kind="stable")
+    return order[np.searchsorted(keys[order], wanted)]

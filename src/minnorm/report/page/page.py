@@ -1,0 +1,132 @@
+"""The report: runs as one HTML file that needs neither the network nor any other file."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+
+from minnorm.errors import InputError
+from minnorm.files import write_content
+from minnorm.geometry import Norm
+from minnorm.report.findings.unfinished import of_common_samples
+from minnorm.report.page import charts
+from minnorm.report.page.attack_tables import attack_tables
+from minnorm.report.page.chart_data import norm_charts
+from minnorm.report.page.markup import asset, content_policy, embedded_json, render
+from minnorm.report.page.sections import card, norms_of, panel, radii_by_norm
+from minnorm.report.runs import LabeledRun
+
+_ENDINGS = (".html", ".htm")
+
+
+def write_report(
+    runs: Sequence[LabeledRun],
+    path: Path,
+    *,
+    norm: Norm | None = None,
+    epsilons: Sequence[float] = (),
+    gallery_size: int = 48,
+    title: str | None = None,
+) -> None:
+    """Write a report of one run or several as one HTML file; an old file is replaced.
+
+    Args:
+        runs: The runs, see `minnorm.report.load_runs`.
+        path: The file.
+        norm: The norm of the distances; by default each attack's own.
+        epsilons: The radii of the accuracies; by default a few where the curves fall.
+        gallery_size: The largest number of adversarials to show of each run.
+        title: The title of the page; by default it names the models and the data.
+
+    Raises:
+        InputError: If there are no runs, or the path is a folder.
+        MissingLibraryError: If a library of the extra `report` is not installed.
+    """
+    check_path(path)
+    text = page(runs, norm=norm, epsilons=epsilons, gallery_size=gallery_size, title=title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_content(path, text.encode())
+
+
+def check_path(path: Path) -> None:
+    """Check that a report can be written to a path, before any work.
+
+    Raises:
+        InputError: If the path is a folder, or not the name of an HTML file.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file, for example {path / 'report.html'}.")
+    if path.suffix.lower() not in _ENDINGS:
+        raise InputError(f"{path}: expected the name of an HTML file, for example report.html.")
+
+
+def page(
+    runs: Sequence[LabeledRun],
+    *,
+    norm: Norm | None = None,
+    epsilons: Sequence[float] = (),
+    gallery_size: int = 48,
+    title: str | None = None,
+) -> str:
+    """Return the report of `write_report` as a text."""
+    if not runs:
+        raise InputError("a report needs at least one run: name run directories.")
+    library = charts.script()
+    runs, unfinished = of_common_samples(runs)
+    norms = norms_of(runs, norm)
+    radii = radii_by_norm(runs, norms, epsilons)
+    drawn = [norm_charts(runs, one, only=norm is not None, radii=radii[one]) for one in norms]
+    drawn = [one for one in drawn if one.curves]
+    style, behavior = asset("page.css"), asset("page.js")
+    tables, notes = attack_tables(runs, radii, norm)
+    panels = [panel(run, number, radii, gallery_size) for number, run in enumerate(runs, 1)]
+    return render(
+        "page.html.j2",
+        title=title or _title(runs),
+        subtitle=_subtitle(runs),
+        remarks=[*_remarks(runs), *unfinished],
+        several=len(runs) > 1,
+        cards=[card(run, about, radii) for run, about in zip(runs, panels, strict=True)],
+        tables=tables,
+        notes=notes,
+        charts=drawn,
+        panels=panels,
+        data=embedded_json({"charts": [one.values() for one in drawn]}),
+        style=style,
+        library=library,
+        behavior=behavior,
+        policy=content_policy(scripts=[library, behavior], styles=[style]),
+        version=importlib.metadata.version("minnorm"),
+    )
+
+
+def _title(runs: Sequence[LabeledRun]) -> str:
+    models = list(dict.fromkeys(run.model for run in runs))
+    return (
+        f"How robust is {models[0]}?"
+        if len(models) == 1
+        else f"How robust are {len(models)} models?"
+    )
+
+
+def _subtitle(runs: Sequence[LabeledRun]) -> str:
+    data = ", ".join(dict.fromkeys(run.data for run in runs))
+    dates = sorted(
+        session["started"][:10] for run in runs for session in run.run.manifest["sessions"]
+    )
+    when = ", ".join(dict.fromkeys([*dates[:1], *dates[-1:]]))
+    return f"Minimum-norm attacks on {data}" + (f", {when}" if when else "")
+
+
+def _remarks(runs: Sequence[LabeledRun]) -> list[str]:
+    """Return what a reader must know before comparing the runs."""
+    used = [run.run.manifest["configuration"] for run in runs]
+    data = {(one["data_fingerprint"], tuple(one["indices"])) for one in used}
+    if len(data) > 1:
+        return [
+            "These runs are over different samples, so their numbers cannot be compared directly."
+        ]
+    if len({one["targets"] for one in used}) > 1:
+        return [
+            "Some of these runs are targeted and others are not: their numbers differ in meaning."
+        ]
+    return []

@@ -1,0 +1,222 @@
+"""The results of a run in plain sentences."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minnorm.evaluation import Estimate, Records, Summary, accuracy_at, clean_accuracy, summarize
+from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.selection import values_of
+from minnorm.geometry import Norm, span
+from minnorm.report.findings.measured_attacks import measured_attacks
+from minnorm.report.parts import closest_part, main_norm
+from minnorm.report.runs import LabeledRun
+from minnorm.report.texts import (
+    counted,
+    distance,
+    distance_interval,
+    norm_name,
+    percent,
+    percent_interval,
+    radius_text,
+)
+
+
+def statement(run: LabeledRun, epsilons: Sequence[float], norm: Norm | None = None) -> list[str]:
+    """Return what was measured, in plain sentences with the numbers.
+
+    Intervals in the sentences are 95 % confidence intervals.
+
+    Args:
+        run: The run.
+        epsilons: The radii of the accuracies.
+        norm: The norm of the distances; by default that of the first attack.
+    """
+    if len(run.run.records) == 0:
+        return [f"No sample of {run.data} has been attacked yet."]
+    norm = main_norm(run, norm)
+    records = closest_part(run, norm)
+    return [
+        *_subject(run, records),
+        *_clean(clean_accuracy(records)),
+        *_robust(records, epsilons, norm),
+        *_half(run, records, norm),
+        *_strongest(run, norm),
+        _cost(run, records),
+    ]
+
+
+def _is_targeted(records: Records) -> bool:
+    return bool(records.column("target").null_count == 0)
+
+
+def _subject(run: LabeledRun, records: Records) -> list[str]:
+    """Return what was attacked on what."""
+    samples = counted(len(records.column("index").unique()), "sample")
+    found = [f"The model {run.model} was attacked on {samples} of {run.data}."]
+    if _is_targeted(records):
+        pairs = counted(
+            len(records), "pair of a sample and a target", "pairs of a sample and a target"
+        )
+        found.append(
+            "The attacks were targeted: each had to make the model predict a given wrong class, "
+            f"in {pairs}."
+        )
+    if any(doubt.kind == "incomplete" for doubt in run.run.doubts):
+        found.append(
+            "The run is not finished: all numbers are of the samples that were attacked so far."
+        )
+    return found
+
+
+def _clean(clean: Estimate) -> list[str]:
+    """Return the clean accuracy."""
+    text = (
+        f"Without an attack, the model classifies {percent(clean.value)} of the samples correctly "
+        f"(95 % confidence interval: {percent_interval(clean)})."
+    )
+    if clean.value > 0:
+        return [text]
+    return [text, "So there is nothing that an attack could change."]
+
+
+def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str]:
+    """Return the accuracies under attack within radii."""
+    found = {epsilon: accuracy_at(records, epsilon, norm) for epsilon in sorted(set(epsilons))}
+    known = [
+        f"{percent(one.value)} ({percent_interval(one)}) within {radius_text(epsilon)}"
+        for epsilon, one in found.items()
+        if not math.isnan(one.value)
+    ]
+    unknown = [radius_text(epsilon) for epsilon, one in found.items() if math.isnan(one.value)]
+    texts = []
+    if known:
+        several = len(known) > 1
+        shares = "these shares" if several else "this share"
+        texts.append(
+            f"Under attack in the {norm_name(norm)} norm, {shares} of the pairs of a sample and a "
+            f"target withstand: {_listed(known)}."
+            if _is_targeted(records)
+            else f"Under attack in the {norm_name(norm)} norm, {shares} of the samples "
+            f"{'stay' if several else 'stays'} correctly classified: {_listed(known)}."
+        )
+        texts.append(
+            f"A stronger attack may lower {'these numbers' if several else 'this number'}."
+        )
+    if unknown:
+        texts.append(
+            f"Within an {norm_name(norm)} distance of {_listed(unknown)} the accuracy is unknown: "
+            "no attack has searched that far."
+        )
+    return texts
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words as in a sentence: `a, b and c`."""
+    return " and ".join([*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]])
+
+
+def _half(run: LabeledRun, records: Records, norm: Norm) -> list[str]:
+    """Return how large a change makes half of the samples wrong, and what it looks like."""
+    summary = summarize(records, run.label, norm)
+    cases = (
+        "correctly classified pairs" if _is_targeted(records) else "correctly classified samples"
+    )
+    if summary.clean_errors == len(records):
+        return []
+    if summary.success.value == 0:
+        end = _end_of_search(summary)
+        return [f"No attack found an adversarial of any of the {cases}{end}."]
+    median = summary.median
+    if math.isfinite(median.value):
+        interval = distance_interval(median, summary.radius_limit)
+        shown = f" (95 % confidence interval: {interval})" if math.isfinite(median.high) else ""
+        goal = "moved to their target" if _is_targeted(records) else "made wrong"
+        return [
+            f"Half of the {cases} can be {goal} by a change of {norm_name(norm)} norm "
+            f"{distance(median.value)} or less{shown}.",
+            _size_of_changes(run, records),
+        ]
+    share = "half" if math.isnan(median.value) else "more than half"
+    return [
+        f"On {share} of the {cases}, no attack found an adversarial{_end_of_search(summary)}.",
+        _size_of_changes(run, records),
+    ]
+
+
+def _end_of_search(summary: Summary) -> str:
+    """Return where the search ended if the attacks had a limit, as the end of a sentence."""
+    if math.isinf(summary.radius_limit):
+        return ""
+    place = f"{norm_name(summary.norm)} distance of {radius_text(summary.radius_limit)}"
+    return f" within an {place}, and none searched farther"
+
+
+def _size_of_changes(run: LabeledRun, records: Records) -> str:
+    """Return how much the adversarials change the values of an input, in the typical case."""
+    hits = is_correct(records) & values_of(records, "success") & (values_of(records, "l0") > 0)
+    if not hits.any():
+        return "The adversarials found are equal to their inputs after rounding."
+    l0, l1, linf = (values_of(records, one)[hits] for one in ("l0", "l1", "linf"))
+    low, high = run.run.manifest["configuration"]["bounds"]
+    average, largest = (float(np.median(values)) / span((low, high)) for values in (l1 / l0, linf))
+    return (
+        f"A typical adversarial changes the values of an input by {_short(100 * average)} % of "
+        f"their range on average, and none by more than {_short(100 * largest)} %. For an image, "
+        f"that is {_short(255 * average)} and {_short(255 * largest)} of 255 gray levels."
+    )
+
+
+def _short(number: float) -> str:
+    """Return a number with two digits, or as a whole number."""
+    return f"{number:.2g}" if number < 10 else f"{number:.0f}"
+
+
+def _strongest(run: LabeledRun, norm: Norm) -> list[str]:
+    """Return which attack came closest most often."""
+    attacks = [one for one in measured_attacks(run) if one.norm == norm]
+    if len(attacks) == 1:
+        others = len(run.run.records.column("attack").unique()) - 1
+        only = (
+            f"The only attack that minimizes {norm_name(norm)} is" if others else "The attack was"
+        )
+        return [f"{only} {attacks[0].name}."]
+    if not attacks or len(attacks[0].distances) == 0:
+        return []
+    closest = np.min([attack.distances for attack in attacks], axis=0)
+    shares = [
+        float((np.isfinite(closest) & (attack.distances <= closest * (1 + 1e-6))).mean())
+        for attack in attacks
+    ]
+    best = int(np.argmax(shares))
+    if shares[best] == 0:
+        return []
+    noun = "pairs" if attacks[0].targeted else "correctly classified samples"
+    return [
+        f"The strongest of {counted(len(attacks), 'attack')} was {attacks[best].name}: on "
+        f"{percent(shares[best])} of the {noun}, no other came closer."
+    ]
+
+
+def _cost(run: LabeledRun, records: Records) -> str:
+    """Return what the attacks cost."""
+    forwards, backwards = (
+        float(values_of(records, one).mean()) for one in ("forwards", "backwards")
+    )
+    several = len(run.run.records.column("attack").unique()) > 1
+    case = "pair" if _is_targeted(records) else "sample"
+    return (
+        f"{'All attacks together' if several else 'It'} took "
+        f"{counted(round(backwards), 'gradient')} and "
+        f"{counted(round(forwards), 'forward pass', 'forward passes')} per {case}, "
+        f"{_duration(float(values_of(records, 'seconds').sum()))} in total."
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in words, with two or three digits."""
+    for unit, length in (("hour", 3600.0), ("minute", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}s"
+    return f"{seconds:.1f} seconds"

@@ -1,0 +1,93 @@
+"""Provenance: the command repeats the run, and sessions on one machine share an entry."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.command_line import Shell
+from minnorm.evaluation import Evaluation, load_run
+from minnorm.report import LabeledRun, label_runs
+from minnorm.report.page.provenance import provenance, repeating_command
+from report.made_runs import made_run
+
+
+def labeled(run: Evaluation) -> LabeledRun:
+    return label_runs([run])[0]
+
+
+def session(**changes: Any) -> dict[str, Any]:
+    made = {
+        "acceleration": ["it is fast"], "started": "2026-01-01T10:00:00+00:00", "ranks": 1,
+        "revision": "abc", "versions": {"torch": "2.6"}, "hardware": {"cores": 2, "memory_gib": 8},
+    }  # fmt: skip
+    return made | changes
+
+
+@pytest.mark.slow
+def test_the_command_repeats_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell = Shell(monkeypatch, capsys)
+    words = ["--attack", "ddn(steps=3)", "--attack", "pgd(epsilon=100, steps=2, norm=l2)"]
+    words += ["--targets", "random:2", "--seed", "7", "--bounds", "0", "255", "--batch-size", "4"]
+    done = shell(
+        "evaluate", "zoo:mnist-cnn", "mnist-sample[1:9:2]", *words, "--out", "run",
+        "--no-adversarials",
+    )  # fmt: skip
+    assert done.code == 0, done.errors
+    program, *again = shlex.split(repeating_command(labeled(load_run("run"))))
+    assert program == "minnorm"
+    assert shell(*again).code == 0
+    first, second = load_run("run"), load_run("repeated")
+    assert second.records.drop_columns(["seconds"]).equals(first.records.drop_columns(["seconds"]))
+    assert second.manifest["configuration"] == first.manifest["configuration"]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "says"),
+    [
+        ("zoo:a", "mnist", "add these"),
+        ("weights.pt + mnist_cnn", "images.npz", "add these"),
+        ("Net", "mnist", "Replace MODEL by"),
+        ("test.<locals>.Net", "data", "Replace MODEL and DATA by"),
+        ("zoo:a", "data", "Replace DATA by"),
+    ],
+)
+def test_what_is_no_spec_is_to_be_replaced(model: str, data: str, says: str) -> None:
+    found = provenance(labeled(made_run(model=model, data=data)))
+    assert says in found.remark
+    words = shlex.split(found.command)
+    assert words[2] == ("MODEL" if "MODEL" in says else model)
+    assert words[3] == ("DATA" if "DATA" in says else data) + "[0:12]"
+
+
+def test_the_facts_are_those_of_the_manifest() -> None:
+    run = made_run(model="zoo:a", seed=5, bounds=(0.0, 255.0), targets="all")
+    run.manifest["sessions"] = [session(), session(started="2026-01-02T10:00:00+00:00")]
+    configuration, machine = provenance(labeled(run)).facts
+    facts = dict(configuration.entries)
+    assert facts["model"] == "zoo:a"
+    assert facts["samples"] == "12, positions 0 to 11"
+    assert facts["seed"] == "5"
+    assert facts["bounds of inputs"] == "0 to 255"
+    assert facts["targets"] == "all"
+    assert dict(machine.entries) == {
+        "started": "2026-01-01T10:00:00+00:00, 2 sessions, the last one 2026-01-02T10:00:00+00:00",
+        "revision": "abc",
+        "versions": "torch 2.6",
+        "processes": "1",
+        "cores": "2",
+        "memory in GiB": "8",
+        "choice of acceleration": "it is fast",
+    }
+
+
+def test_sessions_of_other_code_have_their_own_entry() -> None:
+    run = made_run()
+    run.manifest["sessions"] = [session(), session(revision="def")]
+    _, first, second = provenance(labeled(run)).facts
+    assert (first.heading, second.heading) == ("Code and machine 1", "Code and machine 2")
+    assert dict(second.entries)["revision"] == "def"

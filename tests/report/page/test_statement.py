@@ -1,0 +1,111 @@
+"""The statement: its sentences are true and complete, whatever the run."""
+
+import pytest
+
+from evaluation.record_tables import INF
+from minnorm.doubts import Doubt
+from minnorm.report.page.statement import statement
+from minnorm.report.runs import LabeledRun
+from report.attack_runs import attack_run
+
+
+def said(run: LabeledRun, *epsilons: float) -> str:
+    sentences = statement(run, epsilons)
+    for sentence in sentences:
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert "nan" not in sentence
+        assert "inf" not in sentence.replace("confidence", "").replace("linf", "")
+    return " ".join(sentences)
+
+
+def test_the_numbers_are_those_of_the_run() -> None:
+    attacks = {"ddn": [0.0, 1.0, 2.0, 3.0] * 5, "fmn": [0.0, 2.0, 1.5, 4.0] * 5}
+    text = said(attack_run(attacks, costs={"ddn": 100.0, "fmn": 20.0}), 1.0, 8 / 255)
+    for part in (
+        "The model it was attacked on 20 samples of mnist.",
+        "classifies 75.0 % of the samples correctly (95 % confidence interval: 53.1 to 88.8 %)",
+        "75.0 % (53.1 to 88.8 %) within 8/255 and 50.0 % (29.9 to 70.1 %) within 1.",
+        "A stronger attack may lower these numbers.",
+        "Half of the correctly classified samples can be made wrong by a change of L2 norm 1.5 or "
+        "less",
+        "The strongest of 2 attacks was ddn: on 66.7 % of the correctly classified samples, no "
+        "other came closer.",
+        "All attacks together took 120 gradients and 122 forward passes per sample, 10.0 seconds "
+        "in total.",
+    ):
+        assert part in text
+
+
+def test_changes_are_given_in_gray_levels() -> None:
+    # The table of the tests has l1 = 4 l2, l0 = 10 l2 and linf = l2 / 2.
+    text = said(attack_run({"ddn": [0.2] * 9}))
+    assert "by 40 % of their range on average, and none by more than 10 %" in text
+    wide = said(attack_run({"ddn": [51.0] * 9}, bounds=(0.0, 255.0)))
+    assert "that is 0.4 and 26 of 255 gray levels." in wide
+
+
+def test_one_of_everything_is_singular() -> None:
+    text = said(attack_run({"ddn": [1.0]}, costs={"ddn": 1.0}), 2.0)
+    assert "on 1 sample of mnist" in text
+    assert "A stronger attack may lower this number." in text
+    assert "The attack was ddn. It took 1 gradient and 2 forward passes per sample" in text
+
+
+def test_of_few_samples_the_median_has_no_interval() -> None:
+    text = said(attack_run({"ddn": [1.0, 2.0, 3.0]}))
+    assert "L2 norm 2 or less." in text
+
+
+def test_without_a_success_there_is_none_to_speak_of() -> None:
+    text = said(attack_run({"ddn": [INF] * 8 + [0.0]}), 1.0)
+    assert "No attack found an adversarial of any of the correctly classified samples." in text
+    assert "Half of" not in text
+    assert "strongest" not in text
+
+
+def test_failures_of_more_than_half_have_no_median() -> None:
+    text = said(attack_run({"ddn": [INF] * 6 + [1.0] * 2}))
+    assert "On more than half of the correctly classified samples, no attack found an" in text
+
+
+def test_a_model_that_is_always_wrong_leaves_nothing_to_attack() -> None:
+    text = said(attack_run({"ddn": [0.0] * 8, "fmn": [0.0] * 8}), 1.0)
+    assert "classifies 0.0 % of the samples correctly" in text
+    assert "So there is nothing that an attack could change." in text
+
+
+def test_beyond_the_radius_of_the_attacks_the_accuracy_is_unknown() -> None:
+    run = attack_run({"pgd": [0.1, 0.2, INF, INF, INF]}, limits={"pgd": 0.25})
+    text = said(run, 0.15, 0.5)
+    assert "80.0 % (37.6 to 96.4 %) within 0.15. A stronger" in text
+    assert "Within an L2 distance of 0.5 the accuracy is unknown" in text
+    assert "within an L2 distance of 0.25, and none searched farther." in text
+    half = said(attack_run({"pgd": [0.1, INF]}, limits={"pgd": 0.25}))
+    assert "On half of the correctly classified samples, no attack found" in half
+
+
+def test_targeted_runs_speak_of_pairs() -> None:
+    run = attack_run({"ddn": [1.0, 2.0, INF, 3.0]}, targets=[1, 2, 3, 4])
+    text = said(run, 1.5)
+    assert "each had to make the model predict a given wrong class" in text
+    assert "in 4 pairs of a sample and a target." in text
+    assert "this share of the pairs of a sample and a target withstand:" in text
+    assert "correctly classified pairs can be moved to their target" in text
+    assert "per pair" in text
+
+
+def test_an_unfinished_run_says_so() -> None:
+    doubts = [Doubt("incomplete", "Batches are missing.")]
+    assert "The run is not finished" in said(attack_run({"ddn": [1.0]}, doubts=doubts))
+    assert statement(attack_run({"ddn": []}, doubts=doubts), [1.0]) == [
+        "No sample of mnist has been attacked yet."
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.25, "40.0 seconds"), (3.0, "8.0 minutes")])
+def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
+    from report.attack_runs import with_column
+
+    run = with_column(attack_run({"ddn": [1.0] * 160}), seconds=[seconds] * 160)
+    assert f"{text} in total" in said(run)

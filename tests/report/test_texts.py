@@ -1,0 +1,43 @@
+"""Numbers as readers of a page see them."""
+
+import math
+
+import pytest
+
+from minnorm.evaluation import Estimate
+from minnorm.evaluation.estimates import UNKNOWN
+from minnorm.report.texts import distance, distance_interval, percent, percent_interval
+
+INF = math.inf
+
+
+def test_shares_are_percentages() -> None:
+    assert percent(0.9334) == "93.3 %"
+    assert percent(math.nan) == "unknown"
+    assert percent_interval(Estimate(0.5, 0.25, 0.754)) == "25.0 to 75.4 %"
+    assert percent_interval(UNKNOWN) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "text"),
+    [
+        (1.23456, INF, "1.235"), (0.000123456, INF, "0.0001235"), (0.0, INF, "0"),
+        (INF, INF, "not found"), (INF, 0.3, "> 0.3"), (math.nan, INF, "unknown"),
+    ],
+)  # fmt: skip
+def test_distances_have_four_digits(value: float, limit: float, text: str) -> None:
+    assert distance(value, limit) == text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "limit", "text"),
+    [
+        (Estimate(1.0, 0.51234, 1.5), INF, "0.512 to 1.5"),
+        (Estimate(1.0, 0.0, INF), INF, "0 to ∞"),
+        (Estimate(1.0, 0.1, INF), 0.3, "0.1 to more than 0.3"),
+        (Estimate(INF, INF, INF), INF, "∞ to ∞"),
+        (UNKNOWN, INF, ""),
+    ],
+)
+def test_intervals_of_distances_may_be_open(estimate: Estimate, limit: float, text: str) -> None:
+    assert distance_interval(estimate, limit) == text
