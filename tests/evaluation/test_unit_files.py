@@ -151,6 +151,13 @@ def test_tensors_are_read_back_and_checked(tmp_path: Path, file: str) -> None:
         unit_files.read(Unit(0, 1))
 
 
+def read(path: Path) -> None:
+    """Read all files of a run."""
+    found = load_run(path)
+    for attack in ATTACKS:
+        found.adversarials(attack)
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -186,7 +193,7 @@ def test_what_is_no_file_is_named(copy: Path, replace: Callable[[Path], None], f
     path = sorted((copy / folder).iterdir())[0]
     path.unlink()
     replace(path)
-    for use in (load_run, run):
+    for use in (read, run):
         with pytest.raises(InputError, match=r"cannot be read: |, are missing") as error:
             use(copy)
         assert str(path) in str(error.value)
@@ -200,7 +207,7 @@ def test_a_damaged_file_is_named_and_its_unit_repeated(
 ) -> None:
     path = copy / file
     damage(path)
-    for use in (load_run, run):
+    for use in (read, run):
         with pytest.raises(InputError, match="is damaged or not of this run") as error:
             use(copy)
         assert str(error.value).startswith(f"{path} ")
@@ -218,7 +225,7 @@ def test_every_flipped_bit_is_noticed(copy: Path, file: str) -> None:
         changed[position] ^= 1 << source.randrange(8)
         (copy / file).write_bytes(changed)
         with pytest.raises(InputError, match="its SHA-256 differs"):
-            load_run(copy)
+            read(copy)
 
 
 def test_every_flipped_bit_of_the_checksums_is_noticed(copy: Path) -> None:
@@ -229,7 +236,19 @@ def test_every_flipped_bit_of_the_checksums_is_noticed(copy: Path) -> None:
         changed[position] ^= 1
         path.write_bytes(changed)
         with pytest.raises(InputError, match=r"000001(-00)?\.(parquet|safetensors) is damaged"):
-            load_run(copy)
+            read(copy)
+
+
+@pytest.mark.parametrize("file", [ADVERSARIALS, INPUTS])
+def test_the_records_of_a_run_are_read_without_its_tensors(
+    copy: Path, finished: Path, file: str
+) -> None:
+    flipped(copy / file)
+    found = load_run(copy)
+    assert found.records.equals(load_run(finished).records)
+    found.adversarials(ATTACKS[0], indices=range(5))  # those of another batch
+    with pytest.raises(InputError, match=f"{file} is damaged or not of this run"):
+        found.adversarials(ATTACKS[0], indices=[5])
 
 
 def test_missing_checksums_are_noticed(copy: Path, finished: Path) -> None:

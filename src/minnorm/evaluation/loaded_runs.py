@@ -110,21 +110,20 @@ class Evaluation:
 def load_run(path: str | Path) -> Evaluation:
     """Read a run directory; neither the model nor the data is needed.
 
-    All files are compared with their checksums. If batches are missing, a warning says how many,
-    here and in `warnings`, and metrics of the records warn too.
+    The records are compared with their checksums; adversarials and inputs, which may be large, when
+    they are read. If batches are missing, a warning says how many, here and in `warnings`, and
+    metrics of the records warn too.
 
     Raises:
-        InputError: If it is not a run directory, or a file in it is damaged or of another run; the
+        InputError: If it is not a run directory, or records are damaged or of another run; the
             message says what to do.
     """
     directory = RunDirectory(Path(path))
-    manifest = directory.manifest()
-    UnitFiles(directory.path, manifest).check_tensors()
-    return finished_run(directory, manifest)
+    return finished_run(directory, directory.manifest())
 
 
 def finished_run(directory: RunDirectory, manifest: Manifest) -> Evaluation:
-    """Return the results of a run whose adversarials and inputs are checked already.
+    """Return the results of a run whose manifest is known.
 
     Raises:
         InputError: If a shard is damaged or of another run.

@@ -99,7 +99,7 @@ class UnitFiles:
         Raises:
             InputError: If a file is damaged or not of this run; the message says what to do.
         """
-        self.check_tensors()
+        self._check_tensors()
         units = {unit for unit, _ in self._shards()}
         if not self._manifest.configuration.save_adversarials:
             return units
@@ -127,7 +127,7 @@ class UnitFiles:
         parts = {}
         for folder in (ADVERSARIALS, INPUTS):
             path = self._file(folder, unit)
-            if not path.exists():
+            if not os.path.lexists(path):
                 raise InputError(
                     f"{path} is missing: repeat the command that started the run, which attacks "
                     "only its samples again."
@@ -136,25 +136,6 @@ class UnitFiles:
             self._check(unit, folder, hashlib.sha256(content).hexdigest())
             parts[folder] = load(content)
         return Kept(adversarials=parts[ADVERSARIALS], inputs=parts[INPUTS])
-
-    def check_tensors(self) -> None:
-        """Check adversarials and inputs of all finished units; do not require that they exist.
-
-        Raises:
-            InputError: If a file is damaged or not of this run.
-        """
-        # Without records a unit is not finished, and its files will be replaced.
-        finished = set(self._units(RECORDS))
-        for unit in self._units(ADVERSARIALS):
-            if unit in finished:
-                self._check(unit, ADVERSARIALS, _sha256(self._file(ADVERSARIALS, unit)))
-        digests = {
-            batch: _sha256(self._file(INPUTS, Unit(batch, 0)))
-            for batch in sorted(self._batches() & {unit.batch for unit in finished})
-        }
-        for unit in sorted(finished):
-            if unit.batch in digests:
-                self._check(unit, INPUTS, digests[unit.batch])
 
     def missing_batches(self) -> Doubt | None:
         """Return a doubt if batches are missing, `None` if the run is complete."""
@@ -192,6 +173,21 @@ class UnitFiles:
             return None
         text = f"{' and '.join(parts)} in {self._path} are missing."
         return Doubt("missing-adversarials", text[0].upper() + text[1:])
+
+    def _check_tensors(self) -> None:
+        """Check adversarials and inputs of all finished units; do not require that they exist."""
+        # Without records a unit is not finished, and its files will be replaced.
+        finished = set(self._units(RECORDS))
+        for unit in self._units(ADVERSARIALS):
+            if unit in finished:
+                self._check(unit, ADVERSARIALS, _sha256(self._file(ADVERSARIALS, unit)))
+        digests = {
+            batch: _sha256(self._file(INPUTS, Unit(batch, 0)))
+            for batch in sorted(self._batches() & {unit.batch for unit in finished})
+        }
+        for unit in sorted(finished):
+            if unit.batch in digests:
+                self._check(unit, INPUTS, digests[unit.batch])
 
     def _save_inputs(self, batch: int, inputs: Mapping[str, Tensor]) -> str:
         """Write the inputs of a batch, unless finished units of it have them already.
