@@ -16,7 +16,7 @@ from minnorm.errors import InputError
 from minnorm.evaluation.configuration import Configuration
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.manifest import Manifest
-from minnorm.evaluation.records import Records
+from minnorm.evaluation.records import Records, attacks_in
 from minnorm.evaluation.selection import (
     WORST_CASE,
     closest_records,
@@ -83,7 +83,7 @@ def choose_records(
     Raises:
         InputError: If there is no such record.
     """
-    names = records.column("attack").unique().to_pylist()
+    names = attacks_in(records)
     norm = norm_in_name(attack) or norm
     worst = attack not in names and (attack == WORST_CASE or norm_in_name(attack) is not None)
     wanted = None if indices is None else _checked(indices)

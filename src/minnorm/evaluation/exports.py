@@ -20,7 +20,7 @@ from minnorm.evaluation.eight_bit import Verifier
 from minnorm.evaluation.known_model import load_known_model
 from minnorm.evaluation.loaded_runs import Evaluation
 from minnorm.evaluation.png_folder import INDEX, Picture, check_folder, write_folder
-from minnorm.evaluation.records import Records
+from minnorm.evaluation.records import Records, attacks_in, norms_in
 from minnorm.evaluation.selection import WORST_CASE, keys_of, norm_of_records, values_of
 from minnorm.files import write_atomically
 from minnorm.geometry import Norm
@@ -218,14 +218,14 @@ def _default_attack(records: Records) -> str:
     Raises:
         InputError: If attacks minimize several norms, so that the closest is not defined.
     """
-    names = records.column("attack").unique().to_pylist()
-    norms = records.column("norm").unique().to_pylist()
+    names = attacks_in(records)
+    norms = norms_in(records)
     if len(norms) > 1:
         raise InputError(
             f"the attacks of this run minimize {' and '.join(norms)}: name an attack, for example "
             f"--attack '{WORST_CASE} in {norms[0]}' (attack=... in Python)."
         )
-    return str(names[0]) if len(names) == 1 else WORST_CASE
+    return names[0] if len(names) == 1 else WORST_CASE
 
 
 def _norm(attack: str, chosen: Records) -> Norm:

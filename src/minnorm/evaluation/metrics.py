@@ -29,7 +29,7 @@ from minnorm.evaluation.estimates import (
     median_of,
     share_of,
 )
-from minnorm.evaluation.records import Records
+from minnorm.evaluation.records import Records, attacks_in
 from minnorm.evaluation.selection import keys_of, limits_of, norm_of_records, values_of
 from minnorm.geometry import Norm
 from minnorm.radii import least_radii
@@ -370,7 +370,7 @@ def known_up_to(records: Records, norm: Norm | None) -> float:
 
 
 def _check_one_attack(records: Records) -> None:
-    names = records.column("attack").unique().to_pylist()
+    names = attacks_in(records)
     if len(names) > 1:
         raise InputError(
             f"these records are of {len(names)} attacks ({', '.join(names)}): choose one with "

@@ -121,6 +121,28 @@ def join_records(parts: list[Records]) -> Records:
     return pa.concat_tables(parts).combine_chunks() if parts else SCHEMA.empty_table()
 
 
+def attacks_in(records: Records) -> list[str]:
+    """Return the names of the attacks, in the order of their first records."""
+    names: list[str] = records.column("attack").unique().to_pylist()
+    return names
+
+
+def norms_in(records: Records) -> list[Norm]:
+    """Return the norms that the attacks minimize, in the order of their first records."""
+    norms: list[Norm] = records.column("norm").unique().to_pylist()
+    return norms
+
+
+def samples_in(records: Records) -> int:
+    """Return the number of samples, each of which may have several records."""
+    return len(records.column("index").unique())
+
+
+def are_targeted(records: Records) -> bool:
+    """Return whether the attacks had targets; no records have none."""
+    return bool(len(records) and records.column("target").null_count == 0)
+
+
 def mark_incomplete(records: Records, warning: str) -> Records:
     """Return the records with a warning that some are missing; selections of them keep it."""
     return records.replace_schema_metadata({_INCOMPLETE: warning.encode()})

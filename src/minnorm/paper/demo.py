@@ -12,6 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from minnorm.evaluation import Evaluation, Records, Summary, evaluate, of_attack, summarize
+from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.paper.published import TABLE_1_MNIST_DDN, Published
 
@@ -92,7 +93,7 @@ def run_demo(
 
 def demo_table(records: Records) -> Table:
     """Return a table of our rows; the paper's row follows each of DDN."""
-    count = len(records.column("index").unique())
+    count = samples_in(records)
     table = Table(
         title=f"{count} MNIST images: this package's network, and the paper's (table 1)",
         caption="Each row attacks the same images, and rounds to 8-bit images at every step, as in "

@@ -1,9 +1,9 @@
 """The parts of a run that charts and texts are about: its attacks, and the closest of all."""
 
 from itertools import islice
-from typing import cast
 
 from minnorm.evaluation import Records
+from minnorm.evaluation.records import attacks_in, norms_in
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.runs import LabeledRun
 
@@ -17,8 +17,7 @@ def main_norm(run: LabeledRun, norm: Norm | None = None) -> Norm:
     """
     if norm is not None:
         return check_norm(norm)
-    records = run.run.records
-    return cast("Norm", records.column("norm")[0].as_py()) if len(records) else "l2"
+    return [*norms_in(run.run.records), "l2"][0]
 
 
 def attack_parts(run: LabeledRun, norm: Norm | None = None) -> dict[str, Records]:
@@ -30,8 +29,8 @@ def attack_parts(run: LabeledRun, norm: Norm | None = None) -> dict[str, Records
         run: The run.
         norm: The norm of the distances; by default each attack's own.
     """
-    attacks = len(run.run.records.column("attack").unique())
-    norms = 1 if norm is not None else len(run.run.records.column("norm").unique())
+    attacks = len(attacks_in(run.run.records))
+    norms = 1 if norm is not None else len(norms_in(run.run.records))
     return dict(islice(run.parts(norm).items(), attacks + norms * (attacks > 1)))
 
 

@@ -20,6 +20,7 @@ from functools import cache
 from minnorm.checks import check_number
 from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, Records
+from minnorm.evaluation.records import norms_in, samples_in
 from minnorm.geometry import Norm
 from minnorm.report.decisions.measures import Measure, measure
 from minnorm.report.decisions.noninferiority import measure_change
@@ -95,7 +96,7 @@ def check(
         together = any(one.attack is None and one.kind != "clean_accuracy" for one in metrics)
         if together and attacks_differ(baseline, run):
             warnings.append(OTHER_ATTACKS)
-    samples = len(run.records.column("index").unique())
+    samples = samples_in(run.records)
     tail = None if confidence is None else 1 - confidence
     return Verdicts(
         run=labels[-1],
@@ -138,19 +139,13 @@ def _check_norm(metric: Metric, runs: Sequence[Evaluation]) -> None:
     """Check that it is clear in which norm to measure."""
     if metric.kind == "clean_accuracy" or metric.norm is not None or metric.attack is not None:
         return
-    norms = list(dict.fromkeys(name for run in runs for name in _norms(run)))
+    norms = list(dict.fromkeys(name for run in runs for name in norms_in(run.records)))
     if len(norms) > 1:
         named = dataclasses.replace(metric, norm=norms[0])
         raise InputError(
             f"{str(metric)!r}: the attacks minimize {' and '.join(norms)}: name a norm, for "
             f"example {str(named)!r}, or an attack, for example '{metric} of ddn'."
         )
-
-
-def _norms(run: Evaluation) -> list[Norm]:
-    """Return the norms that the attacks of a run minimize."""
-    found: list[Norm] = run.records.column("norm").unique().to_pylist()
-    return found
 
 
 def _measures(run: Evaluation, requirements: Sequence[Requirement]) -> list[Measure]:
@@ -174,7 +169,7 @@ def _measures(run: Evaluation, requirements: Sequence[Requirement]) -> list[Meas
 def _pairs(baseline: Evaluation, run: Evaluation, metric: Metric) -> Pairs:
     """Return the records that a metric is measured on."""
     # The clean accuracy depends on no norm, but several attacks need one to be put together.
-    norm = _norms(baseline)[0] if metric.kind == "clean_accuracy" else metric.norm
+    norm = norms_in(baseline.records)[0] if metric.kind == "clean_accuracy" else metric.norm
     return pair_records(baseline, run, metric.attack, norm)
 
 
@@ -184,6 +179,6 @@ def _compared_metrics(
     """Return the metrics to compare with those of a baseline, each once."""
     if stated:
         return _metrics(stated)
-    norm = _norms(baseline)[0]
+    norm = norms_in(baseline.records)[0]
     radii = default_radii(label_runs([baseline, run]), norm)
     return [Metric("clean_accuracy"), *(Metric("accuracy", norm, radius) for radius in radii)]

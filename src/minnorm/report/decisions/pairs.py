@@ -18,6 +18,7 @@ from minnorm.evaluation import (
 )
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct, robust_radii
+from minnorm.evaluation.records import attacks_in, norms_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.decisions.measures import known_distances
@@ -115,7 +116,7 @@ def chosen_records(run: Evaluation, attack: str | None, norm: Norm | None) -> Re
     """
     if attack is not None:
         return of_attack(run.records, attack)
-    several = len(run.records.column("attack").unique()) > 1
+    several = len(attacks_in(run.records)) > 1
     return closest_records(run.records, norm) if several else run.records
 
 
@@ -168,7 +169,7 @@ def pair_records(
             or the targets of a sample differ.
     """
     for run in (a, b):
-        norms = run.records.column("norm").unique().to_pylist()
+        norms = norms_in(run.records)
         if len(norms) > 1 and attack is None and norm is None:
             raise InputError(
                 f"the attacks of {name_of(run)} minimize {' and '.join(norms)}: choose the norm to "

@@ -15,6 +15,7 @@ from minnorm.evaluation import (
 )
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.records import are_targeted, samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.parts import closest_part, main_norm
@@ -86,7 +87,7 @@ def per_class(
         ClassRow(
             label=label,
             name=class_name(run, label),
-            samples=len(part.column("index").unique()),
+            samples=samples_in(part),
             clean=clean_accuracy(part),
             accuracies=tuple(accuracy_at(part, epsilon, norm) for epsilon in epsilons),
             median=median_distance(part, norm),
@@ -117,7 +118,7 @@ def flows(run: LabeledRun, norm: Norm | None = None) -> Flows | None:
     norm = main_norm(run, norm)
     records = closest_part(run, norm)
     records = records.filter(pa.array(values_of(records, "success") & is_correct(records)))
-    if records.column("target").null_count == 0:
+    if are_targeted(records):
         records = closest_target(records, norm)
     if len(records) == 0:
         return None

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Evaluation, Records, of_attack
+from minnorm.evaluation.records import norms_in
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.findings.unfinished import of_common_samples
 from minnorm.report.parts import attack_parts
@@ -130,7 +131,7 @@ def drawn_parts(
         else:
             name, part = list(parts.items())[-1]
             found[run.label, name] = part
-    norms = {one for part in found.values() for one in part.column("norm").unique().to_pylist()}
+    norms = {one for part in found.values() for one in norms_in(part)}
     if norm is None and len(norms) > 1:
         raise InputError(
             f"the attacks minimize {' and '.join(sorted(norms))}, and one chart has one norm: "

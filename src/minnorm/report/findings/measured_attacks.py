@@ -14,6 +14,7 @@ from minnorm.errors import InputError
 from minnorm.evaluation import Records, of_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.records import are_targeted, attacks_in
 from minnorm.evaluation.selection import limits_of, values_of
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun
@@ -70,7 +71,7 @@ def measured_attacks(run: LabeledRun) -> list[MeasuredAttack]:
         run: The run; if it is incomplete, only what all attacks have records of is used.
     """
     records = run.run.records
-    names = records.column("attack").unique().to_pylist()
+    names = attacks_in(records)
     parts = {name: of_attack(records, name) for name in names}
     keys = {name: _keys(part) for name, part in parts.items()}
     first = keys[names[0]]
@@ -140,7 +141,7 @@ def _measured(part: Records, name: str, spec: str, positions: Array) -> Measured
         cost=_FORWARD * forwards + _BACKWARD * backwards,
         distances=values_of(part, norm)[chosen],
         reported=values_of(part, "reported")[chosen],
-        targeted=part.column("target").null_count == 0,
+        targeted=are_targeted(part),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from minnorm.evaluation import Records, accuracy_at, clean_accuracy
 from minnorm.evaluation.estimates import Array, Estimate, Z
 from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, span
 from minnorm.report.facts.classes import class_name
@@ -14,7 +15,7 @@ from minnorm.report.facts.default_radii import default_radii
 from minnorm.report.findings.finding import Finding
 from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.runs import LabeledRun
-from minnorm.report.texts import counted, norm_name, radius_text
+from minnorm.report.texts import counted, norm_name, percent, percent_interval, radius_text
 
 _ENOUGH = 10
 """The fewest samples from which the clean accuracy says something about the labels."""
@@ -64,9 +65,9 @@ def _chance(run: LabeledRun, samples: Records) -> list[Finding]:
     if len(samples) < _ENOUGH or clean.low > 1 / classes:
         return []
     text = (
-        f"The model classifies {_percent(clean)} of {counted(len(samples), 'sample')} correctly. "
-        f"Guessing among {classes:,} classes would give {100 / classes:.2g} %. Accuracies under "
-        "attack are not larger, so they say nothing about robustness."
+        f"The model classifies {percent(clean.value)} of {counted(len(samples), 'sample')} "
+        f"correctly. Guessing among {classes:,} classes would give {100 / classes:.2g} %. "
+        "Accuracies under attack are not larger, so they say nothing about robustness."
     )
     if (predictions == max(predictions[0], 0)).all() and len(np.unique(labels)) > 1:
         text += f" It predicts the class {class_name(run, int(predictions[0]))} for every sample."
@@ -109,8 +110,8 @@ def _permuted_labels(run: LabeledRun, samples: Records) -> list[Finding]:
             "label-order",
             "problem",
             "The labels seem to be in another order than the classes of the model",
-            f"The model classifies {_percent(clean)} of the samples correctly, but "
-            f"{100 * accuracy:.1f} % if labels are renamed: it takes samples of the class "
+            f"The model classifies {percent(clean.value)} of the samples correctly, but "
+            f"{percent(accuracy)} if labels are renamed: it takes samples of the class "
             f"{examples}. The numbers of this run are those of wrong labels.",
             "Compare the order of the classes of the data with that of the model: 'minnorm data "
             "show' lists the class of each label. Folders of classes are numbered by their sorted "
@@ -170,16 +171,16 @@ def _wide_intervals(run: LabeledRun, closest: Records, norm: Norm) -> list[Findi
     name, widest = max(named, key=lambda one: _half_width(one[1]))
     if _half_width(widest) <= _WIDE:
         return []
-    count = len(closest.column("index").unique())
+    count = samples_in(closest)
     needed = _samples_for(count, _half_width(widest))
     return [
         Finding(
             "wide-intervals",
             "note",
             "The confidence intervals are wide",
-            f"With {counted(count, 'sample')}, the {name} is {_percent(widest)}, and the 95 % "
-            f"interval reaches from {100 * widest.low:.1f} to {100 * widest.high:.1f} %. Small "
-            "differences between models or attacks are not visible.",
+            f"With {counted(count, 'sample')}, the {name} is {percent(widest.value)}, and the 95 % "
+            f"interval reaches from {percent_interval(widest)}. Small differences between models "
+            "or attacks are not visible.",
             f"About {needed:,} samples would give intervals of 2 points to either side.",
         )
     ]
@@ -200,7 +201,3 @@ def _samples_for(count: int, half_width: float) -> int:
     needed = (count + Z**2) * (half_width / _NARROW) ** 2
     unit = int(10 ** (math.floor(math.log10(needed)) - 1))
     return math.ceil(needed / unit) * unit
-
-
-def _percent(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:.1f} %"

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import counted
@@ -28,7 +29,7 @@ def of_common_samples(runs: Sequence[LabeledRun]) -> tuple[list[LabeledRun], lis
         part = _of_common_samples(run)
         lost = len(run.run.records) - len(part.run.records)
         if lost:
-            samples = len(part.run.records.column("index").unique())
+            samples = samples_in(part.run.records)
             remarks.append(
                 f"{run.label} is not finished: its numbers are of {counted(samples, 'sample')} "
                 f"that all attacks have been run on, and {counted(lost, 'record')} of other "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minnorm.evaluation import accuracy_at, clean_accuracy, summarize
+from minnorm.evaluation.records import norms_in
 from minnorm.geometry import Norm
 from minnorm.report import texts
 from minnorm.report.facts.classes import ClassRow, Flows, class_name, flows, per_class
@@ -91,7 +92,7 @@ def norms_of(runs: Sequence[LabeledRun], norm: Norm | None) -> list[Norm]:
         return [norm]
     found: dict[Norm, None] = {}
     for run in runs:
-        for one in run.run.records.column("norm").unique().to_pylist():
+        for one in norms_in(run.run.records):
             found[one] = None
     return list(found) or ["l2"]
 
@@ -160,7 +161,7 @@ def panel(run: LabeledRun, number: int, radii: dict[Norm, list[float]], size: in
 
 def _norms(run: LabeledRun, norms: Sequence[Norm]) -> list[Norm]:
     """Return those norms that attacks of a run minimize; if none does, all: distances exist."""
-    own = run.run.records.column("norm").unique().to_pylist()
+    own = norms_in(run.run.records)
     return [norm for norm in norms if norm in own] or list(norms)
 
 

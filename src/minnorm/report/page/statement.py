@@ -7,6 +7,7 @@ import numpy as np
 
 from minnorm.evaluation import Estimate, Records, Summary, accuracy_at, clean_accuracy, summarize
 from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.records import are_targeted, attacks_in, samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, span
 from minnorm.report.findings.measured_attacks import measured_attacks
@@ -47,15 +48,11 @@ def statement(run: LabeledRun, epsilons: Sequence[float], norm: Norm | None = No
     ]
 
 
-def _is_targeted(records: Records) -> bool:
-    return bool(records.column("target").null_count == 0)
-
-
 def _subject(run: LabeledRun, records: Records) -> list[str]:
     """Return what was attacked on what."""
-    samples = counted(len(records.column("index").unique()), "sample")
+    samples = counted(samples_in(records), "sample")
     found = [f"The model {run.model} was attacked on {samples} of {run.data}."]
-    if _is_targeted(records):
+    if are_targeted(records):
         pairs = counted(
             len(records), "pair of a sample and a target", "pairs of a sample and a target"
         )
@@ -97,7 +94,7 @@ def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str
         texts.append(
             f"Under attack in the {norm_name(norm)} norm, {shares} of the pairs of a sample and a "
             f"target withstand: {_listed(known)}."
-            if _is_targeted(records)
+            if are_targeted(records)
             else f"Under attack in the {norm_name(norm)} norm, {shares} of the samples "
             f"{'stay' if several else 'stays'} correctly classified: {_listed(known)}."
         )
@@ -121,7 +118,7 @@ def _half(run: LabeledRun, records: Records, norm: Norm) -> list[str]:
     """Return how large a change makes half of the samples wrong, and what it looks like."""
     summary = summarize(records, run.label, norm)
     cases = (
-        "correctly classified pairs" if _is_targeted(records) else "correctly classified samples"
+        "correctly classified pairs" if are_targeted(records) else "correctly classified samples"
     )
     if summary.clean_errors == len(records):
         return []
@@ -132,7 +129,7 @@ def _half(run: LabeledRun, records: Records, norm: Norm) -> list[str]:
     if math.isfinite(median.value):
         interval = distance_interval(median, summary.radius_limit)
         shown = f" (95 % confidence interval: {interval})" if math.isfinite(median.high) else ""
-        goal = "moved to their target" if _is_targeted(records) else "made wrong"
+        goal = "moved to their target" if are_targeted(records) else "made wrong"
         return [
             f"Half of the {cases} can be {goal} by a change of {norm_name(norm)} norm "
             f"{distance(median.value)} or less{shown}.",
@@ -177,7 +174,7 @@ def _strongest(run: LabeledRun, norm: Norm) -> list[str]:
     """Return which attack came closest most often."""
     attacks = [one for one in measured_attacks(run) if one.norm == norm]
     if len(attacks) == 1:
-        others = len(run.run.records.column("attack").unique()) - 1
+        others = len(attacks_in(run.run.records)) - 1
         only = (
             f"The only attack that minimizes {norm_name(norm)} is" if others else "The attack was"
         )
@@ -204,8 +201,8 @@ def _cost(run: LabeledRun, records: Records) -> str:
     forwards, backwards = (
         float(values_of(records, one).mean()) for one in ("forwards", "backwards")
     )
-    several = len(run.run.records.column("attack").unique()) > 1
-    case = "pair" if _is_targeted(records) else "sample"
+    several = len(attacks_in(run.run.records)) > 1
+    case = "pair" if are_targeted(records) else "sample"
     return (
         f"{'All attacks together' if several else 'It'} took "
         f"{counted(round(backwards), 'gradient')} and "

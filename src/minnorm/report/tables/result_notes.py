@@ -4,18 +4,14 @@ import math
 from collections.abc import Sequence
 
 from minnorm.evaluation import Records, clean_accuracy
+from minnorm.evaluation.records import are_targeted, norms_in, samples_in
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun
 
 
-def sample_count(records: Records) -> int:
-    """Return the number of samples."""
-    return len(records.column("index").unique())
-
-
 def heading(records: Records) -> str:
     """Return the number of samples, and how many the model misclassifies before any attack."""
-    count, clean = sample_count(records), clean_accuracy(records)
+    count, clean = samples_in(records), clean_accuracy(records)
     if math.isnan(clean.value):
         return "0 samples"
     errors = count - round(count * clean.value)
@@ -40,16 +36,14 @@ def notes_on(
         "Mean: over successes. Median: a failure counts as infinitely far.",
         "Gradients and forwards: mean per sample. Seconds: in total.",
     ]
-    targeted = [records for records in tables if _is_targeted(records)]
+    targeted = [records for records in tables if are_targeted(records)]
     for records in targeted:
         pairs = len(records.select(["index", "target"]).group_by(["index", "target"]).aggregate([]))
         notes.append(
-            f"{pairs:,} pairs of {sample_count(records):,} samples with their targets; intervals "
+            f"{pairs:,} pairs of {samples_in(records):,} samples with their targets; intervals "
             "count a sample's pairs as one draw."
         )
-    minimized = dict.fromkeys(
-        own for records in tables for own in records.column("norm").unique().to_pylist()
-    )
+    minimized = dict.fromkeys(own for records in tables for own in norms_in(records))
     others = [own for own in minimized if own != norm]
     if norm is not None and others:
         notes.append(
@@ -80,7 +74,3 @@ def notes_on_several(runs: Sequence[LabeledRun]) -> list[str]:
     if len({(one["data_fingerprint"], tuple(one["indices"])) for one in used}) > 1:
         return ["The runs are over different samples: compare their numbers with care."]
     return []
-
-
-def _is_targeted(records: Records) -> bool:
-    return len(records) > 0 and records.column("target").null_count == 0

@@ -18,12 +18,13 @@ from minnorm.evaluation import (
     summarize,
 )
 from minnorm.evaluation.metrics import accuracies_at
+from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.facts.classes import class_name
 from minnorm.report.parts import attack_parts
 from minnorm.report.runs import LabeledRun
-from minnorm.report.tables.result_notes import heading, notes_on, notes_on_several, sample_count
+from minnorm.report.tables.result_notes import heading, notes_on, notes_on_several
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _row(
         model=run.model if run else "",
         data=run.data if run else "",
         attack=attack,
-        samples=sample_count(records),
+        samples=samples_in(records),
         clean=clean_accuracy(records),
         summary=summary,
         accuracies=accuracies_at(records, epsilons, summary.norm),
