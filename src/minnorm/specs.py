@@ -106,6 +106,14 @@ def same(one: str, other: str) -> bool:
         return one == other
 
 
+def name_of(text: str) -> str:
+    """Return a spec without its arguments; a text that is no spec as it is."""
+    try:
+        return parse(text).head
+    except InputError:
+        return text
+
+
 def choose(name: str, known: Iterable[str], kind: str, where: str = "") -> str:
     """Return `name` if it is one of `known`.
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from evaluation.record_tables import DISTANCE, INF, table
 from minnorm.attacks import load_attack
 from minnorm.attacks.composition import attack_name
+from minnorm.errors import InputError
 from minnorm.evaluation import (
     SCHEMA,
     WORST_CASE,
@@ -106,8 +107,27 @@ def test_of_attack_finds_an_attack_by_any_form_of_its_spec() -> None:
     for writing in (name, "ddn(steps=20,gamma=0.2)", " ddn( gamma=.2, steps=20)"):
         assert of_attack(records, writing).column("l2").to_pylist() == [1.0]
     assert of_attack(records, "my attack (").column("l2").to_pylist() == [2.0]
-    with pytest.raises(ValueError, match=r"unknown attack 'ddn' in these records.* Available: ddn"):
-        of_attack(records, "ddn")
+    with pytest.raises(ValueError, match=r"unknown attack 'ddn\(steps=3\)' .* Available: ddn"):
+        of_attack(records, "ddn(steps=3)")
+
+
+def test_of_attack_finds_the_only_attack_of_a_name() -> None:
+    names = ["ddn(steps=30)", "carlini_wagner(steps=5)", "carlini_wagner(steps=9)", "my (", "x(a"]
+    parts = [table([float(row)], attack=name) for row, name in enumerate(names)]
+    records = pa.concat_tables(parts)
+    assert of_attack(records, "ddn") == of_attack(records, " ddn ") == parts[0]
+    assert of_attack(pa.concat_tables(parts[:2]), "cw") == parts[1]  # its short name in papers
+    expected = (
+        r"several attacks in these records are 'carlini_wagner': carlini_wagner\(steps=5\), "
+        r"carlini_wagner\(steps=9\)\. Name one of them in full\."
+    )
+    with pytest.raises(InputError, match=expected):
+        of_attack(records, "carlini_wagner")
+    exact = table([7.0], attack="ddn")
+    assert of_attack(pa.concat_tables([records, exact]), "ddn") == exact
+    for unknown in ("my", "fmn", "", "x"):
+        with pytest.raises(InputError, match="unknown attack"):
+            of_attack(records, unknown)
 
 
 @given(st.lists(st.tuples(DISTANCE, DISTANCE, DISTANCE), min_size=1, max_size=10), st.randoms())

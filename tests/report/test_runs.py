@@ -94,4 +94,7 @@ def test_runs_without_the_attack_are_left_out() -> None:
     assert len(of_attacks(runs, ["ddn", "c"])) == 2
     with pytest.raises(InputError, match="Available: "):
         of_attacks(runs, ["c", "nothing"])
+    several = pa.concat_tables([table([1.0], attack=f"fmn(steps={steps})") for steps in (1, 2)])
+    with pytest.raises(InputError, match="several attacks in these records are 'fmn'"):
+        of_attacks([*runs, *label_runs([made_run(several)])], ["c", "fmn"])
     assert of_attacks([], ["c"]) == []

@@ -1,7 +1,6 @@
 """Selections of records: records in, records out, in any order."""
 
 import math
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ from minnorm.attacks import load_attack
 from minnorm.attacks.composition import attack_name
 from minnorm.errors import InputError
 from minnorm.evaluation.estimates import Array, count_distinct
-from minnorm.evaluation.records import SCHEMA, Records, warn_if_incomplete
+from minnorm.evaluation.records import SCHEMA, Records, attacks_in, norms_in, warn_if_incomplete
 from minnorm.geometry import NORM_ORDERS, Norm, check_norm
 from minnorm.radii import inscribed_radius
 
@@ -21,18 +20,40 @@ WORST_CASE = "worst case"
 
 
 def of_attack(records: Records, attack: str) -> Records:
-    """Return the records of one attack, by its name or any form of its spec.
+    """Return the records of one attack, by its name, any form of its spec, or its name alone.
+
+    `ddn` stands for `ddn(steps=300)` if no other attack of the records has that name.
 
     Raises:
-        InputError: If there are none; the message lists the available attacks.
+        InputError: If there are none, or several have the name; the message lists the attacks.
     """
-    names = records.column("attack").unique().to_pylist()
-    name = attack
-    if name not in names:
-        forms = (attack, _full_spec(attack))
-        same = [one for form in forms for one in names if specs.same(one, form)]
-        name = same[0] if same else specs.choose(attack, names, "attack", "in these records")
-    return records.filter(pc.equal(records.column("attack"), name))
+    found = matching_attacks(records, attack)
+    if not found:
+        specs.choose(attack, attacks_in(records), "attack", "in these records")  # raises the error
+    if len(found) > 1:
+        raise InputError(
+            f"several attacks in these records are {attack!r}: {', '.join(found)}. Name one of "
+            "them in full."
+        )
+    return records.filter(pc.equal(records.column("attack"), found[0]))
+
+
+def matching_attacks(records: Records, attack: str) -> list[str]:
+    """Return the names of the attacks that a text can stand for.
+
+    Args:
+        records: The records.
+        attack: The name of an attack in the records, any form of its spec, or its name without
+            parameters, which several attacks may have.
+    """
+    names = attacks_in(records)
+    if attack in names:
+        return [attack]
+    forms = (attack.strip(), _full_spec(attack))
+    for form in forms:
+        if same := [name for name in names if specs.same(name, form)]:
+            return same[:1]
+    return [name for name in names if specs.name_of(name) in forms]
 
 
 def _full_spec(spec: str) -> str:
@@ -61,7 +82,7 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     if len(records) == 0:
         return records
     order, group = _grouped(keys_of(records))
-    attacks = len(records.column("attack").unique())
+    attacks = len(attacks_in(records))
     if (np.bincount(group) != attacks).any():
         raise InputError(
             "not every attack has a record of every sample: the closest over part of them would be "
@@ -118,10 +139,10 @@ def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
         records: The records of one attack or several.
         norm: The norm of the distances; by default each attack's own.
     """
-    names = records.column("attack").unique().to_pylist()
+    names = attacks_in(records)
     parts = {name: of_attack(records, name) for name in names}
     if len(parts) > 1:
-        norms = [norm] if norm is not None else records.column("norm").unique().to_pylist()
+        norms = [norm] if norm is not None else norms_in(records)
         for one in norms:
             label = WORST_CASE if len(norms) == 1 else f"{WORST_CASE} in {one}"
             # An attack may have that name.
@@ -147,13 +168,13 @@ def norm_of_records(records: Records, norm: Norm | None = None) -> Norm:
     """
     if norm is not None:
         return check_norm(norm)
-    found = records.column("norm").unique().to_pylist()
+    found = norms_in(records)
     if len(found) > 1:
         raise InputError(
             f"the attacks of these records minimize {' and '.join(found)}: give the norm to "
             f"measure in, for example norm={found[0]!r}, or choose one attack with of_attack."
         )
-    return cast("Norm", found[0]) if found else "l2"
+    return found[0] if found else "l2"
 
 
 def distances_of(records: Records, norm: Norm | None) -> Array:

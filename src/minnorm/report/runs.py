@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minnorm.errors import InputError
 from minnorm.evaluation import (
     WORST_CASE,
     Evaluation,
@@ -14,7 +13,8 @@ from minnorm.evaluation import (
     load_run,
     of_attack,
 )
-from minnorm.evaluation.records import join_records
+from minnorm.evaluation.records import join_records, norms_in
+from minnorm.evaluation.selection import matching_attacks
 from minnorm.geometry import Norm
 
 
@@ -49,7 +49,7 @@ class LabeledRun:
         Args:
             norm: The norm of the distances; by default each attack's own.
         """
-        if norm is not None and self.run.records.column("norm").unique().to_pylist() == [norm]:
+        if norm is not None and norms_in(self.run.records) == [norm]:
             norm = None  # the parts are the same
         if norm not in self._parts:
             self._parts[norm] = breakdown(self.run.records, norm)
@@ -143,10 +143,8 @@ def _with_records(run: LabeledRun, records: Records) -> LabeledRun:
 
 def _part(run: LabeledRun, attack: str) -> Records | None:
     """Return the records of an attack, `None` if the run does not have it."""
-    try:
-        return of_attack(run.run.records, attack)
-    except InputError:
-        return None
+    records = run.run.records
+    return of_attack(records, attack) if matching_attacks(records, attack) else None
 
 
 def _attack(records: Records) -> str:
