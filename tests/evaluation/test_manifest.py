@@ -119,6 +119,11 @@ def changed(**changes: Any) -> bytes:
     return json.dumps({**manifest().values(), **changes}).encode()
 
 
+def configured(**changes: Any) -> bytes:
+    values = manifest().values()
+    return json.dumps({**values, "configuration": {**values["configuration"], **changes}}).encode()
+
+
 def without(name: str) -> bytes:
     values = manifest().values()
     del values["configuration"][name]
@@ -140,6 +145,11 @@ def without(name: str) -> bytes:
         (changed(doubts=5), "is damaged: doubts: "),
         (changed(sessions={}), "is damaged: sessions: "),
         (changed(sessions=["x"]), "is damaged: sessions.0: "),
+        (changed(sessions=[{"versions": None}]), "is damaged: sessions.0: .*versions is of"),
+        (changed(sessions=[{"started": 1}]), "is damaged: sessions.0: .*started is of"),
+        (configured(batch_size=0), "is damaged: configuration.batch_size: .* greater than 0"),
+        (configured(indices=[0, 1, 0]), "is damaged: configuration.indices: .*not start, stop and"),
+        (configured(indices=[0, 10**20, 1]), "is damaged: configuration.indices: "),
         (changed(more=1), "is damaged: more: Extra inputs are not permitted"),
         (without("seed"), "is damaged: configuration.seed: Field required"),
         (without("batch_size"), "is damaged: configuration.batch_size: Field required"),

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt
 
 _DECIDED_LATER = ("batch_size", "acceleration")
 """The fields that may be open until a measurement decides them."""
@@ -22,8 +22,17 @@ _MEANINGS = {
 }
 """What a difference means, for fields whose values mean nothing to a reader."""
 
+_LARGEST_INDEX = 2**62
+"""No data set is larger."""
+
 _LONGEST = 200
 """Characters of a value in a message."""
+
+
+def _check_indices(indices: tuple[int, int, int]) -> tuple[int, int, int]:
+    if indices[2] == 0 or max(map(abs, indices)) > _LARGEST_INDEX:
+        raise ValueError(f"{list(indices)} are not start, stop and step of samples")
+    return indices
 
 
 class AttackEntry(BaseModel):
@@ -77,7 +86,7 @@ class OpenConfiguration(BaseModel):
     model_answers: tuple[float, ...]
     data: str
     data_fingerprint: str
-    indices: tuple[int, int, int]
+    indices: Annotated[tuple[int, int, int], AfterValidator(_check_indices)]
     attacks: tuple[AttackEntry, ...]
     targets: str | None
     seed: int
@@ -104,7 +113,7 @@ class OpenConfiguration(BaseModel):
 class Configuration(OpenConfiguration):
     """The configuration of a run, as its manifest holds it."""
 
-    batch_size: int
+    batch_size: PositiveInt
     acceleration: str
 
     def differences(self, now: OpenConfiguration) -> list[str]:

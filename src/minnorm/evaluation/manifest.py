@@ -4,10 +4,10 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
@@ -16,6 +16,23 @@ from minnorm.runtime import provenance
 
 FORMAT: Literal[4] = 4
 """Version of the layout of a run directory; a directory of another version is refused."""
+
+_PARTS_OF_SESSIONS = {
+    "acceleration": list,
+    "started": str,
+    "ranks": int,
+    "revision": str,
+    "versions": dict,
+    "hardware": dict,
+}
+"""The types of the parts of a session, all of which may be missing."""
+
+
+def _check_session(session: dict[str, Any]) -> dict[str, Any]:
+    for name, kind in _PARTS_OF_SESSIONS.items():
+        if name in session and not isinstance(session[name], kind):
+            raise ValueError(f"{name} is of another type than {kind.__name__}")
+    return session
 
 
 class Manifest(BaseModel):
@@ -37,7 +54,7 @@ class Manifest(BaseModel):
     configuration: Configuration
     classes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...]
-    sessions: tuple[dict[str, Any], ...]
+    sessions: tuple[Annotated[dict[str, Any], AfterValidator(_check_session)], ...]
 
     @property
     def batches(self) -> int:

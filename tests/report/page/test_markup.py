@@ -53,6 +53,17 @@ def test_templates_escape_what_they_show() -> None:
     assert text.count("&lt;/script&gt;&lt;!--&lt;script&gt;&amp;") == 3
 
 
+def test_control_characters_are_shown_as_escapes() -> None:
+    name = "a\u202eb\x1b[31m\udcff c"
+    panel = {"id": "run-1", "findings": [
+        {"level": "note", "title": name, "text": f"{name} 5 %\nnext", "advice": ""}
+    ]}  # fmt: skip
+    text = render("findings.html.j2", panel=panel, h="h2", h_below="h3")
+    assert text.count(r"a\u202eb\x1b[31m\udcff c") == 2
+    assert "5&nbsp;%\nnext" in text
+    text.encode()
+
+
 def test_no_template_trusts_more_than_the_files_of_the_package() -> None:
     trusted = [
         found

@@ -9,6 +9,7 @@ import pytest
 from cli.command_line import Shell
 from minnorm.evaluation import Evaluation, load_run
 from minnorm.report import LabeledRun, label_runs
+from minnorm.report.page.page import page
 from minnorm.report.page.provenance import provenance, repeating_command
 from report.made_runs import made_run
 
@@ -91,3 +92,13 @@ def test_sessions_of_other_code_have_their_own_entry() -> None:
     _, first, second = provenance(labeled(run)).facts
     assert (first.heading, second.heading) == ("Code and machine 1", "Code and machine 2")
     assert dict(second.entries)["revision"] == "def"
+
+
+def test_a_session_that_tells_nothing_is_shown() -> None:
+    run = made_run()
+    run.manifest["sessions"] = [{}]
+    [_, machine] = provenance(labeled(run)).facts
+    assert dict(machine.entries) == {
+        "started": "unknown", "revision": "unknown", "versions": "", "processes": "unknown",
+    }  # fmt: skip
+    assert "Code and machine" in page([labeled(run)])

@@ -1,5 +1,8 @@
 """HTML from templates: everything that comes from outside is escaped, and no other script runs.
 
+Control characters, also those that reverse the direction of writing, are shown as escapes, as in
+the terminal, so no name can hide or reorder the text around it.
+
 The page allows the scripts and styles of this package by their hashes (Content Security Policy),
 and nothing else: neither inline handlers nor any address.
 """
@@ -15,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from minnorm.errors import MissingLibraryError
 from minnorm.report import texts
 from minnorm.report.texts import attack_text
+from minnorm.runtime.terminal import printable_lines
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -76,6 +81,27 @@ def embedded_json(value: Any) -> str:
     return text
 
 
+def _breakable(text: str) -> "Markup":
+    """Return a name of code as HTML that a narrow table may break before its arguments."""
+    from markupsafe import Markup, escape
+
+    broken = Markup("(<wbr>")
+    return escape(_shown(text)).replace("(", broken).replace("_", Markup("_<wbr>"))
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template prints of a value; markup stays as it is."""
+    # Markup has this method. Templates print the results of macros, too, which are markup.
+    return value if hasattr(value, "__html__") else printable_lines(str(value))
+
+
+def _glued(text: str) -> "Markup":
+    """Return a text as HTML in which a number and its percent sign stay on one line."""
+    from markupsafe import Markup, escape
+
+    return escape(_shown(text)).replace(" %", Markup("&nbsp;%"))
+
+
 @cache
 def _environment() -> "Environment":
     try:
@@ -88,13 +114,14 @@ def _environment() -> "Environment":
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    # A number and its percent sign stay on one line.
-    environment.filters["glued"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
+    environment.filters["glued"] = _glued
     environment.filters["attack"] = attack_text
+    environment.filters["breakable"] = _breakable
     for name in ("percent", "percent_interval", "distance", "distance_interval"):
         environment.filters[name] = getattr(texts, name)
     return environment

@@ -111,7 +111,10 @@ def _title(runs: Sequence[LabeledRun]) -> str:
 def _subtitle(runs: Sequence[LabeledRun]) -> str:
     data = ", ".join(dict.fromkeys(run.data for run in runs))
     dates = sorted(
-        session["started"][:10] for run in runs for session in run.run.manifest["sessions"]
+        session["started"][:10]
+        for run in runs
+        for session in run.run.manifest["sessions"]
+        if "started" in session
     )
     when = ", ".join(dict.fromkeys([*dates[:1], *dates[-1:]]))
     return f"Minimum-norm attacks on {data}" + (f", {when}" if when else "")

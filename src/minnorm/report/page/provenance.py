@@ -7,6 +7,7 @@ from typing import Any
 
 from minnorm.models.recognition import MODEL_FILES
 from minnorm.report.runs import LabeledRun
+from minnorm.report.texts import UNKNOWN
 
 _MODEL, _DATA = "MODEL", "DATA"
 """What stands in a command for something that was passed as a Python object."""
@@ -127,7 +128,7 @@ def _sessions(sessions: list[dict[str, Any]]) -> list[Facts]:
     """Return what the sessions ran on; those with the same code and machine share an entry."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for session in sessions:
-        same = str([session[name] for name in ("revision", "versions", "hardware", "ranks")])
+        same = str([session.get(name) for name in ("revision", "versions", "hardware", "ranks")])
         groups.setdefault(same, []).append(session)
     return [
         Facts("Code and machine" + (f" {number}" if len(groups) > 1 else ""), _session(group))
@@ -136,19 +137,18 @@ def _sessions(sessions: list[dict[str, Any]]) -> list[Facts]:
 
 
 def _session(group: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
-    first, last = group[0], group[-1]
-    started = first["started"] + (
-        f", {len(group)} sessions, the last one {last['started']}" if len(group) > 1 else ""
-    )
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    first = group[0]
+    times = [session.get("started", UNKNOWN) for session in group]
+    more = f", {len(group)} sessions, the last one {times[-1]}" if len(group) > 1 else ""
+    versions = first.get("versions", {}).items()
     return (
-        ("started", started),
-        ("revision", first["revision"]),
-        ("versions", versions),
-        ("processes", str(first["ranks"])),
+        ("started", times[0] + more),
+        ("revision", first.get("revision", UNKNOWN)),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions)),
+        ("processes", str(first.get("ranks", UNKNOWN))),
         *(
             (_HARDWARE_NAMES.get(name, name), str(value))
-            for name, value in first["hardware"].items()
+            for name, value in first.get("hardware", {}).items()
         ),
-        *(("choice of acceleration", note) for note in first["acceleration"]),
+        *(("choice of acceleration", str(note)) for note in first.get("acceleration", [])),
     )
