@@ -21,8 +21,10 @@ from minnorm.evaluation.arguments import (
     checked_seed,
     finite_bounds,
     load_classifier,
+    model_name,
     named_attacks,
 )
+from minnorm.models import Normalized
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,18 @@ def test_the_original_of_an_accelerated_model_is_taken() -> None:
     model = Centred().eval()
     fast = Accelerated(model, model, None, "plain", ())
     assert load_classifier(fast, None, trust=False) is model
+
+
+def test_a_model_has_the_name_of_its_network() -> None:
+    assert model_name("zoo:mnist-cnn") == "zoo:mnist-cnn"
+    assert model_name(Centred()) == "Centred"
+    assert model_name(Normalized(Centred(), 0.5, 0.5)) == "Normalized(Centred)"
+    assert model_name(inside) == "inside"
+    assert model_name(partial(inside, 1)) == "partial"
+
+
+def inside(inputs: Tensor) -> Tensor:
+    return inputs
 
 
 def test_a_function_is_taken_whatever_the_device() -> None:

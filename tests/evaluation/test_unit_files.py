@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from minnorm.data import load_data
 from minnorm.errors import InputError
 from minnorm.evaluation import SCHEMA, load_run
 from minnorm.evaluation.manifest import Manifest
+from minnorm.evaluation.run_directory import RunDirectory
 from minnorm.evaluation.unit_files import FOLDERS, Kept, UnitFiles
 from minnorm.evaluation.units import Unit
 
@@ -149,6 +151,31 @@ def test_tensors_are_read_back_and_checked(tmp_path: Path, file: str) -> None:
     path.unlink()
     with pytest.raises(InputError, match=rf"{file}.safetensors is missing: repeat the command"):
         unit_files.read(Unit(0, 1))
+
+
+def test_files_of_other_machines_are_waited_for(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = ["records", "adversarials", "inputs"]
+    unseen = [sorted((copy / folder).iterdir())[-1] for folder in folders]
+    for path in unseen:
+        path.rename(path.with_suffix(".unseen"))
+
+    def see_one(_: float) -> None:
+        path = unseen.pop()
+        path.with_suffix(".unseen").rename(path)
+
+    monkeypatch.setattr(time, "sleep", see_one)
+    manifest = RunDirectory(copy).manifest()
+    UnitFiles(copy, manifest).wait_until_visible()
+    assert unseen == []
+    assert caplog.messages == [f"waiting for the files of other machines in {copy}"]
+    UnitFiles(copy, manifest).wait_until_visible()  # nothing is missing
+    shutil.rmtree(copy / "records")
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    UnitFiles(copy, manifest).wait_until_visible()
+    assert 60 < sum(pauses) < 120
 
 
 def read(path: Path) -> None:

@@ -20,7 +20,7 @@ from minnorm.checks import check_count
 from minnorm.errors import InputError
 from minnorm.evaluation.tuning import BatchSize
 from minnorm.geometry import Bounds
-from minnorm.models import load_model
+from minnorm.models import Normalized, load_model
 from minnorm.runtime import devices
 
 Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
@@ -161,6 +161,18 @@ def check_device(model: object, device: str | torch.device | None) -> None:
         devices.parse_device(str(device))
     elif isinstance(model, str):
         devices.default_device()
+
+
+def model_name(model: str | Model) -> str:
+    """Return the name of a model in reports: its spec, or the name of its class or function.
+
+    A wrapper that normalizes the inputs has that of the model inside too.
+    """
+    if isinstance(model, str):
+        return model
+    if isinstance(model, Normalized):
+        return f"{Normalized.__name__}({model_name(model.model)})"
+    return str(getattr(model, "__name__", type(model).__name__))
 
 
 def load_classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:

@@ -22,6 +22,7 @@ from minnorm.evaluation.arguments import (
     checked_seed,
     finite_bounds,
     load_classifier,
+    model_name,
     named_attacks,
 )
 from minnorm.evaluation.configuration import AttackEntry, Configuration, OpenConfiguration
@@ -140,7 +141,7 @@ def evaluate(
         threads.warn_if_crowded()
     codes = {name: fingerprint_attack(attack) for name, attack in named.items()}
     known = OpenConfiguration(
-        model=model if isinstance(model, str) else type(classifier).__qualname__,
+        model=model_name(model if isinstance(model, str) else classifier),
         model_fingerprint=fingerprint(classifier),
         model_answers=probe.answers,
         data=samples.name,
@@ -240,6 +241,7 @@ def _run_in(
         with ranks.raise_on_all():
             for unit, (records, kept) in runner.results(first.finished, on_progress):
                 files.save(unit, records, kept)
+        files.wait_until_visible()
     finally:
         directory.release()
     return first.manifest

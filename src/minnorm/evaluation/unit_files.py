@@ -5,8 +5,10 @@ that was damaged, or copied from another unit or another run, is noticed.
 """
 
 import hashlib
+import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -35,10 +37,18 @@ _ENDINGS = {
 }
 FOLDERS = tuple(_ENDINGS)
 
+_LISTINGS = 90
+"""How often to look for files of other machines: NFS remembers for 60 s what a folder held."""
+
+_SECONDS_BETWEEN = 1.0
+"""The time between two listings."""
+
 _ADVICE = (
     "Delete it, or move it away, and run the same command again: only its samples are attacked "
     "again."
 )
+
+logger = logging.getLogger(__name__)
 
 
 class Kept(NamedTuple):
@@ -188,6 +198,18 @@ class UnitFiles:
         for unit in sorted(finished):
             if unit.batch in digests:
                 self._check(unit, INPUTS, digests[unit.batch])
+
+    def wait_until_visible(self) -> None:
+        """Wait until this machine sees the files of all units, which other ranks have written.
+
+        It ends after some time in any case; what is not visible then is missing.
+        """
+        for listing in range(_LISTINGS):
+            if self.missing_batches() is None and self.missing_adversarials() is None:
+                return
+            if listing == 0:
+                logger.warning("waiting for the files of other machines in %s", self._path)
+            time.sleep(_SECONDS_BETWEEN)
 
     def _save_inputs(self, batch: int, inputs: Mapping[str, Tensor]) -> str:
         """Write the inputs of a batch, unless finished units of it have them already.
