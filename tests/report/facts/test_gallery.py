@@ -144,4 +144,5 @@ def test_large_images_are_fewer(run: LabeledRun, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("minnorm.report.facts.gallery._MOST_ENTRIES", 5 * 3 * 28 * 28)
     shown = gallery(run, 10)
     assert len(shown.items) == 5
-    assert shown.remark == "The images are large: 5 are shown."
+    assert shown.remark == "Only 5 are shown, so that the file does not become too large."
+    assert gallery(run, 5).remark is None

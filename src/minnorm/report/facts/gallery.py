@@ -24,8 +24,8 @@ from minnorm.report.facts.pictures import (
 from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.runs import LabeledRun
 
-_MOST_ENTRIES = 12 * 2**20
-"""The most entries of all images together, so that a page of large images stays small enough."""
+_MOST_ENTRIES = 5 * 2**20
+"""The most entries of all images together: about 4 MB of photos, so that a page can be sent."""
 
 _FEWEST = 3
 """The number of adversarials that are shown however large they are."""
@@ -153,8 +153,8 @@ def _items(
         _item(row, *pair, norm, (low, high))
         for row, pair in zip(chosen, _read(run, chosen), strict=True)
     ]
-    remark = f"The images are large: {possible:,} are shown." if possible < count else None
-    return items, remark if len(items) < min(count, len(ranked)) else None
+    remark = f"Only {len(items):,} are shown, so that the file does not become too large."
+    return items, remark if possible < min(count, len(ranked)) else None
 
 
 def _found(records: Records, closest: Records, norm: Norm) -> list[dict[str, Any]]:
