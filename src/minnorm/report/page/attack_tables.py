@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from minnorm.evaluation.records import attacks_in
 from minnorm.geometry import Norm
 from minnorm.report.parts import attack_parts
 from minnorm.report.runs import LabeledRun
+from minnorm.report.tables.result_notes import heading
 from minnorm.report.tables.results import ResultRow, results
 from minnorm.report.tables.terminal import Cell, ResultColumn, result_columns, row_groups
 from minnorm.report.texts import norm_name
@@ -20,6 +22,14 @@ class TableRow:
 
 
 @dataclass(frozen=True)
+class RowGroup:
+    """The rows of a run, and its number of samples and clean accuracy in words."""
+
+    heading: str
+    rows: list[TableRow]
+
+
+@dataclass(frozen=True)
 class AttackTable:
     """The results of attacks in one norm.
 
@@ -31,7 +41,7 @@ class AttackTable:
 
     name: str
     columns: list[ResultColumn]
-    groups: dict[str, list[TableRow]]
+    groups: dict[str, RowGroup]
 
 
 def attack_tables(
@@ -45,6 +55,7 @@ def attack_tables(
         norm: The norm in which to measure all attacks; by default each attack's own.
     """
     closest = {run.label: _closest(run, norm) for run in runs}
+    headings = {run.label: heading(run.run.records) for run in runs}
     tables, notes = [], dict[str, None]()
     for one, epsilons in radii.items():
         found = results(runs, norm=norm, epsilons=epsilons)
@@ -54,14 +65,20 @@ def attack_tables(
         filled = [group for group in own if group]
         if not filled:
             continue
-        # The label of a run is above its rows, so no column repeats it.
-        columns = result_columns(replace(found, rows=tuple(filled[0]), norms=(one,)))
+        # What is true of a run as a whole is above its rows, so no column repeats it.
+        first = filled[0][0].run
+        columns = result_columns(
+            replace(found, rows=tuple(filled[0]), norms=(one,), heading=headings[first])
+        )
         tables.append(
             AttackTable(
                 norm_name(one),
                 columns,
                 {
-                    group[0].run: _table_rows(group, columns, closest[group[0].run])
+                    group[0].run: RowGroup(
+                        headings[group[0].run],
+                        _table_rows(group, columns, closest[group[0].run]),
+                    )
                     for group in filled
                 },
             )
@@ -79,5 +96,5 @@ def _table_rows(
 
 def _closest(run: LabeledRun, norm: Norm | None) -> set[str]:
     """Return the names of the rows that are of the closest of several attacks."""
-    attacks = run.run.records.column("attack").unique().to_pylist()
+    attacks = attacks_in(run.run.records)
     return set(attack_parts(run, norm)).difference(attacks)

@@ -124,7 +124,8 @@ function showDistances(chart) {
       const top = bottom + 0.66 * count / largest;
       bars.push({ start: one.edges[bin], end: one.edges[bin + 1], bottom, top, color: one.color });
     });
-    names.push({ name: one.name, median: one.median, bottom, top: bottom + 0.72, name_top: bottom + 1 });
+    const none = one.counts.every((count) => count === 0) ? ": none found" : "";
+    names.push({ name: one.name + none, median: one.median, bottom, top: bottom + 0.72, name_top: bottom + 1 });
   });
   const plot = document.querySelector("#distances-" + chart.norm + " .plot");
   return draw(plot, chart.distances_chart, { distances: bars, rows: names });
