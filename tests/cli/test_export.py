@@ -1,67 +1,74 @@
-"""The command that exports models."""
+"""The command that exports adversarials."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from cli.command_line import Shell
-from minnorm.models import load_model
+from minnorm.evaluation import evaluate
+from minnorm.models import build, save_weights
+
+MODEL, ATTACK = "zoo:mnist-cnn", "ddn(steps=20)"
 
 
-@pytest.mark.usefixtures("elsewhere")
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--format", "pt2"),
-        ("--out", "mnist-cnn.pt2", "--shape", "1,28,28"),
-        ("--format", "pt2", "--data", "mnist-sample[:3]"),
-    ],
-)
-def test_a_model_is_exported_and_the_check_is_shown(options: tuple[str, ...], shell: Shell) -> None:
-    outcome = shell("model", "export", "zoo:mnist-cnn", *options)
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that kept its adversarials, one that did not, and another network."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, kept in (("it", True), ("without", False)):
+        evaluate(MODEL, "mnist-sample[:6]", ATTACK, out=folder / name, save_adversarials=kept,
+                 device="cpu", batch_size=4, accelerate="off")  # fmt: skip
+    save_weights(build("mnist_cnn"), "mnist_cnn", folder / "other.safetensors")
+    return folder
+
+
+def test_images_are_verified_by_the_network_that_the_run_names(
+    runs: Path, elsewhere: Path, shell: Shell
+) -> None:
+    words = ("export", str(runs / "it"), "--format", "png", "--device", "cpu")
+    outcome = shell(*words)
     assert outcome.code == 0, outcome.errors
-    assert "mnist-cnn.pt2: inputs [batch, 1, 28, 28] to logits [batch, 10]" in outcome.output
-    assert f"checked: on {3 if '--data' in options else 8} inputs" in outcome.output
-    inputs = torch.rand(2, 1, 28, 28)
-    expected = load_model("zoo:mnist-cnn")(inputs)
-    torch.testing.assert_close(load_model("mnist-cnn.pt2", trust=True)(inputs), expected)
+    first, second, *_ = outcome.output.splitlines()
+    assert first == f"it-adversarials: 6 PNG files of {ATTACK}, and index.csv with all 6 records"
+    assert second.startswith("verified: all 6 files are adversarial when the model reads them")
+    assert len(list((elsewhere / "it-adversarials").iterdir())) == 7
+    again = shell(*words)
+    assert (again.code, again.output) == (2, "")
+    assert "it-adversarials exists already" in again.message
+    assert shell(*words, "--force").code == 0
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_file_is_replaced_with_force_alone(shell: Shell, tmp_path: Path) -> None:
-    words = ("model", "export", "zoo:mnist-cnn", "--format", "safetensors")
-    (tmp_path / "mnist-cnn.safetensors").write_text("old")
-    refused = shell(*words)
-    assert (refused.code, refused.output) == (2, "")
-    assert "mnist-cnn.safetensors exists already" in refused.message
-    assert (tmp_path / "mnist-cnn.safetensors").read_text() == "old"
-    assert shell(*words, "--force").code == 0
-    assert load_model("mnist-cnn.safetensors")
+def test_the_ending_of_the_file_names_the_format(runs: Path, shell: Shell, tmp_path: Path) -> None:
+    outcome = shell("export", str(runs / "it"), "--attack", ATTACK, "--out", "a.npz")
+    assert outcome.code == 0, outcome.errors
+    assert outcome.output.startswith(f"a.npz: 6 records of {ATTACK}, 6 with an adversarial")
+    assert np.load(tmp_path / "a.npz")["adversarials"].shape == (6, 1, 28, 28)
 
 
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("zoo:mnist-cnn",), "name a format or a file"),
-        (("zoo:mnist-cnn", "--format", "tflite"), "unknown format 'tflite'"),
-        (("zoo:mnist-cn", "--format", "pt2"), "Did you mean 'mnist-cnn'?"),
-        (("zoo:mnist-cnn", "--out", "gone/m.pt2"), "the folder gone does not exist"),
-        (("zoo:mnist-cnn", "--out", "m.pt2", "--shape", "1,x"), "--shape 1,x: expected the sizes"),
-        (("zoo:mnist-cnn", "--out", "m.pt2", "--shape", "3,9,9"), "cannot take inputs of shape"),
-        (("fixed.pt2", "--out", "m.pt2"), "--trust"),
-        (("fixed.pt2", "--out", "m.pt2", "--trust"), "dynamic_shapes"),
+        (("it",), "name a format: --format png|npz|safetensors"),
+        (("it", "--format", "gif"), "unknown format 'gif'"),
+        (("it", "--format", "npz", "--attack", "ddm"), "unknown attack 'ddm' in these records"),
+        (("it", "--format", "npz", "--target", "3"), "are untargeted, so leave the target out"),
+        (("it", "--out", "gone/a.npz"), "the folder gone does not exist"),
+        (("it", "--format", "png", "--model", "zoo:mnist-cn"), "Did you mean 'mnist-cnn'?"),
+        (("it", "--format", "png", "--model", "zoo:mnist-cnn-ddn"), "is not the one that the run"),
+        (("it", "--format", "png", "--model", "{runs}/other.safetensors"), "is not the one that"),
+        (("without", "--format", "npz"), "has kept no adversarials"),
+        (("without", "--format", "png"), "has kept no adversarials"),
+        (("gone", "--format", "png"), "is not a run directory"),
     ],
 )
-def test_an_export_that_cannot_succeed_is_one_message(
-    words: tuple[str, ...], says: str, shell: Shell, tmp_path: Path
+def test_an_export_that_cannot_succeed_is_one_message_and_leaves_nothing(
+    words: tuple[str, ...], says: str, runs: Path, shell: Shell, tmp_path: Path
 ) -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).eval()
-    torch.export.save(torch.export.export(network, (torch.rand(4, 1, 2, 2),)), "fixed.pt2")
-    outcome = shell("model", "export", *words)
-    assert outcome.code == 2
+    outcome = shell("export", str(runs / words[0]), *(one.format(runs=runs) for one in words[1:]))
+    assert (outcome.code, outcome.output) == (2, "")
     assert says in outcome.message
     assert "Traceback" not in outcome.errors
-    assert list(tmp_path.iterdir()) == [tmp_path / "fixed.pt2"]
+    assert not list(tmp_path.iterdir())

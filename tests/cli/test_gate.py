@@ -186,5 +186,5 @@ def test_an_evaluation_without_warnings_passes_if_strict(shell: Shell, tmp_path:
 
 def test_the_help_of_the_gate_lists_the_exit_codes(shell: Shell) -> None:
     text = " ".join(shell("gate", "--help").output.split())
-    assert "Exit codes: 0 all requirements are met, 1 at least one is not met, 2 bad input" in text
-    assert "3 no requirement is known not to be met" in text
+    assert "Exit codes: 0: all requirements are met. 1: at least one is not met. 2: bad" in text
+    assert "3: too few samples to tell about at least one, and all others are met." in text

@@ -1,8 +1,8 @@
-"""Options that typer does not read: bounds, radii and batch sizes, in all their forms."""
+"""Options that typer does not read: bounds, norms, radii and batch sizes, in all their forms."""
 
 import pytest
 
-from minnorm.cli.options import read_batch_size, read_bounds, read_radii, separated
+from minnorm.cli.options import read_batch_size, read_bounds, read_norm, read_radii, separated
 from minnorm.errors import InputError
 
 
@@ -70,3 +70,10 @@ def test_a_batch_size_is_a_whole_number_or_auto() -> None:
     assert read_batch_size("32") == 32
     with pytest.raises(InputError, match="--batch-size all: expected a whole number or auto"):
         read_batch_size("all")
+
+
+def test_norms_are_read_in_all_usual_ways() -> None:
+    assert read_norm(None) is None
+    assert [read_norm(word) for word in ("l2", "Linf", "L∞")] == ["l2", "linf", "linf"]
+    with pytest.raises(InputError, match="expected one of"):
+        read_norm("l3")

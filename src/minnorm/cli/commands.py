@@ -7,20 +7,26 @@ import typer
 
 from minnorm.cli.console import messages, output, progress_bars, shown
 from minnorm.cli.exit_codes import NOT_MET
-from minnorm.cli.options import read_batch_size, read_bounds, read_radii
-
-Device = Annotated[
-    str | None,
-    typer.Option(help="The device: cpu, cuda, cuda:1, ... Default: a GPU if there is one."),
-]
+from minnorm.cli.options import (
+    Device,
+    Model,
+    OwnNorms,
+    radius_option,
+    read_batch_size,
+    read_bounds,
+    read_norm,
+    read_radii,
+)
 
 
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(help="zoo:NAME, FILE.safetensors, package.module:factory, ...")
-    ],
+    model: Model,
     data: Annotated[
-        str, typer.Argument(help="mnist[:1000], folder:PATH, FILE.npz, package.module:factory, ...")
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="mnist[:1000], folder:PATH, FILE.npz, package.module:factory, ...",
+        ),
     ],
     *,
     out: Annotated[
@@ -67,20 +73,8 @@ def evaluate(
         tuple[str, str],
         typer.Option(metavar="LOW HIGH", help="Lowest and highest value of an input."),
     ] = ("0", "1"),
-    norm: Annotated[
-        str | None,
-        typer.Option(
-            help="The norm in the table: l0, l1, l2 or linf. Default: the norm of each attack."
-        ),
-    ] = None,
-    epsilon: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RADIUS",
-            help="Show the accuracy at this radius, for example 8/255. Repeat it for several "
-            "radii, or separate them by commas.",
-        ),
-    ] = None,
+    norm: OwnNorms = None,
+    epsilon: Annotated[list[str] | None, radius_option("Show the accuracy at")] = None,
     adversarials: Annotated[
         bool, typer.Option(help="Save the adversarials in the run directory.")
     ] = True,
@@ -95,20 +89,19 @@ def evaluate(
         typer.Option("--strict", help="Exit with code 1 if there are warnings; the run is kept."),
     ] = False,
 ) -> None:
-    """Measure the distances of the closest adversarials of MODEL on DATA.
+    """Measure how robust MODEL is on DATA.
 
-    Prints a table and saves all records in the run directory. With torchrun, the ranks share the
-    work.
+    Searches for the closest adversarial of each sample, prints a table, and saves all records in
+    the run directory. With torchrun, the ranks share the work.
     """
-    box, radii, size = read_bounds(bounds), read_radii(epsilon or ()), read_batch_size(batch_size)
+    box, radii, size = read_bounds(bounds), read_radii(epsilon), read_batch_size(batch_size)
 
     from minnorm import evaluation
     from minnorm.attacks.default import DEFAULT
-    from minnorm.geometry import read_norm
     from minnorm.report import results_table
     from minnorm.runtime import ranks
 
-    chosen = None if norm is None else read_norm(norm)
+    chosen = read_norm(norm)
     with ranks.process_group():
         result = evaluation.evaluate(
             model,
@@ -138,7 +131,10 @@ def evaluate(
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe."),
+    ],
     *,
     out: Annotated[
         Path | None, typer.Option(help="The folder of the run. Default: runs/NAME.")
@@ -220,9 +216,10 @@ def demo(
     ),
     device: Device = None,
 ) -> None:
-    """Attack the shipped MNIST network with small and large budgets, beside the paper's results.
+    """Attack a shipped network, beside the results of the paper.
 
-    Prints a table, and writes a report. An interrupted demo continues.
+    Attacks MNIST images with small and large budgets, prints a table, and writes a report. An
+    interrupted demo continues.
     """
     from minnorm import paper
     from minnorm.errors import MissingLibraryError

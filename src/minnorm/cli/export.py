@@ -1,4 +1,4 @@
-"""The command `model export`."""
+"""The command `export`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,87 +6,80 @@ from typing import Annotated
 import typer
 
 from minnorm.cli.console import messages, output
-from minnorm.errors import InputError
 
 
 def export(
-    model: Annotated[
-        str, typer.Argument(help="zoo:NAME, FILE.safetensors, package.module:factory, ...")
-    ],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
     *,
     file_format: Annotated[
         str | None,
         typer.Option(
             "--format",
-            metavar="onnx|pt2|safetensors",
-            help="The format. Default: the ending of --out.",
+            metavar="png|npz|safetensors",
+            help="The format. Default: the ending of --out, if it is .npz or .safetensors.",
+        ),
+    ] = None,
+    attack: Annotated[
+        str | None,
+        typer.Option(
+            help="The attack, by its name in the table. Default: 'worst case', the closest over "
+            "all attacks."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The target class of targeted attacks, by its label or its name. Default: all."
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The file. Default: the name of the model, here.")
-    ] = None,
-    shape: Annotated[
-        str | None,
+        Path | None,
         typer.Option(
-            metavar="SIZE,SIZE,...",
-            help="The shape of one input, for example 3,224,224. Default: that of the model.",
+            help="The file, or the folder of PNG files. Default: RUN-adversarials in this folder."
         ),
     ] = None,
-    data: Annotated[
+    model: Annotated[
         str | None,
-        typer.Option(help="Data whose first samples check the file. Default: random inputs."),
+        typer.Option(
+            help="The model that verifies PNG files; it must be the one of the run. Default: the "
+            "one that the run names, if loading it runs no code that a file names."
+        ),
     ] = None,
     trust: Annotated[
         bool,
         typer.Option(
-            "--trust", help="Allow the model's file to run code, for example a pickled checkpoint."
+            "--trust",
+            help="Allow the file of the model to run code, and the run to name code.",
         ),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file if there is one.")
-    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="The device of the model: cpu, cuda, cuda:1, ... Default: a GPU if there is one."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
 ) -> None:
-    """Write MODEL to a file of another format, and check that both return the same logits.
+    """Write the adversarials of a run for other programs.
 
-    onnx: for other runtimes; takes batches of any size. pt2: a program of torch.export, which needs
-    no Python code of the network. safetensors: the weights and the name of their network.
+    npz, safetensors: inputs, adversarials, labels, targets, predictions, indices and distances.
+    png: 8-bit images in a folder, with a table of all records. The model verifies that each image
+    is still adversarial. One that is not is rounded again, away from the input, or left out.
     """
-    from minnorm.data import load_data
-    from minnorm.models import export as exports
-    from minnorm.models import load_model
-    from minnorm.models.load import architecture_of
+    from minnorm.evaluation import exports, load_run
 
-    path = exports.path_for(model, out, file_format)
-    exports.check_new(path, overwrite=force)
-    with messages.status(f"exporting {model}"):
-        loaded = load_model(model, trust=trust)
-        if data is None:
-            inputs = exports.random_inputs(loaded, _sizes(shape))
-        else:
-            samples = load_data(data)
-            inputs, _ = samples.batch(range(min(exports.SAMPLES, len(samples))))
-        done = exports.export_model(
-            loaded,
+    path, chosen = exports.path_for(run, out, file_format)
+    with messages.status("exporting"):
+        exported = exports.export_adversarials(
+            load_run(run),
             path,
-            inputs,
-            architecture=architecture_of(model, loaded),
+            chosen,
+            attack=attack,
+            target=target,
+            model=model,
+            trust=trust,
+            device=device,
             overwrite=force,
         )
-    sizes = ", ".join(str(size) for size in done.input_shape)
-    output.print(f"{path}: inputs [batch, {sizes}] to logits [batch, {done.classes}]")
-    output.print(
-        f"checked: on {done.samples} inputs, logits differ by at most {done.difference:.2g}"
-    )
-
-
-def _sizes(shape: str | None) -> tuple[int, ...] | None:
-    """Return the shape that a text such as `3,224,224` names."""
-    if shape is None:
-        return None
-    parts = shape.replace("x", ",").strip("()[] ").split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise InputError(
-            f"--shape {shape}: expected the sizes of one input without the batch, for example "
-            "3,224,224."
-        )
-    return tuple(int(part) for part in parts)
+    for line in exported.summary():
+        output.print(line, soft_wrap=True)

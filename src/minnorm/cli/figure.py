@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minnorm.cli.console import messages, output
-from minnorm.cli.options import read_radii, read_size
+from minnorm.cli.options import OneNorm, Runs, radius_option, read_norm, read_radii, read_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,12 +18,7 @@ figure = typer.Typer(
     help="Draw figures of finished runs for a paper: PDF, SVG or PNG.", no_args_is_help=True
 )
 
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")]
 Out = Annotated[Path, typer.Option(help="The file: .pdf, .svg or .png. An older one is replaced.")]
-NormOption = Annotated[
-    str | None,
-    typer.Option("--norm", help="The norm: l0, l1, l2 or linf. Default: that of the attacks."),
-]
 Attacks = Annotated[
     list[str] | None,
     typer.Option(
@@ -43,15 +38,8 @@ def curves(
     runs: Runs,
     *,
     out: Out,
-    norm: NormOption = None,
-    epsilon: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RADIUS",
-            help="Mark this radius, for example 8/255. Repeat it for several radii, or separate "
-            "them by commas.",
-        ),
-    ] = None,
+    norm: OneNorm = None,
+    epsilon: Annotated[list[str] | None, radius_option("Mark")] = None,
     attack: Attacks = None,
     size: Size = None,
 ) -> None:
@@ -59,7 +47,7 @@ def curves(
 
     With 95 % confidence bands. Curves of attacks within a radius end there, with a dot.
     """
-    radii = read_radii(epsilon or ())
+    radii = read_radii(epsilon)
 
     from minnorm.report import plot_curves
 
@@ -78,7 +66,7 @@ def distances(
     runs: Runs,
     *,
     out: Out,
-    norm: NormOption = None,
+    norm: OneNorm = None,
     attack: Attacks = None,
     size: Size = None,
 ) -> None:
@@ -98,7 +86,7 @@ def gallery(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     *,
     out: Out,
-    norm: NormOption = None,
+    norm: OneNorm = None,
     attack: Annotated[
         str | None,
         typer.Option(help="Show adversarials of this attack. Default: the closest of all."),
@@ -124,10 +112,9 @@ def _save(
     size: str | None,
 ) -> None:
     """Draw a figure in a norm, and write it to a file."""
-    from minnorm.geometry import read_norm
     from minnorm.report.figures.files import check_file, save_figure
 
-    chosen = None if norm is None else read_norm(norm)
+    chosen = read_norm(norm)
     inches = None if size is None else read_size(size)
     check_file(out)
     with messages.status("drawing the figure"):

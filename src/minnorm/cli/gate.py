@@ -8,7 +8,7 @@ import typer
 from minnorm.checks import check_choice
 from minnorm.cli.console import output
 from minnorm.cli.exit_codes import OF_OUTCOMES
-from minnorm.cli.options import read_radii
+from minnorm.cli.options import OneNorm, radius_option, read_norm, read_radii
 
 _FORMATS = ("table", "markdown", "json")
 
@@ -19,18 +19,9 @@ def compare(
     *,
     epsilon: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="RADIUS",
-            help="Compare the accuracy at this radius, for example 8/255. Repeat it for several "
-            "radii, or separate them by commas. Default: a few where the curves fall.",
-        ),
+        radius_option("Compare the accuracy at", "Default: a few where the curves fall."),
     ] = None,
-    norm: Annotated[
-        str | None,
-        typer.Option(
-            help="The norm of all distances: l0, l1, l2 or linf. Default: that of the attacks."
-        ),
-    ] = None,
+    norm: OneNorm = None,
     attack: Annotated[
         str | None,
         typer.Option(
@@ -51,13 +42,12 @@ def compare(
     """Compare two runs on the same data, sample by sample.
 
     Shows how clean accuracy, robust accuracy and distances differ, with intervals, and which
-    samples changed most. Runs on other data, with other targets or bounds are refused.
+    samples changed most. Refuses runs on different data, or with different targets or bounds.
     """
     check_choice("--format", format_, _FORMATS)
-    radii = read_radii(epsilon or ())
+    radii = read_radii(epsilon)
 
     from minnorm.evaluation import load_run
-    from minnorm.geometry import read_norm
     from minnorm.report import compare as compare_runs
     from minnorm.report.decisions.comparison_texts import (
         comparison_json,
@@ -70,7 +60,7 @@ def compare(
         load_run(run_a),
         load_run(run_b),
         epsilons=radii,
-        norm=None if norm is None else read_norm(norm),
+        norm=read_norm(norm),
         attack=attack,
         confidence=read_share(confidence),
         top=top,
@@ -142,9 +132,8 @@ def gate(
     requirements fails with a probability of at most 5 %, however many there are, and a model that
     does not meet one of them passes with a probability of at most 5 %.
 
-    Exit codes: 0 all requirements are met, 1 at least one is not met, 2 bad input (also a run of
-    which batches are missing), 3 no requirement is known not to be met, but there are too few
-    samples to tell for at least one.
+    Exit codes: 0: all requirements are met. 1: at least one is not met. 2: bad input, or batches of
+    the run are missing. 3: too few samples to tell about at least one, and all others are met.
     """
     from minnorm.evaluation import load_run
     from minnorm.files import write_content

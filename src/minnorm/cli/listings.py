@@ -6,7 +6,7 @@ import typer
 from rich.table import Column, Table
 
 from minnorm.cli.console import messages, output
-from minnorm.cli.export import export
+from minnorm.cli.model_export import export
 
 data = typer.Typer(help="List, show and fetch data sets.", no_args_is_help=True)
 model = typer.Typer(help="List and export models.", no_args_is_help=True)
@@ -34,7 +34,9 @@ def list_data() -> None:
 
 @data.command("show")
 def show_data(
-    spec: Annotated[str, typer.Argument(help="A data spec, for example mnist or folder:PATH.")],
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="A data spec, for example mnist or folder:PATH.")
+    ],
 ) -> None:
     """Show the size of a data set, the values of its inputs, and the name of each label."""
     from minnorm.data import description, load_data
@@ -45,7 +47,7 @@ def show_data(
 
 @data.command("fetch")
 def fetch_data(
-    name: Annotated[str, typer.Argument(help="A name from `minnorm data list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `minnorm data list`.")],
     force: Annotated[bool, typer.Option("--force", help="Fetch it even if it is cached.")] = False,
 ) -> None:
     """Fetch a data set into the cache."""

@@ -9,9 +9,9 @@ from typing import Any
 import typer
 
 from minnorm.cli import commands, listings
-from minnorm.cli.adversarials import export
 from minnorm.cli.console import messages, output, print_traceback, show_log
 from minnorm.cli.exit_codes import BAD_INPUT, BUG, INTERRUPTED
+from minnorm.cli.export import export
 from minnorm.cli.figure import figure
 from minnorm.cli.gate import compare, gate
 from minnorm.cli.options import CommandWithBounds

@@ -1,8 +1,10 @@
-"""Options of the commands whose values typer does not read: bounds, radii and batch sizes."""
+"""Options that several commands share, and those whose values typer does not read."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer.core import TyperCommand
 
 from minnorm import specs
@@ -10,8 +12,53 @@ from minnorm.errors import InputError
 
 if TYPE_CHECKING:
     from minnorm.evaluation.tuning import BatchSize
+    from minnorm.geometry import Norm
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories.")]
+
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="zoo:NAME, FILE.safetensors, package.module:factory, ..."),
+]
+
+Device = Annotated[
+    str | None,
+    typer.Option(help="The device: cpu, cuda, cuda:1, ... Default: a GPU if there is one."),
+]
+
+OwnNorms = Annotated[
+    str | None,
+    typer.Option(
+        "--norm",
+        help="Show distances in this norm: l0, l1, l2 or linf. Default: the norm of each attack.",
+    ),
+]
+"""The norm of what can show several norms beside each other."""
+
+OneNorm = Annotated[
+    str | None,
+    typer.Option(
+        "--norm",
+        help="Measure distances in this norm: l0, l1, l2 or linf. Default: that of the attacks.",
+    ),
+]
+"""The norm of what can show one norm only."""
 
 _BOUNDS = "--bounds"
+
+
+def radius_option(purpose: str, default: str = "") -> Any:
+    """Return the option `--epsilon`.
+
+    Args:
+        purpose: What happens at a radius, for example `Mark`.
+        default: What happens without the option, as a sentence.
+    """
+    text = (
+        f"{purpose} this radius, for example 8/255. Repeat it for several radii, or separate them "
+        f"by commas. {default}"
+    )
+    return typer.Option("--epsilon", metavar="RADIUS", help=text.strip())
 
 
 class CommandWithBounds(TyperCommand):
@@ -70,14 +117,25 @@ def _not_bounds(words: Sequence[str]) -> InputError:
     )
 
 
-def read_radii(words: Sequence[str]) -> list[float]:
+def read_norm(word: str | None) -> "Norm | None":
+    """Return the norm of `--norm`, `None` without the option.
+
+    Raises:
+        InputError: If there is no such norm.
+    """
+    from minnorm import geometry  # imports PyTorch
+
+    return None if word is None else geometry.read_norm(word)
+
+
+def read_radii(words: Sequence[str] | None) -> list[float]:
     """Return the radii of `--epsilon`; commas separate those in one word.
 
     Raises:
         InputError: If one is no number, or below 0.
     """
     radii = []
-    for word in (part for one in words for part in one.split(",")):
+    for word in (part for one in words or () for part in one.split(",")):
         try:
             radius = specs.read_number(word)
         except InputError as error:

@@ -6,45 +6,35 @@ from typing import Annotated
 import typer
 
 from minnorm.cli.console import messages, output
-from minnorm.cli.options import read_radii
+from minnorm.cli.options import OwnNorms, Runs, radius_option, read_norm, read_radii
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories.")],
+    runs: Runs,
     *,
     out: Annotated[
         Path, typer.Option(help="The HTML file; an older report there is replaced.")
     ] = Path("report.html"),
-    norm: Annotated[
-        str | None,
-        typer.Option(
-            help="The norm of all distances: l0, l1, l2 or linf. Default: the norm of each attack."
-        ),
-    ] = None,
+    norm: OwnNorms = None,
     epsilon: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="RADIUS",
-            help="Show the accuracy at this radius, for example 8/255. Repeat it for several "
-            "radii, or separate them by commas. Default: a few where the curves fall.",
-        ),
+        radius_option("Show the accuracy at", "Default: a few where the curves fall."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The title of the page.")] = None,
     gallery: Annotated[
         int, typer.Option(min=0, help="The largest number of adversarials to show of each run.")
     ] = 48,
 ) -> None:
-    """Write a report of one run or several: one HTML file with tables, charts and images.
+    """Write a report of one run or several: one HTML file.
 
     The file needs no network, no model and no data. It shows what was measured, the attacks,
     robustness curves, distances, adversarials, results per class, findings, and provenance.
     """
-    from minnorm.geometry import check_norm
     from minnorm.report import load_runs, write_report
     from minnorm.report.page.page import check_path
 
-    radii = read_radii(epsilon or ())
-    chosen = None if norm is None else check_norm(norm)
+    radii = read_radii(epsilon)
+    chosen = read_norm(norm)
     check_path(out)
     with messages.status("writing the report"):
         write_report(

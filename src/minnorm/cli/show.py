@@ -7,13 +7,13 @@ import typer
 
 from minnorm.checks import check_choice
 from minnorm.cli.console import messages, output, shown
-from minnorm.cli.options import read_radii
+from minnorm.cli.options import OwnNorms, Runs, radius_option, read_norm, read_radii
 
 _FORMATS = ("table", "markdown", "latex", "csv", "json")
 
 
 def show(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    runs: Runs,
     *,
     format_: Annotated[
         str | None,
@@ -23,20 +23,8 @@ def show(
             help="The form of the output. Default: the ending of --out, or else a table.",
         ),
     ] = None,
-    norm: Annotated[
-        str | None,
-        typer.Option(
-            help="The norm of all distances: l0, l1, l2 or linf. Default: the norm of each attack."
-        ),
-    ] = None,
-    epsilon: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RADIUS",
-            help="Show the accuracy at this radius, for example 8/255. Repeat it for several "
-            "radii, or separate them by commas.",
-        ),
-    ] = None,
+    norm: OwnNorms = None,
+    epsilon: Annotated[list[str] | None, radius_option("Show the accuracy at")] = None,
     attack: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,17 +51,16 @@ def show(
     """
     if format_ is not None:
         check_choice("--format", format_, _FORMATS)
-    radii = read_radii(epsilon or ())
+    radii = read_radii(epsilon)
 
     from minnorm.files import write_content
-    from minnorm.geometry import read_norm
     from minnorm.report import load_runs, results
     from minnorm.report.runs import of_attacks
     from minnorm.report.tables.formats import FORMATS, format_of
     from minnorm.report.tables.terminal import to_table
 
     form = format_ or ("table" if out is None else format_of(out))
-    chosen = None if norm is None else read_norm(norm)
+    chosen = read_norm(norm)
     with messages.status("reading the runs"):
         loaded = load_runs(runs)
         selected = of_attacks(loaded, attack, chosen) if attack else loaded
