@@ -1,12 +1,16 @@
 """The statement: its sentences are true and complete, whatever the run."""
 
+from dataclasses import replace
+
+import pyarrow as pa
 import pytest
 
 from evaluation.record_tables import INF
 from minnorm.doubts import Doubt
 from minnorm.report.page.statement import statement
 from minnorm.report.runs import LabeledRun
-from report.attack_runs import attack_run
+from minnorm.report.texts import norm_name
+from report.attack_runs import attack_run, with_column
 
 
 def said(run: LabeledRun, *epsilons: float) -> str:
@@ -40,7 +44,10 @@ def test_the_numbers_are_those_of_the_run() -> None:
 def test_changes_are_given_in_gray_levels() -> None:
     # The table of the tests has l1 = 4 l2, l0 = 10 l2 and linf = l2 / 2.
     text = said(attack_run({"ddn": [0.2] * 9}))
-    assert "by 40 % of their range on average, and none by more than 10 %" in text
+    assert (
+        "changes 2 values of an input, by 40 % of the range of inputs on average and by 10 % at"
+        in text
+    )
     wide = said(attack_run({"ddn": [51.0] * 9}, bounds=(0.0, 255.0)))
     assert "that is 0.4 and 26 of 255 gray levels." in wide
 
@@ -103,9 +110,19 @@ def test_an_unfinished_run_says_so() -> None:
     ]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.25, "40.0 seconds"), (3.0, "8.0 minutes")])
-def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
-    from report.attack_runs import with_column
+def test_the_strongest_attack_in_a_norm_may_minimize_another() -> None:
+    far, near = (attack_run({name: [one] * 9}) for name, one in (("ddn", 2.0), ("fmn", 1.0)))
+    records = pa.concat_tables([far.run.records, with_column(near, norm=["linf"] * 9).run.records])
+    run = replace(far, run=replace(far.run, records=records))
+    for norm in ("l2", "linf"):
+        [text] = [one for one in statement(run, (), norm) if "strongest" in one]
+        assert text.startswith(f"The strongest of 2 attacks in {norm_name(norm)} was fmn: on 100.0")
 
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "40.0 seconds"), (3.0, "8.0 minutes"), (1e-6, "less than 0.1 seconds")],
+)
+def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
     run = with_column(attack_run({"ddn": [1.0] * 160}), seconds=[seconds] * 160)
     assert f"{text} in total" in said(run)

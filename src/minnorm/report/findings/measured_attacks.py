@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from minnorm import specs
 from minnorm.errors import InputError
-from minnorm.evaluation import Records, of_attack
+from minnorm.evaluation import Records, norm_of_records, of_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.records import are_targeted, attacks_in
@@ -38,11 +38,11 @@ class MeasuredAttack:
         name: Its name, as it is shown.
         head: The name of the function in its spec, for example `ddn`; empty if it cannot be read.
         arguments: The arguments in its spec.
-        norm: The norm that it minimizes.
+        norm: The norm that it minimizes, or in which it is measured.
         limit: The radius beyond which it does not search, infinite if there is none.
         gradients: The mean number of gradients per sample.
         cost: The mean cost per sample, in gradients; a forward pass alone costs 0.4.
-        distances: The distances in its norm, infinite where it failed.
+        distances: The distances in this norm, infinite where it failed.
         reported: Whether the attack itself says that it succeeded.
         targeted: Whether the entries are for pairs of a sample and a target.
     """
@@ -64,11 +64,12 @@ class MeasuredAttack:
         return counted(len(self.distances), *(noun if self.targeted else ("sample",)))
 
 
-def measured_attacks(run: LabeledRun) -> list[MeasuredAttack]:
+def measured_attacks(run: LabeledRun, norm: Norm | None = None) -> list[MeasuredAttack]:
     """Return the attacks of a run, in the order of its records.
 
     Args:
         run: The run; if it is incomplete, only what all attacks have records of is used.
+        norm: The norm of the distances; by default each attack's own.
     """
     records = run.run.records
     names = attacks_in(records)
@@ -84,7 +85,7 @@ def measured_attacks(run: LabeledRun) -> list[MeasuredAttack]:
         entry["name"]: entry["spec"] for entry in run.run.manifest["configuration"]["attacks"]
     }
     return [
-        _measured(part, name, written.get(name, name), positions[name])
+        _measured(part, name, written.get(name, name), positions[name], norm)
         for name, part in parts.items()
     ]
 
@@ -123,8 +124,10 @@ def closest_of(attacks: Sequence[MeasuredAttack]) -> MeasuredAttack:
     )
 
 
-def _measured(part: Records, name: str, spec: str, positions: Array) -> MeasuredAttack:
-    norm: Norm = part.column("norm")[0].as_py()
+def _measured(
+    part: Records, name: str, spec: str, positions: Array, norm: Norm | None
+) -> MeasuredAttack:
+    norm = norm_of_records(part, norm)
     chosen = positions[is_correct(part)[positions]]
     forwards, backwards = (float(values_of(part, one).mean()) for one in ("forwards", "backwards"))
     try:

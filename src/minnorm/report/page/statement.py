@@ -7,7 +7,7 @@ import numpy as np
 
 from minnorm.evaluation import Estimate, Records, Summary, accuracy_at, clean_accuracy, summarize
 from minnorm.evaluation.metrics import is_correct
-from minnorm.evaluation.records import are_targeted, attacks_in, samples_in
+from minnorm.evaluation.records import are_targeted, attacks_in, norms_in, samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, span
 from minnorm.report.findings.measured_attacks import measured_attacks
@@ -158,10 +158,11 @@ def _size_of_changes(run: LabeledRun, records: Records) -> str:
     l0, l1, linf = (values_of(records, one)[hits] for one in ("l0", "l1", "linf"))
     low, high = run.run.manifest["configuration"]["bounds"]
     average, largest = (float(np.median(values)) / span((low, high)) for values in (l1 / l0, linf))
+    changed = counted(round(float(np.median(l0))), "value")
     return (
-        f"A typical adversarial changes the values of an input by {_short(100 * average)} % of "
-        f"their range on average, and none by more than {_short(100 * largest)} %. For an image, "
-        f"that is {_short(255 * average)} and {_short(255 * largest)} of 255 gray levels."
+        f"A typical adversarial changes {changed} of an input, by {_short(100 * average)} % of the "
+        f"range of inputs on average and by {_short(100 * largest)} % at most. For an image, that "
+        f"is {_short(255 * average)} and {_short(255 * largest)} of 255 gray levels."
     )
 
 
@@ -172,14 +173,10 @@ def _short(number: float) -> str:
 
 def _strongest(run: LabeledRun, norm: Norm) -> list[str]:
     """Return which attack came closest most often."""
-    attacks = [one for one in measured_attacks(run) if one.norm == norm]
+    attacks = measured_attacks(run, norm)
     if len(attacks) == 1:
-        others = len(attacks_in(run.run.records)) - 1
-        only = (
-            f"The only attack that minimizes {norm_name(norm)} is" if others else "The attack was"
-        )
-        return [f"{only} {attacks[0].name}."]
-    if not attacks or len(attacks[0].distances) == 0:
+        return [f"The attack was {attacks[0].name}."]
+    if len(attacks[0].distances) == 0:
         return []
     closest = np.min([attack.distances for attack in attacks], axis=0)
     shares = [
@@ -190,8 +187,9 @@ def _strongest(run: LabeledRun, norm: Norm) -> list[str]:
     if shares[best] == 0:
         return []
     noun = "pairs" if attacks[0].targeted else "correctly classified samples"
+    place = f" in {norm_name(norm)}" if norms_in(run.run.records) != [norm] else ""
     return [
-        f"The strongest of {counted(len(attacks), 'attack')} was {attacks[best].name}: on "
+        f"The strongest of {counted(len(attacks), 'attack')}{place} was {attacks[best].name}: on "
         f"{percent(shares[best])} of the {noun}, no other came closer."
     ]
 
@@ -216,4 +214,4 @@ def _duration(seconds: float) -> str:
     for unit, length in (("hour", 3600.0), ("minute", 60.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}s"
-    return f"{seconds:.1f} seconds"
+    return f"{seconds:.1f} seconds" if seconds >= 0.1 else "less than 0.1 seconds"
