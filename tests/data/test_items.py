@@ -37,6 +37,11 @@ def test_a_map_style_data_set_is_read_item_by_item(make: Any) -> None:
     assert labels.dtype == torch.int64
 
 
+def test_items_may_be_of_bfloat16() -> None:
+    data = from_map_dataset("pairs", Pairs([(torch.ones(2, dtype=torch.bfloat16), 0)]))
+    assert data.batch([0])[0].dtype == torch.bfloat16
+
+
 def test_the_8_bit_items_of_a_map_style_data_set_are_scaled() -> None:
     dataset = Pairs([(torch.tensor([0, 51, 255], dtype=torch.uint8), torch.tensor(1))])
     inputs, labels = from_map_dataset("pairs", dataset).batch([0])

@@ -189,7 +189,7 @@ def test_a_model_has_the_name_of_its_network() -> None:
     assert model_name(Centred()) == "Centred"
     assert model_name(Normalized(Centred(), 0.5, 0.5)) == "Normalized(Centred)"
     assert model_name(inside) == "inside"
-    assert model_name(partial(inside, 1)) == "partial"
+    assert model_name(partial(inside)) == "partial"
 
 
 def inside(inputs: Tensor) -> Tensor:

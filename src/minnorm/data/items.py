@@ -56,7 +56,7 @@ def from_map_dataset(
     eight_bit = values.dtype == torch.uint8
     pixels = pixels or eight_bit or is_picture(_pair(dataset[0])[0])
     inputs = values / WHITE if pixels else values
-    content = f"{count} {checksum(inputs.numpy())} {checksum(labels.numpy())}"
+    content = f"{count} {checksum(as_array(inputs, name))} {checksum(labels.numpy())}"
     return Data(
         name,
         partial(_read_items, name, dataset, eight_bit),

@@ -153,6 +153,15 @@ def test_every_format_writes_results_without_rows(name: str) -> None:
     assert "it" not in text.split()
 
 
+def test_the_header_of_csv_is_that_of_any_rows() -> None:
+    empty, full = (
+        to_csv(results(label_runs([made_run(table(rows))]), epsilons=EPSILONS))
+        for rows in ([], [1.0])
+    )
+    assert empty.splitlines() == full.splitlines()[:1]
+    assert empty.startswith("run,model,data,attack,norm,")
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [("a.txt", "table"), ("b/c.MD", "markdown"), ("d.tex", "latex"), ("e.csv", "csv")],

@@ -13,7 +13,7 @@ from minnorm.errors import InputError
 from minnorm.evaluation import Estimate
 from minnorm.report.tables.latex import to_latex
 from minnorm.report.tables.markdown import escaped, markdown_table
-from minnorm.report.tables.results import ResultRow, Results
+from minnorm.report.tables.results import ResultRow, Results, empty_row
 from minnorm.report.tables.terminal import result_columns, to_text
 from minnorm.runtime.terminal import printable
 
@@ -47,11 +47,12 @@ def to_csv(results: Results) -> str:
     Args:
         results: The results, see `minnorm.report.results`.
     """
-    lines = [dict(_flat(row, results)) for row in results.rows]
+    header = [name for name, _ in _flat(empty_row(results.epsilons), results)]
+    lines = [[value for _, value in _flat(row, results)] for row in results.rows]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(lines[0] if lines else [])
-    writer.writerows([_csv_value(value) for value in line.values()] for line in lines)
+    writer.writerow(header)
+    writer.writerows(map(_csv_value, line) for line in lines)
     return file.getvalue()
 
 

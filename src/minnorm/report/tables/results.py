@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from minnorm.errors import InputError
 from minnorm.evaluation import (
+    SCHEMA,
     Estimate,
     Records,
     Summary,
@@ -64,7 +65,7 @@ class ResultRow:
     @property
     def clean_errors(self) -> int:
         """The number of samples that the model misclassifies before any attack."""
-        return self.samples - round(self.samples * self.clean.value)
+        return self.samples - round(self.samples * self.clean.value) if self.samples else 0
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,15 @@ def results_of_records(
     """
     rows = _rows(breakdown(records, norm), norm, epsilons, None)
     return _results(rows, [records], norm, epsilons)
+
+
+def empty_row(epsilons: Sequence[float]) -> ResultRow:
+    """Return a row of no samples, whose parts are those of any other row.
+
+    Args:
+        epsilons: The radii of its accuracies.
+    """
+    return _row(SCHEMA.empty_table(), "", None, epsilons, None)
 
 
 def _rows(
