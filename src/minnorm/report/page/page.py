@@ -12,6 +12,7 @@ from minnorm.report.page import charts
 from minnorm.report.page.attack_tables import attack_tables
 from minnorm.report.page.chart_data import norm_charts
 from minnorm.report.page.markup import asset, content_policy, embedded_json, render
+from minnorm.report.page.ranking import ranking
 from minnorm.report.page.sections import card, norms_of, panel, radii_by_norm
 from minnorm.report.runs import LabeledRun
 
@@ -83,7 +84,7 @@ def page(
         "page.html.j2",
         title=title or _title(runs),
         subtitle=_subtitle(runs),
-        remarks=[*_remarks(runs), *unfinished],
+        remarks=[*ranking(runs, radii), *_remarks(runs), *unfinished],
         several=len(runs) > 1,
         cards=[card(run, about, radii) for run, about in zip(runs, panels, strict=True)],
         tables=tables,
