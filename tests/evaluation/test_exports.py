@@ -179,9 +179,13 @@ def test_an_earlier_export_is_replaced_only_if_asked_for_and_nothing_else_ever(
     with pytest.raises(InputError, match="is no folder of exported adversarials, so it is not"):
         export_adversarials(loaded, folder, "png", overwrite=True)
     assert (folder / "thesis.tex").exists()
-    with pytest.raises(InputError, match=r"holds more than PNG files"):
+    with pytest.raises(InputError, match=r"holds other files than PNG files"):
         export_adversarials(loaded, finished, "png", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pngs"]
+    (folder / "thesis.tex").unlink()
+    (folder / "index.csv").write_text("file,label\nmine.png,0\n")  # of the user's own images
+    with pytest.raises(InputError, match="is no folder of exported adversarials"):
+        export_adversarials(loaded, folder, "png", overwrite=True)
 
 
 def test_nothing_is_left_behind_by_an_export_that_fails(tmp_path: Path) -> None:

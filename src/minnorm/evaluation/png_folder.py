@@ -94,8 +94,8 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         )
     if folder.is_symlink() or not folder.is_dir() or not _is_export(folder):
         raise InputError(
-            f"{folder} is no folder of exported adversarials, so it is not replaced: it holds more "
-            f"than PNG files and {INDEX}. Name another one."
+            f"{folder} is no folder of exported adversarials, so it is not replaced: it holds other "
+            f"files than PNG files and their {INDEX}. Name another one."
         )
 
 
@@ -236,6 +236,15 @@ def _write_table(path: Path, lines: Sequence[Picture]) -> None:
 
 
 def _is_export(folder: Path) -> bool:
+    """Return whether a folder holds an export and nothing else, or nothing at all."""
     entries = list(folder.iterdir())
     files = all(entry.is_file() and entry.suffix in (".png", ".csv") for entry in entries)
-    return files and (not entries or (folder / INDEX).is_file())
+    return files and (not entries or _is_table(folder / INDEX))
+
+
+def _is_table(path: Path) -> bool:
+    """Return whether a file is the table of an export, and not another one of that name."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline().rstrip("\n").split(",") == list(Picture.__dataclass_fields__)
