@@ -125,6 +125,7 @@ def run_of(records: Records) -> Evaluation:
     """Return a run of records."""
     configuration = {
         "model": "simulated",
+        "model_fingerprint": "",
         "data": "simulated",
         "attacks": [],
         "data_fingerprint": "",

@@ -130,7 +130,8 @@ def gate(
     The samples of the run stand for all samples like them: a requirement is met, or not met, only
     if the samples show it with the given confidence. By default, a model that meets all
     requirements fails with a probability of at most 5 %, however many there are, and a model that
-    does not meet one of them passes with a probability of at most 5 %.
+    does not meet one of them passes with a probability of at most 5 %. These are about 5 %, and not
+    a guarantee, for means, for changes from a baseline, and for samples with several targets.
 
     Exit codes: 0: all requirements are met. 1: at least one is not met. 2: bad input, or batches of
     the run are missing. 3: too few samples to tell about at least one, and all others are met.

@@ -53,13 +53,42 @@ def test_a_median_of_failures_is_infinite() -> None:
     assert median_bounds(values, alone(values), 0.05) == (math.inf, math.inf)
 
 
-def test_the_bounds_of_a_mean_are_each_exceeded_with_the_same_probability() -> None:
+def test_the_bounds_of_a_mean_are_those_of_student_with_one_more_value() -> None:
     values = np.random.default_rng(0).uniform(1, 2, 50)
     wide, narrow = (mean_bounds(values, alone(values), tail) for tail in (0.005, 0.05))
-    student = stats.t.interval(0.9, 49, values.mean(), stats.sem(values))
+    more = np.append(values, 0.0)
     assert wide.low < narrow.low < values.mean() < narrow.high < wide.high
+    student = stats.t.interval(0.9, 50, more.mean(), stats.sem(more))
     assert narrow.low == pytest.approx(student[0])
-    assert narrow.high > student[1]  # the correction for skewness
+    more[-1] = 2 * values.mean()
+    assert narrow.high > stats.t.interval(0.9, 50, more.mean(), stats.sem(more))[1]  # skewness
+
+
+def test_equal_values_do_not_prove_a_mean() -> None:
+    # Of 10 values, each 1 except for one in ten that is 0.1, a third have none of the small ones.
+    low, high = mean_bounds(np.ones(10), np.arange(10), 0.05)
+    assert low < 0.91
+    assert high > 1.09
+    assert mean_bounds(np.ones(9), np.zeros(9), 0.05) == (0, math.inf)
+
+
+@pytest.mark.parametrize("count", [5, 10, 20, 50])
+@pytest.mark.parametrize("rare", [0.1, 2.0])
+def test_bounds_of_a_mean_hold_for_values_that_are_nearly_always_equal(
+    count: int, rare: float
+) -> None:
+    misses = [0.0, 0.0]
+    for share in (0.05, 0.1, 0.3, 0.6):
+        truth = 1 - share + share * rare
+        missed = [0.0, 0.0]
+        for found in range(count + 1):
+            values = np.array([rare] * found + [1.0] * (count - found))
+            low, high = mean_bounds(values, np.arange(count), 0.05)
+            probability = stats.binom.pmf(found, count, share)
+            missed[0] += probability * (low > truth)
+            missed[1] += probability * (high < truth)
+        misses = [max(pair) for pair in zip(misses, missed, strict=True)]
+    assert max(misses) < 0.08
 
 
 def test_without_values_everything_is_possible() -> None:

@@ -11,7 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import bdtr, betaincinv
 
-from minnorm.evaluation.estimates import Array, mean_of, t_quantile, variance_of_mean
+from minnorm.evaluation.estimates import (
+    Array,
+    count_distinct,
+    mean_of,
+    t_quantile,
+    variance_of_mean,
+)
 
 
 class Bounds(NamedTuple):
@@ -38,19 +44,31 @@ def effective_draws(
         tail: The probability for which the number is used.
         ends: The smallest and the largest value that is possible.
     """
-    count, groups = len(values), len(np.unique(samples))
+    count, groups = len(values), count_distinct(samples)
     if groups == count:
         return float(count)
     far = max(ends, key=lambda end: abs(end - float(np.mean(values))))
-    size = round(count / groups)
-    more = np.append(np.asarray(values, dtype=np.float64), np.full(size, far))
-    variance = variance_of_mean(more, np.append(samples, np.full(size, samples.max() + 1)))
+    more, grouped = with_one_more(values, samples, far)
+    variance = variance_of_mean(more, grouped)
     spread = float(np.var(more))
     draws = min(spread / variance, count) if variance > 0 else float(groups)
     if groups == 1:
         return 1.0
     draws *= groups / (groups + 1)
     return draws * (t_quantile(count - 1, tail) / t_quantile(groups - 1, tail)) ** 2
+
+
+def with_one_more(values: Array, samples: Array, value: float) -> tuple[Array, Array]:
+    """Return values, and their samples, with those of one more sample of average size.
+
+    Args:
+        values: The values, at least one.
+        samples: The sample of each value.
+        value: All values of the new sample.
+    """
+    size = round(len(values) / count_distinct(samples))
+    more = np.append(np.asarray(values, dtype=np.float64), np.full(size, value))
+    return more, np.append(samples, np.full(size, samples.max() + 1))
 
 
 def share_bounds(hits: Array, samples: Array, tail: float) -> Bounds:
@@ -92,14 +110,19 @@ def median_bounds(values: Array, samples: Array, tail: float) -> Bounds:
 
 
 def mean_bounds(values: Array, samples: Array, tail: float) -> Bounds:
-    """Return the bounds of the mean, see `minnorm.evaluation.estimates.mean_of`.
+    """Return the bounds of the mean, approximately, see `minnorm.evaluation.estimates.mean_of`.
+
+    Values that are equal, or nearly so, do not show what rare values would change. So each bound is
+    computed as if one more sample had been drawn, with values of 0 or of twice the mean. No bound
+    can include rare values that are many times the others, if the samples have none of them.
 
     Args:
         values: Finite values of at least 0.
         samples: The sample of each value.
         tail: The probability that the mean is below the bounds, and that it is above.
     """
-    if len(values) == 0:
+    if len(values) == 0 or count_distinct(samples) == 1:
         return Bounds(0.0, math.inf)
-    _, low, high = mean_of(values, samples, tail)
+    low = mean_of(*with_one_more(values, samples, 0.0), tail).low
+    high = mean_of(*with_one_more(values, samples, 2 * float(values.mean())), tail).high
     return Bounds(low, high)

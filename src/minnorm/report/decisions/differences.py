@@ -102,7 +102,9 @@ def mean_difference(pairs: Pairs, tail: float) -> Difference:
     if not found.any():
         return _unknown(name)
     a, b, samples = (one[found] for one in distances)
-    change = Estimate(float((b - a).mean()), *mean_change_bounds(b - a, samples)(tail))
+    ends = (-float(a.mean()), float(b.mean()))  # all of the distance is lost, or was missing before
+    bounds = mean_change_bounds(b - a, samples, ends)(tail)
+    change = Estimate(float((b - a).mean()), *bounds)
     return Difference(name, False, len(a), float(a.mean()), float(b.mean()), change)
 
 

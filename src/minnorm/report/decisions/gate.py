@@ -10,7 +10,8 @@ The samples of a run stand for all samples like them. With confidence `c` and `k
 
 The bounds of shares and medians are exact if each sample has one record. With several targets, and
 for means and changes from a baseline, they hold approximately; benchmarks/results/gate-rates.md has
-simulations. Without confidence, the numbers of the run are compared as they are.
+simulations. A run with the model, the attacks and the records of its baseline has not changed,
+however few samples it has. Without confidence, the numbers of the run are compared as they are.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from minnorm.evaluation import Evaluation, Records
 from minnorm.evaluation.records import norms_in, samples_in
 from minnorm.geometry import Norm
 from minnorm.report.decisions.measures import Measure, measure
-from minnorm.report.decisions.noninferiority import measure_change
+from minnorm.report.decisions.noninferiority import measure_change, unchanged
 from minnorm.report.decisions.pairs import (
     OTHER_ATTACKS,
     Pairs,
@@ -31,6 +32,7 @@ from minnorm.report.decisions.pairs import (
     check_comparable,
     check_complete,
     chosen_records,
+    is_repeat,
     pair_records,
 )
 from minnorm.report.decisions.requirements import Metric, Requirement, no_worse, read
@@ -87,11 +89,14 @@ def check(
     asked = [one for one in stated if isinstance(one, Requirement)]
     measures = [*_measures(run, asked)]
     warnings = [text for one in reversed(runs) for text in one.warnings]
+    repeats = False
     if baseline is not None and no_worse_than is not None:
         check_comparable(baseline, run)
         metrics = _compared_metrics(stated, baseline, run)
         changes = [no_worse(metric, no_worse_than) for metric in metrics]
-        measures += [measure_change(_pairs(baseline, run, one.metric), one) for one in changes]
+        found = [measure_change(_pairs(baseline, run, one.metric), one) for one in changes]
+        repeats = is_repeat(baseline, run)
+        measures += map(unchanged, found) if repeats else found
         asked += changes
         together = any(one.attack is None and one.kind != "clean_accuracy" for one in metrics)
         if together and attacks_differ(baseline, run):
@@ -109,6 +114,7 @@ def check(
         ),
         warnings=tuple(dict.fromkeys(warnings)),
         strict=strict,
+        is_repeat=repeats,
     )
 
 

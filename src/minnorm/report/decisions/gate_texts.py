@@ -118,7 +118,8 @@ def summary(verdicts: Verdicts) -> str:
     outcomes = [verdict.outcome for verdict in verdicts.verdicts]
     if verdicts.outcome == "not met" and "not met" not in outcomes:
         return "the run has warnings, which --strict does not allow"
-    if verdicts.outcome == "undecided" and any(verdict.reason for verdict in verdicts.verdicts):
+    undecided = [verdict for verdict in verdicts.verdicts if verdict.outcome == "undecided"]
+    if verdicts.outcome == "undecided" and any(verdict.reason for verdict in undecided):
         return "the run cannot tell"
     return _ANSWERS[verdicts.outcome]
 
@@ -150,6 +151,8 @@ def _cells(verdict: RequirementVerdict) -> list[str]:
 
 def _answer(verdict: RequirementVerdict) -> str:
     """Return the outcome, with what a reader wants to know about it."""
+    if verdict.outcome != "undecided" and verdict.reason:
+        return f"{verdict.outcome}: {verdict.reason}"
     if verdict.outcome == "met":
         return "met"
     if verdict.outcome == "not met":
@@ -178,13 +181,37 @@ def _number(requirement: Requirement, value: float, *, sign: bool = True) -> str
 
 def _caption(verdicts: Verdicts) -> str:
     """Return how the answers were found."""
-    baseline = f" Baseline: {verdicts.baseline}." if verdicts.baseline else ""
     if verdicts.confidence is None:
-        return f"The numbers of these {verdicts.samples:,} samples count as they are.{baseline}"
+        text = f"The numbers of these {verdicts.samples:,} samples count as they are."
+    else:
+        text = (
+            f"Bounds hold with {100 * verdicts.confidence:g} % confidence for all samples like "
+            f"these {verdicts.samples:,}. Met: a bound proves it. Not met: a bound excludes it. "
+            f"{_promise(verdicts, verdicts.confidence)}"
+        )
+    if verdicts.baseline:
+        text += f" Baseline: {verdicts.baseline}."
+    if verdicts.is_repeat:
+        text += (
+            " The run repeats the baseline: the same model and attacks, and the same records. So "
+            "nothing has changed."
+        )
+    return text
+
+
+def _promise(verdicts: Verdicts, confidence: float) -> str:
+    """Return how often answers are wrong, as far as that is known."""
+    exact = all(verdict.exact for verdict in verdicts.verdicts)
+    most = f"{'at most' if exact else 'about'} {100 - 100 * confidence:.2g} %"
+    count = len(verdicts.verdicts)
+    met = "the requirement" if count == 1 else f"all {count} requirements"
+    promise = (
+        f"A model that meets {met} fails with a probability of {most}, and one that does not "
+        f"passes with {most}."
+    )
+    if exact:
+        return promise
     return (
-        f"Bounds hold with {100 * verdicts.confidence:g} % confidence for all samples like these "
-        f"{verdicts.samples:,}. Met: a bound proves it. Not met: a bound excludes it, and "
-        f"the {len(verdicts.verdicts)} requirements together fail wrongly with a probability of at "
-        f"most {100 - 100 * verdicts.confidence:.2g} %."
-        f"{baseline}"
+        f"{promise} The bounds of means, of changes from a baseline, and of samples with several "
+        "targets are approximate."
     )

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from minnorm.evaluation import Records
-from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.estimates import Array, count_distinct
 from minnorm.evaluation.metrics import is_correct, known_up_to, robust_radii
 from minnorm.evaluation.selection import norm_of_records, values_of
 from minnorm.geometry import Norm
@@ -28,6 +28,8 @@ class Measure:
             below, and that it is above.
         count: The number of records that it is over.
         remark: Why it is not known better, whatever the number of samples; empty if it is.
+        exact: Whether the bounds hold with these probabilities whatever the distribution, and not
+            only approximately.
     """
 
     value: float
@@ -35,6 +37,7 @@ class Measure:
     bounds: Callable[[float], Bounds]
     count: int
     remark: str = ""
+    exact: bool = False
 
 
 def measure(records: Records, metric: Metric) -> Measure:
@@ -78,7 +81,12 @@ def known_distances(records: Records, norm: Norm) -> Array:
 def _share(hits: Array, samples: Array) -> Measure:
     value = float(hits.mean())
     bounds = partial(share_bounds, hits, samples)
-    return Measure(value, Bounds(value, value), bounds, len(hits))
+    return Measure(value, Bounds(value, value), bounds, len(hits), exact=_is_alone(samples))
+
+
+def _is_alone(samples: Array) -> bool:
+    """Return whether each sample has one record."""
+    return count_distinct(samples) == len(samples)
 
 
 def _accuracy(records: Records, radius: float, norm: Norm) -> Measure:
@@ -91,7 +99,13 @@ def _accuracy(records: Records, radius: float, norm: Norm) -> Measure:
     def bounds(tail: float) -> Bounds:
         return Bounds(0.0, known.bounds(tail).high)
 
-    return Measure(math.nan, Bounds(0.0, known.value), bounds, known.count, beyond(limit))
+    return replace(
+        known,
+        value=math.nan,
+        known=Bounds(0.0, known.value),
+        bounds=bounds,
+        remark=beyond(limit),
+    )
 
 
 def _median(distances: Array, samples: Array, limit: float) -> Measure:
@@ -104,10 +118,11 @@ def _median(distances: Array, samples: Array, limit: float) -> Measure:
         found = median_bounds(distances, samples, tail)
         return Bounds(min(found.low, limit), found.high)
 
+    exact = _is_alone(samples)
     if math.isinf(value) and math.isfinite(limit):
         known = Bounds(min(below, limit), math.inf)
-        return Measure(value, known, bounds, count, beyond(limit))
-    return Measure(value, Bounds(value, value), bounds, count)
+        return Measure(value, known, bounds, count, beyond(limit), exact)
+    return Measure(value, Bounds(value, value), bounds, count, exact=exact)
 
 
 def _mean(distances: Array, samples: Array) -> Measure:
@@ -122,7 +137,7 @@ def _mean(distances: Array, samples: Array) -> Measure:
 
 def unknown(known: Bounds, remark: str) -> Measure:
     """Return a measure of which only the range is known."""
-    return Measure(math.nan, known, lambda _: known, 0, remark)
+    return Measure(math.nan, known, lambda _: known, 0, remark, exact=True)
 
 
 def beyond(limit: float) -> str:

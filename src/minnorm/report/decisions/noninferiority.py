@@ -1,6 +1,7 @@
 """How metrics change from the run of a baseline to another run, measured pair by pair."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -52,6 +53,12 @@ def measure_change(pairs: Pairs, requirement: Requirement) -> Measure:
     if metric.kind == "median":
         return _median_change(distances, _limit(pairs))
     return _mean_change(distances, requirement.threshold)
+
+
+def unchanged(measured: Measure) -> Measure:
+    """Return the measure of a change if the run repeats the baseline: it is 0."""
+    zero = Bounds(0.0, 0.0)
+    return replace(measured, value=0.0, known=zero, bounds=lambda _: zero, remark="", exact=True)
 
 
 def _share_change(hits: PairedValues) -> Measure:
@@ -107,7 +114,9 @@ def _mean_change(distances: PairedValues, threshold: float) -> Measure:
         return unknown(_ANY_DISTANCE, "no sample has an adversarial in both runs")
     mean = float(a.mean())
     value = float(b.mean()) / mean - 1
-    excess = mean_change_bounds(b - (1 + threshold) * a, samples)
+    # A sample that loses its whole distance, and one that gains as much.
+    ends = (-(1 + threshold) * mean, (1 - threshold) * mean)
+    excess = mean_change_bounds(b - (1 + threshold) * a, samples, ends)
 
     def bounds(tail: float) -> Bounds:
         low, high = excess(tail)

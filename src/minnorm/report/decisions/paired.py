@@ -11,8 +11,13 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import bdtr
 
-from minnorm.evaluation.estimates import Array, t_quantile
-from minnorm.report.decisions.bounds import Bounds, effective_draws
+from minnorm.evaluation.estimates import (
+    Array,
+    count_distinct,
+    t_quantile,
+    variance_of_mean,
+)
+from minnorm.report.decisions.bounds import Bounds, effective_draws, with_one_more
 from minnorm.report.decisions.pairs import PairedValues
 
 Draws: TypeAlias = Array
@@ -183,56 +188,65 @@ def _medians(ordered: Array, group: Array, weights: Draws, *, whole: bool = Fals
 def percentiles(changes: Draws, samples: Array, tail: float) -> Bounds:
     """Return the bounds that a bootstrap distribution leaves out at both ends.
 
-    An unknown change may be anything. Fewer than 6 samples have no bounds.
+    Percentiles of few samples are too close to each other. So less is left out, as much less as
+    Student's quantiles are larger than normal ones (Hesterberg 2015). An unknown change may be
+    anything. Fewer than 6 samples have no bounds.
 
     Args:
         changes: The changes in the resamples, NaN where unknown.
         samples: The sample of each pair.
         tail: The share of the distribution below the bounds, and above.
     """
-    if len(np.unique(samples)) < _FEWEST:
+    groups = count_distinct(samples)
+    if groups < _FEWEST:
         return Bounds(-math.inf, math.inf)
+    student = t_quantile(groups - 1, tail) * math.sqrt(groups / (groups - 1))
     lowest, highest = (np.sort(np.where(np.isnan(changes), end, changes)) for end in _ENDS)
-    left_out = int(tail * len(changes))
+    left_out = int(NormalDist().cdf(-student) * len(changes))
     return Bounds(float(lowest[left_out]), float(highest[-1 - left_out]))
 
 
-def mean_change_bounds(changes: Array, samples: Array, seed: int = 0) -> Callable[[float], Bounds]:
+def mean_change_bounds(
+    changes: Array, samples: Array, ends: tuple[float, float], seed: int = 0
+) -> Callable[[float], Bounds]:
     """Return the bounds of the mean of changes by the studentized bootstrap.
 
     The bootstrap of the mean in units of its own standard error holds for fewer and for more skewed
     changes than percentiles do (Efron and Tibshirani 1993, chapter 12). The bounds are at least as
-    far apart as Student's, since few changes hold too few resamples.
+    far apart as Student's, since few changes hold too few resamples. Large changes may be rare and
+    missing by chance, so each bound is computed as if one more sample had been drawn.
 
     Args:
         changes: Finite changes, at least one.
         samples: The sample of each of them.
+        ends: The change of the additional sample, for the lower and for the upper bound.
         seed: The seed of the resamples.
 
     Returns:
         The bounds, by the probability that the mean is below them, and that it is above.
     """
     _, group = np.unique(samples, return_inverse=True)
-    groups, mean = int(group.max()) + 1, float(changes.mean())
+    groups = int(group.max()) + 1
     if groups < _FEWEST:
         return lambda _: Bounds(-math.inf, math.inf)
     sizes = np.bincount(group).astype(np.float64)
-    residuals = np.bincount(group, weights=changes - mean)
-    error = float(_means_and_errors(np.ones((1, groups)), sizes, residuals)[1][0])
-    if error == 0:
-        return lambda _: Bounds(mean, mean)
+    residuals = np.bincount(group, weights=changes - changes.mean())
     parts = []
     for weights in _resamples(groups, seed):
         shifts, errors = _means_and_errors(weights, sizes, residuals)
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(np.where(shifts == 0, 0.0, shifts / errors))
     studentized = np.sort(np.concatenate(parts))
+    below, above = (with_one_more(changes, group, end) for end in ends)
 
     def bounds(tail: float) -> Bounds:
         left_out, student = int(tail * len(studentized)), t_quantile(groups - 1, tail)
         largest = max(float(studentized[-1 - left_out]), student)
         smallest = min(float(studentized[left_out]), -student)
-        return Bounds(mean - largest * error, mean - smallest * error)
+        return Bounds(
+            float(below[0].mean()) - largest * math.sqrt(variance_of_mean(*below)),
+            float(above[0].mean()) - smallest * math.sqrt(variance_of_mean(*above)),
+        )
 
     return bounds
 

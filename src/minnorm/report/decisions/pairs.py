@@ -20,7 +20,7 @@ from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct, robust_radii
 from minnorm.evaluation.records import attacks_in, norms_in
 from minnorm.evaluation.selection import values_of
-from minnorm.geometry import Norm
+from minnorm.geometry import NORM_ORDERS, Norm
 from minnorm.report.decisions.measures import known_distances
 
 _ALIKE = {
@@ -33,6 +33,13 @@ _ALIKE = {
 
 _NOTED = ("model", "batch_size", "acceleration", "seed", "dtype", "device")
 """The fields of a configuration in which two runs may differ."""
+
+
+_ROWS = [(name, "ascending") for name in ("attack", "index", "target")]
+"""The order of rows in which the records of two runs can be compared."""
+
+_RESULTS = [*(name for name, _ in _ROWS), "clean_prediction", "success", *NORM_ORDERS]
+"""The columns in which records of a run that repeats another one are equal."""
 
 
 class PairedValues(NamedTuple):
@@ -195,6 +202,20 @@ def pair_records(
             "with the same seed."
         )
     return Pairs(one, other, one_norm, differing)
+
+
+def is_repeat(a: Evaluation, b: Evaluation) -> bool:
+    """Return whether a run repeats another one: the same model, attacks and results.
+
+    Args:
+        a: The first run.
+        b: The second run, for which `check_comparable` holds.
+    """
+    models = [run.manifest["configuration"]["model_fingerprint"] for run in (a, b)]
+    if models[0] != models[1] or attacks_differ(a, b):
+        return False
+    one, other = (run.records.select(_RESULTS).sort_by(_ROWS) for run in (a, b))
+    return bool(one.equals(other))
 
 
 def other_differences(a: Evaluation, b: Evaluation) -> tuple[str, ...]:

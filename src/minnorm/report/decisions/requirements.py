@@ -9,6 +9,7 @@
 Without an attack, the closest adversarials over all attacks of the run count.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
@@ -89,6 +90,13 @@ class Requirement:
     def is_floor(self) -> bool:
         """Whether the threshold is the least that is required, and not the most."""
         return self.relation in (">=", ">")
+
+    @property
+    def worst_and_best(self) -> tuple[float, float]:
+        """The ends of the range of the metric, or of its change."""
+        least = -1.0 if self.is_change else 0.0
+        most = 1.0 if self.metric.is_share else math.inf
+        return (least, most) if self.is_floor else (most, least)
 
     def holds_for(self, value: float) -> bool:
         """Return whether a number fulfills the requirement; NaN never does."""

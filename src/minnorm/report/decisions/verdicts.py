@@ -14,6 +14,9 @@ Outcome: TypeAlias = Literal["met", "not met", "undecided"]
 _POWER = NormalDist().inv_cdf(0.8)
 """How many standard errors more decide a question with a probability of 80 %."""
 
+_UNPROVABLE = "no number of samples proves it: change the limit, or use --confidence none"
+"""The reason for a limit that is the best possible number."""
+
 _MOST_SAMPLES = 10_000_000
 """A number of samples that nobody has."""
 
@@ -29,7 +32,8 @@ class RequirementVerdict:
         low: The lower one of the two bounds that decide.
         high: The upper one.
         count: The number of records that were measured.
-        reason: Why it is undecided whatever the number of samples; empty otherwise.
+        exact: Whether the bounds hold exactly, and not only approximately.
+        reason: Why the answer is the same whatever the number of samples; empty if it is not.
         needed: About how many samples would decide it with a probability of 80 %, `None` if it is
             decided, or if nobody can say.
     """
@@ -40,6 +44,7 @@ class RequirementVerdict:
     low: float
     high: float
     count: int
+    exact: bool = True
     reason: str = ""
     needed: int | None = None
 
@@ -62,6 +67,7 @@ class Verdicts:
         verdicts: The answers, those about the baseline last.
         warnings: What makes the run or the baseline doubtful.
         strict: Whether a warning fails the gate.
+        is_repeat: Whether the run repeats the baseline, so that nothing changes.
     """
 
     run: str
@@ -71,6 +77,7 @@ class Verdicts:
     verdicts: tuple[RequirementVerdict, ...]
     warnings: tuple[str, ...] = ()
     strict: bool = False
+    is_repeat: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -105,9 +112,9 @@ def verdict_on(
         outcome = "met"
     elif not requirement.holds_for(best):
         outcome = "not met"
-    undecided = outcome == "undecided"
+    reason = _reason(requirement, outcome, measured.remark)
     needed = None
-    if undecided and tail is not None and not measured.remark:
+    if outcome == "undecided" and tail is not None and not reason:
         holds = requirement.holds_for(measured.value)
         end, level = (worst, tail) if holds else (best, tail / count)
         needed = _needed(measured.value - requirement.threshold, end - measured.value, level)
@@ -118,9 +125,22 @@ def verdict_on(
         min(worst, best),
         max(worst, best),
         measured.count,
-        measured.remark if undecided else "",
+        measured.exact,
+        reason,
         None if needed is None else _rounded_up(needed * samples),
     )
+
+
+def _reason(requirement: Requirement, outcome: Outcome, remark: str) -> str:
+    """Return why the answer is the same whatever the number of samples; empty if it is not."""
+    worst, best = requirement.worst_and_best
+    if requirement.holds_for(worst):
+        return "always true"
+    if not requirement.holds_for(best):
+        return "never true"
+    if outcome != "undecided":
+        return ""
+    return remark or (_UNPROVABLE if requirement.threshold == best else "")
 
 
 def _needed(gap: float, width: float, tail: float) -> float | None:
