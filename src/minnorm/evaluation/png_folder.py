@@ -94,8 +94,8 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         )
     if folder.is_symlink() or not folder.is_dir() or not _is_export(folder):
         raise InputError(
-            f"{folder} is no folder of exported adversarials, so it is not replaced: it holds other "
-            f"files than PNG files and their {INDEX}. Name another one."
+            f"{folder} is no folder of exported adversarials, so it is not replaced: it holds "
+            f"other files than PNG files and their {INDEX}. Name another one."
         )
 
 
