@@ -1,30 +1,82 @@
-"""Runs made by hand, of records made by hand."""
+"""Runs made by hand, of records or distances made by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from evaluation.record_tables import table
 from evaluation.small_runs import configuration
+from minnorm.doubts import Doubt
 from minnorm.evaluation import Evaluation, Records
+from minnorm.evaluation.configuration import AttackEntry
+from minnorm.evaluation.records import attacks_in, samples_in
+from minnorm.report.runs import LabeledRun
 
 
 def made_run(
-    records: Records | None = None,
+    records: Records | Sequence[float] = (1.0, 2.0),
     *,
-    model: str = "zoo:it",
-    data: str = "mnist",
     directory: Path | None = None,
     classes: Sequence[str] = (),
+    doubts: Sequence[Doubt] = (),
+    sessions: Sequence[dict[str, Any]] = (),
     **changes: Any,
 ) -> Evaluation:
-    """Return a run with these records, and changes of its configuration."""
-    described = configuration(model=model, data=data, **changes).model_dump(mode="json")
+    """Return a run with these records or L2 distances, and changes of its configuration.
+
+    The same position is the same sample; 0 is a misclassified one, infinity a failure.
+    """
+    records = records if isinstance(records, pa.Table) else table(records)
+    norms = dict(zip(*(records.column(one).to_pylist() for one in ("attack", "norm")), strict=True))
+    entries = [
+        AttackEntry(name=one, spec=one, norm=norms[one], code="") for one in attacks_in(records)
+    ]
+    given = {"indices": (0, samples_in(records), 1), "attacks": tuple(entries), **changes}
     manifest = {
         "run": "0" * 32,
-        "configuration": described,
-        "sessions": [],
+        "configuration": configuration(**given).model_dump(mode="json"),
+        "sessions": [*sessions],
         "doubts": [],
         "classes": [*classes],
     }
-    return Evaluation(table([1.0, 2.0]) if records is None else records, manifest, directory)
+    return Evaluation(records, manifest, directory, tuple(doubts))
+
+
+def attack_run(
+    attacks: Mapping[str, Sequence[float]],
+    *,
+    norm: str = "l2",
+    costs: Mapping[str, float] | None = None,
+    limits: Mapping[str, float] | None = None,
+    targets: Sequence[int] | None = None,
+    **changes: Any,
+) -> LabeledRun:
+    """Return a run whose attacks, by their specs, have these L2 distances."""
+    parts = [
+        table(
+            distances,
+            attack=spec,
+            norm=norm,
+            targets=targets,
+            indices=None if targets is None else [0] * len(distances),
+            radius_limit=(limits or {}).get(spec),
+            backwards=(costs or {}).get(spec, 100.0),
+        )
+        for spec, distances in attacks.items()
+    ]
+    return LabeledRun("it", made_run(pa.concat_tables(parts), **changes))
+
+
+def with_column(run: LabeledRun, **columns: Sequence[Any]) -> LabeledRun:
+    """Return a run whose records have other values in some columns."""
+    records: Records = run.run.records
+    for name, values in columns.items():
+        place = records.schema.get_field_index(name)
+        column = pa.array(np.asarray(values), type=records.schema.field(name).type)
+        records = records.set_column(place, records.schema.field(name), column)
+    return LabeledRun(
+        run.label, Evaluation(records, run.run.manifest, run.run.directory, run.run.doubts)
+    )

@@ -10,7 +10,7 @@ from scipy import stats
 from evaluation.record_tables import is_nan, table
 from minnorm.errors import InputError
 from minnorm.report import compare
-from report.compared_runs import run_of
+from report.made_runs import made_run
 
 INF = math.inf
 
@@ -19,7 +19,7 @@ B = [1.0, 0.0, 1.0, 4.0, INF, 5.0, INF, 2.0]
 
 
 def test_accuracies_are_compared_pair_by_pair() -> None:
-    comparison = compare(run_of(A), run_of(B), epsilons=[2.5])
+    comparison = compare(made_run(A), made_run(B), epsilons=[2.5])
     clean, accuracy = comparison.differences[:2]
     assert (clean.metric, clean.a, clean.b, clean.change.value) == (
         "clean accuracy",
@@ -34,7 +34,7 @@ def test_accuracies_are_compared_pair_by_pair() -> None:
 
 
 def test_distances_are_over_what_both_classify_correctly() -> None:
-    comparison = compare(run_of(A), run_of(B), epsilons=[1.0])
+    comparison = compare(made_run(A), made_run(B), epsilons=[1.0])
     median, mean = comparison.differences[2:]
     # Without the first two: A has 2, 3, 4, inf, inf, 2 and B has 1, 4, inf, 5, inf, 2.
     assert (median.metric, median.pairs, median.a, median.b) == ("median l2", 6, 3.5, 4.5)
@@ -50,7 +50,7 @@ def test_distances_are_over_what_both_classify_correctly() -> None:
 
 
 def test_the_samples_that_changed_most_come_first() -> None:
-    comparison = compare(run_of(A), run_of(B))
+    comparison = compare(made_run(A, classes=["zero"]), made_run(B))
     assert comparison.counts == (3, 3)
     less = [(one.index, one.a, one.b) for one in comparison.less_robust]
     assert less == [(5, INF, 5.0), (1, 1.0, 0.0), (2, 2.0, 1.0)]
@@ -59,13 +59,13 @@ def test_the_samples_that_changed_most_come_first() -> None:
     assert {(one.label, one.name, one.target) for one in comparison.less_robust} == {
         (0, "zero", None)
     }
-    assert len(compare(run_of(A), run_of(B), top=1).less_robust) == 1
+    assert len(compare(made_run(A), made_run(B), top=1).less_robust) == 1
 
 
 def test_pairs_are_named_with_their_target() -> None:
     a = table([1.0, 2.0], indices=[0, 0], targets=[1, 2])
     b = table([1.0, 1.5], indices=[0, 0], targets=[1, 2])
-    comparison = compare(run_of(a), run_of(b))
+    comparison = compare(made_run(a), made_run(b))
     assert (comparison.samples, comparison.pairs) == (1, 2)
     assert [(one.index, one.target) for one in comparison.less_robust] == [(0, 2)]
 
@@ -73,19 +73,19 @@ def test_pairs_are_named_with_their_target() -> None:
 def test_intervals_and_p_values_show_a_large_difference() -> None:
     generator = np.random.default_rng(0)
     a = generator.uniform(1, 3, 100)
-    comparison = compare(run_of(a.tolist()), run_of((0.5 * a).tolist()), epsilons=[1.0])
+    comparison = compare(made_run(a.tolist()), made_run((0.5 * a).tolist()), epsilons=[1.0])
     _, accuracy, median, mean = comparison.differences
     only_a = int((0.5 * a <= 1).sum())
     assert accuracy.p_value == pytest.approx(stats.binomtest(0, only_a).pvalue)
     for one in (accuracy, median, mean):
         assert one.change.low < one.change.value < one.change.high < 0
-    narrow = compare(run_of(a.tolist()), run_of((0.5 * a).tolist()), confidence=0.5)
+    narrow = compare(made_run(a.tolist()), made_run((0.5 * a).tolist()), confidence=0.5)
     assert narrow.differences[-1].change.low > mean.change.low
 
 
 def test_other_attacks_are_pointed_out() -> None:
-    a = run_of([1.0, 2.0])
-    b = run_of(pa.concat_tables([table([1.0, 3.0]), table([0.5, 4.0], attack="fmn")]))
+    a = made_run([1.0, 2.0])
+    b = made_run(pa.concat_tables([table([1.0, 3.0]), table([0.5, 4.0], attack="fmn")]))
     comparison = compare(a, b)
     assert comparison.attacks == ("ddn", "ddn, fmn")
     assert "a stronger set of attacks makes a model look less robust" in comparison.remarks[0]
@@ -97,13 +97,13 @@ def test_other_attacks_are_pointed_out() -> None:
 
 
 def test_least_likely_classes_of_each_model_are_pointed_out() -> None:
-    a, b = (run_of(table([1.0, 2.0], targets=targets)) for targets in ([1, 2], [1, 3]))
+    a, b = (made_run(table([1.0, 2.0], targets=targets)) for targets in ([1, 2], [1, 3]))
     assert "The targets of 1 pairs differ" in compare(a, b).remarks[0]
 
 
 def test_an_accuracy_beyond_the_radius_of_an_attack_is_unknown() -> None:
-    limited = run_of(table([0.1, INF], radius_limit=0.25))
-    comparison = compare(limited, run_of([0.1, 0.2]), epsilons=[0.2, 1.0])
+    limited = made_run(table([0.1, INF], radius_limit=0.25))
+    comparison = compare(limited, made_run([0.1, 0.2]), epsilons=[0.2, 1.0])
     known, unknown = comparison.differences[1:3]
     assert known.change.value == -0.5
     assert math.isnan(unknown.a)
@@ -112,15 +112,15 @@ def test_an_accuracy_beyond_the_radius_of_an_attack_is_unknown() -> None:
 
 
 def test_without_common_samples_there_are_no_distances() -> None:
-    comparison = compare(run_of([0.0, 1.0]), run_of([1.0, 0.0]))
+    comparison = compare(made_run([0.0, 1.0]), made_run([1.0, 0.0]))
     assert all(is_nan(one.change) for one in comparison.differences[-2:])
-    never = compare(run_of([INF, INF]), run_of([1.0, INF]))
+    never = compare(made_run([INF, INF]), made_run([1.0, INF]))
     assert math.isinf(never.differences[-2].a)
     assert is_nan(never.differences[-1].change)
 
 
 def test_a_run_compared_with_itself_has_no_changes() -> None:
-    comparison = compare(run_of(A), run_of(A))
+    comparison = compare(made_run(A), made_run(A))
     assert comparison.counts == (0, 0)
     assert comparison.labels == ("it, 1", "it, 2")
     assert all(one.change.value == 0 for one in comparison.differences)
@@ -129,4 +129,4 @@ def test_a_run_compared_with_itself_has_no_changes() -> None:
 @pytest.mark.parametrize("options", [{"confidence": 0.0}, {"confidence": 1.0}, {"top": -1}])
 def test_bad_arguments_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(options))):
-        compare(run_of(A), run_of(B), **options)  # type: ignore[arg-type] # they are wrong
+        compare(made_run(A), made_run(B), **options)  # type: ignore[arg-type] # they are wrong

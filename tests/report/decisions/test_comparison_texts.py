@@ -15,7 +15,7 @@ from minnorm.report.decisions.comparison_texts import (
     comparison_table,
 )
 from minnorm.runtime.terminal import Terminal
-from report.compared_runs import run_of
+from report.made_runs import made_run
 
 INF = math.inf
 
@@ -26,7 +26,8 @@ B = [1.0, 0.5, 1.0, INF, INF, 2.5]
 
 
 def comparison(**changes: Any) -> Comparison:
-    return compare(run_of(A), run_of(B, model="zoo:b", **changes), epsilons=[1.5])
+    a = made_run(A, classes=["zero"])
+    return compare(a, made_run(B, model="zoo:b", **changes), epsilons=[1.5])
 
 
 def printed(one: Comparison, width: int = 140) -> str:
@@ -74,20 +75,20 @@ def test_no_letter_is_lost_in_a_narrow_terminal() -> None:
 
 
 def test_an_unknown_number_is_a_dash() -> None:
-    limited = run_of(table([0.1, INF], radius_limit=0.25))
-    text = comparison_markdown(compare(limited, run_of([0.1, 0.2]), epsilons=[1.0]))
+    limited = made_run(table([0.1, INF], radius_limit=0.25))
+    text = comparison_markdown(compare(limited, made_run([0.1, 0.2]), epsilons=[1.0]))
     assert "| accuracy at 1 | - | 0.0 % | - |  |  |  |  |" in text
 
 
 def test_runs_that_differ_in_nothing_have_no_lists() -> None:
-    text = printed(compare(run_of(A), run_of(A)))
+    text = printed(compare(made_run(A), made_run(A)))
     assert "What differs (A and B): nothing in the configurations" in text
     assert "less robust" not in text
 
 
 def test_markdown_formats_nothing_from_outside() -> None:
-    a = run_of(table(A, attack=HOSTILE), model=f"zoo:{HOSTILE}")
-    text = comparison_markdown(compare(a, run_of(B, model="zoo:b"), epsilons=[1.5]))
+    a = made_run(table(A, attack=HOSTILE), model=f"zoo:{HOSTILE}")
+    text = comparison_markdown(compare(a, made_run(B, model="zoo:b"), epsilons=[1.5]))
     assert "- A: &lt;b&gt;\\|\\\\x1b\\[31m\\*x\\*, attacked by" in text
     assert "| accuracy at 1.5 | 66.7 % | 50.0 % | -16.7 |" in text
     assert "**2 of 6 less robust in B, largest change first**" in text
@@ -106,10 +107,12 @@ def test_json_has_all_numbers_in_full_precision() -> None:
         "index": 3, "target": None, "label": 0, "name": "zero", "a": 3.0, "b": "Infinity",
     }  # fmt: skip
     assert content["differences"][2]["change"]["low"] == "-Infinity"  # fewer than 6 samples
-    unknown = compare(run_of([0.0, 1.0]), run_of([1.0, 0.0]))
+    unknown = compare(made_run([0.0, 1.0]), made_run([1.0, 0.0]))
     assert json.loads(comparison_json(unknown))["differences"][-1]["a"] is None
 
 
 def test_pairs_show_their_target() -> None:
-    a, b = (run_of(table(one, indices=[0, 0], targets=[1, 2])) for one in ([1.0, 2.0], [1.0, 1.5]))
+    a, b = (
+        made_run(table(one, indices=[0, 0], targets=[1, 2])) for one in ([1.0, 2.0], [1.0, 1.5])
+    )
     assert "│ 0 to 2 │" in printed(compare(a, b)).replace("│", "│ ").replace("  ", " ")

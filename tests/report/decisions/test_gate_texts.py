@@ -19,7 +19,7 @@ from minnorm.report.decisions.gate_texts import (
     summary,
     write_markdown,
 )
-from report.compared_runs import run_of
+from report.made_runs import made_run
 
 HOSTILE = "<script>|\x1b[31m*x*"
 
@@ -30,7 +30,7 @@ REQUIREMENTS = ["accuracy@1 >= 50%", "accuracy@1 >= 65%", "accuracy@1 >= 90%", "
 
 def answers(*requirements: str, strict: bool = False, warning: str = "") -> Verdicts:
     doubts = (Doubt("nan", warning),) if warning else ()
-    return check(run_of(DISTANCES, doubts=doubts), requirements, strict=strict)
+    return check(made_run(DISTANCES, doubts=doubts), requirements, strict=strict)
 
 
 def words(text: str) -> str:
@@ -61,7 +61,37 @@ def test_the_table_says_what_is_missed_by_how_much_and_what_more_samples_would_d
     assert "| median <= 0.25 | 2.0000 | 2.0000 to 2.0000 |" not in text
     assert "| 100 | not met, missed by 1.7500 |" in text
     assert "95 % confidence for all samples like these 100." in text
-    assert "the 4 requirements together fail wrongly with a probability of at most 5 %" in text
+    assert (
+        "A model that meets all 4 requirements fails with a probability of at most 5 %, and one "
+        "that does not passes with at most 5 %." in text
+    )
+    assert "approximate" not in text
+
+
+def test_the_table_says_what_is_approximate_and_counts_one_requirement() -> None:
+    text = wide(answers("mean >= 1"))
+    assert "A model that meets the requirement fails with a probability of about 5 %" in text
+    assert "are approximate." in text
+
+
+def test_requirements_that_depend_on_no_model_are_named() -> None:
+    text = wide(answers("accuracy@1 >= 0%", "success > 100%", "success >= 100%"))
+    assert "| met: always true |" in text
+    assert "| not met: never true |" in text
+    # 100 of 100 attacks succeed, which proves only that nearly all do.
+    assert "| undecided: no number of samples proves it: change the limit" in text
+    assert "| met |" in wide(check(made_run(DISTANCES), ["success >= 100%"], confidence=None))
+
+
+def test_a_run_that_repeats_its_baseline_passes_whatever_its_number_of_samples() -> None:
+    run = made_run([1.0, 2.0, 0.0])
+    answer = check(run, ["median"], baseline=made_run([1.0, 2.0, 0.0]), no_worse_than=0.0)
+    assert "The run repeats the baseline" in wide(answer)
+    assert answer.outcome == "met"
+    for other in (made_run([1.0, 2.5, 0.0]), made_run([1.0, 2.0, 0.0], model_fingerprint="2")):
+        answer = check(run, ["median"], baseline=other, no_worse_than=0.0)
+        assert "repeats" not in wide(answer)
+        assert answer.outcome == "undecided"
 
 
 def test_the_text_for_logs_has_the_warnings_below_the_table() -> None:
@@ -80,7 +110,7 @@ def test_no_letter_is_lost_in_a_narrow_terminal() -> None:
 
 
 def test_changes_from_a_baseline_have_signs_and_units() -> None:
-    a, b = run_of(DISTANCES), run_of([0.5 * one for one in DISTANCES], model="zoo:b")
+    a, b = made_run(DISTANCES), made_run([0.5 * one for one in DISTANCES], model="zoo:b")
     verdicts = check(b, ["accuracy@1", "median"], baseline=a, no_worse_than=0.02)
     text = wide(verdicts)
     assert "-70.0 points" in text
@@ -91,14 +121,14 @@ def test_changes_from_a_baseline_have_signs_and_units() -> None:
 
 
 def test_measured_numbers_have_no_bounds() -> None:
-    verdicts = check(run_of(DISTANCES), ["accuracy@1 >= 70%"], confidence=None)
+    verdicts = check(made_run(DISTANCES), ["accuracy@1 >= 70%"], confidence=None)
     text = wide(verdicts)
     assert "| 70.0 % | | 100 | met |" in text
     assert "The numbers of these 100 samples count as they are." in text
 
 
 def test_what_no_number_of_samples_tells_has_a_reason() -> None:
-    limited = run_of(table([math.inf], radius_limit=0.5))
+    limited = made_run(table([math.inf], radius_limit=0.5))
     verdicts = check(limited, ["accuracy@1 >= 50%"], confidence=None)
     text = wide(verdicts)
     assert "| undecided: an attack that failed did not search beyond 0.5 |" in text
@@ -160,7 +190,7 @@ def test_warnings_are_a_failing_case_only_if_strict() -> None:
 
 
 def test_names_from_outside_are_text_everywhere() -> None:
-    run = run_of(table(DISTANCES, attack=HOSTILE), model=f"zoo:{HOSTILE}")
+    run = made_run(table(DISTANCES, attack=HOSTILE), model=f"zoo:{HOSTILE}")
     verdicts = check(run, [f"accuracy@1 of {HOSTILE} >= 90%"])
     suite = read(gate_junit(verdicts))
     assert suite[0].get("classname") == "<script>|\\x1b[31m*x*"

@@ -12,7 +12,7 @@ from minnorm.report.decisions.measures import Measure
 from minnorm.report.decisions.noninferiority import measure_change
 from minnorm.report.decisions.pairs import pair_records
 from minnorm.report.decisions.requirements import no_worse, read_metric
-from report.compared_runs import run_of
+from report.made_runs import made_run
 
 INF = math.inf
 
@@ -20,7 +20,7 @@ INF = math.inf
 def change(
     a: list[float] | Records, b: list[float] | Records, text: str, margin: float = 0.02
 ) -> Measure:
-    pairs = pair_records(run_of(a), run_of(b))
+    pairs = pair_records(made_run(a), made_run(b))
     return measure_change(pairs, no_worse(read_metric(text), margin))
 
 
@@ -73,9 +73,9 @@ def test_the_bounds_of_a_mean_decide_whether_the_scaled_difference_is_above_0(
 def test_two_equal_runs_do_not_change() -> None:
     a = lognormal(40).tolist()
     assert change(a, a, "median").bounds(0.05) == (0.0, 0.0)
-    assert change(a, a, "mean").bounds(0.05) == pytest.approx((0.0, 0.0), abs=0.005)
-    low, high = change(a, a, "accuracy@1").bounds(0.05)
-    assert low < 0 < high
+    for text in ("mean", "accuracy@1"):  # a rare loss of everything may be missing by chance
+        low, high = change(a, a, text).bounds(0.05)
+        assert -0.15 < low < 0 < high < 0.15
 
 
 def test_infinite_medians_are_equal() -> None:

@@ -8,7 +8,7 @@ from minnorm.report.decisions.bounds import Bounds
 from minnorm.report.decisions.measures import Measure
 from minnorm.report.decisions.requirements import read_requirement
 from minnorm.report.decisions.verdicts import verdict_on
-from report.compared_runs import run_of
+from report.made_runs import made_run
 
 
 def shares(robust: int, count: int) -> list[float]:
@@ -59,25 +59,25 @@ def test_each_bound_has_the_probability_that_its_answer_needs() -> None:
 
 
 def test_the_shortfall_is_the_distance_from_the_limit() -> None:
-    run = run_of(shares(700, 1000))
+    run = made_run(shares(700, 1000))
     verdicts = check(run, ["accuracy@1 >= 80%", "accuracy@1 <= 50%", "accuracy@1 >= 50%"]).verdicts
     assert [one.shortfall for one in verdicts] == pytest.approx([0.1, 0.2, -0.2])
 
 
 def test_as_many_samples_as_suggested_usually_decide() -> None:
-    (verdict,) = check(run_of(shares(33, 50)), ["accuracy@1 >= 60%"]).verdicts
+    (verdict,) = check(made_run(shares(33, 50)), ["accuracy@1 >= 60%"]).verdicts
     assert verdict.outcome == "undecided"
     assert verdict.needed is not None
     generator = np.random.default_rng(0)
     robust = generator.binomial(verdict.needed, 33 / 50, 200)
     found = [
-        check(run_of(shares(int(one), verdict.needed)), ["accuracy@1 >= 60%"]) for one in robust
+        check(made_run(shares(int(one), verdict.needed)), ["accuracy@1 >= 60%"]) for one in robust
     ]
     assert 0.65 < sum(one.outcome == "met" for one in found) / 200 < 0.95
 
 
 def test_nobody_can_say_how_many_samples_decide_at_the_limit_itself() -> None:
-    (verdict,) = check(run_of(shares(30, 50)), ["accuracy@1 >= 60%"]).verdicts
+    (verdict,) = check(made_run(shares(30, 50)), ["accuracy@1 >= 60%"]).verdicts
     assert (verdict.outcome, verdict.needed) == ("undecided", None)
-    (never,) = check(run_of(shares(9, 9)), ["accuracy@1 >= 100%"]).verdicts
+    (never,) = check(made_run(shares(9, 9)), ["accuracy@1 >= 100%"]).verdicts
     assert (never.outcome, never.needed) == ("undecided", None)

@@ -5,7 +5,7 @@ import numpy as np
 from evaluation.record_tables import INF
 from minnorm.report.facts.classes import OTHER, SHOWN_CLASSES, flows, per_class
 from minnorm.report.runs import LabeledRun
-from report.attack_runs import attack_run, with_column
+from report.made_runs import attack_run, with_column
 
 
 def run(distances: list[float], labels: list[int], found: list[int], **more: object) -> LabeledRun:

@@ -10,7 +10,7 @@ from evaluation.record_tables import DISTANCES, INF, table
 from minnorm.evaluation import Records, accuracy_at, clean_accuracy
 from minnorm.evaluation.estimates import Array
 from minnorm.report.facts.curves import MOST_POINTS, Curve, curve_of, curves
-from report.attack_runs import attack_run
+from report.made_runs import attack_run
 
 
 def value_at(curve: Curve, radii: Array) -> Array:

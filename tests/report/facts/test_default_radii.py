@@ -7,7 +7,7 @@ from evaluation.record_tables import INF
 from minnorm.evaluation import accuracy_at
 from minnorm.report.facts.default_radii import default_radii
 from minnorm.report.parts import closest_part
-from report.attack_runs import attack_run
+from report.made_runs import attack_run
 
 
 @pytest.mark.parametrize("scale", [1e-3, 0.04, 1.0, 37.0])

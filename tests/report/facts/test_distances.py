@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from evaluation.record_tables import DISTANCES, INF, table
 from minnorm.evaluation import median_distance
 from minnorm.report.facts.distances import Distances, distances, distributions
-from report.attack_runs import attack_run
+from report.made_runs import attack_run
 
 
 def one(values: list[float], limit: float | None = None) -> Distances:

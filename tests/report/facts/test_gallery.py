@@ -16,7 +16,7 @@ from minnorm.evaluation.selection import values_of
 from minnorm.report import load_runs
 from minnorm.report.facts.gallery import Gallery, gallery
 from minnorm.report.runs import LabeledRun, label_runs
-from report.attack_runs import attack_run
+from report.made_runs import attack_run
 
 ATTACKS = ["ddn(steps=8)", "deepfool"]
 

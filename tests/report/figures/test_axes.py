@@ -16,7 +16,7 @@ from minnorm.errors import InputError
 from minnorm.evaluation import accuracy_at
 from minnorm.report import load_runs, plot_curves, plot_distances, plot_gallery
 from minnorm.report.runs import LabeledRun
-from report.attack_runs import attack_run
+from report.made_runs import attack_run
 
 HOSTILE = r"_$\frac{1}{0$<b>\x1b"
 BOTH = attack_run({"ddn": [0.0, 1.0, 2.0, 3.0], "fmn": [0.0, 2.0, 1.0, INF]})

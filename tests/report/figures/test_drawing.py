@@ -16,7 +16,7 @@ from minnorm.report.figures.drawing import (
     shown_name,
 )
 from minnorm.report.runs import LabeledRun
-from report.attack_runs import attack_run, with_column
+from report.made_runs import attack_run, with_column
 
 
 def drawn_names(runs: Any, *attacks: str) -> list[str]:

@@ -12,7 +12,7 @@ from PIL import Image
 from minnorm.errors import InputError, MissingLibraryError
 from minnorm.report import plot_curves
 from minnorm.report.figures.files import FORMATS, save_figure
-from report.attack_runs import attack_run
+from report.made_runs import attack_run
 
 RUN = attack_run({"ddn": [0.0, 1.0, 2.0], "fmn": [0.0, 2.0, 1.0]})
 

@@ -7,7 +7,7 @@ from evaluation.record_tables import INF
 from minnorm.report.findings.attack_findings import attack_findings
 from minnorm.report.findings.finding import Finding
 from minnorm.report.runs import LabeledRun
-from report.attack_runs import attack_run, with_column
+from report.made_runs import attack_run, with_column
 
 ONES = [1.0] * 100
 

@@ -6,7 +6,7 @@ from minnorm import evaluate
 from minnorm.doubts import Doubt
 from minnorm.report.findings.findings import findings
 from minnorm.report.runs import label_runs
-from report.attack_runs import attack_run
+from report.made_runs import attack_run
 
 
 def test_problems_come_first() -> None:

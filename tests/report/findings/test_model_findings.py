@@ -8,7 +8,7 @@ from minnorm.evaluation.estimates import share_of
 from minnorm.report.findings.finding import Finding
 from minnorm.report.findings.model_findings import model_findings
 from minnorm.report.runs import LabeledRun
-from report.attack_runs import attack_run, with_column
+from report.made_runs import attack_run, with_column
 
 
 def found(run: LabeledRun) -> dict[str, Finding]:

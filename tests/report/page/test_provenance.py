@@ -62,7 +62,7 @@ def test_what_is_no_spec_is_to_be_replaced(model: str, data: str, says: str) -> 
     assert says in found.remark
     words = shlex.split(found.command)
     assert words[2] == ("MODEL" if "MODEL" in says else model)
-    assert words[3] == ("DATA" if "DATA" in says else data) + "[0:12]"
+    assert words[3] == ("DATA" if "DATA" in says else data) + "[0:2]"
 
 
 def test_the_facts_are_those_of_the_manifest() -> None:
@@ -71,7 +71,7 @@ def test_the_facts_are_those_of_the_manifest() -> None:
     configuration, machine = provenance(labeled(run)).facts
     facts = dict(configuration.entries)
     assert facts["model"] == "zoo:a"
-    assert facts["samples"] == "12, positions 0 to 11"
+    assert facts["samples"] == "2, positions 0 to 1"
     assert facts["seed"] == "5"
     assert facts["bounds of inputs"] == "0 to 255"
     assert facts["targets"] == "all"

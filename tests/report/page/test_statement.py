@@ -10,7 +10,7 @@ from minnorm.doubts import Doubt
 from minnorm.report.page.statement import statement
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import norm_name
-from report.attack_runs import attack_run, with_column
+from report.made_runs import attack_run, with_column
 
 
 def said(run: LabeledRun, *epsilons: float) -> str:
