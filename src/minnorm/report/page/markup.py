@@ -85,8 +85,7 @@ def _breakable(text: str) -> "Markup":
     """Return a name of code as HTML that a narrow table may break before its arguments."""
     from markupsafe import Markup, escape
 
-    broken = Markup("(<wbr>")
-    return escape(_shown(text)).replace("(", broken).replace("_", Markup("_<wbr>"))
+    return escape(_shown(text)).replace("(", Markup("(<wbr>"))
 
 
 def _shown(value: Any) -> Any:
