@@ -118,7 +118,7 @@ def evaluate(
             trust=trust,
             progress=True,
         )
-        output.print(results_table(result.records, norm=chosen, epsilons=radii))
+        output.print(results_table(result.records, norm=chosen, epsilons=radii, width=output.width))
         for warning in result.warnings:
             if warning not in shown:
                 output.print(f"Warning: {warning}", style="yellow")

@@ -71,7 +71,7 @@ def show(
         write_content(out, FORMATS[form](found).encode())
         output.print(f"table: {out}", soft_wrap=True)
     elif form == "table":
-        output.print(to_table(found))
+        output.print(to_table(found, width=output.width))
     else:
         for line in FORMATS[form](found).splitlines():
             output.print(line, soft_wrap=True)

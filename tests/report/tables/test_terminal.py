@@ -97,6 +97,28 @@ def test_no_digit_is_lost_in_a_narrow_terminal(width: int) -> None:
     assert max(len(line) for line in text.splitlines()) <= width
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_word_and_no_number_is_broken_in_a_narrow_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    records = table([0.0, 1.0, 2.0, INF], attack="normal_pursuit(budget=30, restarts=2)")
+    console.print(results_table(records, epsilons=(0.5,), width=width))
+    assert isinstance(console.file, io.StringIO)
+    words = console.file.getvalue().split()
+    for word in ("normal_pursuit(", "budget=30,", "restarts=2)", "gradients", "forwards", "1.5000"):
+        assert word in words
+    assert max(len(line) for line in console.file.getvalue().splitlines()) <= width
+
+
+def test_a_wide_terminal_has_a_line_for_each_number_and_for_its_interval() -> None:
+    results_ = results(label_runs([made_run(model="zoo:a")]), epsilons=(1.0,))
+    wide, unlimited = (Console(file=io.StringIO(), width=200) for _ in range(2))
+    wide.print(to_table(results_, width=200))
+    unlimited.print(to_table(results_))
+    assert isinstance(wide.file, io.StringIO)
+    assert isinstance(unlimited.file, io.StringIO)
+    assert wide.file.getvalue() == unlimited.file.getvalue()
+
+
 def test_several_attacks_have_a_row_each_and_one_for_the_closest_records() -> None:
     records = pa.concat_tables([table([1.0, 3.0]), table([2.0, 1.0], attack="other")])
     rows = cells(printed(records))[1::2]

@@ -2,11 +2,14 @@
 
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
+from rich import box
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +18,12 @@ from minnorm.geometry import Norm
 from minnorm.report.tables.results import ResultRow, Results, results_of_records
 from minnorm.report.texts import attack_text, radius_text
 from minnorm.runtime.terminal import SIZE_OF_LOGS, Terminal
+
+_WIDEST = 10_000
+"""Columns in which every table fits."""
+
+_OPENING = re.compile(r"\((?=.)")
+"""The parenthesis before the arguments of an attack."""
 
 
 class Cell(NamedTuple):
@@ -39,7 +48,11 @@ class ResultColumn(NamedTuple):
 
 
 def results_table(
-    records: Records, *, norm: Norm | None = None, epsilons: Sequence[float] = ()
+    records: Records,
+    *,
+    norm: Norm | None = None,
+    epsilons: Sequence[float] = (),
+    width: int | None = None,
 ) -> Table:
     """Make a table of results, with the rows of `minnorm.evaluation.breakdown`.
 
@@ -50,33 +63,69 @@ def results_table(
         records: The records of an evaluation.
         norm: The norm of the distances; by default each attack's own, in a column if they differ.
         epsilons: Radii at which to show the accuracy, a column each.
+        width: The columns of the terminal, see `to_table`.
     """
-    return to_table(results_of_records(records, norm=norm, epsilons=epsilons))
+    return to_table(results_of_records(records, norm=norm, epsilons=epsilons), width=width)
 
 
-def to_table(results: Results) -> Table:
+def to_table(results: Results, *, width: int | None = None) -> Table:
     """Return results as a table for terminals.
 
     Args:
         results: The results, see `minnorm.report.results`.
+        width: The columns of the terminal. In one that is too narrow for the table, names and
+            intervals have a line for each part.
     """
-    # In a narrow terminal, numbers go to the next line instead of losing digits.
+    table = _table(results, narrow=False)
+    if width is None or _natural_width(table) <= width:
+        return table
+    return _table(results, narrow=True)
+
+
+def _table(results: Results, *, narrow: bool) -> Table:
+    # In a terminal that is still too narrow, numbers go to the next line instead of losing digits.
     table = Table(
         title=results.heading or None,
         caption=" ".join(results.notes),
+        box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
+        show_edge=not narrow,
+        leading=1 if narrow else 0,
         collapse_padding=True,
         pad_edge=False,
     )
     columns = result_columns(results)
     for column in columns:
         table.add_column(
-            column.name, justify="left" if column.is_text else "right", overflow="fold"
+            _broken_name(column.name) if narrow and not column.is_text else column.name,
+            justify="left" if column.is_text else "right",
+            overflow="fold",
         )
     for group in row_groups(results):
         for row in group:
-            table.add_row(*(Text("\n".join(filter(None, column.cell(row)))) for column in columns))
+            table.add_row(*(_cell_text(column, row, narrow=narrow) for column in columns))
         table.add_section()
     return table
+
+
+def _cell_text(column: ResultColumn, row: ResultRow, *, narrow: bool) -> Text:
+    text = "\n".join(filter(None, column.cell(row)))
+    if narrow and column.is_text:
+        text = _OPENING.sub("(\n  ", text).replace(", ", ",\n  ")
+    elif narrow:
+        text = text.replace(", ", ",\n")
+    return Text(text)
+
+
+def _broken_name(name: str) -> str:
+    """Return the name of a column on two lines: `median`, `l2`."""
+    first, _, last = name.rpartition(" at " if " at " in name else " ")
+    return f"{first}\n{'at ' if ' at ' in name else ''}{last}" if first else name
+
+
+def _natural_width(table: Table) -> int:
+    """Return the width of a table whose cells are not broken."""
+    console = Terminal(file=io.StringIO(), width=_WIDEST)
+    return Measurement.get(console, console.options, table).maximum
 
 
 def to_text(results: Results) -> str:
