@@ -269,7 +269,7 @@ def summarize(
     """Return a row of a results table.
 
     Args:
-        records: Records of one attack, at least one.
+        records: Records of one attack; of none, nothing but their number is known.
         attack: The name for the row.
         norm: The norm of the distances; by default the attack's own.
         over: The samples of success, mean and medians, `correct` or `all`; see `Over`.
@@ -286,10 +286,14 @@ def summarize(
         median=median_distance(records, norm, "infinity", over),
         median_gray=gray,
         radius_limit=search_limit(records, norm),
-        forwards=float(values_of(records, "forwards").mean()),
-        backwards=float(values_of(records, "backwards").mean()),
+        forwards=_average(values_of(records, "forwards")),
+        backwards=_average(values_of(records, "backwards")),
         seconds=float(values_of(records, "seconds").sum()),
     )
+
+
+def _average(values: Array) -> float:
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _check_radius(epsilon: object) -> None:

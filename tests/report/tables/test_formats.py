@@ -153,6 +153,7 @@ def test_every_format_writes_results_without_rows(name: str) -> None:
     assert "it" not in text.split()
 
 
+@pytest.mark.filterwarnings("error")
 def test_the_header_of_csv_is_that_of_any_rows() -> None:
     empty, full = (
         to_csv(results(label_runs([made_run(table(rows))]), epsilons=EPSILONS))
