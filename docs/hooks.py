@@ -24,6 +24,8 @@ _LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.1\n---\n\n"
 
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
 _IMAGES = (".svg", ".png", ".webp")
+_NAME = re.compile(r"<(a|autoref|pre|h\d)\b.*?</\1>|<code>(minnorm(?:\.\w+)+)</code>", re.DOTALL)
+"""A name of the package in the text of a page; the first part skips links, headings and blocks."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -44,6 +46,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     uri = page.file.src_uri
     place = sources.get(uri, f"docs/{uri}")
     return _LINK.sub(lambda link: _target(link[1], place, uri, config, files), markdown)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Link the names of the package to their entries on the pages of the API, if they have one."""
+    return _NAME.sub(_linked, html)
+
+
+def _linked(name: re.Match[str]) -> str:
+    if name[2] is None:
+        return name[0]
+    return f'<autoref identifier="{name[2]}" optional>{name[0]}</autoref>'
 
 
 def _target(link: str, place: str, uri: str, config: MkDocsConfig, files: Files) -> str:

@@ -26,8 +26,8 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def _generator() -> ModuleType:
-    location = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+def _loaded(name: str) -> ModuleType:
+    location = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert location is not None
     assert location.loader is not None
     module = importlib.util.module_from_spec(location)
@@ -36,7 +36,7 @@ def _generator() -> ModuleType:
 
 
 def test_the_generated_pages_are_up_to_date() -> None:
-    for name, page in _generator().PAGES.items():
+    for name, page in _loaded("generate").PAGES.items():
         assert (DOCS / name).read_text() == page(), "run `make docs`"
 
 
@@ -55,6 +55,28 @@ def test_the_pages_on_the_api_name_everything_public(package: str) -> None:
     page = (DOCS / "api" / f"{package}.md").read_text()
     documented = re.findall(rf"^::: minnorm\.{package}\.(\w+)$", page, re.MULTILINE)
     assert sorted(documented) == sorted(getattr(minnorm, package).__all__)
+
+
+def test_the_names_of_the_package_link_to_the_api() -> None:
+    html = _loaded("hooks").on_page_content("<p>See <code>minnorm.attack</code></p>")
+    assert (
+        '<autoref identifier="minnorm.attack" optional><code>minnorm.attack</code></autoref>'
+        in html
+    )
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<a href="x"><code>minnorm.attack</code></a>',
+        '<h3 id="x"><code>minnorm.attack</code></h3>',
+        "<pre><code>minnorm.attack</code></pre>",
+        "<code>minnorm evaluate</code>",
+        "<code>minnorm</code>",
+    ],
+)
+def test_no_other_code_becomes_a_link(html: str) -> None:
+    assert _loaded("hooks").on_page_content(html) == html
 
 
 def test_the_navigation_has_every_page_once() -> None:
