@@ -61,6 +61,12 @@ def test_a_chart_is_drawn_on_the_given_axis_and_changes_nothing_else(name: str, 
     assert plt.get_fignums() == figures
 
 
+@pytest.mark.parametrize(("runs", "bands"), [(1, 1), (2, 2), (4, 4), (5, 0)])
+def test_few_curves_have_bands(runs: int, bands: int) -> None:
+    axes = plot_curves([BOTH, *(other(str(number)) for number in range(runs - 1))])
+    assert len(axes.collections) == bands
+
+
 def test_a_curve_shows_the_accuracies() -> None:
     axes = plot_curves(BOTH, attacks=["ddn"], epsilons=[1.5])
     line = axes.get_lines()[0]

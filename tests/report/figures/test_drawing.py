@@ -87,7 +87,9 @@ def test_one_chart_has_one_norm() -> None:
 
 def test_names_are_printable_and_short() -> None:
     assert shown_name("a\x1bb\nc") == "a\\x1bb\\nc"
-    assert len(shown_name("x" * 100)) == 44
+    one, other = (shown_name("x" * 100 + end) for end in "12")
+    assert len(one) == len(other) == 44
+    assert one != other
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,10 @@ def plot_curves(
     axes = new_axes() if ax is None else ax
     end = _MARGIN * max([*map(_farthest, curves), *epsilons]) or 1.0
     styles = _styles(list(parts))
-    # The curves of one run are too near each other for a band each.
-    all_bands = len({run for run, _ in parts}) > 1 and len(curves) <= _MOST_BANDS
+    first = _first_band(len({run for run, _ in parts}), len(curves))
     lines = [
-        _draw(axes, curve, end, styles[key], band=bands and (all_bands or curve is curves[-1]))
-        for key, curve in zip(parts, curves, strict=True)
+        _draw(axes, curve, end, styles[key], band=bands and number >= first)
+        for number, (key, curve) in enumerate(zip(parts, curves, strict=True))
     ]
     for epsilon in epsilons:
         axes.axvline(epsilon, color="0.5", linewidth=0.7, linestyle=":", zorder=1)
@@ -84,6 +83,13 @@ def plot_curves(
     if len(curves) > 1:
         _add_legend(axes, lines, list(names_of(parts).values()))
     return axes
+
+
+def _first_band(runs: int, curves: int) -> int:
+    """Return the number of the first curve that has a band; those after it have one too."""
+    if runs == 1:  # its curves are too near each other for a band each
+        return curves - 1
+    return 0 if curves <= _MOST_BANDS else curves
 
 
 def _styles(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:

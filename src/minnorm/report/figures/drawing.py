@@ -153,9 +153,15 @@ def names_of(parts: Mapping[tuple[str, str], Records]) -> dict[tuple[str, str], 
 
 
 def shown_name(name: str) -> str:
-    """Return a name as a chart shows it: printable, and not too long."""
+    """Return a name as a chart shows it: printable, and not too long.
+
+    The middle of a long name is left out: long names often differ in their ends alone.
+    """
     text = printable(name)
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
+    if len(text) <= _LONGEST_NAME:
+        return text
+    end = _LONGEST_NAME // 2
+    return f"{text[: _LONGEST_NAME - end - 1]}…{text[-end:]}"
 
 
 def shown_distance(value: float) -> str:
