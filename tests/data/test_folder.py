@@ -79,8 +79,10 @@ def test_images_of_different_sizes_are_refused_unless_they_are_resized(folder: P
 
 
 def test_a_folder_without_images_in_subfolders_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        load_data(f"folder:{tmp_path}/nothing")
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*/nothing/at/all\.$"):
+        load_data(f"folder:{tmp_path}/nothing/at/all")
+    with pytest.raises(FileNotFoundError, match=f"Did you mean 'folder:{folder}'"):
+        load_data(f"folder:{folder}s")
     with pytest.raises(
         InputError, match="is not a folder of images: expected one folder per class"
     ):

@@ -1,5 +1,6 @@
 """Folders of images, with one folder per class: which files are samples, and how they are read."""
 
+import difflib
 import logging
 import os
 from collections import Counter
@@ -82,8 +83,7 @@ def load_folder(folder: Path, resize: int | None, crop: int | None, classes: int
         InputError: If it is not such a folder, a class has no images, or an image cannot be read.
     """
     if not folder.is_dir():
-        kind = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise MissingFileError(f"there is no folder {folder}: it {kind}.")
+        raise MissingFileError(f"there is no folder {folder}{_about_missing(folder)}")
     try:
         from torchvision.transforms import v2
     except ImportError as error:
@@ -107,6 +107,16 @@ def load_folder(folder: Path, resize: int | None, crop: int | None, classes: int
     )
     dataset = ImageFiles(names, samples, *steps)
     return from_map_dataset(name, dataset, pixels=True, remarks=remarks)
+
+
+def _about_missing(folder: Path) -> str:
+    """Return why a folder is none, and the name of the most similar one beside it."""
+    if folder.exists():
+        return ": it is a file, not a folder."
+    around = folder.parent
+    names = [entry.name for entry in around.iterdir() if entry.is_dir()] if around.is_dir() else []
+    close = difflib.get_close_matches(folder.name, names, n=1, cutoff=0.7)
+    return f". Did you mean 'folder:{around / close[0]}'?" if close else "."
 
 
 def _legend(classes: tuple[str, ...]) -> str:

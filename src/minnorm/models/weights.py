@@ -101,6 +101,7 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
     if spec is None:
         raise InputError(
             f"{path} does not name its network: write the architecture after it, for example "
+            f"'{path} + package.module:Network', or "
             f"'{path} + wide_resnet(depth=28, width=10)'."
         )
     if architecture is None and not trust and parse(spec).head not in ARCHITECTURES:

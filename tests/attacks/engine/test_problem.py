@@ -246,9 +246,9 @@ def test_a_function_with_the_arguments_of_an_attack_is_one(attack: object) -> No
 MISSPELLED: dict[str, Any] = {"stepz": 3}
 
 ADVICE = (
-    "it is called with (model, inputs, labels, targeted=..., bounds=..., generator=...). Set other "
-    "parameters with functools.partial; call a combinator first, for example bounded(ddn, "
-    "epsilon=0.5)."
+    "it is called with (model, inputs, labels, targeted=..., bounds=..., generator=...), and must "
+    "take all of these. Set other parameters with functools.partial; call a combinator first, for "
+    "example bounded(ddn, epsilon=0.5)."
 )
 
 
@@ -276,7 +276,7 @@ def with_epsilon(
         (without_generator, "without_generator cannot be called as an attack (got an unexpected "),
         (with_epsilon, "with_epsilon cannot be called as an attack (missing a required "),
         (bounded, "bounded cannot be called as an attack ("),
-        (partial(ddn, **MISSPELLED), "functools.partial("),
+        (partial(ddn, **MISSPELLED), "ddn cannot be called as an attack (partial object "),
     ],
     ids=["spec", "none", "model", "too few", "too many", "combinator", "partial"],
 )

@@ -208,11 +208,12 @@ def check_attack(attack: object) -> None:
     except (TypeError, ValueError) as error:
         if isinstance(error, ValueError) and not isinstance(attack, partial):
             return  # some callables have no signature
+        function = attack.func if isinstance(attack, partial) else attack
         raise InputError(
-            f"{getattr(attack, '__name__', attack)!s} cannot be called as an attack ({error}): it "
-            "is called with (model, inputs, labels, targeted=..., bounds=..., generator=...). Set "
-            "other parameters with functools.partial; call a combinator first, for example "
-            "bounded(ddn, epsilon=0.5)."
+            f"{getattr(function, '__name__', function)!s} cannot be called as an attack ({error}): "
+            "it is called with (model, inputs, labels, targeted=..., bounds=..., generator=...), "
+            "and must take all of these. Set other parameters with functools.partial; call a "
+            "combinator first, for example bounded(ddn, epsilon=0.5)."
         ) from error
 
 

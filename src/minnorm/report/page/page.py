@@ -21,7 +21,7 @@ _ENDINGS = (".html", ".htm")
 
 def write_report(
     runs: Sequence[LabeledRun],
-    path: Path,
+    path: str | Path,
     *,
     norm: Norm | None = None,
     epsilons: Sequence[float] = (),
@@ -42,6 +42,7 @@ def write_report(
         InputError: If there are no runs, or the path is a folder.
         MissingLibraryError: If a library of the extra `report` is not installed.
     """
+    path = Path(path)
     check_path(path)
     text = page(runs, norm=norm, epsilons=epsilons, gallery_size=gallery_size, title=title)
     path.parent.mkdir(parents=True, exist_ok=True)
