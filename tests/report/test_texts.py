@@ -6,7 +6,7 @@ import pytest
 
 from minnorm.evaluation import Estimate
 from minnorm.evaluation.estimates import UNKNOWN
-from minnorm.report.texts import distance, distance_interval, percent, percent_interval
+from minnorm.report.texts import distance, distance_interval, listed, percent, percent_interval
 
 INF = math.inf
 
@@ -41,3 +41,7 @@ def test_distances_have_four_digits(value: float, limit: float, text: str) -> No
 )
 def test_intervals_of_distances_may_be_open(estimate: Estimate, limit: float, text: str) -> None:
     assert distance_interval(estimate, limit) == text
+
+
+def test_words_are_listed_as_in_a_sentence() -> None:
+    assert [listed("abc"[:count]) for count in (1, 2, 3)] == ["a", "a and b", "a, b and c"]

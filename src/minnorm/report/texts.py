@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 from minnorm.evaluation import Estimate
 from minnorm.geometry import Norm
@@ -24,6 +25,15 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
         plural: The noun for other numbers; by default with an s.
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as in a sentence: `a, b and c`.
+
+    Args:
+        words: The words, at least one.
+    """
+    return " and ".join([*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]])
 
 
 def norm_name(norm: Norm) -> str:

@@ -41,6 +41,15 @@ def test_attacks_that_agree_have_no_findings() -> None:
     assert found(attack_run({k: [*v] for k, v in attacks.items()}, costs=costs)) == {}
 
 
+def test_attacks_of_a_few_steps_alone_are_a_problem() -> None:
+    attacks = {"fgsm(epsilon=8/255)": ONES, "pgd(epsilon=1, steps=3)": ONES}
+    finding = found(attack_run(attacks))["short-attacks"]
+    assert finding.level == "problem"
+    assert finding.text.startswith("fgsm(epsilon=8/255) and pgd(epsilon=1, steps=3): one step or")
+    for longer in ("ddn", "ddn(steps=10)", "normal_pursuit(budget=10)", "a name"):
+        assert "short-attacks" not in found(attack_run({**attacks, longer: ONES}))
+
+
 def test_a_simple_attack_that_is_closer_on_many_samples_is_a_problem() -> None:
     finding = found(attack_run({"ddn": ONES, "deepfool": with_wins(10)}))["simple-attack-wins"]
     assert finding.level == "problem"

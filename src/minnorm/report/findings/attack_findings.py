@@ -14,13 +14,16 @@ from minnorm.report.findings.measured_attacks import (
     measured_attacks,
 )
 from minnorm.report.runs import LabeledRun
-from minnorm.report.texts import radius_text
+from minnorm.report.texts import listed, radius_text
 
 _MANY = 0.2
 """The share of samples from which attacks disagree widely."""
 
 _ENOUGH = 20
 """The fewest samples on which the disagreement of attacks says something."""
+
+_FEW_STEPS = 10
+"""The number of steps below which an attack has hardly begun."""
 
 _FEW_FLAGS = 0.01
 """The largest share of wrong flags that rounding near the decision boundary may explain."""
@@ -61,6 +64,18 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
                 "'worst case' takes the closest of all.",
             )
         )
+    if all(map(_is_short, attacks)):
+        found.append(
+            Finding(
+                "short-attacks",
+                "problem",
+                "All attacks are very short",
+                f"{listed([attack.name for attack in attacks])}: one step or a few find only some "
+                "of the adversarials. The model is probably much less robust than the numbers say.",
+                "Add an attack with more steps, for example normal_pursuit or ddn(steps=100) for "
+                "L2, or fmn(steps=100, norm=linf) for L∞.",
+            )
+        )
     if all(math.isfinite(attack.limit) for attack in attacks):
         limit = max(attack.limit for attack in attacks)
         found.append(
@@ -72,7 +87,7 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
                 "and the median distance is known only if more than half of the samples have an "
                 "adversarial within it.",
                 "Add an attack that searches for the closest adversarial, for example "
-                "normal_pursuit for L2 or fmn(norm=linf) for Linf.",
+                "normal_pursuit for L2 or fmn(norm=linf) for L∞.",
             )
         )
     if unknown := [attack.name for attack in attacks if attack.cost == 0]:
@@ -81,12 +96,18 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
                 "unknown-cost",
                 "note",
                 "The cost of an attack is unknown",
-                f"{' and '.join(unknown)} did not call the model that the evaluation passed, so "
+                f"{listed(unknown)} did not call the model that the evaluation passed, so "
                 "its gradients and forward passes were not counted.",
                 "Let the attack call the model in its arguments, and no other.",
             )
         )
     return found
+
+
+def _is_short(attack: MeasuredAttack) -> bool:
+    """Return whether an attack takes a single step or a few, by its spec."""
+    steps = attack.arguments.get("steps")
+    return attack.head == "fgsm" or (isinstance(steps, int) and steps < _FEW_STEPS)
 
 
 def _disagreement(attacks: Sequence[MeasuredAttack]) -> list[Finding]:

@@ -17,6 +17,7 @@ from minnorm.report.texts import (
     counted,
     distance,
     distance_interval,
+    listed,
     norm_name,
     percent,
     percent_interval,
@@ -93,25 +94,20 @@ def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str
         shares = "these shares" if several else "this share"
         texts.append(
             f"Under attack in the {norm_name(norm)} norm, {shares} of the pairs of a sample and a "
-            f"target withstand: {_listed(known)}."
+            f"target withstand: {listed(known)}."
             if are_targeted(records)
             else f"Under attack in the {norm_name(norm)} norm, {shares} of the samples "
-            f"{'stay' if several else 'stays'} correctly classified: {_listed(known)}."
+            f"{'stay' if several else 'stays'} correctly classified: {listed(known)}."
         )
         texts.append(
             f"A stronger attack may lower {'these numbers' if several else 'this number'}."
         )
     if unknown:
         texts.append(
-            f"Within an {norm_name(norm)} distance of {_listed(unknown)} the accuracy is unknown: "
+            f"Within an {norm_name(norm)} distance of {listed(unknown)} the accuracy is unknown: "
             "no attack has searched that far."
         )
     return texts
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Join words as in a sentence: `a, b and c`."""
-    return " and ".join([*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]])
 
 
 def _half(run: LabeledRun, records: Records, norm: Norm) -> list[str]:
