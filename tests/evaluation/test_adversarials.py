@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from evaluation.small_runs import ATTACKS, BATCHES, SHARDS, run
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.data import load_data
 from minnorm.errors import InputError
 from minnorm.evaluation import WORST_CASE, Adversarials, Evaluation, closest_records, load_run
@@ -36,7 +36,7 @@ def check(found: Adversarials) -> None:
     images, _ = load_data("mnist-sample").batch([row["index"] for row in rows])
     assert found.inputs.equal(images)
     with torch.no_grad():
-        classes = Centred().eval()(found.adversarials).argmax(1)
+        classes = Centered().eval()(found.adversarials).argmax(1)
     failed = torch.tensor([not row["success"] for row in rows])
     predicted = torch.tensor([row["adversarial_prediction"] for row in rows])
     assert classes[~failed].equal(predicted[~failed])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.small_runs import ATTACK, MODEL
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.acceleration import Accelerated
 from minnorm.attacks import Attack, bounded, ddn, fgsm, fmn, load_attack, with_bisection
 from minnorm.attacks.composition import attack_name
@@ -154,7 +154,7 @@ def test_a_model_given_by_its_spec_is_loaded_onto_the_device() -> None:
 
 @pytest.mark.parametrize("device", [None, "cpu", "cpu:0", torch.device("cpu")])
 def test_a_model_on_the_device_is_taken_as_it_is(device: Any) -> None:
-    model = Centred().eval()
+    model = Centered().eval()
     assert load_classifier(model, device, trust=False) is model
 
 
@@ -179,15 +179,15 @@ def test_a_spec_is_loaded_with_the_trust_and_moved_to_the_device(
 
 
 def test_the_original_of_an_accelerated_model_is_taken() -> None:
-    model = Centred().eval()
+    model = Centered().eval()
     fast = Accelerated(model, model, None, "plain", ())
     assert load_classifier(fast, None, trust=False) is model
 
 
 def test_a_model_has_the_name_of_its_network() -> None:
     assert model_name("zoo:mnist-cnn") == "zoo:mnist-cnn"
-    assert model_name(Centred()) == "Centred"
-    assert model_name(Normalized(Centred(), 0.5, 0.5)) == "Normalized(Centred)"
+    assert model_name(Centered()) == "Centered"
+    assert model_name(Normalized(Centered(), 0.5, 0.5)) == "Normalized(Centered)"
     assert model_name(inside) == "inside"
     assert model_name(partial(inside)) == "partial"
 
@@ -217,7 +217,7 @@ class Elsewhere(nn.Module):
     [
         (lambda: load_classifier(Elsewhere(), "cpu", trust=False),
          r"the model is on meta, but device='cpu': move it there with model\.to\('cpu'\)"),
-        (lambda: load_classifier(Centred(), "meta", trust=False), "cannot use the device 'meta'"),
+        (lambda: load_classifier(Centered(), "meta", trust=False), "cannot use the device 'meta'"),
         (lambda: load_classifier(MODEL, "banana", trust=False), "cannot use the device 'banana'"),
         (lambda: inspect.unwrap(load_classifier)(5, None, trust=False), "cannot use int as a mode"),
     ],

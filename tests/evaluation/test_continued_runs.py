@@ -12,7 +12,7 @@ from torch import nn
 
 from evaluation.record_tables import same
 from evaluation.small_runs import ATTACKS, BATCHES, DATA, MODEL, SHARDS, files, run
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.attacks import Attack, AttackResult, ddn
 from minnorm.data import load_data
 from minnorm.errors import InputError, RunConflictError
@@ -81,7 +81,7 @@ def test_a_run_continues_from_its_shards(copy: Path, finished: Path, seed: int) 
         ({"attacks": {"a": "ddn"}}, ["attacks"]),
         ({"save_adversarials": False}, ["save_adversarials"]),
         ({"model": f"{MODEL}(seed=1)"}, ["model", "model_fingerprint", "model_answers"]),
-        ({"model": Centred().double().eval()}, ["model", "model_fingerprint", "dtype"]),
+        ({"model": Centered().double().eval()}, ["model", "model_fingerprint", "dtype"]),
         ({"accelerate": "plain"}, ["acceleration"]),
         ({"seed": 1, "batch_size": 6}, ["seed", "batch_size"]),
     ],
@@ -112,7 +112,7 @@ def test_a_run_continues_with_what_was_decided_at_its_start(copy: Path, left_ope
     assert run(copy, **{left_open: "auto"}).manifest["configuration"] == expected
 
 
-class Scaled(Centred):
+class Scaled(Centered):
     """Scales its logits by a number that is neither a weight nor in its printed form."""
 
     def __init__(self, scale: float) -> None:
@@ -151,7 +151,7 @@ def test_attacks_of_the_same_name_are_distinguished_by_their_code(tmp_path: Path
 
 
 def test_a_model_whose_weights_changed_is_refused(tmp_path: Path) -> None:
-    model = Centred().eval()
+    model = Centered().eval()
     run(tmp_path, model=model)
     with torch.no_grad():
         model.bias[3] += 1e-6

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from attacks.networks import Curved, problem
 from evaluation.record_tables import same
 from evaluation.small_runs import ATTACK, ATTACKS, DATA, MODEL, run
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.attacks import Attack, AttackResult, ddn, fmn, pgd, with_restarts
 from minnorm.data import as_data, load_data
 from minnorm.errors import InputError
@@ -192,7 +192,7 @@ def test_it_works_in_any_autograd_mode_of_the_caller(mode: Callable[[], Any]) ->
 
 
 def test_warnings_stay_with_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model = nn.Sequential(Centred(), nn.Softmax(1)).eval()
+    model = nn.Sequential(Centered(), nn.Softmax(1)).eval()
     kept = measure(model, DATA, ATTACK, out=tmp_path / "run")
     assert "look like probabilities" in kept.warnings[0]
     assert kept.warnings[0] in caplog.text

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from evaluation.small_runs import ATTACKS, MODEL, run
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.attacks import AttackResult, Model
 from minnorm.data import load_data
 from minnorm.errors import InputError
@@ -30,7 +30,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     out = tmp_path_factory.mktemp("runs") / "many"
     images, _ = load_data("mnist-sample").batch(range(40))
     with torch.no_grad():
-        labels = Centred().eval()(images).argmax(1)
+        labels = Centered().eval()(images).argmax(1)
     return run(out, data=(images, labels), attacks="ddn(steps=30)", batch_size=25)
 
 
@@ -44,7 +44,7 @@ def classes_of(folder: Path, names: list[str]) -> list[int]:
     pixels = np.stack([np.array(Image.open(folder / name)) for name in names])
     inputs = torch.from_numpy(pixels.astype(np.float32) / 255).unsqueeze(1)
     with torch.no_grad():
-        found: list[int] = Centred().eval()(inputs).argmax(1).tolist()
+        found: list[int] = Centered().eval()(inputs).argmax(1).tolist()
     return found
 
 
@@ -67,7 +67,7 @@ def test_arrays_are_those_of_the_records(finished: Path, tmp_path: Path, ending:
     images, _ = load_data("mnist-sample").batch(records.column("index").to_pylist())
     assert torch.as_tensor(arrays["inputs"]).equal(images)
     with torch.no_grad():
-        found = Centred().eval()(torch.as_tensor(arrays["adversarials"])).argmax(1)
+        found = Centered().eval()(torch.as_tensor(arrays["adversarials"])).argmax(1)
     success = torch.as_tensor(arrays["success"])
     assert found[success].tolist() == torch.as_tensor(arrays["predictions"])[success].tolist()
     assert exported.summary() == [
@@ -190,7 +190,7 @@ def test_an_earlier_export_is_replaced_only_if_asked_for_and_nothing_else_ever(
 
 def test_nothing_is_left_behind_by_an_export_that_fails(tmp_path: Path) -> None:
     inputs, labels = torch.rand(4, 6), [0, 1, 0, 1]
-    model = Centred(6, 2).eval()
+    model = Centered(6, 2).eval()
     found = run(tmp_path / "run", model=model, data=(inputs, labels), attacks=ONE)
     with pytest.raises(InputError, match=r"have the shape \[6\]; PNG files hold images"):
         export_adversarials(found, tmp_path / "pngs", "png", model=model)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.small_runs import MODEL, configuration
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.errors import InputError
 from minnorm.evaluation.known_model import load_known_model
 from minnorm.models import Normalized, build, fingerprint, load_model, save_weights
@@ -52,7 +52,7 @@ def test_words_of_a_file_run_code_that_is_trusted_or_repeated_by_the_user() -> N
     run = configuration(model=MODEL, model_fingerprint=fingerprint(load_model(MODEL)))
     assert load_known_model(run, trust=True, device="cpu").model is not None
     assert load_known_model(run, MODEL, device="cpu").model is not None
-    assert load_known_model(run, Centred().eval()).model is not None
+    assert load_known_model(run, Centered().eval()).model is not None
 
 
 def test_a_model_that_is_gone_is_a_reason_unless_the_user_names_it(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_another_model_is_refused() -> None:
     run = configuration(model=MODEL, model_fingerprint=fingerprint(load_model(MODEL)))
     with pytest.raises(InputError, match=f"the model '{ZOO}' is not the one that the run attacked"):
         load_known_model(run, ZOO, device="cpu")
-    other = Normalized(Centred(), 0.5, 0.5).eval()
+    other = Normalized(Centered(), 0.5, 0.5).eval()
     with pytest.raises(InputError, match="is not the one that the run attacked"):
         load_known_model(run, other)
     stale = configuration(model=ZOO)

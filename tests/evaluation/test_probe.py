@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.networks import problem
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.attacks import Model
 from minnorm.attacks.engine.inset import LOST_GRADIENTS
 from minnorm.data import Data, as_data
@@ -43,11 +43,11 @@ def test_answers_are_those_of_the_first_ten_classes_and_finite() -> None:
 
 
 def test_fewer_samples_than_a_probe_takes_are_enough() -> None:
-    assert len(probe_model(Centred().eval(), data(3), (0.0, 1.0)).inputs) == 3
+    assert len(probe_model(Centered().eval(), data(3), (0.0, 1.0)).inputs) == 3
     assert len(probe_model(Picky(8).eval(), data(1), (0.0, 1.0)).inputs) == 1  # nothing to compare
 
 
-class Noisy(Centred):
+class Noisy(Centered):
     """Adds noise to its logits, as large as a share of the largest of them."""
 
     def __init__(self, share: float) -> None:
@@ -61,7 +61,7 @@ class Noisy(Centred):
         return logits + (self.calls % 2) * self.share * logits.abs().amax()
 
 
-class Mixed(Centred):
+class Mixed(Centered):
     """Subtracts from each logit the mean over the batch, in part."""
 
     def __init__(self, share: float) -> None:
@@ -73,7 +73,7 @@ class Mixed(Centred):
         return logits - self.share * logits.mean(0)
 
 
-class Picky(Centred):
+class Picky(Centered):
     """Fails on a batch of the given size."""
 
     def __init__(self, size: int) -> None:
@@ -89,7 +89,7 @@ class Picky(Centred):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Dropout(), Centred()), "in training mode: call model.eval.. first"),
+        (nn.Sequential(nn.Dropout(), Centered()), "in training mode: call model.eval.. first"),
         (Noisy(0.1).eval(), "different logits for the same inputs each time"),
         (Mixed(1.0).eval(), "different logits for a sample when others are in its batch"),
         (Picky(1).eval(), "takes a batch of 8 but not of 1 .RuntimeError: another size was exp"),
@@ -127,7 +127,7 @@ def test_the_advice_for_a_randomized_model_fits_its_mode() -> None:
         probe_model(partial(model), data(), (0.0, 1.0))
 
 
-class BatchStatistics(Centred):
+class BatchStatistics(Centered):
     """Normalizes by the statistics of the batch in evaluation mode too."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ def test_dynamic_quantization_is_named() -> None:
 
 
 def test_a_model_that_loses_its_gradients_at_the_bounds_has_a_warning() -> None:
-    model = Centred().eval()
+    model = Centered().eval()
     probe = probe_model(lambda inputs: model(inputs.clamp(0, 1)), data(), (0.0, 1.0))
     assert probe.loses_gradients
     assert probe.doubts == (LOST_GRADIENTS,)
@@ -196,7 +196,7 @@ def test_reduced_precision_may_differ_more() -> None:
 
 
 def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
-    model = Centred().eval()
+    model = Centered().eval()
 
     def outside_of_autograd(inputs: Tensor) -> Tensor:
         return model(torch.from_numpy(inputs.numpy()))  # type: ignore[no-any-return]
@@ -206,7 +206,7 @@ def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
 
 
 def test_a_model_without_gradients_has_a_warning() -> None:
-    model = Centred().eval()
+    model = Centered().eval()
     probe = probe_model(lambda inputs: model(inputs).detach(), data(), (0.0, 1.0))
     [doubt] = probe.doubts
     assert doubt.kind == "zero-gradients"
@@ -214,6 +214,8 @@ def test_a_model_without_gradients_has_a_warning() -> None:
 
 
 def test_probabilities_have_a_warning() -> None:
-    [doubt] = probe_model(nn.Sequential(Centred(), nn.Softmax(1)).eval(), data(), (0.0, 1.0)).doubts
+    [doubt] = probe_model(
+        nn.Sequential(Centered(), nn.Softmax(1)).eval(), data(), (0.0, 1.0)
+    ).doubts
     assert doubt.kind == "probabilities"
     assert "look like probabilities" in doubt.text

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 
 from evaluation.record_tables import same, table
 from evaluation.small_runs import ATTACKS, BATCHES, KEPT, SHARDS, TWO_ATTACKS, configuration, run
-from evaluation.tiny_models import Centred
+from evaluation.tiny_models import Centered
 from minnorm.data import load_data
 from minnorm.errors import InputError
 from minnorm.evaluation import SCHEMA, load_run
@@ -56,7 +56,7 @@ def test_shards_can_be_read_with_pyarrow_alone(finished: Path) -> None:
 def test_adversarials_can_be_read_with_safetensors_alone(
     finished: Path,
 ) -> None:
-    model = Centred().eval()
+    model = Centered().eval()
     for name in SHARDS:
         tensors = load_file(finished / "adversarials" / f"{name}.safetensors")
         records = pq.read_table(finished / "records" / f"{name}.parquet")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from minnorm.data import Data, as_data, load_data
 
 
-class Centred(nn.Module):
+class Centered(nn.Module):
     """A linear classifier of MNIST images; its boundaries meet in the middle of the box."""
 
     def __init__(self, features: int = 784, classes: int = 10, seed: int = 0) -> None:
@@ -28,7 +28,7 @@ class Says(nn.Module):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
-        self.logits = Centred()
+        self.logits = Centered()
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.logits(inputs)
@@ -47,7 +47,7 @@ class Says(nn.Module):
 
 
 def linear(seed: int = 0) -> nn.Module:
-    return Centred(seed=seed)
+    return Centered(seed=seed)
 
 
 def says(kind: str) -> nn.Module:
