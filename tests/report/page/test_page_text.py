@@ -108,6 +108,10 @@ def test_an_old_report_is_replaced_and_a_folder_refused(tmp_path: Path) -> None:
         write_report(runs, path.parent)
     with pytest.raises(InputError, match="expected the name of an HTML file"):
         write_report(runs, tmp_path / "report.pdf")
+    with pytest.raises(
+        InputError, match=r"page\.html cannot be written: File exists\. Name a file"
+    ):
+        write_report(runs, path / "page.html")
     with pytest.raises(InputError, match="at least one run"):
         write_report([], path)
 

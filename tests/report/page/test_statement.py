@@ -119,6 +119,13 @@ def test_the_strongest_attack_in_a_norm_may_minimize_another() -> None:
         assert text.startswith(f"The strongest of 2 attacks in {norm_name(norm)} was fmn: on 100.0")
 
 
+def test_a_norm_that_no_attack_minimizes_is_named() -> None:
+    run = attack_run({"ddn": [1.0] * 9})
+    text = "No attack of this run minimizes L1: one that does would find smaller changes."
+    assert text in statement(run, (1.0,), "l1")
+    assert "No attack of this run minimizes" not in said(run, 1.0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.25, "40.0 seconds"), (3.0, "8.0 minutes"), (1e-6, "less than 0.1 seconds")],

@@ -39,14 +39,19 @@ def write_report(
         title: The title of the page; by default it names the models and the data.
 
     Raises:
-        InputError: If there are no runs, or the path is a folder.
+        InputError: If there are no runs, or the file cannot be written.
         MissingLibraryError: If a library of the extra `report` is not installed.
     """
     path = Path(path)
     check_path(path)
     text = page(runs, norm=norm, epsilons=epsilons, gallery_size=gallery_size, title=title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_content(path, text.encode())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_content(path, text.encode())
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}. Name a file in another folder."
+        ) from error
 
 
 def check_path(path: Path) -> None:

@@ -43,6 +43,7 @@ def statement(run: LabeledRun, epsilons: Sequence[float], norm: Norm | None = No
         *_subject(run, records),
         *_clean(clean_accuracy(records)),
         *_robust(records, epsilons, norm),
+        *_other_norm(run, norm),
         *_half(run, records, norm),
         *_strongest(run, norm),
         _cost(run, records),
@@ -108,6 +109,14 @@ def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str
             "no attack has searched that far."
         )
     return texts
+
+
+def _other_norm(run: LabeledRun, norm: Norm) -> list[str]:
+    """Return that no attack minimizes a norm, if so."""
+    if norm in norms_in(run.run.records):
+        return []
+    name = norm_name(norm)
+    return [f"No attack of this run minimizes {name}: one that does would find smaller changes."]
 
 
 def _half(run: LabeledRun, records: Records, norm: Norm) -> list[str]:
