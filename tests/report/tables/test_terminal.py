@@ -61,6 +61,14 @@ def test_a_row_holds_the_metrics_of_an_attack() -> None:
     assert "over the correctly classified samples, without the clean errors" in joined(text)
 
 
+def test_small_distances_have_more_digits() -> None:
+    _, values, intervals = cells(printed(table([0.01984, 0.02184, 0.02384] * 4)))
+    assert values[2:4] == ["0.02184", "0.02184"]
+    assert intervals[2:4] == ["[0.021, 0.023]", "[0.020, 0.024]"]
+    assert cells(printed(table([0.1] * 9)))[1][2:4] == ["0.1000", "0.1000"]
+    assert cells(printed(table([0.0012345] * 9)))[1][2] == "0.001234"
+
+
 def test_an_attack_that_fools_nobody_has_no_success_and_no_mean() -> None:
     text = printed(table([0.0, 0.0, 0.0, INF]))
     assert "clean accuracy 25.00 %, clean errors: 3 of 4" in text

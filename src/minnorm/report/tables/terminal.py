@@ -162,7 +162,7 @@ def result_columns(results: Results) -> list[ResultColumn]:
         *columns,
         ResultColumn("success %", lambda row: _cell(row.summary.success, 100, 1)),
         ResultColumn(
-            f"mean {norm}" if one_norm else "mean", lambda row: _cell(row.summary.mean, 1, 4)
+            f"mean {norm}" if one_norm else "mean", lambda row: _distance(row.summary.mean)
         ),
         ResultColumn(f"median {norm}" if one_norm else "median", _median),
         *(
@@ -208,7 +208,14 @@ def _class(row: ResultRow, number: int | None) -> Cell:
 
 
 def _median(row: ResultRow) -> Cell:
-    return _cell(row.summary.median, 1, 4, row.summary.radius_limit)
+    return _distance(row.summary.median, row.summary.radius_limit)
+
+
+def _distance(estimate: tuple[float, float, float], limit: float = math.inf) -> Cell:
+    """Return a distance and its interval; small ones, as in Linf, have more digits."""
+    value = estimate[0]
+    zeros = -math.floor(math.log10(value)) - 1 if 0 < value < 1 else 0
+    return _cell(estimate, 1, 4 + zeros, limit)
 
 
 def _accuracy(number: int, row: ResultRow) -> Cell:
