@@ -81,8 +81,13 @@ class ExportedAdversarials:
             )
         else:
             lines.append(f"NOT verified: {self.unverified}")
-        if files:
-            lines += [_change(files, norm) for norm in ("l2", "linf")]
+        changed = [picture for picture in files if picture.l2_before > 0]
+        if changed:
+            lines += [_change(changed, norm) for norm in ("l2", "linf")]
+        if len(changed) < len(files):
+            lines.append(
+                f"unchanged inputs, misclassified as they are: {len(files) - len(changed):,}"
+            )
         if counts["lost"]:
             lost = [picture.index for picture in self.pictures if picture.status == "lost"]
             lines.append(
