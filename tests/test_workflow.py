@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,19 @@ import pytest
 import yaml
 
 from isolation import environment
+from prepared_minnorm import command_in
 
 FILE = Path(__file__).parents[1] / "docs" / "examples" / "robustness.yml"
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Put the commands of this environment into the `PATH`."""
+    folder = tmp_path_factory.mktemp("bin")
+    path = [str(folder), str(Path(sys.executable).parent), os.environ["PATH"]]
+    with command_in(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.pathsep.join(path))
+        yield
 
 
 def workflow() -> dict[str, Any]:
@@ -45,7 +57,6 @@ def job(folder: Path, skipped: set[str], **changes: str) -> tuple[dict[str, int]
         **workflow()["env"],
         **changes,
         "GITHUB_STEP_SUMMARY": str(summary),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     codes: dict[str, int] = {}
     for step in steps():
@@ -76,6 +87,7 @@ def test_the_report_is_written_and_kept_also_if_the_gate_fails() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize(
     ("model", "data", "code", "says"),
     [
