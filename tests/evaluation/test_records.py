@@ -2,12 +2,20 @@
 
 import math
 
+import pyarrow as pa
 import pytest
 import torch
 
 from evaluation.record_tables import table
 from minnorm.evaluation import SCHEMA
-from minnorm.evaluation.records import join_records, make_records
+from minnorm.evaluation.records import (
+    are_targeted,
+    attacks_in,
+    join_records,
+    make_records,
+    norms_in,
+    samples_in,
+)
 from minnorm.geometry import NORM_ORDERS
 
 
@@ -51,3 +59,13 @@ def test_records_join_in_the_order_of_the_parts() -> None:
     parts = [table([2.0, 1.0]), table([3.0])]
     assert join_records(parts).column("l2").to_pylist() == [2.0, 1.0, 3.0]
     assert join_records([]).equals(SCHEMA.empty_table())
+
+
+def test_what_records_hold_is_in_the_order_of_the_records() -> None:
+    both = pa.concat_tables([table([1.0, 2.0], attack="x", norm="linf"), table([1.0], attack="b")])
+    assert (attacks_in(both), norms_in(both), samples_in(both)) == (["x", "b"], ["linf", "l2"], 2)
+    assert not are_targeted(both)
+    assert are_targeted(table([1.0], targets=[3]))
+    nothing = table([])
+    assert (attacks_in(nothing), norms_in(nothing), samples_in(nothing)) == ([], [], 0)
+    assert not are_targeted(nothing)

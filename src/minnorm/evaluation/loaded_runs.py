@@ -15,7 +15,7 @@ from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.metrics import clean_accuracy
 from minnorm.evaluation.nan_doubts import doubts_about_nan
-from minnorm.evaluation.records import Records, mark_incomplete, warn_if_incomplete
+from minnorm.evaluation.records import Records, mark_incomplete, samples_in, warn_if_incomplete
 from minnorm.evaluation.run_directory import RunDirectory, changes_between
 from minnorm.evaluation.unit_files import UnitFiles
 from minnorm.geometry import Norm
@@ -98,7 +98,7 @@ class Evaluation:
         """Return a summary: what was evaluated, and the clean accuracy."""
         run = self.manifest["configuration"]
         names = ", ".join(entry["name"] for entry in run["attacks"])
-        count = len(self.records.column("index").unique())
+        count = samples_in(self.records)
         clean = 100 * clean_accuracy(self.records).value if count else math.nan
         warnings = f", warnings: {len(self.doubts)}" if self.doubts else ""
         return (
