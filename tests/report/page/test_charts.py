@@ -27,9 +27,11 @@ def drawn(norm: Norm, hidden: tuple[str, ...] = (), *, bands: bool = True) -> st
     """Return the chart of two curves as SVG."""
     spec = curves_chart(norm, 2.0)
     for parameter in spec["params"]:
-        parameter["value"] = {"hidden": list(hidden), "bands": bands, "radius": 1}[
-            parameter["name"]
-        ]
+        parameter["value"] = {
+            "hidden": list(hidden),
+            "bands": ["one", "two"] if bands else [],
+            "radius": 1,
+        }[parameter["name"]]
     spec |= {"datasets": spec["datasets"] | {"curves": POINTS, "values": []}, "width": 300}
     svg: str = vl_convert.vegalite_to_svg(spec)
     return svg

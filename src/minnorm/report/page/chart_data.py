@@ -14,6 +14,7 @@ from minnorm.report.page.charts import curves_chart, distances_chart
 from minnorm.report.page.series import Style, styles
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import attack_text, norm_name
+from minnorm.runtime.terminal import printable
 
 FEW_CURVES = 4
 """So many curves are all shown at first; of more, the closest of each run."""
@@ -109,6 +110,7 @@ class NormCharts:
                     "run": str(_position(self.runs, curve.run)),
                     "attack": str(_position(self.attacks, curve.attack)),
                     **_style_values(style),
+                    "closest": closest,
                     "width": _WIDTHS[closest],
                     "radii": [float(f"{radius:.{_DIGITS}g}") for radius in curve.radii],
                     "accuracy": _rounded(curve.accuracy),
@@ -120,7 +122,9 @@ class NormCharts:
             ],
             "distances": [
                 {
-                    "name": (f"{one.run}, " if several else "") + attack_text(one.attack),
+                    "name": printable(
+                        (f"{one.run}, " if several else "") + attack_text(one.attack)
+                    ),
                     "color": style.color,
                     "edges": [float(f"{edge:.{_DIGITS}g}") for edge in one.edges],
                     "counts": [int(count) for count in one.counts],

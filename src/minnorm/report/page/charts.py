@@ -30,8 +30,8 @@ _TICKS = "ceil(width / 90)"
 def curves_chart(norm: Norm, farthest: float) -> dict[str, Any]:
     """Return the chart of robustness curves.
 
-    Its parameters are `hidden`, the identifiers of the curves that are not shown; `bands`, whether
-    to show confidence bands; and `radius`, the radius of the vertical line.
+    Its parameters are `hidden`, the identifiers of the curves that are not shown; `bands`, those
+    with a confidence band; and `radius`, the radius of the vertical line.
 
     Args:
         norm: The norm of the radii.
@@ -42,7 +42,7 @@ def curves_chart(norm: Norm, farthest: float) -> dict[str, Any]:
     """
     alt = _altair()
     hidden = alt.param("hidden", value=[])
-    bands = alt.param("bands", value=True)
+    bands = alt.param("bands", value=[])
     radius = alt.param("radius", value=0)
     shown = alt.Chart(alt.NamedData(CURVES)).transform_filter("indexof(hidden, datum.curve) < 0")
     x = alt.X(
@@ -60,7 +60,7 @@ def curves_chart(norm: Norm, farthest: float) -> dict[str, Any]:
     color = alt.Color("color:N", scale=None, legend=None)
     shape = alt.Shape("marker:N", scale=None, legend=None)
     band = (
-        shown.transform_filter("bands")
+        shown.transform_filter("indexof(bands, datum.curve) >= 0")
         .mark_area(interpolate="step-after", opacity=0.14)
         .encode(
             x=x,

@@ -85,7 +85,10 @@ async function showCurves(chart) {
     root.querySelector(".nothing").hidden = shown.length > 0;
     slider.setAttribute("aria-valuetext", "radius " + short(radius));
     const hidden = chart.curves.filter((curve) => !shown.includes(curve)).map((curve) => curve.id);
-    view.signal("hidden", hidden).signal("bands", bands.checked).signal("radius", radius);
+    // Bands of all attacks of a run would cover each other: the closest curve has one, or all without it.
+    const closest = new Set(shown.filter((curve) => curve.closest).map((curve) => curve.run));
+    const banded = shown.filter((curve) => bands.checked && (curve.closest || !closest.has(curve.run)));
+    view.signal("hidden", hidden).signal("bands", banded.map((curve) => curve.id)).signal("radius", radius);
     view.data("values", values).runAsync();
   }
 
