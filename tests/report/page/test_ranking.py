@@ -3,8 +3,10 @@
 from typing import Any
 
 from evaluation.record_tables import INF, table
+from minnorm.doubts import Doubt
 from minnorm.evaluation import Records
 from minnorm.report import label_runs
+from minnorm.report.page.page import page
 from minnorm.report.page.ranking import ranking
 from report.made_runs import made_run
 
@@ -48,6 +50,21 @@ def test_other_attacks_are_said() -> None:
     assert "The runs have different attacks" in ranked(WEAK, STRONG, attacks=tuple(other))
 
 
+def test_a_doubtful_winner_is_named_as_such() -> None:
+    runs = label_runs([made_run(WEAK, model="zoo:a"), made_run(STRONG, model="zoo:b")])
+    for doubtful, count in (["b"], 1), (["a"], 0), ([], 0):
+        [text] = ranking(runs, {"l2": [1.0]}, doubtful)
+        assert text.count("But there are problems with its numbers") == count
+
+
+def test_a_page_passes_on_what_is_doubtful() -> None:
+    random = Doubt("random", "The model is random.")
+    strong = made_run(STRONG, model="zoo:b", doubts=[random])
+    text = page(label_runs([made_run(WEAK, model="zoo:a"), strong]), epsilons=[1.0])
+    assert "b keeps the highest robust accuracy" in text
+    assert "But there are problems with its numbers" in text
+
+
 def test_equal_runs_are_equal() -> None:
     assert ranked(WEAK, WEAK) == (
         "2 of the 2 models keep the same highest robust accuracy: 25.0 % within an L2 distance of "
@@ -62,6 +79,8 @@ def test_the_radius_is_known_to_all() -> None:
     assert "within an L2 distance of 0.2" in text
     assert ranked(WEAK, limited, radii=(1.0, 2.0)) == ""
     assert ranked(WEAK, STRONG, radii=()) == ""
+    assert "within an L2 distance of 1, " in ranked(WEAK, STRONG, radii=(1.0, 3.0))
+    assert ranked(WEAK, STRONG, radii=(3.0,)) == ""  # both are at 0 %
 
 
 def test_what_cannot_be_compared_is_not() -> None:

@@ -86,11 +86,14 @@ def page(
     style, behavior = asset("page.css"), asset("page.js")
     tables, notes = attack_tables(runs, radii, norm)
     panels = [panel(run, number, radii, gallery_size) for number, run in enumerate(runs, 1)]
+    doubtful = [
+        one.label for one in panels if any(found.level == "problem" for found in one.findings)
+    ]
     return render(
         "page.html.j2",
         title=title or _title(runs),
         subtitle=_subtitle(runs),
-        remarks=[*ranking(runs, radii), *_remarks(runs), *unfinished],
+        remarks=[*ranking(runs, radii, doubtful), *_remarks(runs), *unfinished],
         several=len(runs) > 1,
         cards=[card(run, about, radii) for run, about in zip(runs, panels, strict=True)],
         tables=tables,

@@ -1,6 +1,6 @@
 """Several runs in one sentence: which keeps the highest robust accuracy, and by how much."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -19,13 +19,18 @@ _BY_CHANCE = 0.05
 """The probability from which a difference may be chance."""
 
 
-def ranking(runs: Sequence[LabeledRun], radii: Mapping[Norm, Sequence[float]]) -> list[str]:
+def ranking(
+    runs: Sequence[LabeledRun],
+    radii: Mapping[Norm, Sequence[float]],
+    doubtful: Collection[str] = (),
+) -> list[str]:
     """Return which of several runs keeps the highest robust accuracy, and by how much.
 
     Args:
         runs: The runs.
         radii: The radii of the accuracies, by norm. What counts is the middle one of those at which
-            the accuracies of all runs are known.
+            the accuracies of all runs are known, and one is above 0.
+        doubtful: The labels of the runs in which a finding is a problem.
 
     Returns:
         A text for each norm that attacks of every run minimize. None if the runs are not over the
@@ -42,7 +47,7 @@ def ranking(runs: Sequence[LabeledRun], radii: Mapping[Norm, Sequence[float]]) -
     first, *others = [values_of(part, "index") for part in found[shared[0]]]
     if not all(np.array_equal(first, other) for other in others):
         return []
-    texts = [_text(runs, parts, norm, radii[norm]) for norm, parts in found.items()]
+    texts = [_text(runs, parts, norm, radii[norm], doubtful) for norm, parts in found.items()]
     return [text for text in texts if text]
 
 
@@ -52,7 +57,11 @@ def _by_sample(records: Records) -> Records:
 
 
 def _text(
-    runs: Sequence[LabeledRun], parts: Sequence[Records], norm: Norm, radii: Sequence[float]
+    runs: Sequence[LabeledRun],
+    parts: Sequence[Records],
+    norm: Norm,
+    radii: Sequence[float],
+    doubtful: Collection[str],
 ) -> str:
     """Return the text for one norm, empty if no radius has a known accuracy in each run.
 
@@ -61,12 +70,14 @@ def _text(
         parts: The closest records of each run, of the same samples in the same order.
         norm: The norm.
         radii: The radii.
+        doubtful: The labels of the runs in which a finding is a problem.
     """
     by_radius = {
         radius: np.array([accuracy_at(part, radius, norm).value for part in parts])
         for radius in radii
     }
-    known = [radius for radius, found in by_radius.items() if np.isfinite(found).all()]
+    # Beyond the last curve, all are equal.
+    known = [radius for radius, one in by_radius.items() if np.isfinite(one).all() and one.any()]
     if not known:
         return ""
     radius = known[len(known) // 2]
@@ -86,6 +97,8 @@ def _text(
     )
     if _may_be_chance(*(robust_radii(parts[one], norm) > radius for one in (best, second))):
         text += f" With {counted(len(parts[0]), 'sample')}, this difference may be chance."
+    if runs[best].label in doubtful:
+        text += " But there are problems with its numbers: read its findings first."
     if len({_attacks(run) for run in runs}) > 1:
         text += " The runs have different attacks, so part of it may come from these."
     return text
