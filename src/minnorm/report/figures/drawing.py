@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -183,15 +183,25 @@ def new_axes(size: tuple[float, float] = SIZE) -> "Axes":
     Raises:
         MissingLibraryError: If Matplotlib is not installed.
     """
+    figure = import_matplotlib().figure.Figure(figsize=size, layout="constrained")
+    axes: Axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def import_matplotlib() -> Any:
+    """Return the library that draws the figures.
+
+    Raises:
+        MissingLibraryError: If it is not installed.
+    """
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure
     except ImportError as error:
         raise MissingLibraryError(
             "figures need Matplotlib: pip install 'minnorm[report]'"
         ) from error
-    axes: Axes = Figure(figsize=size, layout="constrained").subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
+    return matplotlib
 
 
 def checked_norm(norm: str | None) -> Norm | None:

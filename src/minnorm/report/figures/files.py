@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from minnorm.errors import InputError, MissingLibraryError
+from minnorm.errors import InputError
 from minnorm.files import write_content
-from minnorm.report.figures.drawing import new_axes
+from minnorm.report.figures.drawing import import_matplotlib, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,14 +58,9 @@ def save_figure(
     """
     file_format = check_file(path)
     check_size(size)
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MissingLibraryError(
-            "figures need Matplotlib: pip install 'minnorm[report]'"
-        ) from error
+    matplotlib = import_matplotlib()
     content = io.BytesIO()
-    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
         # A class may have a name in letters that the font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         axes = draw(None if size is None else new_axes(size))
