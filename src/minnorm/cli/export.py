@@ -22,7 +22,7 @@ def export(
     attack: Annotated[
         str | None,
         typer.Option(
-            help="The attack, by its name in the table. Default: 'worst case', the closest over "
+            help="The attack, by its name or spec. Default: 'worst case', the closest over "
             "all attacks."
         ),
     ] = None,
