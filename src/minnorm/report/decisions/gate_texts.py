@@ -54,7 +54,7 @@ def gate_text(verdicts: Verdicts) -> str:
         console.print(gate_table(verdicts))
         for warning in verdicts.warnings:
             console.print(f"Warning: {warning}", soft_wrap=True)
-    return capture.get().rstrip("\n")
+    return capture.get().strip()  # the first line is all that pytest shows in its summary
 
 
 def gate_markdown(verdicts: Verdicts) -> str:

@@ -30,6 +30,9 @@ _SHARES = ("clean_accuracy", "accuracy", "success")
 
 _RELATION = re.compile(r">=|<=|>|<|≥|≤")
 
+_REVERSED = re.compile(r"=([<>])\s")
+"""A relation with its signs in the wrong order, outside the arguments of an attack."""
+
 _EQUAL = re.compile(r"\s==?\s|==")
 """A relation that no requirement has; inside the arguments of an attack it has no spaces."""
 
@@ -148,6 +151,9 @@ def read_requirement(text: str) -> Requirement:
     found = list(_RELATION.finditer(text))
     if not found:
         raise InputError(_without_relation(text))
+    if reverse := _REVERSED.search(text):
+        meant = text.replace(reverse[0], f"{reverse[1]}= ")
+        raise InputError(f"the requirement {text!r}: did you mean {meant!r}?")
     relation = found[-1]
     metric = read_metric(text[: relation.start()])
     word = text[relation.end() :].strip()
@@ -238,8 +244,8 @@ def _radius(text: str, words: str) -> float:
         radius = specs.read_number(text)
     except InputError as error:
         raise InputError(f"the radius of {words!r}: {error}") from error
-    if not radius >= 0:
-        raise InputError(f"the radius of {words!r}: expected a number of at least 0.")
+    if not 0 <= radius < math.inf:
+        raise InputError(f"the radius of {words!r}: expected a finite number of at least 0.")
     return radius
 
 
@@ -255,9 +261,9 @@ def _threshold(word: str, metric: Metric, text: str) -> float:
             f"the limit of the requirement {text!r}: expected a share from 0 to 1, or from 0% to "
             f"100%.{hint}"
         )
-    if not metric.is_share and (word.endswith("%") or not threshold >= 0):
+    if not metric.is_share and (word.endswith("%") or not 0 <= threshold < math.inf):
         raise InputError(
-            f"the limit of the requirement {text!r}: expected a distance of at least 0."
+            f"the limit of the requirement {text!r}: expected a finite distance of at least 0."
         )
     return threshold
 
