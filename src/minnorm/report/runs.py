@@ -80,6 +80,12 @@ def load_runs(paths: Sequence[str | Path]) -> list[LabeledRun]:
     return label_runs([load_run(path) for path in paths])
 
 
+def have_same_samples(runs: Sequence[LabeledRun]) -> bool:
+    """Return whether all runs are over the same samples of the same data."""
+    used = [run.run.manifest["configuration"] for run in runs]
+    return len({(one["data_fingerprint"], tuple(one["indices"])) for one in used}) < 2
+
+
 def of_attacks(
     runs: Sequence[LabeledRun], attacks: Sequence[str], norm: Norm | None = None
 ) -> list[LabeledRun]:

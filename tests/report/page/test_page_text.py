@@ -12,14 +12,14 @@ from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, load_run
 from minnorm.geometry import Norm
 from minnorm.report import label_runs, write_report
-from minnorm.report.page.page import page
+from minnorm.report.page.page import page_html
 from report.made_records import BOTH_NORMS, RUNS
 from report.made_runs import made_run
 
 
 def text_of(*runs: Evaluation, norm: Norm | None = None, **options: float) -> str:
     """Return the visible part of a report, without its style sheet."""
-    text = page(label_runs(runs), norm=norm, epsilons=tuple(options.values()))
+    text = page_html(label_runs(runs), norm=norm, epsilons=tuple(options.values()))
     return text.partition("</style>")[2].partition("<script")[0]
 
 

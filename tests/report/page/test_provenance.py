@@ -9,7 +9,7 @@ import pytest
 from cli.command_line import Shell
 from minnorm.evaluation import Evaluation, load_run
 from minnorm.report import LabeledRun, label_runs
-from minnorm.report.page.page import page
+from minnorm.report.page.page import page_html
 from minnorm.report.page.provenance import provenance, repeating_command
 from report.made_runs import made_run
 
@@ -101,4 +101,4 @@ def test_a_session_that_tells_nothing_is_shown() -> None:
     assert dict(machine.entries) == {
         "started": "unknown", "revision": "unknown", "versions": "", "processes": "unknown",
     }  # fmt: skip
-    assert "Code and machine" in page([labeled(run)])
+    assert "Code and machine" in page_html([labeled(run)])

@@ -6,7 +6,7 @@ from evaluation.record_tables import INF, table
 from minnorm.doubts import Doubt
 from minnorm.evaluation import Records
 from minnorm.report import label_runs
-from minnorm.report.page.page import page
+from minnorm.report.page.page import page_html
 from minnorm.report.page.ranking import ranking
 from report.made_runs import made_run
 
@@ -60,7 +60,7 @@ def test_a_doubtful_winner_is_named_as_such() -> None:
 def test_a_page_passes_on_what_is_doubtful() -> None:
     random = Doubt("random", "The model is random.")
     strong = made_run(STRONG, model="zoo:b", doubts=[random])
-    text = page(label_runs([made_run(WEAK, model="zoo:a"), strong]), epsilons=[1.0])
+    text = page_html(label_runs([made_run(WEAK, model="zoo:a"), strong]), epsilons=[1.0])
     assert "b keeps the highest robust accuracy" in text
     assert "But there are problems with its numbers" in text
 

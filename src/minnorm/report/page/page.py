@@ -14,7 +14,7 @@ from minnorm.report.page.chart_data import norm_charts
 from minnorm.report.page.markup import asset, content_policy, embedded_json, render
 from minnorm.report.page.ranking import ranking
 from minnorm.report.page.sections import card, norms_of, panel, radii_by_norm
-from minnorm.report.runs import LabeledRun
+from minnorm.report.runs import LabeledRun, have_same_samples
 
 _ENDINGS = (".html", ".htm")
 
@@ -44,7 +44,7 @@ def write_report(
     """
     path = Path(path)
     check_path(path)
-    text = page(runs, norm=norm, epsilons=epsilons, gallery_size=gallery_size, title=title)
+    text = page_html(runs, norm=norm, epsilons=epsilons, gallery_size=gallery_size, title=title)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_content(path, text.encode())
@@ -66,7 +66,7 @@ def check_path(path: Path) -> None:
         raise InputError(f"{path}: expected the name of an HTML file, for example report.html.")
 
 
-def page(
+def page_html(
     runs: Sequence[LabeledRun],
     *,
     norm: Norm | None = None,
@@ -132,13 +132,11 @@ def _subtitle(runs: Sequence[LabeledRun]) -> str:
 
 def _remarks(runs: Sequence[LabeledRun]) -> list[str]:
     """Return what a reader must know before comparing the runs."""
-    used = [run.run.manifest["configuration"] for run in runs]
-    data = {(one["data_fingerprint"], tuple(one["indices"])) for one in used}
-    if len(data) > 1:
+    if not have_same_samples(runs):
         return [
             "These runs are over different samples, so their numbers cannot be compared directly."
         ]
-    if len({one["targets"] for one in used}) > 1:
+    if len({run.run.manifest["configuration"]["targets"] for run in runs}) > 1:
         return [
             "Some of these runs are targeted and others are not: their numbers differ in meaning."
         ]

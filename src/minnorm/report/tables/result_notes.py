@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from minnorm.evaluation import Records, clean_accuracy
 from minnorm.evaluation.records import are_targeted, norms_in, samples_in
 from minnorm.geometry import Norm
-from minnorm.report.runs import LabeledRun
+from minnorm.report.runs import LabeledRun, have_same_samples
 
 
 def heading(records: Records) -> str:
@@ -70,7 +70,6 @@ def notes_on(
 
 def notes_on_several(runs: Sequence[LabeledRun]) -> list[str]:
     """Return what a reader must know before comparing the runs."""
-    used = [run.run.manifest["configuration"] for run in runs]
-    if len({(one["data_fingerprint"], tuple(one["indices"])) for one in used}) > 1:
-        return ["The runs are over different samples: compare their numbers with care."]
-    return []
+    if have_same_samples(runs):
+        return []
+    return ["The runs are over different samples: compare their numbers with care."]
