@@ -4,7 +4,7 @@
 #   make quick        the fast tests of what git says you changed; or T='tests/test_specs.py --pdb'
 #   make check        format, lint, types, import contracts, fast tests: before each commit
 #   make test         format, lint, types, and all tests but the next two kinds: what CI runs
-#                     (the tests of reports open a browser: apt install chromium)
+#                     (some open a browser: Chromium or Chrome, else Playwright downloads one)
 #   make test-fetch   the tests that download what the package does not ship
 #   make test-gpu     the tests that need a GPU
 #   make coverage     the fast tests, and the lines and branches that they do not enter; T=... too
@@ -34,7 +34,7 @@ INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python --resolution $(RE
 FAST := -m 'not slow and not fetch'
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo quick check test tests test-fetch test-gpu coverage mutants docs docs-serve figures static \
+.PHONY: demo quick browser check test tests test-fetch test-gpu coverage mutants docs docs-serve figures static \
 	bench peers rates anytime defenses
 .DEFAULT_GOAL := check
 
@@ -60,14 +60,17 @@ static: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+browser: .venv/.ready
+	@$(BIN)/python tests/report/browser.py
+
 check: static
 	$(PYTEST) $(PARALLEL) $(FAST)
 
-test: static
+test: static browser
 	$(PYTEST) $(PARALLEL) -m 'not fetch'
 
 # The tests of `make test` without the rest, for versions of the tools that format and lint otherwise.
-tests: .venv/.ready
+tests: .venv/.ready browser
 	$(PYTEST) $(PARALLEL) -m 'not fetch'
 
 test-fetch: .venv/.ready

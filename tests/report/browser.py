@@ -1,7 +1,12 @@
-"""A browser without a window, and pages of which every request and error is kept."""
+"""A browser without a window, and pages of which every request and error is kept.
+
+As a script: get a browser if there is none, `make browser`.
+"""
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +20,17 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 """Names of a browser that the system may have."""
 
 ADVICE = (
-    "these tests need a browser: install one with 'apt install chromium' or "
+    "the tests need a browser: install one with 'apt install chromium' or "
     "'python -m playwright install chromium'"
 )
 
 READY = "document.documentElement.dataset.ready === 'true'"
 """Whether the script of a report has drawn all charts."""
+
+
+def of_the_system() -> str | None:
+    """Return the path of a browser that the system has, `None` if it has none."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
@@ -32,7 +42,7 @@ def launched() -> Iterator[Browser]:
 
         home = Path(pwd.getpwuid(os.getuid()).pw_dir)
         os.environ["PLAYWRIGHT_BROWSERS_PATH"] = str(home / ".cache" / "ms-playwright")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
+    program = of_the_system()
     flags = ["--disable-gpu", "--no-first-run", "--disable-background-networking"]
     if os.name == "posix" and os.getuid() == 0:
         flags.append("--no-sandbox")  # Chromium refuses to run as root with it
@@ -100,3 +110,15 @@ def opened(
     page.wait_for_function(READY)
     yield found
     context.close()
+
+
+def _get() -> None:
+    """Let Playwright download a browser, unless the system has one."""
+    if of_the_system() is None:
+        download = [sys.executable, "-m", "playwright", "install", "chromium"]
+        if subprocess.run(download, check=False).returncode:
+            sys.exit(ADVICE)
+
+
+if __name__ == "__main__":
+    _get()
