@@ -122,25 +122,22 @@ def mcnemar(hits: PairedValues) -> float:
         fewer = min(int((net > 0).sum()), int((net < 0).sum()))
         return min(1.0, 2 * float(bdtr(fewer, len(net), 0.5)))
     generator = np.random.default_rng(0)
-    left = flips = max(min(_FLIPS, _MOST_DRAWN // len(net)), _FEWEST_RESAMPLES)
-    extreme = 0
-    while left > 0:
-        count = min(left, max(_AT_ONCE // len(net), 1))
+    flips = extreme = 0
+    for count in _rounds(_FLIPS, len(net)):
         signs = 2 * generator.integers(0, 2, (count, len(net)), dtype=np.int8) - 1
         extreme += int((np.abs(signs @ net) >= abs(net.sum())).sum())
-        left -= count
+        flips += count
     return (extreme + 1) / (flips + 1)
 
 
 def median_changes(
-    distances: PairedValues, change: Callable[[Array, Array], Array], seed: int = 0
+    distances: PairedValues, change: Callable[[Array, Array], Array]
 ) -> tuple[float, Draws]:
     """Return how the median changes from one run to another, and how it does in resamples.
 
     Args:
         distances: Distances, infinite ones included.
         change: The change, a function of the medians of both.
-        seed: The seed of the resamples.
 
     Returns:
         The change, and its bootstrap distribution.
@@ -150,7 +147,7 @@ def median_changes(
     orders = [np.argsort(one, kind="stable") for one in (a, b)]
     ranked = [(one[order], group[order]) for one, order in zip((a, b), orders, strict=True)]
     found = []
-    for weights in _resamples(group.max() + 1, seed):
+    for weights in _resamples(group.max() + 1):
         found.append(change(*(_medians(*one, weights) for one in ranked)))
     once = np.ones((1, group.max() + 1))
     measured = change(*(_medians(*one, once) for one in ranked))
@@ -207,7 +204,7 @@ def percentiles(changes: Draws, samples: Array, tail: float) -> Bounds:
 
 
 def mean_change_bounds(
-    changes: Array, samples: Array, ends: tuple[float, float], seed: int = 0
+    changes: Array, samples: Array, ends: tuple[float, float]
 ) -> Callable[[float], Bounds]:
     """Return the bounds of the mean of changes by the studentized bootstrap.
 
@@ -220,7 +217,6 @@ def mean_change_bounds(
         changes: Finite changes, at least one.
         samples: The sample of each of them.
         ends: The change of the additional sample, for the lower and for the upper bound.
-        seed: The seed of the resamples.
 
     Returns:
         The bounds, by the probability that the mean is below them, and that it is above.
@@ -232,7 +228,7 @@ def mean_change_bounds(
     sizes = np.bincount(group).astype(np.float64)
     residuals = np.bincount(group, weights=changes - changes.mean())
     parts = []
-    for weights in _resamples(groups, seed):
+    for weights in _resamples(groups):
         shifts, errors = _means_and_errors(weights, sizes, residuals)
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(np.where(shifts == 0, 0.0, shifts / errors))
@@ -266,14 +262,25 @@ def _means_and_errors(weights: Draws, sizes: Array, sums: Array) -> tuple[Array,
     return mean, np.sqrt(squares * groups / (groups - 1)) / total
 
 
-def _resamples(groups: int, seed: int) -> Iterator[Draws]:
+def _resamples(groups: int) -> Iterator[Draws]:
     """Yield how often each sample is in each resample, for many resamples at once."""
-    generator = np.random.default_rng(seed)
-    left = max(min(_RESAMPLES, _MOST_DRAWN // groups), _FEWEST_RESAMPLES)
-    while left > 0:
-        count = min(left, max(_AT_ONCE // groups, 1))
+    generator = np.random.default_rng(0)
+    for count in _rounds(_RESAMPLES, groups):
         drawn = generator.integers(0, groups, (count, groups))
         drawn += groups * np.arange(count)[:, None]
         drawn = np.bincount(drawn.reshape(-1), minlength=count * groups)
         yield drawn.reshape(count, groups).astype(np.float64)
+
+
+def _rounds(most: int, samples: int) -> Iterator[int]:
+    """Yield how many draws of all samples to make at once, until there are enough.
+
+    Args:
+        most: The number of draws of few samples.
+        samples: The number of samples in each draw.
+    """
+    left = max(min(most, _MOST_DRAWN // samples), _FEWEST_RESAMPLES)
+    while left > 0:
+        count = min(left, max(_AT_ONCE // samples, 1))
+        yield count
         left -= count
