@@ -137,9 +137,7 @@ def median_of(values: Array, samples: Array) -> Estimate:
     if count == 0:
         return UNKNOWN
     ordered = np.sort(values)
-    below, above = ordered[(count - 1) // 2], ordered[count // 2]
-    # The two middle values are averaged only if they differ, since they may both be infinite.
-    middle = float(below if below == above else (below + above) / 2)
+    middle = float((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
     effective = effective_count(values <= middle, samples)
     if min(effective, count_distinct(samples)) < _FEWEST:
         return Estimate(middle, 0.0, math.inf)

@@ -110,9 +110,7 @@ def _accuracy(records: Records, radius: float, norm: Norm) -> Measure:
 
 def _median(distances: Array, samples: Array, limit: float) -> Measure:
     """Measure a median; where it is infinite, it exceeds the radius of an attack that failed."""
-    ordered, count = np.sort(distances), len(distances)
-    below, above = (float(ordered[place]) for place in ((count - 1) // 2, count // 2))
-    value = below if below == above else (below + above) / 2
+    value, count = float(np.median(distances)), len(distances)
 
     def bounds(tail: float) -> Bounds:
         found = median_bounds(distances, samples, tail)
@@ -120,6 +118,7 @@ def _median(distances: Array, samples: Array, limit: float) -> Measure:
 
     exact = _is_alone(samples)
     if math.isinf(value) and math.isfinite(limit):
+        below = float(np.sort(distances)[(count - 1) // 2])
         known = Bounds(min(below, limit), math.inf)
         return Measure(value, known, bounds, count, beyond(limit), exact)
     return Measure(value, Bounds(value, value), bounds, count, exact=exact)

@@ -50,8 +50,8 @@ CONTINUITY = 1.0
 _STEPS = 60
 """Bisections of a limit: to the precision of a float."""
 
-_ENDS = (-math.inf, math.inf)
-"""The ends of an unknown change."""
+_ANYTHING = Bounds(-math.inf, math.inf)
+"""What an unknown change lies between."""
 
 
 def share_difference_bounds(hits: PairedValues, tail: float, correction: float = 0.0) -> Bounds:
@@ -146,12 +146,12 @@ def median_changes(
     _, group = np.unique(samples, return_inverse=True)
     orders = [np.argsort(one, kind="stable") for one in (a, b)]
     ranked = [(one[order], group[order]) for one, order in zip((a, b), orders, strict=True)]
-    found = []
-    for weights in _resamples(group.max() + 1):
-        found.append(change(*(_medians(*one, weights) for one in ranked)))
-    once = np.ones((1, group.max() + 1))
-    measured = change(*(_medians(*one, once) for one in ranked))
-    return float(measured[0]), np.concatenate(found)
+    changes = [
+        change(*(_medians(*one, weights) for one in ranked))
+        for weights in _resamples(group.max() + 1)
+    ]
+    measured = change(*(np.median(one, keepdims=True) for one in (a, b)))
+    return float(measured[0]), np.concatenate(changes)
 
 
 def _medians(ordered: Array, group: Array, weights: Draws, *, whole: bool = False) -> Array:
@@ -176,9 +176,7 @@ def _medians(ordered: Array, group: Array, weights: Draws, *, whole: bool = Fals
     if (before >= lower).any() or (passed[:, -1] < upper).any():
         return _medians(ordered, group, weights, whole=True)
     below, above = ((passed < rank[:, None]).sum(axis=1) for rank in (lower, upper))
-    low, high = ordered[start + below], ordered[start + above]
-    with np.errstate(invalid="ignore"):
-        medians: Array = np.where(low == high, low, (low + high) / 2)
+    medians: Array = (ordered[start + below] + ordered[start + above]) / 2
     return medians
 
 
@@ -196,9 +194,9 @@ def percentiles(changes: Draws, samples: Array, tail: float) -> Bounds:
     """
     groups = count_distinct(samples)
     if groups < _FEWEST:
-        return Bounds(-math.inf, math.inf)
+        return _ANYTHING
     student = t_quantile(groups - 1, tail) * math.sqrt(groups / (groups - 1))
-    lowest, highest = (np.sort(np.where(np.isnan(changes), end, changes)) for end in _ENDS)
+    lowest, highest = (np.sort(np.where(np.isnan(changes), end, changes)) for end in _ANYTHING)
     left_out = int(NormalDist().cdf(-student) * len(changes))
     return Bounds(float(lowest[left_out]), float(highest[-1 - left_out]))
 
@@ -224,7 +222,7 @@ def mean_change_bounds(
     _, group = np.unique(samples, return_inverse=True)
     groups = int(group.max()) + 1
     if groups < _FEWEST:
-        return lambda _: Bounds(-math.inf, math.inf)
+        return lambda _: _ANYTHING
     sizes = np.bincount(group).astype(np.float64)
     residuals = np.bincount(group, weights=changes - changes.mean())
     parts = []
