@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from minnorm.errors import InputError
 from minnorm.evaluation import (
@@ -16,10 +15,10 @@ from minnorm.evaluation import (
     norm_of_records,
     of_attack,
 )
-from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.estimates import Array, count_distinct
 from minnorm.evaluation.metrics import is_correct, robust_radii
 from minnorm.evaluation.records import attacks_in, norms_in
-from minnorm.evaluation.selection import values_of
+from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.geometry import NORM_ORDERS, Norm
 from minnorm.report.decisions.measures import known_distances
 
@@ -33,7 +32,6 @@ _ALIKE = {
 
 _NOTED = ("model", "batch_size", "acceleration", "seed", "dtype", "device")
 """The fields of a configuration in which two runs may differ."""
-
 
 _ROWS = [(name, "ascending") for name in ("attack", "index", "target")]
 """The order of rows in which the records of two runs can be compared."""
@@ -190,12 +188,11 @@ def pair_records(
             f"measure in, for example --norm {one_norm}."
         )
     one, other = (_sorted(part) for part in parts)
-    targets = [pc.fill_null(part.column("target"), -1).to_numpy() for part in (one, other)]
-    indices = [values_of(part, "index") for part in (one, other)]
-    if not np.array_equal(indices[0], indices[1]):
+    (samples, targets), (other_samples, other_targets) = keys_of(one), keys_of(other)
+    if not np.array_equal(samples, other_samples):
         raise InputError("the two runs do not have records of the same samples.")
-    differing = int((targets[0] != targets[1]).sum())
-    if differing and len(np.unique(indices[0])) < len(indices[0]):
+    differing = int((targets != other_targets).sum())
+    if differing and count_distinct(samples) < len(samples):
         seeds = " and ".join(str(run.manifest["configuration"]["seed"]) for run in (a, b))
         raise InputError(
             f"the targets of {differing:,} pairs differ (seeds: {seeds}): evaluate both models "
@@ -252,8 +249,8 @@ def name_of(run: Evaluation) -> str:
 
 def _sorted(records: Records) -> Records:
     """Return records in the order of samples and targets."""
-    targets = pc.fill_null(records.column("target"), -1).to_numpy()
-    return records.take(pa.array(np.lexsort((targets, values_of(records, "index")))))
+    samples, targets = keys_of(records)
+    return records.take(pa.array(np.lexsort((targets, samples))))
 
 
 def _comparable(configuration: Mapping[str, Any], name: str) -> Any:

@@ -7,7 +7,6 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from minnorm import specs
 from minnorm.errors import InputError
@@ -15,7 +14,7 @@ from minnorm.evaluation import Records, norm_of_records, of_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.records import are_targeted, attacks_in
-from minnorm.evaluation.selection import limits_of, values_of
+from minnorm.evaluation.selection import keys_of, limits_of, values_of
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import attack_text, counted
@@ -150,8 +149,8 @@ def _measured(
 
 def _keys(part: Records) -> Array:
     """Return a number for each pair of a sample and a target."""
-    targets = pc.fill_null(part.column("target"), -1).to_numpy() + 1
-    keys: Array = values_of(part, "index") * _MORE_THAN_TARGETS + targets
+    samples, targets = keys_of(part)
+    keys: Array = samples * _MORE_THAN_TARGETS + targets + 1
     return keys
 
 
