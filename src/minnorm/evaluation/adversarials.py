@@ -19,9 +19,8 @@ from minnorm.evaluation.manifest import Manifest
 from minnorm.evaluation.records import Records, attacks_in
 from minnorm.evaluation.selection import (
     WORST_CASE,
-    closest_records,
+    closest_as_found,
     keys_of,
-    norm_of_records,
     of_attack,
     values_of,
 )
@@ -83,12 +82,10 @@ def choose_records(
     Raises:
         InputError: If there is no such record.
     """
-    names = attacks_in(records)
-    norm = norm_in_name(attack) or norm
-    worst = attack not in names and (attack == WORST_CASE or norm_in_name(attack) is not None)
+    named = norm_in_name(attack)
     wanted = None if indices is None else _checked(indices)
-    if worst:
-        found = _closest(_with_samples(records, wanted), norm)
+    if attack not in attacks_in(records) and (attack == WORST_CASE or named is not None):
+        found = closest_as_found(_with_samples(records, wanted), named or norm)
     else:
         found = _with_samples(of_attack(records, attack), wanted)
     if target is not None:
@@ -150,16 +147,6 @@ def read_adversarials(records: Records, manifest: Manifest, directory: Path) -> 
     if tensors is None:
         raise InputError(f"no adversarial of the run in {directory} was chosen: name at least one.")
     return Adversarials(records, *tensors)
-
-
-def _closest(records: Records, norm: Norm | None) -> Records:
-    """Return for each (sample, target) the record of the attack that came closest, as it is."""
-    norm = norm_of_records(records, norm)
-    closest_records(records, norm)  # refuses records that lack some
-    keys = keys_of(records)
-    order = np.lexsort((values_of(records, norm), *reversed(keys)))
-    changes = [np.diff(key[order], prepend=key[order][:1] - 1) != 0 for key in keys]
-    return records.take(pa.array(order[np.logical_or(*changes)]))
 
 
 def _label_of(target: int | str, classes: Sequence[str]) -> int:

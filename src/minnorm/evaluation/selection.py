@@ -81,16 +81,8 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     norm = norm_of_records(records, norm)
     if len(records) == 0:
         return records
-    order, group = _grouped(keys_of(records))
-    attacks = len(attacks_in(records))
-    if (np.bincount(group) != attacks).any():
-        raise InputError(
-            "not every attack has a record of every sample: the closest over part of them would be "
-            "misleading. Finish the run first, or choose one attack."
-        )
-    rows = order.reshape(-1, attacks)  # a row for each sample and target
-    closest = np.argsort(values_of(records, norm)[rows], axis=1, kind="stable")[:, 0]
-    best = records.take(pa.array(rows[np.arange(len(rows)), closest]))
+    rows, group = _rows_of_pairs(records)
+    best = _closest(records, rows, norm)
     columns = {name: best.column(name) for name in SCHEMA.names}
     columns["attack"] = pa.repeat(WORST_CASE, len(best))
     columns["norm"] = pa.repeat(norm, len(best))
@@ -99,6 +91,23 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     for name in ("forwards", "backwards", "seconds"):
         columns[name] = pa.array(np.bincount(group, weights=values_of(records, name)))
     return pa.table(columns, schema=records.schema)
+
+
+def closest_as_found(records: Records, norm: Norm | None = None) -> Records:
+    """Return the records that `closest_records` chooses, with their own attacks and costs.
+
+    Args:
+        records: The records of several attacks.
+        norm: The norm in which to compare; by default the one that all attacks minimize.
+
+    Raises:
+        InputError: As `closest_records`.
+    """
+    norm = norm_of_records(records, norm)
+    if len(records) == 0:
+        return records
+    rows, _ = _rows_of_pairs(records)
+    return _closest(records, rows, norm)
 
 
 def hardest_target(records: Records, norm: Norm | None = None) -> Records:
@@ -116,6 +125,32 @@ def closest_target(records: Records, norm: Norm | None = None) -> Records:
     those of the attack on that target alone.
     """
     return _one_target(records, distances_of(records, norm))
+
+
+def _rows_of_pairs(records: Records) -> tuple[Array, Array]:
+    """Return the positions of the records of each (sample, target), and the pair of each record.
+
+    Returns:
+        The positions, `[pairs attacks]`, and the number of the pair of each record. Pairs are
+        ordered by sample and target.
+
+    Raises:
+        InputError: If an attack lacks a record that another attack has.
+    """
+    order, group = _grouped(keys_of(records))
+    attacks = len(attacks_in(records))
+    if (np.bincount(group) != attacks).any():
+        raise InputError(
+            "not every attack has a record of every sample: the closest over part of them would be "
+            "misleading. Finish the run first, or choose one attack."
+        )
+    return order.reshape(-1, attacks), group
+
+
+def _closest(records: Records, rows: Array, norm: Norm) -> Records:
+    """Return the closest of the records at the positions in each row, the first of equal ones."""
+    closest = np.argsort(values_of(records, norm)[rows], axis=1, kind="stable")[:, 0]
+    return records.take(pa.array(rows[np.arange(len(rows)), closest]))
 
 
 def _one_target(records: Records, ranks: Array) -> Records:
