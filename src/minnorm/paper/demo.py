@@ -15,6 +15,7 @@ from minnorm.evaluation import Evaluation, Records, Summary, evaluate, of_attack
 from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.paper.published import TABLE_1_MNIST_DDN, Published
+from minnorm.report import costs
 
 MODEL = "zoo:mnist-cnn"
 DATA = "mnist-sample[:100]"
@@ -145,9 +146,7 @@ def _cells(summary: Summary) -> tuple[str, ...]:
         f"{100 * summary.success.value:.1f}",
         f"{summary.mean.value:.4f}",
         f"{summary.median_gray.value:.4f}",
-        f"{summary.backwards:,.0f}",
-        f"{summary.forwards:,.0f}",
-        f"{summary.seconds:.1f}",
+        *costs(summary),
     )
 
 
