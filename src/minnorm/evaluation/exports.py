@@ -9,7 +9,6 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from minnorm import specs
@@ -22,7 +21,7 @@ from minnorm.evaluation.loaded_runs import Evaluation
 from minnorm.evaluation.png_folder import INDEX, Picture, check_folder, write_folder
 from minnorm.evaluation.records import Records, attacks_in, norms_in
 from minnorm.evaluation.selection import WORST_CASE, keys_of, norm_of_records, values_of
-from minnorm.files import write_atomically
+from minnorm.files import write_atomically, write_tensors
 from minnorm.geometry import Norm
 from minnorm.models.export import check_new
 from minnorm.runtime.devices import full_float32
@@ -198,8 +197,7 @@ def export_adversarials(
         write_atomically(path, lambda scratch: _write_npz(scratch, arrays, norm))
     else:
         texts = {"attack": attack, "norm": norm, "run": run.manifest["run"]}
-        content = save(dict(arrays), texts)
-        write_atomically(path, lambda scratch: scratch.write_bytes(content))
+        write_tensors(path, arrays, texts)
     return ExportedAdversarials(path, file_format, attack, norm, found.records)
 
 
@@ -237,7 +235,7 @@ def _norm(attack: str, chosen: Records) -> Norm:
     return norm_in_name(attack) or norm_of_records(chosen)
 
 
-def _arrays(found: Adversarials, norm: Norm) -> Mapping[str, Tensor]:
+def _arrays(found: Adversarials, norm: Norm) -> dict[str, Tensor]:
     index, targets = keys_of(found.records)
     columns = {
         "labels": "label",
