@@ -16,18 +16,16 @@ however few samples it has. Without confidence, the numbers of the run are compa
 
 import dataclasses
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 from minnorm.checks import check_number
 from minnorm.errors import InputError
-from minnorm.evaluation import Evaluation, Records
+from minnorm.evaluation import Evaluation
 from minnorm.evaluation.records import norms_in, samples_in
-from minnorm.geometry import Norm
 from minnorm.report.decisions.measures import Measure, measure
 from minnorm.report.decisions.noninferiority import measure_change, unchanged
 from minnorm.report.decisions.pairs import (
     OTHER_ATTACKS,
-    Pairs,
     attacks_differ,
     check_comparable,
     check_complete,
@@ -94,7 +92,7 @@ def check(
         check_comparable(baseline, run)
         metrics = _compared_metrics(stated, baseline, run)
         changes = [no_worse(metric, no_worse_than) for metric in metrics]
-        found = [measure_change(_pairs(baseline, run, one.metric), one) for one in changes]
+        found = _measured_changes(baseline, run, changes)
         repeats = is_repeat(baseline, run)
         measures += map(unchanged, found) if repeats else found
         asked += changes
@@ -156,11 +154,7 @@ def _check_norm(metric: Metric, runs: Sequence[Evaluation]) -> None:
 
 def _measures(run: Evaluation, requirements: Sequence[Requirement]) -> list[Measure]:
     """Return what each requirement is about, measured."""
-
-    @cache
-    def records(attack: str | None, norm: Norm | None) -> Records:
-        return chosen_records(run, attack, norm)
-
+    records = cache(partial(chosen_records, run))
     return [
         measure(
             run.records
@@ -172,11 +166,18 @@ def _measures(run: Evaluation, requirements: Sequence[Requirement]) -> list[Meas
     ]
 
 
-def _pairs(baseline: Evaluation, run: Evaluation, metric: Metric) -> Pairs:
-    """Return the records that a metric is measured on."""
+def _measured_changes(
+    baseline: Evaluation, run: Evaluation, requirements: Sequence[Requirement]
+) -> list[Measure]:
+    """Return how the metric of each requirement changes from a baseline, measured."""
+    pairs = cache(partial(pair_records, baseline, run))
     # The clean accuracy depends on no norm, but several attacks need one to be put together.
-    norm = norms_in(baseline.records)[0] if metric.kind == "clean_accuracy" else metric.norm
-    return pair_records(baseline, run, metric.attack, norm)
+    first = norms_in(baseline.records)[0]
+    changes = []
+    for one in requirements:
+        norm = first if one.metric.kind == "clean_accuracy" else one.metric.norm
+        changes.append(measure_change(pairs(one.metric.attack, norm), one))
+    return changes
 
 
 def _compared_metrics(
