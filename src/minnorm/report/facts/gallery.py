@@ -1,6 +1,5 @@
 """A gallery: originals, adversarials and perturbations as images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,10 @@ from torch import Tensor
 
 from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Records, of_attack
+from minnorm.evaluation.adversarials import read_adversarials
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
-from minnorm.evaluation.selection import values_of
+from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.geometry import Bounds, Norm
 from minnorm.report.facts.pictures import (
     is_picture,
@@ -141,49 +141,35 @@ def _items(
     Raises:
         InputError: If the run has not kept what is needed.
     """
+    origin = run.run.origin()
     nearest = _found(records, ranked.slice(0, 1), norm)
-    shape = tuple(_read(run, nearest)[0][0].shape)
+    shape = tuple(read_adversarials(nearest, *origin).inputs.shape[1:])
     if not is_picture(shape):
         return [], f"The samples, of shape {list(shape)}, are no images, so they are not shown."
     possible = max(_MOST_ENTRIES // (3 * int(np.prod(shape))), _FEWEST)
     places = np.linspace(0, len(ranked) - 1, min(count, possible)).round().astype(np.int64)
     chosen = _found(records, ranked.take(pa.array(np.unique(places))), norm)
+    kept = read_adversarials(chosen, *origin)
     low, high = run.run.manifest["configuration"]["bounds"]
     items = [
-        _item(row, *pair, norm, (low, high))
-        for row, pair in zip(chosen, _read(run, chosen), strict=True)
+        _item(row, original, adversarial, norm, (low, high))
+        for row, original, adversarial in zip(
+            chosen.to_pylist(), kept.inputs, kept.adversarials, strict=True
+        )
     ]
     remark = f"Only {len(items):,} are shown, so that the file does not become too large."
     return items, remark if possible < min(count, len(ranked)) else None
 
 
-def _found(records: Records, closest: Records, norm: Norm) -> list[dict[str, Any]]:
+def _found(records: Records, closest: Records, norm: Norm) -> Records:
     """Return for each of the closest records the one of the attack that found it."""
     candidates = records.filter(pc.is_in(records.column("index"), closest.column("index")))
-    found: dict[tuple[int, int | None], dict[str, Any]] = {}
-    for row in candidates.to_pylist():
-        key = (row["index"], row["target"])
-        if key not in found or row[norm] < found[key][norm]:
-            found[key] = row
-    return [found[row["index"], row["target"]] for row in closest.to_pylist()]
-
-
-def _read(run: LabeledRun, rows: Sequence[dict[str, Any]]) -> list[tuple[Tensor, Tensor]]:
-    """Read the original and the adversarial of each record, all of one attack and target at once.
-
-    Raises:
-        InputError: If the run has not kept them.
-    """
-    groups: dict[tuple[str, int | None], list[int]] = {}
-    for row in rows:
-        groups.setdefault((row["attack"], row["target"]), []).append(row["index"])
-    found = {}
-    for (attack, target), indices in groups.items():
-        kept = run.run.adversarials(attack, target, indices=indices)
-        order = kept.records.column("index").to_pylist()
-        for index, original, adversarial in zip(order, kept.inputs, kept.adversarials, strict=True):
-            found[attack, target, index] = (original, adversarial)
-    return [found[row["attack"], row["target"], row["index"]] for row in rows]
+    values = values_of(candidates, norm)
+    found: dict[tuple[int, int], int] = {}
+    for place, key in enumerate(zip(*keys_of(candidates), strict=True)):
+        if key not in found or values[place] < values[found[key]]:
+            found[key] = place
+    return candidates.take(pa.array([found[key] for key in zip(*keys_of(closest), strict=True)]))
 
 
 def _item(
