@@ -8,12 +8,10 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from minnorm.attacks import Model
+from minnorm.data.dataset import WHITE
 from minnorm.geometry import Bounds, Norm, distances, per_sample, span
 from minnorm.logits import is_adversarial, output_of, predictions
 from minnorm.runtime.devices import dtype_and_device
-
-_WHITE = 255
-"""The largest value of an 8-bit pixel."""
 
 _STRETCHES = (1.01, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
 """Factors of a perturbation that is rounded to an adversarial farther away."""
@@ -81,7 +79,7 @@ def to_pixels(values: Float[Tensor, "b *d"], bounds: Bounds) -> UInt8[Tensor, "b
 
 def from_pixels(pixels: UInt8[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b *d"]:
     """Return the values of pixels in float32; within 0 and 1 they are the pixels divided by 255."""
-    return pixels.float() / (_WHITE / span(bounds)) + bounds[0]
+    return pixels.float() / (WHITE / span(bounds)) + bounds[0]
 
 
 def round_outward(
@@ -145,11 +143,11 @@ def _farther(inputs: Tensor, adversarials: Tensor, bounds: Bounds) -> list[Tenso
 
 def _scaled(values: Tensor, bounds: Bounds) -> Tensor:
     """Return values on the scale of pixels, not rounded, but for the error of their own dtype."""
-    scaled = (values.double() - bounds[0]) * (_WHITE / span(bounds))
+    scaled = (values.double() - bounds[0]) * (WHITE / span(bounds))
     whole = scaled.round()
-    tolerance = min(4 * _WHITE * torch.finfo(values.dtype).eps, _TOLERANCE)
+    tolerance = min(4 * WHITE * torch.finfo(values.dtype).eps, _TOLERANCE)
     return torch.where((scaled - whole).abs() <= tolerance, whole, scaled)
 
 
 def _as_pixels(values: Tensor) -> Tensor:
-    return values.clamp(0, _WHITE).to(torch.uint8)
+    return values.clamp(0, WHITE).to(torch.uint8)
