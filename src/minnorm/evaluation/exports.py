@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from minnorm.models.export import check_new
 from minnorm.runtime.devices import full_float32
 
 Format = Literal["png", "npz", "safetensors"]
-FORMATS: tuple[Format, ...] = ("png", "npz", "safetensors")
+FORMATS: tuple[Format, ...] = get_args(Format)
 """The formats of exported adversarials."""
 
 _LISTED = 20
