@@ -255,7 +255,7 @@ def test_the_path_has_a_default_and_names_the_format(
     [
         (None, None, r"name a format: --format png\|npz\|safetensors"),
         ("folder", None, "name a format"),
-        (None, "jpg", "unknown format 'jpg'. Did you mean 'png'|unknown format 'jpg'"),
+        (None, "jpg", r"unknown format 'jpg'\. Did you mean 'png'\?"),
         ("a.npz", "safetensors", "expected the ending .safetensors of --format safetensors"),
     ],
 )
