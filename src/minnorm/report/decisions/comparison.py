@@ -9,6 +9,7 @@ from minnorm.checks import check_count, check_number
 from minnorm.evaluation import Evaluation
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.decisions.differences import (
@@ -21,6 +22,7 @@ from minnorm.report.decisions.differences import (
 )
 from minnorm.report.decisions.pairs import (
     OTHER_ATTACKS,
+    PairedValues,
     Pairs,
     attack_names,
     attacks_differ,
@@ -128,13 +130,14 @@ def compare(
     pairs = pair_records(a, b, attack, norm)
     radii = list(epsilons) or default_radii(runs, pairs.norm)
     tail = (1 - confidence) / 2
-    less, more = _changes(pairs)
+    robustness = _robustness(pairs)
+    less, more = _changed_rows(robustness)
     return Comparison(
         labels=(runs[0].label, runs[1].label),
         attacks=(attack or attack_names(a), attack or attack_names(b)),
         norm=pairs.norm,
         confidence=confidence,
-        samples=len(np.unique(pairs.samples)),
+        samples=samples_in(pairs.a),
         pairs=len(pairs.a),
         differences=(
             clean_difference(pairs, tail),
@@ -142,38 +145,40 @@ def compare(
             median_difference(pairs, tail),
             mean_difference(pairs, tail),
         ),
-        less_robust=_listed(less[:top], pairs, runs[0]),
-        more_robust=_listed(more[:top], pairs, runs[0]),
+        less_robust=_listed(less[:top], pairs, robustness, runs[0]),
+        more_robust=_listed(more[:top], pairs, robustness, runs[0]),
         counts=(len(less), len(more)),
         other_differences=other_differences(a, b),
         remarks=_remarks(pairs, attack is None and attacks_differ(a, b)),
     )
 
 
-def _robustness(pairs: Pairs) -> tuple[Array, Array]:
-    """Return the distances of all pairs in both runs, 0 where the sample is misclassified."""
+def _robustness(pairs: Pairs) -> PairedValues:
+    """Return the distances of all pairs, 0 where the sample is misclassified."""
     a, b = (
         np.where(is_correct(part), values_of(part, pairs.norm), 0.0) for part in (pairs.a, pairs.b)
     )
-    return a, b
+    return PairedValues(a, b, pairs.samples)
 
 
-def _changes(pairs: Pairs) -> tuple[Array, Array]:
+def _changed_rows(robustness: PairedValues) -> tuple[Array, Array]:
     """Return the rows that became less robust, and those that became more: largest change first."""
-    a, b = _robustness(pairs)
+    a, b, _ = robustness
     change = np.where(a == b, 0.0, difference(a, b))
     # Of equal changes, which infinite ones are, the smaller distance is worse.
     order = np.lexsort((np.minimum(a, b), -np.abs(change)))
     return order[change[order] < 0], order[change[order] > 0]
 
 
-def _listed(rows: Array, pairs: Pairs, run: LabeledRun) -> tuple[Change, ...]:
-    a, b = _robustness(pairs)
+def _listed(
+    rows: Array, pairs: Pairs, robustness: PairedValues, run: LabeledRun
+) -> tuple[Change, ...]:
+    a, b, samples = robustness
     labels = values_of(pairs.a, "label")
     targets = pairs.a.column("target")
     return tuple(
         Change(
-            index=int(pairs.samples[row]),
+            index=int(samples[row]),
             target=targets[row].as_py(),
             label=int(labels[row]),
             name=class_name(run, int(labels[row])),
