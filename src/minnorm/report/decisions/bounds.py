@@ -45,15 +45,13 @@ def effective_draws(
         ends: The smallest and the largest value that is possible.
     """
     count, groups = len(values), count_distinct(samples)
-    if groups == count:
-        return float(count)
+    if groups in (1, count):
+        return float(groups)
     far = max(ends, key=lambda end: abs(end - float(np.mean(values))))
     more, grouped = with_one_more(values, samples, far)
     variance = variance_of_mean(more, grouped)
     spread = float(np.var(more))
     draws = min(spread / variance, count) if variance > 0 else float(groups)
-    if groups == 1:
-        return 1.0
     draws *= groups / (groups + 1)
     return draws * (t_quantile(count - 1, tail) / t_quantile(groups - 1, tail)) ** 2
 
