@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from minnorm.evaluation import (
     Estimate,
-    accuracy_at,
+    Records,
     clean_accuracy,
     closest_target,
     median_distance,
 )
 from minnorm.evaluation.estimates import Array
-from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.metrics import accuracies_at, is_correct
 from minnorm.evaluation.records import are_targeted, samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
@@ -76,24 +77,36 @@ def per_class(
     if len(run.run.records) == 0:
         return []
     norm = main_norm(run, norm)
-    records = closest_part(run, norm)
-    labels = values_of(records, "label")
-    order = np.argsort(labels, kind="stable")
-    found, sizes = np.unique(labels, return_counts=True)
-    by_class = records.take(pa.array(order)).combine_chunks()
-    ends = np.cumsum(sizes)
-    parts = [by_class.slice(end - size, size) for end, size in zip(ends, sizes, strict=True)]
     return [
         ClassRow(
             label=label,
             name=class_name(run, label),
             samples=samples_in(part),
             clean=clean_accuracy(part),
-            accuracies=tuple(accuracy_at(part, epsilon, norm) for epsilon in epsilons),
+            accuracies=accuracies_at(part, epsilons, norm),
             median=median_distance(part, norm),
         )
-        for label, part in zip(found.tolist(), parts, strict=True)
+        for label, part in by_class(closest_part(run, norm), "label").items()
     ]
+
+
+def by_class(records: Records, column: Literal["label", "target"]) -> dict[int, Records]:
+    """Return the records of each true class or of each target class, in ascending order.
+
+    Args:
+        records: The records.
+        column: The column of the classes. In that of targets, untargeted records have none.
+    """
+    if records.column(column).null_count:
+        return {}
+    classes = values_of(records, column)
+    order = np.argsort(classes, kind="stable")
+    ordered = records.take(pa.array(order)).combine_chunks()
+    found, starts, sizes = np.unique(classes[order], return_index=True, return_counts=True)
+    return {
+        label: ordered.slice(start, size)
+        for label, start, size in zip(found.tolist(), starts, sizes, strict=True)
+    }
 
 
 def class_name(run: LabeledRun, label: int) -> str:

@@ -5,9 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
-import pyarrow as pa
-
 from minnorm.errors import InputError
 from minnorm.evaluation import (
     SCHEMA,
@@ -20,9 +17,8 @@ from minnorm.evaluation import (
 )
 from minnorm.evaluation.metrics import accuracies_at
 from minnorm.evaluation.records import samples_in
-from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, check_norm
-from minnorm.report.facts.classes import class_name
+from minnorm.report.facts.classes import by_class, class_name
 from minnorm.report.parts import attack_parts
 from minnorm.report.runs import LabeledRun
 from minnorm.report.tables.result_notes import heading, notes_on, notes_on_several
@@ -169,23 +165,10 @@ def _rows_of_classes(
 ) -> Iterator[ResultRow]:
     """Return a row for each part of a run and each class in a column."""
     for name, part in parts.items():
-        for number, records in _split(part, column):
+        for number, records in by_class(part, column).items():
             row = _row(records, name, norm, epsilons, run)
             label, target = (number, None) if column == "label" else (None, number)
             yield replace(row, label=label, target=target, class_name=class_name(run, number))
-
-
-def _split(records: Records, column: str) -> Iterator[tuple[int, Records]]:
-    """Return the records of each number in a column, ascending."""
-    if records.column(column).null_count:
-        return
-    numbers = values_of(records, column)
-    order = np.argsort(numbers, kind="stable")
-    ordered = records.take(pa.array(order))
-    found, starts = np.unique(numbers[order], return_index=True)
-    ends = [*starts[1:], len(order)]
-    for number, start, end in zip(found.tolist(), starts, ends, strict=True):
-        yield number, ordered.slice(start, end - start)
 
 
 def _row(
