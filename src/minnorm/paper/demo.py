@@ -74,6 +74,7 @@ def run_demo(
         device: The device; by default a GPU if there is one.
         on_progress: Called after each gradient and each finished row, see `DemoProgress`.
     """
+    total = sum(row.gradients for row in ROWS)
     running = first = -1
 
     def report(done: int, _units: int, gradients: int) -> None:
@@ -81,10 +82,9 @@ def run_demo(
         if done != running:
             running, first = done, gradients
         row = ROWS[min(done, len(ROWS) - 1)]
-        finished = sum(row.gradients for row in ROWS[:done])
+        finished = sum(earlier.gradients for earlier in ROWS[:done])
         if on_progress is not None:
-            current = min(gradients - first, row.gradients)
-            on_progress(row.name, finished + current, sum(row.gradients for row in ROWS))
+            on_progress(row.name, finished + min(gradients - first, row.gradients), total)
 
     attacks = [row.attack for row in ROWS]
     return evaluate(
