@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from minnorm.evaluation import Records, accuracy_at
+from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array
-from minnorm.evaluation.metrics import robust_radii
+from minnorm.evaluation.metrics import accuracies_at, robust_radii
 from minnorm.evaluation.records import are_targeted, norms_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
@@ -72,9 +72,10 @@ def _text(
         radii: The radii.
         doubtful: The labels of the runs in which a finding is a problem.
     """
+    by_run = [accuracies_at(part, radii, norm) for part in parts]
     by_radius = {
-        radius: np.array([accuracy_at(part, radius, norm).value for part in parts])
-        for radius in radii
+        radius: np.array([accuracy.value for accuracy in found])
+        for radius, *found in zip(radii, *by_run, strict=True)
     }
     # Beyond the last curve, all are equal.
     known = [radius for radius, one in by_radius.items() if np.isfinite(one).all() and one.any()]

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minnorm.evaluation import accuracy_at, clean_accuracy, summarize
+from minnorm.evaluation import clean_accuracy, median_distance
+from minnorm.evaluation.metrics import accuracies_at, search_limit
 from minnorm.evaluation.records import norms_in
 from minnorm.geometry import Norm
 from minnorm.report import texts
@@ -170,8 +171,8 @@ def _tiles(run: LabeledRun, norm: Norm, radii: Sequence[float]) -> list[Tile]:
         return []
     records = closest_part(run, norm)
     clean = clean_accuracy(records)
-    summary = summarize(records, run.label, norm)
-    accuracies = [(radius, accuracy_at(records, radius, norm)) for radius in radii[:MOST_TILES]]
+    shown = radii[:MOST_TILES]
+    median, limit = median_distance(records, norm), search_limit(records, norm)
     return [
         Tile(
             "clean accuracy",
@@ -184,12 +185,12 @@ def _tiles(run: LabeledRun, norm: Norm, radii: Sequence[float]) -> list[Tile]:
                 texts.percent(found.value),
                 texts.percent_interval(found),
             )
-            for radius, found in accuracies
+            for radius, found in zip(shown, accuracies_at(records, shown, norm), strict=True)
         ),
         Tile(
             f"median {norm_name(norm)} distance",
-            texts.distance(summary.median.value, summary.radius_limit),
-            texts.distance_interval(summary.median, summary.radius_limit),
+            texts.distance(median.value, limit),
+            texts.distance_interval(median, limit),
         ),
     ]
 

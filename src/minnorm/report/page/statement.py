@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minnorm.evaluation import Estimate, Records, Summary, accuracy_at, clean_accuracy, summarize
-from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation import Estimate, Records, Summary, clean_accuracy, summarize
+from minnorm.evaluation.metrics import accuracies_at, is_correct
 from minnorm.evaluation.records import are_targeted, attacks_in, norms_in, samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm, span
@@ -82,7 +82,8 @@ def _clean(clean: Estimate) -> list[str]:
 
 def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str]:
     """Return the accuracies under attack within radii."""
-    found = {epsilon: accuracy_at(records, epsilon, norm) for epsilon in sorted(set(epsilons))}
+    radii = sorted(set(epsilons))
+    found = dict(zip(radii, accuracies_at(records, radii, norm), strict=True))
     known = [
         f"{percent(one.value)} ({percent_interval(one)}) within {radius_text(epsilon)}"
         for epsilon, one in found.items()
