@@ -6,7 +6,14 @@ import pytest
 
 from minnorm.evaluation import Estimate
 from minnorm.evaluation.estimates import UNKNOWN
-from minnorm.report.texts import distance, distance_interval, listed, percent, percent_interval
+from minnorm.report.texts import (
+    distance,
+    distance_interval,
+    listed,
+    percent,
+    percent_interval,
+    rounded_up,
+)
 
 INF = math.inf
 
@@ -41,6 +48,14 @@ def test_distances_have_four_digits(value: float, limit: float, text: str) -> No
 )
 def test_intervals_of_distances_may_be_open(estimate: Estimate, limit: float, text: str) -> None:
     assert distance_interval(estimate, limit) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(1.0, 1), (7.2, 8), (10.0, 10), (99.5, 100), (101.0, 110), (2400.0, 2400), (2400.1, 2500)],
+)
+def test_numbers_of_samples_are_rounded_up_to_two_digits(count: float, expected: int) -> None:
+    assert rounded_up(count) == expected
 
 
 def test_words_are_listed_as_in_a_sentence() -> None:

@@ -27,6 +27,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def rounded_up(count: float) -> int:
+    """Round a number of samples up to two digits.
+
+    Args:
+        count: The number, at least 1.
+    """
+    unit: int = 10 ** max(math.floor(math.log10(count)) - 1, 0)
+    return math.ceil(count / unit) * unit
+
+
 def listed(words: Sequence[str]) -> str:
     """Join words as in a sentence: `a, b and c`.
 

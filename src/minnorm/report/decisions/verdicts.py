@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from minnorm.report.decisions.measures import Measure
 from minnorm.report.decisions.requirements import Requirement
+from minnorm.report.texts import rounded_up
 
 Outcome: TypeAlias = Literal["met", "not met", "undecided"]
 """The answer to a requirement."""
@@ -117,7 +118,8 @@ def verdict_on(
     if outcome == "undecided" and tail is not None and not reason:
         holds = requirement.holds_for(measured.value)
         end, level = (worst, tail) if holds else (best, tail / count)
-        needed = _needed(measured.value - requirement.threshold, end - measured.value, level)
+        gap, width = measured.value - requirement.threshold, end - measured.value
+        needed = _needed(gap, width, level, samples)
     return RequirementVerdict(
         requirement,
         outcome,
@@ -127,7 +129,7 @@ def verdict_on(
         measured.count,
         measured.exact,
         reason,
-        None if needed is None else _rounded_up(needed * samples),
+        needed,
     )
 
 
@@ -143,24 +145,18 @@ def _reason(requirement: Requirement, outcome: Outcome, remark: str) -> str:
     return remark or (_UNPROVABLE if requirement.threshold == best else "")
 
 
-def _needed(gap: float, width: float, tail: float) -> float | None:
-    """Return how many times as many samples would decide with a probability of 80 %.
+def _needed(gap: float, width: float, tail: float, samples: int) -> int | None:
+    """Return how many samples would decide with a probability of 80 %, `None` if nobody can say.
 
     Args:
         gap: The distance of the measured number from the limit.
         width: The distance of the measured number from the bound on that side.
         tail: The probability that the bound is wrong.
+        samples: The number of samples that were measured.
     """
     if gap == 0 or not math.isfinite(gap) or not math.isfinite(width):
         return None
     quantile = -NormalDist().inv_cdf(tail)
     # A bound comes nearer as the root of the number of samples grows.
-    return max((width / gap * (1 + _POWER / quantile)) ** 2, 1.0)
-
-
-def _rounded_up(count: float) -> int | None:
-    """Return a number of samples, rounded up to two digits; `None` if it is absurdly large."""
-    if count > _MOST_SAMPLES:
-        return None
-    unit: int = 10 ** max(math.floor(math.log10(count)) - 1, 0)
-    return math.ceil(count / unit) * unit
+    needed = samples * max((width / gap * (1 + _POWER / quantile)) ** 2, 1.0)
+    return rounded_up(needed) if needed <= _MOST_SAMPLES else None

@@ -15,7 +15,14 @@ from minnorm.report.facts.default_radii import default_radii
 from minnorm.report.findings.finding import Finding
 from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.runs import LabeledRun
-from minnorm.report.texts import counted, norm_name, percent, percent_interval, radius_text
+from minnorm.report.texts import (
+    counted,
+    norm_name,
+    percent,
+    percent_interval,
+    radius_text,
+    rounded_up,
+)
 
 _ENOUGH = 10
 """The fewest samples from which the clean accuracy says something about the labels."""
@@ -198,6 +205,4 @@ def _samples_for(count: int, half_width: float) -> int:
         half_width: Half the width of their interval.
     """
     # Wilson's interval is about as wide as if there were Z**2 more samples.
-    needed = (count + Z**2) * (half_width / _NARROW) ** 2
-    unit = int(10 ** (math.floor(math.log10(needed)) - 1))
-    return math.ceil(needed / unit) * unit
+    return rounded_up((count + Z**2) * (half_width / _NARROW) ** 2)
