@@ -29,7 +29,7 @@ from minnorm.evaluation.units import Unit
 from minnorm.geometry import NORM_ORDERS, Norm
 
 _LISTED = 20
-"""The most targets that a message lists."""
+"""The most whole numbers that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,12 @@ def batches_of(records: Records, configuration: Configuration) -> tuple[Array, A
     return batches, places
 
 
+def numbers_text(numbers: Sequence[int]) -> str:
+    """Return labels or positions for a message, of many only the first."""
+    more = ", ..." if len(numbers) > _LISTED else ""
+    return ", ".join(map(str, numbers[:_LISTED])) + more
+
+
 def read_adversarials(records: Records, manifest: Manifest, directory: Path) -> Adversarials:
     """Read the adversarials and the inputs of records; no other files are read than theirs.
 
@@ -173,9 +179,8 @@ def _with_target(records: Records, label: int) -> Records:
     targets = records.column("target").unique().drop_null().to_pylist()
     if not targets:
         raise InputError("these attacks are untargeted, so leave the target out.")
-    listed = ", ".join(map(str, sorted(targets)[:_LISTED]))
-    more = ", ..." if len(targets) > _LISTED else ""
-    raise InputError(f"no record has the target {label}. Available: {listed}{more}.")
+    available = numbers_text(sorted(targets))
+    raise InputError(f"no record has the target {label}. Available: {available}.")
 
 
 def _checked(indices: Sequence[int] | Array) -> Array:

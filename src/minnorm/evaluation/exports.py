@@ -14,7 +14,7 @@ from torch import Tensor
 from minnorm import specs
 from minnorm.attacks import Model
 from minnorm.errors import InputError
-from minnorm.evaluation.adversarials import Adversarials, choose_records, norm_in_name
+from minnorm.evaluation.adversarials import Adversarials, choose_records, norm_in_name, numbers_text
 from minnorm.evaluation.eight_bit import Verifier
 from minnorm.evaluation.known_model import load_known_model
 from minnorm.evaluation.loaded_runs import Evaluation
@@ -29,9 +29,6 @@ from minnorm.runtime.devices import full_float32
 Format = Literal["png", "npz", "safetensors"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 """The formats of exported adversarials."""
-
-_LISTED = 20
-"""The most samples that the summary lists."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class ExportedAdversarials:
         if counts["lost"]:
             lost = [picture.index for picture in self.pictures if picture.status == "lost"]
             lines.append(
-                f"left out, no adversarial with 8 bits: {len(lost):,} (index {_listed(lost)})"
+                f"left out, no adversarial with 8 bits: {len(lost):,} (index {numbers_text(lost)})"
             )
         if counts["none"]:
             lines.append(f"left out, no adversarial was found: {counts['none']:,}")
@@ -208,11 +205,6 @@ def _change(files: Sequence[Picture], norm: Norm) -> str:
         for column in (norm, f"{norm}_before")
     )
     return f"median distance in {norm}: {before:.4g}, with 8 bits {after:.4g}"
-
-
-def _listed(indices: Sequence[int]) -> str:
-    more = ", ..." if len(indices) > _LISTED else ""
-    return ", ".join(map(str, indices[:_LISTED])) + more
 
 
 def _default_attack(records: Records) -> str:
