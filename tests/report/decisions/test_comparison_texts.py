@@ -1,6 +1,5 @@
 """Comparisons in the terminal, in Markdown and in JSON."""
 
-import io
 import json
 import math
 from typing import Any
@@ -14,8 +13,8 @@ from minnorm.report.decisions.comparison_texts import (
     comparison_markdown,
     comparison_table,
 )
-from minnorm.runtime.terminal import Terminal
 from report.made_runs import made_run
+from report.terminals import in_terminal
 
 INF = math.inf
 
@@ -31,10 +30,7 @@ def comparison(**changes: Any) -> Comparison:
 
 
 def printed(one: Comparison, width: int = 140) -> str:
-    terminal = Terminal(file=io.StringIO(), width=width)
-    terminal.print(comparison_table(one))
-    assert isinstance(terminal.file, io.StringIO)
-    return terminal.file.getvalue()
+    return in_terminal(comparison_table(one), width)
 
 
 def test_the_terminal_shows_what_is_compared_the_metrics_and_what_changed() -> None:

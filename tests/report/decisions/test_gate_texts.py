@@ -1,12 +1,10 @@
 """The answers of the gate in the terminal, in Markdown and in JUnit XML."""
 
-import io
 import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from evaluation.record_tables import table
 from minnorm.doubts import Doubt
@@ -20,6 +18,7 @@ from minnorm.report.decisions.gate_texts import (
     write_markdown,
 )
 from report.made_runs import made_run
+from report.terminals import in_terminal
 
 HOSTILE = "<script>|\x1b[31m*x*"
 
@@ -39,10 +38,7 @@ def words(text: str) -> str:
 
 def wide(verdicts: Verdicts) -> str:
     """Return the table in a terminal in which no cell needs two lines, without its borders."""
-    console = Console(file=io.StringIO(), width=220)
-    console.print(gate_table(verdicts))
-    assert isinstance(console.file, io.StringIO)
-    return words(console.file.getvalue().replace("│", " | "))
+    return words(in_terminal(gate_table(verdicts), 220).replace("│", " | "))
 
 
 def read(document: bytes) -> ET.Element:
@@ -101,10 +97,7 @@ def test_the_text_for_logs_has_the_warnings_below_the_table() -> None:
 
 
 def test_no_letter_is_lost_in_a_narrow_terminal() -> None:
-    console = Console(file=io.StringIO(), width=60)
-    console.print(gate_table(answers(*REQUIREMENTS)))
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
+    text = in_terminal(gate_table(answers(*REQUIREMENTS)), 60)
     assert "…" not in text
     assert max(len(line) for line in text.splitlines()) <= 60
 

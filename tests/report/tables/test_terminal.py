@@ -1,18 +1,15 @@
 """Tables: what is in the cells, as they are printed."""
 
-import io
 import math
 import re
 
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
 from evaluation.record_tables import table
 from minnorm.evaluation import Records, summarize
 from minnorm.geometry import Norm
 from minnorm.report import (
-    Results,
     costs,
     label_runs,
     results,
@@ -23,16 +20,14 @@ from minnorm.report import (
 from minnorm.report.tables.terminal import row_groups
 from minnorm.report.texts import radius_text
 from report.made_runs import made_run
+from report.terminals import in_terminal
 
 INF = math.inf
 
 
 def printed(records: Records, *, norm: Norm | None = None, epsilons: tuple[float, ...] = ()) -> str:
     """Return a table as a wide terminal shows it."""
-    console = Console(file=io.StringIO(), width=200)
-    console.print(results_table(records, norm=norm, epsilons=epsilons))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return in_terminal(results_table(records, norm=norm, epsilons=epsilons))
 
 
 def cells(text: str) -> list[list[str]]:
@@ -96,10 +91,8 @@ def test_an_attack_within_a_radius_has_no_numbers_beyond_it() -> None:
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_no_digit_is_lost_in_a_narrow_terminal(width: int) -> None:
-    console = Console(file=io.StringIO(), width=width)
-    console.print(results_table(table([0.0, 1.0, 2.0, INF]), epsilons=(0.5, 1.0, 1.5)))
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
+    found = results_table(table([0.0, 1.0, 2.0, INF]), epsilons=(0.5, 1.0, 1.5))
+    text = in_terminal(found, width)
     assert "…" not in text
     assert "1.5000" in text
     assert max(len(line) for line in text.splitlines()) <= width
@@ -107,24 +100,17 @@ def test_no_digit_is_lost_in_a_narrow_terminal(width: int) -> None:
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_no_word_and_no_number_is_broken_in_a_narrow_terminal(width: int) -> None:
-    console = Console(file=io.StringIO(), width=width)
     records = table([0.0, 1.0, 2.0, INF], attack="normal_pursuit(budget=30, restarts=2)")
-    console.print(results_table(records, epsilons=(0.5,), width=width))
-    assert isinstance(console.file, io.StringIO)
-    words = console.file.getvalue().split()
+    text = in_terminal(results_table(records, epsilons=(0.5,), width=width), width)
+    words = text.split()
     for word in ("normal_pursuit(", "budget=30,", "restarts=2)", "gradients", "forwards", "1.5000"):
         assert word in words
-    assert max(len(line) for line in console.file.getvalue().splitlines()) <= width
+    assert max(len(line) for line in text.splitlines()) <= width
 
 
 def test_a_wide_terminal_has_a_line_for_each_number_and_for_its_interval() -> None:
     results_ = results(label_runs([made_run(model="zoo:a")]), epsilons=(1.0,))
-    wide, unlimited = (Console(file=io.StringIO(), width=200) for _ in range(2))
-    wide.print(to_table(results_, width=200))
-    unlimited.print(to_table(results_))
-    assert isinstance(wide.file, io.StringIO)
-    assert isinstance(unlimited.file, io.StringIO)
-    assert wide.file.getvalue() == unlimited.file.getvalue()
+    assert in_terminal(to_table(results_, width=200)) == in_terminal(to_table(results_))
 
 
 def test_several_attacks_have_a_row_each_and_one_for_the_closest_records() -> None:
@@ -242,14 +228,6 @@ def test_fractions_in_the_name_of_an_attack_and_in_headers_are_shown_as_they_are
     assert values[0] == "pgd(epsilon=8/255, step_size=0.1234567)"
 
 
-def printed_results(results: Results) -> str:
-    """Return a table of results as a wide terminal shows it."""
-    console = Console(file=io.StringIO(), width=200)
-    console.print(to_table(results))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
 @pytest.mark.parametrize(
     ("runs", "names", "values"),
     [
@@ -267,14 +245,14 @@ def test_columns_tell_the_runs_apart(
     runs: list[tuple[str, str]], names: list[str], values: list[list[str]]
 ) -> None:
     labeled = label_runs([made_run(table([1.0]), model=model, data=data) for model, data in runs])
-    header, *rows = cells(printed_results(results(labeled)))
+    header, *rows = cells(in_terminal(to_table(results(labeled))))
     assert header[: len(names)] == names
     assert [row[: len(names)] for row in rows[::2]] == values
 
 
 def test_several_runs_have_columns_for_samples_and_clean_accuracy() -> None:
     runs = label_runs([made_run(table([0.0, 1.0])), made_run(table([1.0] * 3), model="b")])
-    header, *rows = cells(printed_results(results(runs)))
+    header, *rows = cells(in_terminal(to_table(results(runs))))
     assert header[2:4] == ["samples", "clean %"]
     assert [row[2:4] for row in rows[::2]] == [["2", "50.0"], ["3", "100.0"]]
     assert rows[1][3] == "[9.5, 90.5]"
@@ -284,7 +262,7 @@ def test_rows_of_classes_and_targets_are_named_and_come_last() -> None:
     records = table([1.0, 4.0], indices=[0, 0], targets=[1, 2])
     runs = label_runs([made_run(records, classes=["cat", "[b]dog"])])
     found = results(runs, per_class=True, per_target=True)
-    header, *rows = cells(printed_results(found))
+    header, *rows = cells(in_terminal(to_table(found)))
     assert header[:3] == ["attack", "class", "target"]
     assert [row[:3] for row in rows[::2]] == [
         ["ddn", "all", "all"],
