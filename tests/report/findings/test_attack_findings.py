@@ -1,5 +1,7 @@
 """Findings about attacks: each has records that trigger it, and near misses that do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,19 +9,14 @@ from evaluation.record_tables import INF
 from minnorm.report.findings.attack_findings import attack_findings
 from minnorm.report.findings.finding import Finding
 from minnorm.report.runs import LabeledRun
+from report.findings.whole_findings import by_kind
 from report.made_runs import attack_run, with_column
 
 ONES = [1.0] * 100
 
 
 def found(run: LabeledRun) -> dict[str, Finding]:
-    """Return the findings by kind, each of which is a whole one."""
-    findings = attack_findings(run)
-    for one in findings:
-        assert one.title
-        assert one.text.endswith(".")
-        assert one.advice.endswith(".")
-    return {one.kind: one for one in findings}
+    return by_kind(attack_findings(run))
 
 
 def with_wins(wins: int, distance: float = 0.8) -> list[float]:
@@ -241,9 +238,8 @@ def test_attacks_of_different_norms_are_not_compared() -> None:
 
 def test_of_an_incomplete_run_the_samples_of_all_attacks_are_compared() -> None:
     run = attack_run({"ddn": ONES, "deepfool": with_wins(10)})
-    kept = with_column(run)
     records = run.run.records.slice(0, 150)  # the second attack lacks 50 samples
-    kept = LabeledRun("it", type(run.run)(records, run.run.manifest, None))
+    kept = replace(run, run=replace(run.run, records=records))
     assert "On 10 of 50 samples" in found(kept)["simple-attack-wins"].text
 
 

@@ -8,16 +8,12 @@ from minnorm.evaluation.estimates import share_of
 from minnorm.report.findings.finding import Finding
 from minnorm.report.findings.model_findings import model_findings
 from minnorm.report.runs import LabeledRun
+from report.findings.whole_findings import by_kind
 from report.made_runs import attack_run, with_column
 
 
 def found(run: LabeledRun) -> dict[str, Finding]:
-    findings = model_findings(run)
-    for one in findings:
-        assert one.title
-        assert one.text.endswith(".")
-        assert one.advice.endswith(".")
-    return {one.kind: one for one in findings}
+    return by_kind(model_findings(run))
 
 
 def predicting(labels: list[int], predictions: list[int], **more: object) -> LabeledRun:
