@@ -1,10 +1,8 @@
 """The documentation: generated pages are up to date, links lead somewhere, the API is complete."""
 
-import importlib.util
 import re
 import textwrap
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ import minnorm
 from attacks.networks import problem
 from code_blocks import read_blocks
 from minnorm.attacks import AttackResult
+from scripts import script
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -26,17 +25,8 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def _loaded(name: str) -> ModuleType:
-    location = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert location is not None
-    assert location.loader is not None
-    module = importlib.util.module_from_spec(location)
-    location.loader.exec_module(module)
-    return module
-
-
 def test_the_generated_pages_are_up_to_date() -> None:
-    for name, page in _loaded("generate").PAGES.items():
+    for name, page in script("docs/generate.py").PAGES.items():
         assert (DOCS / name).read_text() == page(), "run `make docs`"
 
 
@@ -58,7 +48,7 @@ def test_the_pages_on_the_api_name_everything_public(package: str) -> None:
 
 
 def test_the_names_of_the_package_link_to_the_api() -> None:
-    html = _loaded("hooks").on_page_content("<p>See <code>minnorm.attack</code></p>")
+    html = script("docs/hooks.py").on_page_content("<p>See <code>minnorm.attack</code></p>")
     assert (
         '<autoref identifier="minnorm.attack" optional><code>minnorm.attack</code></autoref>'
         in html
@@ -76,7 +66,7 @@ def test_the_names_of_the_package_link_to_the_api() -> None:
     ],
 )
 def test_no_other_code_becomes_a_link(html: str) -> None:
-    assert _loaded("hooks").on_page_content(html) == html
+    assert script("docs/hooks.py").on_page_content(html) == html
 
 
 def test_the_navigation_has_every_page_once() -> None:

@@ -1,30 +1,14 @@
 """The promises of the gate and of the intervals of comparisons, on simulated runs."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from minnorm.report.decisions.measures import measure
 from minnorm.report.decisions.requirements import Metric
+from scripts import script
 
 RUNS = 100
-
-
-def simulation() -> ModuleType:
-    """Return the benchmark that simulates runs."""
-    file = Path(__file__).parents[1] / "benchmarks" / "gate_rates.py"
-    spec = importlib.util.spec_from_file_location("gate_rates", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gate_rates"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.slow
@@ -33,19 +17,16 @@ def simulation() -> ModuleType:
     ["gate, 100 samples", "gate, 30 samples, 9 targets", "baseline, 100 samples",
      "compare, 50 samples"],
 )  # fmt: skip
-def test_wrong_answers_are_as_rare_as_promised(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
-    rates = simulation().rates(case, RUNS)
+def test_wrong_answers_are_as_rare_as_promised(case: str) -> None:
+    rates = script("benchmarks/gate_rates.py").rates(case, RUNS)
     # With a rate of 5 %, more than this is rarer than one in a thousand.
     most = stats.binom.ppf(0.999, RUNS, 0.05) / RUNS
     assert not {event: rate for event, rate in rates.items() if rate > most}
     assert any(rates.values())
 
 
-def test_a_population_has_the_metrics_that_it_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
-    module = simulation()
-    population = module.Population(20_000, ratio=0.9)
+def test_a_population_has_the_metrics_that_it_claims() -> None:
+    population = script("benchmarks/gate_rates.py").Population(20_000, ratio=0.9)
     pairs = population.draw(np.random.default_rng(0))
     clean, accuracy, median, mean = (
         measure(pairs.b, metric).value

@@ -1,9 +1,7 @@
 """The README: its numbers and its picture are those of the committed results."""
 
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from minnorm.attacks import ENTRIES
+from scripts import script
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -47,13 +46,7 @@ def shown(result: Any) -> str:
 
 def figures() -> ModuleType:
     """Return the module that draws the picture."""
-    spec = importlib.util.spec_from_file_location("figures", ROOT / "benchmarks/cost_figure.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["figures"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/cost_figure.py")
 
 
 @pytest.mark.parametrize("attack", PAIRINGS)
