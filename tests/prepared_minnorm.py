@@ -34,8 +34,12 @@ _SLOW_TO_IMPORT = ("minnorm.report", "minnorm.training", "minnorm.cli", "torchvi
 
 
 @contextmanager
-def command_in(folder: Path) -> Iterator[None]:
-    """Make the command `minnorm` in a folder; it works until the context ends."""
+def command_in(folder: Path) -> Iterator[str]:
+    """Make the command `minnorm` in a folder; it works until the context ends.
+
+    Yields:
+        The `PATH` with it and the other commands of this environment.
+    """
     address = str(folder / "server")
     server = subprocess.Popen([sys.executable, __file__, address], stdout=subprocess.PIPE)
     try:
@@ -44,7 +48,7 @@ def command_in(folder: Path) -> Iterator[None]:
         command = folder / "minnorm"
         command.write_text(_CLIENT.format(python=sys.executable, address=address))
         command.chmod(command.stat().st_mode | stat.S_IXUSR)
-        yield
+        yield os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
     finally:
         server.kill()
         server.wait()

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -28,9 +27,8 @@ _SECONDS = 120
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the `PATH` with the commands of this environment."""
-    folder = tmp_path_factory.mktemp("bin")
-    with command_in(folder):
-        yield os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    with command_in(tmp_path_factory.mktemp("bin")) as path:
+        yield path
 
 
 @pytest.fixture

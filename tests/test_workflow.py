@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +20,11 @@ FILE = Path(__file__).parents[1] / "docs" / "examples" / "robustness.yml"
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Put the commands of this environment into the `PATH`."""
-    folder = tmp_path_factory.mktemp("bin")
-    path = [str(folder), str(Path(sys.executable).parent), os.environ["PATH"]]
-    with command_in(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", os.pathsep.join(path))
+    with (
+        command_in(tmp_path_factory.mktemp("bin")) as path,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("PATH", path)
         yield
 
 
