@@ -45,6 +45,11 @@ def made_run(
     return Evaluation(records, manifest, directory, tuple(doubts))
 
 
+def shares(robust: int, count: int) -> list[float]:
+    """Return distances of which so many are beyond 1."""
+    return [2.0] * robust + [0.5] * (count - robust)
+
+
 def attack_run(
     attacks: Mapping[str, Sequence[float]],
     *,

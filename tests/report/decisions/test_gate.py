@@ -12,14 +12,9 @@ from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, Records
 from minnorm.report import check
 from minnorm.report.decisions.requirements import Metric, Requirement
-from report.made_runs import made_run
+from report.made_runs import made_run, shares
 
 INF = math.inf
-
-
-def shares(robust: int, count: int) -> list[float]:
-    """Return distances of which so many are beyond 1."""
-    return [2.0] * robust + [0.5] * (count - robust)
 
 
 def outcome(

@@ -8,12 +8,7 @@ from minnorm.report.decisions.bounds import Bounds
 from minnorm.report.decisions.measures import Measure
 from minnorm.report.decisions.requirements import read_requirement
 from minnorm.report.decisions.verdicts import verdict_on
-from report.made_runs import made_run
-
-
-def shares(robust: int, count: int) -> list[float]:
-    """Return distances of which so many are beyond 1."""
-    return [2.0] * robust + [0.5] * (count - robust)
+from report.made_runs import made_run, shares
 
 
 def measured(low: float, high: float) -> Measure:
