@@ -19,6 +19,7 @@ import pyarrow as pa
 import torch
 
 from minnorm.evaluation import SCHEMA, Evaluation, Records
+from minnorm.evaluation.estimates import Array
 from minnorm.geometry import NORM_ORDERS
 from minnorm.report import Verdicts, check
 from minnorm.report.decisions.differences import (
@@ -33,8 +34,6 @@ from output import write
 
 Counts: TypeAlias = dict[str, int]
 """How often each event happened."""
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 CONFIDENCE = 0.95
 

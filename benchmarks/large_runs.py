@@ -19,7 +19,6 @@ from pathlib import Path
 
 import torch
 
-import output
 from minnorm.evaluation.configuration import AttackEntry, Configuration
 from minnorm.evaluation.manifest import new_session
 from minnorm.evaluation.records import make_records
@@ -27,6 +26,7 @@ from minnorm.evaluation.run_directory import RunDirectory
 from minnorm.evaluation.unit_files import UnitFiles
 from minnorm.evaluation.units import Unit
 from minnorm.runtime import provenance
+from output import write
 
 SPECS = ("ddn(steps=100)", "normal_pursuit", "deepfool", "pgd(epsilon=0.5)")
 RADIUS = 0.5  # of the last attack
@@ -160,7 +160,7 @@ def main() -> None:
         "repeats": options.repeats,
         **provenance.describe(torch.device("cpu")),
     }
-    output.write(options.json, result, table)
+    write(options.json, result, table)
 
 
 if __name__ == "__main__":
