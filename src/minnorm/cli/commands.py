@@ -11,6 +11,7 @@ from minnorm.cli.options import (
     Device,
     Model,
     OwnNorms,
+    Trust,
     radius_option,
     read_batch_size,
     read_bounds,
@@ -78,12 +79,7 @@ def evaluate(
     adversarials: Annotated[
         bool, typer.Option(help="Save the adversarials in the run directory.")
     ] = True,
-    trust: Annotated[
-        bool,
-        typer.Option(
-            "--trust", help="Allow the model's file to run code, for example a pickled checkpoint."
-        ),
-    ] = False,
+    trust: Trust = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit with code 1 if there are warnings; the run is kept."),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from minnorm.cli.console import messages, output
-from minnorm.cli.options import Model
+from minnorm.cli.options import Model, Trust
 from minnorm.errors import InputError
 
 
@@ -35,12 +35,7 @@ def export(
         str | None,
         typer.Option(help="Data whose first samples check the file. Default: random inputs."),
     ] = None,
-    trust: Annotated[
-        bool,
-        typer.Option(
-            "--trust", help="Allow the model's file to run code, for example a pickled checkpoint."
-        ),
-    ] = False,
+    trust: Trust = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if there is one.")
     ] = False,

@@ -26,6 +26,13 @@ Device = Annotated[
     typer.Option(help="The device: cpu, cuda, cuda:1, ... Default: a GPU if there is one."),
 ]
 
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Allow the model's file to run code, for example a pickled checkpoint."
+    ),
+]
+
 OwnNorms = Annotated[
     str | None,
     typer.Option(
