@@ -81,11 +81,6 @@ class NormCharts:
     step: float
     radius: float
 
-    @property
-    def has_few(self) -> bool:
-        """Whether all curves are shown at first."""
-        return len(self.curves) <= FEW_CURVES
-
     def table(self) -> list[tuple[float, list[tuple[float, float, float]]]]:
         """Return radii with the accuracy of each curve there, and its interval; NaN if unknown."""
         radii = np.linspace(0, self.farthest, TABLE_ROWS).tolist()
