@@ -6,6 +6,7 @@ All comparisons are paired by sample.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from scipy.special import bdtrc
 
@@ -18,6 +19,12 @@ CLEARLY = 1.1
 
 _SLIGHTLY = 1.05
 """The ratio for two budgets of one attack, which should find nearly the same."""
+
+_Rule: TypeAlias = Callable[[MeasuredAttack, MeasuredAttack], int]
+"""A function of two attacks: on how many samples the first one beats the second, 0 if on few."""
+
+_Text: TypeAlias = Callable[[MeasuredAttack, MeasuredAttack, int], Finding]
+"""A function of two attacks and the wins of the first one: what to say about it."""
 
 _STRENGTHS = {"fgsm": 0, "pgd": 1, "deepfool": 1}
 """How strong simple attacks are; all other attacks are stronger."""
@@ -58,10 +65,6 @@ def beaten(loser: MeasuredAttack, attacks: Sequence[MeasuredAttack]) -> list[Fin
         if wins:
             return [text(winner, loser, wins)]
     return []
-
-
-_Rule = Callable[[MeasuredAttack, MeasuredAttack], int]
-_Text = Callable[[MeasuredAttack, MeasuredAttack, int], Finding]
 
 
 def _wins_of_simple(winner: MeasuredAttack, loser: MeasuredAttack) -> int:

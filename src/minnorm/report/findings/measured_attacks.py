@@ -39,7 +39,6 @@ class MeasuredAttack:
         arguments: The arguments in its spec.
         norm: The norm that it minimizes, or in which it is measured.
         limit: The radius beyond which it does not search, infinite if there is none.
-        gradients: The mean number of gradients per sample.
         cost: The mean cost per sample, in gradients; a forward pass alone costs 0.4.
         distances: The distances in this norm, infinite where it failed.
         reported: Whether the attack itself says that it succeeded.
@@ -51,7 +50,6 @@ class MeasuredAttack:
     arguments: Mapping[str, Any]
     norm: Norm
     limit: float
-    gradients: float
     cost: float
     distances: Array
     reported: Array
@@ -139,7 +137,6 @@ def _measured(
         arguments=parsed.arguments,
         norm=norm,
         limit=float(limits_of(part, norm).min()),
-        gradients=backwards,
         cost=_FORWARD * forwards + _BACKWARD * backwards,
         distances=values_of(part, norm)[chosen],
         reported=values_of(part, "reported")[chosen],
