@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minnorm import specs
+from minnorm.attacks.engine.tournaments import FORWARD_COST
 from minnorm.errors import InputError
 from minnorm.evaluation import Records, norm_of_records, of_attack
 from minnorm.evaluation.estimates import Array
@@ -18,9 +19,6 @@ from minnorm.evaluation.selection import keys_of, limits_of, values_of
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import attack_text, counted
-
-_FORWARD, _BACKWARD = 0.4, 0.6
-"""The cost of a forward and a backward pass, relative to that of a gradient."""
 
 _MORE_THAN_TARGETS = 2**20
 """A number above that of any target class."""
@@ -137,7 +135,7 @@ def _measured(
         arguments=parsed.arguments,
         norm=norm,
         limit=float(limits_of(part, norm).min()),
-        cost=_FORWARD * forwards + _BACKWARD * backwards,
+        cost=FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards,
         distances=values_of(part, norm)[chosen],
         reported=values_of(part, "reported")[chosen],
         targeted=are_targeted(part),
