@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from minnorm.errors import InputError, MissingLibraryError
-from minnorm.evaluation import Evaluation, Records, of_attack
-from minnorm.evaluation.records import norms_in
+from minnorm.evaluation import Evaluation, Records, load_run, of_attack
+from minnorm.evaluation.records import attacks_in, norms_in
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.findings.unfinished import of_common_samples
 from minnorm.report.parts import attack_parts
-from minnorm.report.runs import LabeledRun, label_runs, load_runs
+from minnorm.report.runs import LabeledRun, label_runs
 from minnorm.report.texts import attack_text
 from minnorm.runtime.terminal import printable
 
@@ -72,15 +72,10 @@ def labeled(runs: Drawables) -> list[LabeledRun]:
 
 
 def _labeled(runs: Sequence[Drawable]) -> list[LabeledRun]:
-    if runs and all(isinstance(run, LabeledRun) for run in runs):
-        return [run for run in runs if isinstance(run, LabeledRun)]
-    paths = [run for run in runs if isinstance(run, str | Path)]
-    if len(paths) == len(runs):
-        return load_runs(paths)
-    evaluations = [_evaluation(run) for run in runs]
-    found = label_runs(evaluations)
+    """Return runs with labels; those that have one keep it."""
+    found = label_runs([_evaluation(run) for run in runs])
     return [
-        run if not isinstance(given, LabeledRun) else given
+        given if isinstance(given, LabeledRun) else run
         for run, given in zip(found, runs, strict=True)
     ]
 
@@ -92,7 +87,7 @@ def _evaluation(run: object) -> Evaluation:
     if isinstance(run, Evaluation):
         return run
     if isinstance(run, str | Path):
-        return load_runs([run])[0].run
+        return load_run(run)
     if isinstance(run, pa.Table):
         configuration = {"model": "records", "data": "", "attacks": [], "bounds": [0.0, 1.0]}
         manifest = {"configuration": configuration, "classes": [], "sessions": []}
@@ -121,16 +116,10 @@ def drawn_parts(
     for run in runs:
         parts = attack_parts(run, norm)
         if attacks:
-            for attack in attacks:
-                part = parts[attack] if attack in parts else of_attack(run.run.records, attack)
-                found[run.label, attack if attack in parts else str(part.column("attack")[0])] = (
-                    part
-                )
-        elif len(runs) == 1:
-            found.update({(run.label, name): part for name, part in parts.items()})
-        else:
-            name, part = list(parts.items())[-1]
-            found[run.label, name] = part
+            parts = dict(_part(run, parts, attack) for attack in attacks)
+        elif len(runs) > 1:
+            parts = dict(list(parts.items())[-1:])
+        found.update({(run.label, name): part for name, part in parts.items()})
     norms = {one for part in found.values() for one in norms_in(part)}
     if norm is None and len(norms) > 1:
         raise InputError(
@@ -141,15 +130,26 @@ def drawn_parts(
     return found
 
 
+def _part(run: LabeledRun, parts: Mapping[str, Records], attack: str) -> tuple[str, Records]:
+    """Return the name and the records of an attack: one of the parts, or by any form of its spec.
+
+    Raises:
+        InputError: If the run lacks it.
+    """
+    if attack in parts:
+        return attack, parts[attack]
+    part = of_attack(run.run.records, attack)
+    return attacks_in(part)[0], part
+
+
 def names_of(parts: Mapping[tuple[str, str], Records]) -> dict[tuple[str, str], str]:
     """Return a short name of each part: the run, the attack, or both if both differ."""
     runs, attacks = ({key[place] for key in parts} for place in (0, 1))
-    found = {}
-    for run, attack in parts:
-        shown = attack_text(attack)
-        both = shown if len(runs) == 1 else f"{run}: {shown}"
-        found[run, attack] = run if len(runs) > 1 == len(attacks) else both
-    return found
+    if len(runs) == 1:
+        return {(run, attack): attack_text(attack) for run, attack in parts}
+    if len(attacks) == 1:
+        return {(run, attack): run for run, attack in parts}
+    return {(run, attack): f"{run}: {attack_text(attack)}" for run, attack in parts}
 
 
 def shown_name(name: str) -> str:
