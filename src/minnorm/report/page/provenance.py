@@ -43,11 +43,11 @@ class Provenance:
 def provenance(run: LabeledRun) -> Provenance:
     """Return the configuration, versions, hardware, revision and command of a run."""
     manifest = run.run.manifest
-    configuration, command = manifest["configuration"], repeating_command(run)
+    configuration = manifest["configuration"]
     return Provenance(
         (_configuration(run, configuration), *_sessions(manifest["sessions"])),
-        command,
-        _remark(command),
+        repeating_command(run),
+        _remark(configuration),
     )
 
 
@@ -56,8 +56,8 @@ def repeating_command(run: LabeledRun) -> str:
     used = run.run.manifest["configuration"]
     start, stop, step = used["indices"]
     part = f"[{start}:{stop if stop >= 0 else ''}{'' if step == 1 else f':{step}'}]"
-    data = _DATA if used["data"] == "data" else used["data"]
-    words = ["minnorm", "evaluate", _model_spec(used["model"]), data + part]
+    model, data = _specs(used)
+    words = ["minnorm", "evaluate", model, data + part]
     for attack in used["attacks"]:
         words += ["--attack", attack["spec"]]
     if used["targets"] is not None:
@@ -71,14 +71,17 @@ def repeating_command(run: LabeledRun) -> str:
     return shlex.join([*words, "--out", "repeated"])
 
 
-def _model_spec(name: str) -> str:
-    """Return the name of a model if it can be a spec, and not only the name of a class."""
-    is_file = any(ending in name.lower() for ending in MODEL_FILES)
-    return name if ":" in name or is_file else _MODEL
+def _specs(used: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the specs of the model and the data: `_MODEL` and `_DATA` for Python objects."""
+    model, data = used["model"], used["data"]
+    # Otherwise it is only the name of a class.
+    is_spec = ":" in model or any(ending in model.lower() for ending in MODEL_FILES)
+    return model if is_spec else _MODEL, _DATA if data == "data" else data
 
 
-def _remark(command: str) -> str:
-    objects = [one for one in (_MODEL, _DATA) if f" {one} " in command or f" '{one}[" in command]
+def _remark(used: Mapping[str, Any]) -> str:
+    """Return what to replace in the command."""
+    objects = [one for one in (_MODEL, _DATA) if one in _specs(used)]
     text = "A run keeps the names of files without their folders: add these."
     if objects:
         text = (
