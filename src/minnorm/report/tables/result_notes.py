@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from minnorm.evaluation import Records, clean_accuracy
+from minnorm.evaluation import Estimate, Records, clean_accuracy
 from minnorm.evaluation.records import are_targeted, norms_in, samples_in
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun, have_same_samples
@@ -14,9 +14,18 @@ def heading(records: Records) -> str:
     count, clean = samples_in(records), clean_accuracy(records)
     if math.isnan(clean.value):
         return "0 samples"
-    errors = count - round(count * clean.value)
     text = f"{count:,} samples, clean accuracy {100 * clean.value:.2f} %"
-    return f"{text}, clean errors: {errors:,} of {count:,}"
+    return f"{text}, clean errors: {errors_among(count, clean):,} of {count:,}"
+
+
+def errors_among(samples: int, clean: Estimate) -> int:
+    """Return how many samples the model misclassifies before any attack.
+
+    Args:
+        samples: The number of samples.
+        clean: The clean accuracy on them, unknown if there are none.
+    """
+    return samples - round(samples * clean.value) if samples else 0
 
 
 def notes_on(

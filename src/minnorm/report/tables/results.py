@@ -21,7 +21,12 @@ from minnorm.geometry import Norm, check_norm
 from minnorm.report.facts.classes import by_class, class_name
 from minnorm.report.parts import attack_parts
 from minnorm.report.runs import LabeledRun
-from minnorm.report.tables.result_notes import heading, notes_on, notes_on_several
+from minnorm.report.tables.result_notes import (
+    errors_among,
+    heading,
+    notes_on,
+    notes_on_several,
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class ResultRow:
     @property
     def clean_errors(self) -> int:
         """The number of samples that the model misclassifies before any attack."""
-        return self.samples - round(self.samples * self.clean.value) if self.samples else 0
+        return errors_among(self.samples, self.clean)
 
 
 @dataclass(frozen=True)
