@@ -91,10 +91,7 @@ def norms_of(runs: Sequence[LabeledRun], norm: Norm | None) -> list[Norm]:
     """Return the norms in which the runs are measured: the given one, or all of the attacks."""
     if norm is not None:
         return [norm]
-    found: dict[Norm, None] = {}
-    for run in runs:
-        for one in norms_in(run.run.records):
-            found[one] = None
+    found = dict.fromkeys(one for run in runs for one in norms_in(run.run.records))
     return list(found) or ["l2"]
 
 

@@ -118,8 +118,8 @@ def _cell_text(column: ResultColumn, row: ResultRow, *, narrow: bool) -> Text:
 
 def _broken_name(name: str) -> str:
     """Return the name of a column on two lines: `median`, `l2`."""
-    first, _, last = name.rpartition(" at " if " at " in name else " ")
-    return f"{first}\n{'at ' if ' at ' in name else ''}{last}" if first else name
+    first, space, last = name.rpartition(" at " if " at " in name else " ")
+    return f"{first}\n{space.lstrip()}{last}" if first else name
 
 
 def _natural_width(table: Table) -> int:
