@@ -9,6 +9,8 @@ import pytest
 
 from cli.command_line import Shell
 from evaluation.small_runs import run
+from minnorm.cli.show import _FORMATS
+from minnorm.report.tables.formats import FORMATS
 
 ATTACKS = ["fgsm(epsilon=0.1)", "ddn(steps=3)"]
 
@@ -71,6 +73,10 @@ def test_classes_and_targets_have_rows_on_demand(shell: Shell, runs: Path) -> No
     refused = shell("show", str(runs / "one"), "--per-target")
     assert refused.code == 2
     assert "need a run with targets" in refused.message
+
+
+def test_the_command_knows_the_formats_before_it_loads_what_writes_them() -> None:
+    assert tuple(FORMATS) == _FORMATS
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
