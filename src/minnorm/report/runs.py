@@ -13,7 +13,7 @@ from minnorm.evaluation import (
     load_run,
     of_attack,
 )
-from minnorm.evaluation.records import join_records, norms_in
+from minnorm.evaluation.records import attacks_in, join_records, norms_in
 from minnorm.evaluation.selection import matching_attacks
 from minnorm.geometry import Norm
 
@@ -86,6 +86,11 @@ def have_same_samples(runs: Sequence[LabeledRun]) -> bool:
     return len({(one["data_fingerprint"], tuple(one["indices"])) for one in used}) < 2
 
 
+def with_records(run: LabeledRun, records: Records) -> LabeledRun:
+    """Return a run with the same label and other records."""
+    return LabeledRun(run.label, replace(run.run, records=records))
+
+
 def of_attacks(
     runs: Sequence[LabeledRun], attacks: Sequence[str], norm: Norm | None = None
 ) -> list[LabeledRun]:
@@ -100,15 +105,14 @@ def of_attacks(
         InputError: If no run has an attack; the message lists the available attacks.
     """
     if list(attacks) == [WORST_CASE]:
-        found = [closest_records(run.run.records, norm) for run in runs]
-        return [_with_records(run, records) for run, records in zip(runs, found, strict=True)]
+        return [with_records(run, closest_records(run.run.records, norm)) for run in runs]
     found = [[_part(run, attack) for attack in attacks] for run in runs]
     for number, attack in enumerate(attacks):
         if runs and all(parts[number] is None for parts in found):
             of_attack(runs[0].run.records, attack)  # raises the error
-    chosen = [{_attack(part): part for part in parts if part is not None} for parts in found]
+    chosen = [{attacks_in(part)[0]: part for part in parts if part is not None} for parts in found]
     return [
-        _with_records(run, join_records(list(parts.values())))
+        with_records(run, join_records(list(parts.values())))
         for run, parts in zip(runs, chosen, strict=True)
         if parts
     ]
@@ -143,15 +147,7 @@ def _path(run: Evaluation) -> str:
     return str(run.directory)
 
 
-def _with_records(run: LabeledRun, records: Records) -> LabeledRun:
-    return LabeledRun(run.label, replace(run.run, records=records))
-
-
 def _part(run: LabeledRun, attack: str) -> Records | None:
     """Return the records of an attack, `None` if the run does not have it."""
     records = run.run.records
     return of_attack(records, attack) if matching_attacks(records, attack) else None
-
-
-def _attack(records: Records) -> str:
-    return str(records.column("attack")[0])

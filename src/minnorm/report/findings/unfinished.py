@@ -1,7 +1,6 @@
 """Unfinished runs: the part that can be reported, which is of the samples that all attacks have."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +8,7 @@ import pyarrow.compute as pc
 
 from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
-from minnorm.report.runs import LabeledRun
+from minnorm.report.runs import LabeledRun, with_records
 from minnorm.report.texts import counted
 
 
@@ -48,4 +47,4 @@ def _of_common_samples(run: LabeledRun) -> LabeledRun:
     has = np.zeros((len(indices), len(attacks)), dtype=bool)
     has[index, attack] = True
     common = pc.is_in(records.column("index"), value_set=pa.array(indices[has.all(axis=1)]))
-    return replace(run, run=replace(run.run, records=records.filter(common)))
+    return with_records(run, records.filter(common))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from minnorm.errors import MissingLibraryError
 from minnorm.report import texts
-from minnorm.report.texts import attack_text
 from minnorm.runtime.terminal import printable_lines
 
 if TYPE_CHECKING:
@@ -119,8 +118,8 @@ def _environment() -> "Environment":
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["glued"] = _glued
-    environment.filters["attack"] = attack_text
+    environment.filters["attack"] = texts.attack_text
     environment.filters["breakable"] = _breakable
-    for name in ("percent", "percent_interval", "distance", "distance_interval"):
+    for name in ("counted", "percent", "percent_interval", "distance", "distance_interval"):
         environment.filters[name] = getattr(texts, name)
     return environment
