@@ -19,12 +19,12 @@ from pathlib import Path
 
 import torch
 
-from minnorm.evaluation.configuration import AttackEntry, Configuration
-from minnorm.evaluation.manifest import new_session
 from minnorm.evaluation.records import make_records
-from minnorm.evaluation.run_directory import RunDirectory
-from minnorm.evaluation.unit_files import UnitFiles
-from minnorm.evaluation.units import Unit
+from minnorm.evaluation.store.configuration import AttackEntry, Configuration
+from minnorm.evaluation.store.manifest import new_session
+from minnorm.evaluation.store.run_directory import RunDirectory
+from minnorm.evaluation.store.unit_files import UnitFiles
+from minnorm.evaluation.store.units import Unit
 from minnorm.runtime import provenance
 from output import write
 

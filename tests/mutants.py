@@ -44,7 +44,9 @@ AREAS = {
     "geometry": Area(
         ("src/minnorm/geometry.py",), ("tests/test_geometry.py", "tests/test_geometry_balls.py")
     ),
-    "evaluation": Area(("src/minnorm/evaluation/*.py",), ("tests/evaluation",)),
+    "evaluation": Area(
+        ("src/minnorm/evaluation/*.py", "src/minnorm/evaluation/*/*.py"), ("tests/evaluation",)
+    ),
     "gradient": Area(("src/minnorm/attacks/gradient/*.py",), ("tests/attacks/gradient",)),
     "engine": Area(("src/minnorm/attacks/engine/*.py",), ("tests/attacks/engine",)),
     "objectives": Area(

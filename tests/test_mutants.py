@@ -26,7 +26,7 @@ def test_the_configuration_names_the_code_and_the_tests() -> None:
     parser = ConfigParser()
     parser.read_string(configuration(AREAS["evaluation"]))
     settings = parser["mutmut"]
-    assert settings["only_mutate"].split() == ["src/minnorm/evaluation/*.py"]
+    assert tuple(settings["only_mutate"].split()) == AREAS["evaluation"].code
     assert settings["pytest_add_cli_args_test_selection"].split() == ["tests/evaluation"]
     assert all(Path(ROOT / name).exists() for name in settings["also_copy"].split())
 

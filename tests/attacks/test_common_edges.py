@@ -13,7 +13,7 @@ from attacks.hard_models import Constant
 from attacks.networks import Recorded, problem
 from minnorm import attacks
 from minnorm.attacks import ATTACKS, AttackResult, apgd, fab, pgd
-from minnorm.evaluation.judge import CountingModel
+from minnorm.evaluation.running.judge import CountingModel
 from minnorm.geometry import Bounds
 
 

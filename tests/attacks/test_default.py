@@ -11,7 +11,7 @@ from torch import Tensor
 from attacks.networks import problem
 from minnorm.attacks import attack, normal_pursuit, with_restarts
 from minnorm.errors import InputError
-from minnorm.evaluation.judge import CountingModel
+from minnorm.evaluation.running.judge import CountingModel
 
 
 def test_defaults_are_those_of_normal_pursuit() -> None:

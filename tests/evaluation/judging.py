@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from minnorm.attacks import Attack, AttackResult, Model
-from minnorm.evaluation.judge import Verdict, run_and_judge
+from minnorm.evaluation.running.judge import Verdict, run_and_judge
 from minnorm.geometry import Bounds
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from minnorm.evaluation import Evaluation, evaluate
-from minnorm.evaluation.configuration import AttackEntry, Configuration
-from minnorm.evaluation.unit_files import Kept
+from minnorm.evaluation.store.configuration import AttackEntry, Configuration
+from minnorm.evaluation.store.unit_files import Kept
 
 MODEL = "evaluation.tiny_models:linear"
 DATA = "mnist-sample[:12]"

@@ -14,7 +14,7 @@ from minnorm.acceleration import Accelerated, accelerate
 from minnorm.attacks import Attack, AttackResult, Model, ddn, fmn, worst_case
 from minnorm.errors import RunConflictError
 from minnorm.evaluation import evaluate, load_run
-from minnorm.evaluation.judge import counting, run_and_judge
+from minnorm.evaluation.running.judge import counting, run_and_judge
 
 
 def test_the_calls_of_all_parts_are_counted() -> None:

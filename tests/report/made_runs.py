@@ -11,8 +11,8 @@ from evaluation.record_tables import table
 from evaluation.small_runs import configuration
 from minnorm.doubts import Doubt
 from minnorm.evaluation import Evaluation, Records
-from minnorm.evaluation.configuration import AttackEntry
 from minnorm.evaluation.records import attacks_in, samples_in
+from minnorm.evaluation.store.configuration import AttackEntry
 from minnorm.report.runs import LabeledRun
 
 

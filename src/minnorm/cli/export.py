@@ -66,7 +66,8 @@ def export(
     png: 8-bit images in a folder, with a table of all records. The model verifies that each image
     is still adversarial. One that is not is rounded again, away from the input, or left out.
     """
-    from minnorm.evaluation import exports, load_run
+    from minnorm.evaluation import load_run
+    from minnorm.evaluation.exports import exports
 
     path, chosen = exports.path_for(run, out, file_format)
     with messages.status("exporting"):

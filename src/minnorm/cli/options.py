@@ -11,7 +11,7 @@ from minnorm import specs
 from minnorm.errors import InputError
 
 if TYPE_CHECKING:
-    from minnorm.evaluation.tuning import BatchSize
+    from minnorm.evaluation.preparation.tuning import BatchSize
     from minnorm.geometry import Norm
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories.")]

@@ -1,10 +1,8 @@
 """Evaluation: attacks on a model and data, their records, and metrics of records."""
 
-from minnorm.evaluation.adversarials import Adversarials
 from minnorm.evaluation.estimates import Estimate
 from minnorm.evaluation.evaluation import evaluate
-from minnorm.evaluation.exports import ExportedAdversarials, export_adversarials
-from minnorm.evaluation.loaded_runs import Evaluation, load_run
+from minnorm.evaluation.exports.exports import ExportedAdversarials, export_adversarials
 from minnorm.evaluation.metrics import (
     Summary,
     accuracy_at,
@@ -26,6 +24,8 @@ from minnorm.evaluation.selection import (
     norm_of_records,
     of_attack,
 )
+from minnorm.evaluation.store.adversarials import Adversarials
+from minnorm.evaluation.store.loaded_runs import Evaluation, load_run
 
 __all__ = [
     "SCHEMA",

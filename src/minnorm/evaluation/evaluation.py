@@ -15,7 +15,7 @@ from minnorm.attacks.default import DEFAULT
 from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
 from minnorm.data import as_data
 from minnorm.doubts import Doubt
-from minnorm.evaluation.arguments import (
+from minnorm.evaluation.preparation.arguments import (
     Attacks,
     check_device,
     checked_batch_size,
@@ -25,22 +25,22 @@ from minnorm.evaluation.arguments import (
     model_name,
     named_attacks,
 )
-from minnorm.evaluation.configuration import AttackEntry, Configuration, OpenConfiguration
-from minnorm.evaluation.loaded_runs import Evaluation, evaluation_of, finished_run
-from minnorm.evaluation.manifest import Manifest, new_run, new_session
-from minnorm.evaluation.probe import probe_model
-from minnorm.evaluation.progress import EvaluationProgress, shown_progress
-from minnorm.evaluation.run_directory import Claim, RunDirectory
-from minnorm.evaluation.runner import Runner
-from minnorm.evaluation.targets import (
+from minnorm.evaluation.preparation.probe import probe_model
+from minnorm.evaluation.preparation.tuning import BatchSize, tune
+from minnorm.evaluation.preparation.work import workload
+from minnorm.evaluation.running.progress import EvaluationProgress, shown_progress
+from minnorm.evaluation.running.runner import Runner
+from minnorm.evaluation.running.targets import (
     Targets,
     check_enough_classes,
     check_targets,
     count_targets,
 )
-from minnorm.evaluation.tuning import BatchSize, tune
-from minnorm.evaluation.unit_files import UnitFiles
-from minnorm.evaluation.work import workload
+from minnorm.evaluation.store.configuration import AttackEntry, Configuration, OpenConfiguration
+from minnorm.evaluation.store.loaded_runs import Evaluation, evaluation_of, finished_run
+from minnorm.evaluation.store.manifest import Manifest, new_run, new_session
+from minnorm.evaluation.store.run_directory import Claim, RunDirectory
+from minnorm.evaluation.store.unit_files import UnitFiles
 from minnorm.geometry import Bounds
 from minnorm.models import fingerprint
 from minnorm.runtime import devices, ranks, threads

@@ -20,7 +20,7 @@ from attacks.gradient.stepwise import (
 )
 from attacks.networks import Recorded, problem
 from minnorm.attacks import Model, carlini_wagner
-from minnorm.evaluation.judge import CountingModel
+from minnorm.evaluation.running.judge import CountingModel
 from minnorm.geometry import Bounds
 from minnorm.logits import margins
 from reference.carlini_wagner import carlini_wagner_of_one_sample

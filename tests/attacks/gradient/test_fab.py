@@ -17,7 +17,7 @@ from attacks.gradient.stepwise import (
 )
 from attacks.networks import problem
 from minnorm.attacks import fab
-from minnorm.evaluation.judge import CountingModel
+from minnorm.evaluation.running.judge import CountingModel
 from reference.fab import fab_of_one_sample
 
 

@@ -13,7 +13,7 @@ from minnorm import load_data, load_model
 from minnorm.attacks import ddn, normal_pursuit
 from minnorm.attacks.engine.rays import Pursuit, Ray
 from minnorm.attacks.engine.tournaments import FORWARD_COST, Tournament, plan
-from minnorm.evaluation.judge import CountingModel
+from minnorm.evaluation.running.judge import CountingModel
 from minnorm.schedules import cosine
 from reference.linear import optimal_distance
 

@@ -8,7 +8,7 @@ import pytest
 from evaluation.record_tables import table
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
-from minnorm.evaluation.configuration import AttackEntry
+from minnorm.evaluation.store.configuration import AttackEntry
 from minnorm.report.decisions.pairs import (
     attacks_differ,
     check_comparable,

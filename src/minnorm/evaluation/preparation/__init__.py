@@ -1,0 +1,1 @@
+"""What happens before the first attack: arguments, checks, and decisions by measurement."""

@@ -1,0 +1,151 @@
+"""The probe: whether model and data can be evaluated, checked on a few samples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minnorm.acceleration import original
+from minnorm.attacks import Model
+from minnorm.attacks.engine.doubts import (
+    PROBE_SAMPLES,
+    doubt_about_gradients,
+    doubt_about_logits,
+    doubt_about_repeatability,
+    same_logits,
+)
+from minnorm.attacks.engine.inset import LOST_GRADIENTS, loses_gradients
+from minnorm.attacks.engine.problem import check_evaluation_mode
+from minnorm.data import Data
+from minnorm.doubts import Doubt
+from minnorm.errors import InputError, batch_size_advice, one_line
+from minnorm.evaluation.running.batches import CleanBatch, read_batch
+from minnorm.geometry import Bounds
+from minnorm.logits import check_labels, is_exported, output_of
+
+_ANSWERED_CLASSES = 10
+"""Classes whose logits identify the model in the configuration of the run."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a probe of a model and its data found.
+
+    Attributes:
+        inputs: The samples probed, `[b *d]`, in the dtype and on the device of the model.
+        classes: The number of classes.
+        answers: The model's logits of these samples, for the first classes. They distinguish
+            models whose code cannot be compared.
+        loses_gradients: Whether the model loses its gradients at the bounds.
+        doubts: What makes the results doubtful, but does not prevent an evaluation.
+    """
+
+    inputs: Tensor
+    classes: int
+    answers: tuple[float, ...]
+    loses_gradients: bool
+    doubts: tuple[Doubt, ...]
+
+
+def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
+    """Check on the first samples of the data that the model can be evaluated.
+
+    Args:
+        model: The classifier.
+        data: The data.
+        bounds: The bounds of the inputs.
+
+    Raises:
+        InputError: If the model is in training mode, does not take the samples, does not return
+            logits, or cannot be differentiated. Also if its logits of a sample change from one call
+            to the next, or with the other samples of the batch.
+    """
+    check_evaluation_mode(model)
+    batch = read_batch(model, data, range(min(PROBE_SAMPLES, len(data))), bounds)
+    _check_all_labels(data, batch.logits.shape[1])
+    doubt = doubt_about_repeatability(model, batch.inputs, batch.logits)
+    if doubt is not None:
+        raise InputError(doubt.text)
+    if len(batch.inputs) > 1:
+        _check_independent(model, batch)
+    # NaN is counted over the whole run, see `doubts_about_nan`.
+    without_nan = batch.logits[~batch.logits.isnan().any(1)]
+    without_gradients = doubt_about_gradients(model, batch.inputs)  # refuses first
+    loses = loses_gradients(model, batch.inputs, bounds)
+    doubts = (
+        without_gradients,
+        doubt_about_logits(without_nan) if len(without_nan) > 0 else None,
+        LOST_GRADIENTS if loses else None,
+        _doubt_about_scale(batch.inputs, bounds),
+    )
+    answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
+    return Probe(
+        inputs=batch.inputs,
+        classes=batch.logits.shape[1],
+        answers=tuple(answers.tolist()),
+        loses_gradients=loses,
+        doubts=tuple(doubt for doubt in doubts if doubt is not None),
+    )
+
+
+def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> Doubt | None:
+    """Return why inputs do not seem to have the scale of 8-bit images that their bounds have."""
+    largest = float(inputs.max())
+    if tuple(bounds) != (0, 255) or not 0 < largest <= 1:
+        return None
+    return Doubt(
+        "scale",
+        f"the bounds are those of 8-bit images, 0 to 255, but no value of the first {len(inputs)} "
+        f"samples is above {largest:g}: if their values are scaled to 0..1, use the bounds 0 and "
+        "1.",
+    )
+
+
+def _check_all_labels(data: Data, classes: int) -> None:
+    """Check the labels of all samples now, if they are known before the samples are read."""
+    if data.labels is None:
+        return
+    try:
+        check_labels(torch.from_numpy(data.labels[np.asarray(data.indices)]), classes)
+    except InputError as error:
+        raise InputError(f"{data.name}: {error}") from error
+
+
+def _check_independent(model: Model, batch: CleanBatch) -> None:
+    """Check that the logits of a sample do not depend on the other samples of its batch."""
+    try:
+        with torch.no_grad():
+            alone = output_of(model, batch.inputs[:1])
+    except Exception as error:  # a user's model may raise anything
+        raise InputError(
+            f"the model takes a batch of {len(batch.inputs)} but not of 1 ({one_line(error)}): "
+            f"attacks call it with batches of any size.{batch_size_advice(error)}"
+        ) from error
+    if not same_logits(alone, batch.logits[:1], scale=batch.logits, repeated=False):
+        raise InputError(
+            "the model returns different logits for a sample when others are in its batch, though "
+            f"attacks need independent samples: {_why_dependent(model)}"
+        )
+
+
+def _why_dependent(model: Model) -> str:
+    module = original(model)
+    if not isinstance(module, nn.Module):
+        return "it is in training mode (batch norm). Export or load it in evaluation mode."
+    if any(map(is_exported, module.modules())):
+        return (
+            "it was exported in training mode (batch norm). Export it in evaluation mode: call "
+            "model.eval() before torch.export.export."
+        )
+    # All parts are in evaluation mode, which is checked before.
+    parts = [type(part) for part in module.modules()]
+    if any("quantized" in part.__module__ for part in parts):
+        return (
+            "dynamic quantization scales the activations by the largest of the batch. Evaluate the "
+            "model before quantization, or one with static quantization."
+        )
+    return (
+        "in evaluation mode too, a part of it combines the samples of a batch, for example batch "
+        "norm with track_running_stats=False, or a scale taken from the whole batch."
+    )

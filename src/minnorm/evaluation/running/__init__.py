@@ -1,0 +1,1 @@
+"""Attacks on batches, and the judge of what they return."""

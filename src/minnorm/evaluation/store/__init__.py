@@ -1,0 +1,1 @@
+"""What a run directory holds: how it is written, continued, and read again."""
