@@ -44,6 +44,8 @@ def test_a_test_fails_with_the_table_of_the_gate(pytester: pytest.Pytester) -> N
     )
     others = textwrap.dedent(
         """
+        import pytest
+
         MODEL, DATA = "evaluation.tiny_models:linear", "mnist-sample[:20]"
 
         def check(robustness_gate, requirement, **options):
@@ -66,7 +68,8 @@ def test_a_test_fails_with_the_table_of_the_gate(pytester: pytest.Pytester) -> N
             assert (tmp_path / "mine" / "manifest.json").exists()
 
         def test_measured(robustness_gate, tmp_path):
-            check(robustness_gate, "accuracy@0 <= 20%", confidence=None)
+            with pytest.warns(UserWarning, match="All attacks are very short"):
+                check(robustness_gate, "accuracy@0 <= 20%", confidence=None)
             check(
                 robustness_gate, "success", baseline=tmp_path / "run", no_worse_than=0.0,
                 confidence=None, out=tmp_path / "again",

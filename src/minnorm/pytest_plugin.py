@@ -11,13 +11,15 @@ In a test:
             "zoo:mnist-cnn-ddn",
             "mnist-sample[:200]",
             ["clean_accuracy >= 95%", "accuracy@1 >= 80%"],
-            attacks="ddn(steps=30)",
+            attacks="ddn(steps=50)",
         )
 
 The fixture runs the code of `minnorm evaluate` and `minnorm gate`. Too few samples to tell fail the
-test too, unless `allow_undecided` is set.
+test too, unless `allow_undecided` is set. Warnings about the run are warnings of the test, and fail
+it if `strict` is set.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +71,8 @@ def check_robustness(
         baseline: A run to compare with, or its directory.
         no_worse_than: By how much the model may be worse than the baseline.
         confidence: The confidence of the answers; `None` compares the measured numbers.
-        strict: Whether a warning fails the test.
+        strict: Whether a warning fails the test: one of the run, or a problem that
+            its numbers show.
         allow_undecided: Whether too few samples to tell pass the test.
         **options: Further arguments of `minnorm.evaluate`, for example `batch_size=50` and
             `accelerate="off"`.
@@ -82,6 +85,7 @@ def check_robustness(
     from minnorm.evaluation import evaluate, load_run
     from minnorm.report import check
     from minnorm.report.decisions.gate_texts import gate_text
+    from minnorm.runtime.terminal import printable
 
     run = evaluate(model, data, DEFAULT if attacks is None else attacks, out=out, **options)
     verdicts = check(
@@ -94,4 +98,6 @@ def check_robustness(
     )
     if verdicts.outcome == "not met" or (verdicts.outcome == "undecided" and not allow_undecided):
         pytest.fail(f"{gate_text(verdicts)}\nrun: {out}", pytrace=False)
+    for text in verdicts.warnings:
+        warnings.warn(f"{verdicts.run}: {printable(text)}", stacklevel=3)  # the line of the test
     return verdicts

@@ -12,6 +12,8 @@ from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, Records
 from minnorm.report import check
 from minnorm.report.decisions.requirements import Metric, Requirement
+from minnorm.report.findings.findings import findings
+from minnorm.report.runs import label_runs
 from report.made_runs import made_run, shares
 
 INF = math.inf
@@ -136,6 +138,27 @@ def test_warnings_fail_a_strict_gate_alone() -> None:
     strict = check(run, ["accuracy@1 >= 50%"], strict=True)
     assert (strict.outcome, strict.verdicts[0].outcome) == ("not met", "met")
     assert check(made_run(shares(90, 100)), ["accuracy@1 >= 50%"], strict=True).outcome == "met"
+
+
+def test_problems_that_the_numbers_show_are_warnings_and_notes_are_not() -> None:
+    """An attack that never succeeds meets every floor of a distance."""
+    broken = made_run([INF] * 40)
+    verdicts = check(broken, ["median >= 5"])
+    assert verdicts.outcome == "met"
+    (warning,) = verdicts.warnings
+    (problem,) = [one for one in findings(label_runs([broken])[0]) if one.level == "problem"]
+    assert warning == f"{problem.title}. {problem.text} {problem.advice}"
+    assert warning.startswith("ddn fails on some samples. ")
+    assert check(broken, ["median >= 5"], strict=True).outcome == "not met"
+
+
+def test_a_problem_of_the_baseline_alone_is_named_after_it() -> None:
+    a, b = made_run([INF] * 40, model="zoo:a"), made_run(shares(30, 40), model="zoo:b")
+    (warning,) = check(b, ["accuracy@1"], baseline=a, no_worse_than=0.5).warnings
+    assert warning.startswith("The baseline a: ddn fails on some samples. ")
+    (own,) = check(a, ["accuracy@1"], baseline=b, no_worse_than=0.5).warnings
+    assert own.startswith("ddn fails on some samples. ")
+    assert len(check(a, ["accuracy@1"], baseline=a, no_worse_than=0.5).warnings) == 1
 
 
 def test_a_run_is_compared_with_a_baseline_metric_by_metric() -> None:

@@ -182,6 +182,17 @@ def test_warnings_are_a_failing_case_only_if_strict() -> None:
     assert summary(verdicts) == "the run has warnings, which --strict does not allow"
 
 
+def test_an_answer_that_may_be_worth_nothing_says_so_everywhere() -> None:
+    broken = check(made_run([math.inf] * 40), ["median >= 5"])
+    assert summary(broken) == "all requirements are met, but there are warnings"
+    assert summary(check(made_run([2.0] * 40), ["median >= 1"])) == "all requirements are met"
+    suite = read(gate_junit(broken))
+    for text in (gate_text(broken), gate_markdown(broken), suite.findtext("system-out") or ""):
+        assert "Warning: ddn fails on some samples. " in text
+        assert "found no adversarial on 40 of 40 samples" in text
+    assert "but there are warnings" in gate_markdown(broken).splitlines()[0]
+
+
 def test_names_from_outside_are_text_everywhere() -> None:
     run = made_run(table(DISTANCES, attack=HOSTILE), model=f"zoo:{HOSTILE}")
     verdicts = check(run, [f"accuracy@1 of {HOSTILE} >= 90%"])

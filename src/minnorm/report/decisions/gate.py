@@ -36,7 +36,8 @@ from minnorm.report.decisions.pairs import (
 from minnorm.report.decisions.requirements import Metric, Requirement, no_worse, read
 from minnorm.report.decisions.verdicts import Verdicts, verdict_on
 from minnorm.report.facts.default_radii import default_radii
-from minnorm.report.runs import label_runs
+from minnorm.report.findings.findings import measured_findings
+from minnorm.report.runs import LabeledRun, label_runs
 
 
 def check(
@@ -61,7 +62,8 @@ def check(
             difference (0.02 for 2 points), distances relatively.
         confidence: The confidence of the answers; `None` compares the numbers of the run as they
             are, as a regression test on fixed samples does.
-        strict: Whether a warning fails the gate.
+        strict: Whether a warning fails the gate: one of the run, or a problem that
+            its numbers show.
 
     Raises:
         InputError: If a requirement cannot be read, the run lacks what it names, a run is
@@ -81,12 +83,18 @@ def check(
     runs = [run] if baseline is None else [baseline, run]
     for one in runs:
         check_complete(one)
-    labels = [labeled.label for labeled in label_runs(runs)]
+    labeled = label_runs(runs)
     for metric in _metrics(stated):
         _check_norm(metric, runs)
     asked = [one for one in stated if isinstance(one, Requirement)]
     measures = [*_measures(run, asked)]
-    warnings = [text for one in reversed(runs) for text in one.warnings]
+    warnings = _warnings(labeled[-1])
+    if baseline is not None:
+        warnings += [
+            f"The baseline {labeled[0].label}: {text}"
+            for text in _warnings(labeled[0])
+            if text not in warnings
+        ]
     repeats = False
     if baseline is not None and no_worse_than is not None:
         check_comparable(baseline, run)
@@ -102,8 +110,8 @@ def check(
     samples = samples_in(run.records)
     tail = None if confidence is None else 1 - confidence
     return Verdicts(
-        run=labels[-1],
-        baseline=labels[0] if baseline is not None else None,
+        run=labeled[-1].label,
+        baseline=labeled[0].label if baseline is not None else None,
         samples=samples,
         confidence=confidence,
         verdicts=tuple(
@@ -114,6 +122,15 @@ def check(
         strict=strict,
         is_repeat=repeats,
     )
+
+
+def _warnings(run: LabeledRun) -> list[str]:
+    """Return the warnings of a run, and the problems that its numbers show.
+
+    The report says the same about it. A requirement may be met because an attack does not work.
+    """
+    problems = [one for one in measured_findings(run) if one.level == "problem"]
+    return [*run.run.warnings, *(f"{one.title}. {one.text} {one.advice}" for one in problems)]
 
 
 def _check_stated(stated: Sequence[Requirement | Metric], baseline: Evaluation | None) -> None:

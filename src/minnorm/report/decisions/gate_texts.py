@@ -121,7 +121,8 @@ def summary(verdicts: Verdicts) -> str:
     undecided = [verdict for verdict in verdicts.verdicts if verdict.outcome == "undecided"]
     if verdicts.outcome == "undecided" and any(verdict.reason for verdict in undecided):
         return "the run cannot tell"
-    return _ANSWERS[verdicts.outcome]
+    is_doubtful = verdicts.outcome == "met" and verdicts.warnings
+    return _ANSWERS[verdicts.outcome] + (", but there are warnings" if is_doubtful else "")
 
 
 def _case(suite: ET.Element, verdicts: Verdicts, name: str) -> ET.Element:

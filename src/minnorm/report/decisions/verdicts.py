@@ -66,7 +66,8 @@ class Verdicts:
         samples: The number of samples of the run.
         confidence: The confidence of the answers; `None` if the numbers are compared as they are.
         verdicts: The answers, those about the baseline last.
-        warnings: What makes the run or the baseline doubtful.
+        warnings: What makes the run or the baseline doubtful: their warnings, and the findings that
+            are problems.
         strict: Whether a warning fails the gate.
         is_repeat: Whether the run repeats the baseline, so that nothing changes.
     """

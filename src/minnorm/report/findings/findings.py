@@ -6,19 +6,25 @@ from minnorm.report.findings.finding import Finding
 from minnorm.report.findings.model_findings import model_findings
 from minnorm.report.runs import LabeledRun
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Finding", "findings", "measured_findings"]
 
 
 def findings(run: LabeledRun) -> list[Finding]:
     """Return what makes the results of a run doubtful, problems first.
 
-    They come from the doubts of the run, from its clean accuracy and its distances, and from a
-    comparison of its attacks.
+    Args:
+        run: The run.
+    """
+    found = doubt_findings(run.run.doubts) + measured_findings(run)
+    return sorted(found, key=lambda one: one.level == "note")
+
+
+def measured_findings(run: LabeledRun) -> list[Finding]:
+    """Return what the numbers of a run and a comparison of its attacks show.
+
+    Its doubts, which `minnorm.evaluation.Evaluation.warnings` holds too, are left out.
 
     Args:
         run: The run.
     """
-    found = doubt_findings(run.run.doubts)
-    if len(run.run.records):
-        found += model_findings(run) + attack_findings(run)
-    return sorted(found, key=lambda one: one.level == "note")
+    return model_findings(run) + attack_findings(run) if len(run.run.records) else []
