@@ -37,6 +37,17 @@ def test_a_figure_is_drawn_and_its_file_named(
 
 
 @pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("kind", ["curves", "distances"])
+def test_runs_have_the_labels_that_are_given(kind: str, run: str, shell: Shell) -> None:
+    words = ["--label", "plain", "--label", "defended", "--norm", "l2", "--out", "f.svg"]
+    outcome = shell("figure", kind, run, run, *words)
+    assert outcome.code == 0, outcome.errors
+    text = Path("f.svg").read_text()
+    assert "plain" in text
+    assert "defended" in text
+
+
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("words", "message"),
     [

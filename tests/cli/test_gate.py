@@ -48,6 +48,7 @@ def test_two_runs_are_compared_in_three_forms(shell: Shell, runs: tuple[str, str
 
 def test_one_attack_is_compared_at_another_confidence(shell: Shell, runs: tuple[str, str]) -> None:
     words = ["compare", *runs, "--attack", FGSM, "--confidence", "80%", "--format", "json"]
+    words += ["--label", "plain", "--label", "defended"]
     content = json.loads(shell(*words).output)
     assert (content["attacks"], content["norm"], content["counts"]) == (
         [FGSM] * 2,
@@ -55,6 +56,7 @@ def test_one_attack_is_compared_at_another_confidence(shell: Shell, runs: tuple[
         [0, 0],
     )
     assert content["confidence"] == 0.8
+    assert content["labels"] == ["plain", "defended"]
 
 
 @pytest.mark.parametrize(

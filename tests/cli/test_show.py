@@ -53,6 +53,16 @@ def test_several_runs_are_in_one_table(shell: Shell, runs: Path) -> None:
     ]
 
 
+def test_runs_have_the_labels_that_are_given(shell: Shell, runs: Path) -> None:
+    words = ["show", str(runs / "one"), str(runs / "aimed"), "--label", "plain", "--label", "aimed"]
+    table = shell(*words).output
+    assert "plain" in table
+    assert "aimed" in table
+    assert "mnist-cnn" not in table
+    lines = csv.DictReader(io.StringIO(shell(*words, "--format", "csv").output))
+    assert [line["run"] for line in lines] == ["plain"] * 3 + ["aimed"] * 3
+
+
 def test_attacks_are_chosen(shell: Shell, runs: Path) -> None:
     words = ["show", str(runs / "one"), "--format", "csv", "--attack"]
     chosen = csv.DictReader(io.StringIO(shell(*words, "ddn( steps=3 )").output))
@@ -125,6 +135,10 @@ def test_the_output_is_what_the_file_holds(shell: Shell, runs: Path, tmp_path: P
         (["one", "--norm", "l3"], "l3"),
         (["one", "--epsilon", "-1"], "at least 0"),
         (["one", "--out", "table.pdf"], "--format"),
+        (
+            ["one", "--label", "a", "--label", "b"],
+            "2 labels for 1 run: give one label for each run",
+        ),
         (["one", "--out", "no/folder/t.md"], "no/folder"),
     ],
 )

@@ -25,6 +25,10 @@ from report.made_runs import made_run
         ([("a", "x", "k/1"), ("a", "x", "l/1")], ["a, k/1", "a, l/1"]),
         ([("a", "x", "1"), ("a", "x", "1"), ("b", "x", "1")], ["a, 1", "a, 2", "b, 3"]),
         ([("a", "x", None), ("a", "x", "1")], ["a, in memory", "a, 1"]),
+        (
+            [("k/c.pt + m:N(mean=0)", "x", None), ("k/c.pt + m:N(mean=0)", "y", None)],
+            ["c.pt, x", "c.pt, y"],
+        ),
     ],
 )
 def test_labels_hold_what_tells_the_runs_apart(
@@ -37,6 +41,27 @@ def test_labels_hold_what_tells_the_runs_apart(
     labeled = label_runs(made)
     assert [one.label for one in labeled] == labels
     assert [one.run for one in labeled] == made
+
+
+def test_labels_of_ones_own_are_kept() -> None:
+    runs = [made_run(), made_run()]
+    assert [one.label for one in label_runs(runs, ["plain", "defended"])] == ["plain", "defended"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a"], "1 label for 2 runs: give one label for each run"),
+        (["a", "b", "c"], "3 labels for 2 runs"),
+        (["a", "a"], "2 runs have the label 'a'"),
+        (["a", " "], "a label is empty"),
+    ],
+)
+def test_labels_that_are_not_one_for_each_run_are_refused(labels: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        label_runs([made_run(), made_run()], labels)
+    with pytest.raises(InputError, match=message):  # before the runs are read
+        load_runs(["nowhere", "nowhere"], labels)
 
 
 def test_a_run_names_its_model_and_its_data() -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minnorm.cli.console import messages, output
-from minnorm.cli.options import OneNorm, Runs, radius_option, read_norm, read_radii, read_size
+from minnorm.cli.options import (
+    Labels,
+    OneNorm,
+    Runs,
+    radius_option,
+    read_norm,
+    read_radii,
+    read_size,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +46,7 @@ def curves(
     runs: Runs,
     *,
     out: Out,
+    label: Labels = None,
     norm: OneNorm = None,
     epsilon: Annotated[list[str] | None, radius_option("Mark")] = None,
     attack: Attacks = None,
@@ -49,11 +58,15 @@ def curves(
     """
     radii = read_radii(epsilon)
 
-    from minnorm.report import plot_curves
+    from minnorm.report import load_runs, plot_curves
 
     _save(
         lambda ax, chosen: plot_curves(
-            runs, ax=ax, norm=chosen, attacks=attack or (), epsilons=radii
+            load_runs(runs, label or ()),
+            ax=ax,
+            norm=chosen,
+            attacks=attack or (),
+            epsilons=radii,
         ),
         out,
         norm,
@@ -66,15 +79,18 @@ def distances(
     runs: Runs,
     *,
     out: Out,
+    label: Labels = None,
     norm: OneNorm = None,
     attack: Attacks = None,
     size: Size = None,
 ) -> None:
     """Draw the distributions of the distances, a row for each attack or each run."""
-    from minnorm.report import plot_distances
+    from minnorm.report import load_runs, plot_distances
 
     _save(
-        lambda ax, chosen: plot_distances(runs, ax=ax, norm=chosen, attacks=attack or ()),
+        lambda ax, chosen: plot_distances(
+            load_runs(runs, label or ()), ax=ax, norm=chosen, attacks=attack or ()
+        ),
         out,
         norm,
         size,

@@ -8,7 +8,7 @@ import typer
 from minnorm.checks import check_choice
 from minnorm.cli.console import output
 from minnorm.cli.exit_codes import OF_OUTCOMES
-from minnorm.cli.options import OneNorm, radius_option, read_norm, read_radii
+from minnorm.cli.options import Labels, OneNorm, radius_option, read_norm, read_radii
 
 _FORMATS = ("table", "markdown", "json")
 
@@ -17,6 +17,7 @@ def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run directory.")],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one.")],
     *,
+    label: Labels = None,
     epsilon: Annotated[
         list[str] | None,
         radius_option("Compare the accuracy at", "Default: a few where the curves fall."),
@@ -64,6 +65,7 @@ def compare(
         attack=attack,
         confidence=read_share(confidence),
         top=top,
+        labels=label or (),
     )
     if format_ == "table":
         output.print(comparison_table(comparison))

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories.")]
 
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        help="The name of a run where it is shown; one for each run, in the order of the runs. "
+        "Default: what tells the models and data apart.",
+    ),
+]
+
 Model = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="zoo:NAME, FILE.safetensors, package.module:factory, ..."),

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from minnorm.cli.console import messages, output
-from minnorm.cli.options import OwnNorms, Runs, radius_option, read_norm, read_radii
+from minnorm.cli.options import Labels, OwnNorms, Runs, radius_option, read_norm, read_radii
 
 
 def report(
     runs: Runs,
     *,
+    label: Labels = None,
     out: Annotated[
         Path, typer.Option(help="The HTML file; an older report there is replaced.")
     ] = Path("report.html"),
@@ -38,6 +39,11 @@ def report(
     check_path(out)
     with messages.status("writing the report"):
         write_report(
-            load_runs(runs), out, norm=chosen, epsilons=radii, gallery_size=gallery, title=title
+            load_runs(runs, label or ()),
+            out,
+            norm=chosen,
+            epsilons=radii,
+            gallery_size=gallery,
+            title=title,
         )
     output.print(f"report: {out}", soft_wrap=True)

@@ -7,7 +7,7 @@ import typer
 
 from minnorm.checks import check_choice
 from minnorm.cli.console import messages, output, shown
-from minnorm.cli.options import OwnNorms, Runs, radius_option, read_norm, read_radii
+from minnorm.cli.options import Labels, OwnNorms, Runs, radius_option, read_norm, read_radii
 
 _FORMATS = ("table", "markdown", "latex", "csv", "json")
 
@@ -15,6 +15,7 @@ _FORMATS = ("table", "markdown", "latex", "csv", "json")
 def show(
     runs: Runs,
     *,
+    label: Labels = None,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +63,7 @@ def show(
     form = format_ or ("table" if out is None else format_of(out))
     chosen = read_norm(norm)
     with messages.status("reading the runs"):
-        loaded = load_runs(runs)
+        loaded = load_runs(runs, label or ())
         selected = of_attacks(loaded, attack, chosen) if attack else loaded
         found = results(
             selected, norm=chosen, epsilons=radii, per_class=per_class, per_target=per_target

@@ -1,9 +1,11 @@
 """Runs with labels: what a report, a table or a chart is made of."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from minnorm.errors import InputError
 from minnorm.evaluation import (
     WORST_CASE,
     Evaluation,
@@ -16,6 +18,8 @@ from minnorm.evaluation import (
 from minnorm.evaluation.records import attacks_in, join_records, norms_in
 from minnorm.evaluation.selection import matching_attacks
 from minnorm.geometry import Norm
+from minnorm.report.model_names import longer, short_names
+from minnorm.report.texts import counted
 
 
 @dataclass(frozen=True)
@@ -56,28 +60,42 @@ class LabeledRun:
         return self._parts[norm]
 
 
-def label_runs(runs: Sequence[Evaluation]) -> list[LabeledRun]:
+def label_runs(runs: Sequence[Evaluation], labels: Sequence[str] = ()) -> list[LabeledRun]:
     """Label runs with short, distinct texts.
 
-    A label is the name of the model. Where several runs have the same, the data, the name of the
+    A label is the short name of the model: that of its file or its function. Where several runs
+    have the same, the folder, the network and the arguments of the model, the data, the name of the
     run directory, and its path follow as far as they differ. If some runs differ in none of these,
     all labels get a number.
+
+    Args:
+        runs: The runs.
+        labels: Labels of your own, one for each run.
+
+    Raises:
+        InputError: If there are other numbers of labels and runs, or one is empty or given twice.
     """
-    labels = [_model(run) for run in runs]
-    for more in (_data, _folder, _path):
-        labels = _extended(labels, runs, more)
-    if len(set(labels)) < len(labels):
-        labels = [f"{label}, {number}" for number, label in enumerate(labels, 1)]
+    if not labels:
+        labels = _labels(runs)
+    else:
+        _check_labels(labels, len(runs))
     return [LabeledRun(label, run) for label, run in zip(labels, runs, strict=True)]
 
 
-def load_runs(paths: Sequence[str | Path]) -> list[LabeledRun]:
+def load_runs(paths: Sequence[str | Path], labels: Sequence[str] = ()) -> list[LabeledRun]:
     """Read run directories, and label the runs.
 
+    Args:
+        paths: The run directories.
+        labels: Labels of your own, one for each run; by default those of `label_runs`.
+
     Raises:
-        InputError: If one is not a run directory, or a file in it is damaged.
+        InputError: If one is not a run directory, a file in it is damaged, or the labels are not
+            one for each run.
     """
-    return label_runs([load_run(path) for path in paths])
+    if labels:
+        _check_labels(labels, len(paths))
+    return label_runs([load_run(path) for path in paths], labels)
 
 
 def have_same_samples(runs: Sequence[LabeledRun]) -> bool:
@@ -118,17 +136,31 @@ def of_attacks(
     ]
 
 
-def _extended(
-    labels: Sequence[str], runs: Sequence[Evaluation], more: Callable[[Evaluation], str]
-) -> list[str]:
-    """Return the labels, longer where runs share one and differ in something more."""
-    found: dict[str, set[str]] = {}
-    for label, run in zip(labels, runs, strict=True):
-        found.setdefault(label, set()).add(more(run))
-    return [
-        f"{label}, {more(run)}" if len(found[label]) > 1 else label
-        for label, run in zip(labels, runs, strict=True)
-    ]
+def _labels(runs: Sequence[Evaluation]) -> list[str]:
+    """Return short, distinct labels."""
+    labels = short_names([_model(run) for run in runs])
+    for more in (_data, _folder, _path):
+        ends = map(more, runs)
+        labels = longer(
+            labels, [f"{label}, {end}" for label, end in zip(labels, ends, strict=True)]
+        )
+    if len(set(labels)) < len(labels):
+        labels = [f"{label}, {number}" for number, label in enumerate(labels, 1)]
+    return labels
+
+
+def _check_labels(labels: Sequence[str], runs: int) -> None:
+    """Check that labels are one for each run."""
+    if len(labels) != runs:
+        raise InputError(
+            f"{counted(len(labels), 'label')} for {counted(runs, 'run')}: give one label for each "
+            "run, in the order of the runs, or none."
+        )
+    for label, times in Counter(labels).items():
+        if not label.strip():
+            raise InputError("a label is empty: give a text for each run.")
+        if times > 1:
+            raise InputError(f"{times} runs have the label {label!r}: give each run its own.")
 
 
 def _model(run: Evaluation) -> str:

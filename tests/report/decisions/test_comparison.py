@@ -33,6 +33,14 @@ def test_accuracies_are_compared_pair_by_pair() -> None:
     assert accuracy.change.low < 0 < accuracy.change.high
 
 
+def test_the_runs_have_the_labels_that_are_given() -> None:
+    a, b = made_run(A), made_run(B)
+    assert compare(a, b).labels == ("it, 1", "it, 2")
+    assert compare(a, b, labels=["plain", "defended"]).labels == ("plain", "defended")
+    with pytest.raises(InputError, match="1 label for 2 runs"):
+        compare(a, b, labels=["plain"])
+
+
 def test_distances_are_over_what_both_classify_correctly() -> None:
     comparison = compare(made_run(A), made_run(B), epsilons=[1.0])
     median, mean = comparison.differences[2:]

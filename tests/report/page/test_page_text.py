@@ -123,10 +123,13 @@ def test_the_command_writes_a_report_and_says_where(
     run(tmp_path / "a")
     run(tmp_path / "b", seed=1)
     shell = Shell(monkeypatch, capsys)
-    done = shell("report", "a", "b", "--epsilon", "0.5,1", "--title", "Mine", "--gallery", "0")
+    words = "a b --epsilon 0.5,1 --title Mine --gallery 0 --label Ada --label Bob".split()
+    done = shell("report", *words)
     assert (done.code, done.output) == (0, "report: report.html\n")
     text = Path("report.html").read_text()
     assert "<title>Mine</title>" in text
+    assert "Ada" in text
+    assert "Bob" in text
     assert "robust accuracy at L2 radius 0.5" in text
     assert "data:image/png" not in text
     for words, says in (
@@ -134,6 +137,7 @@ def test_the_command_writes_a_report_and_says_where(
         (["a", "--out", "a"], "a is a folder"),
         (["a", "--norm", "l3"], "l3"),
         (["a", "--epsilon", "-1"], "at least 0"),
+        (["a", "a", "--label", "x", "--label", "x"], "2 runs have the label 'x'"),
         ([], "Missing argument"),
     ):
         done = shell("report", *words)

@@ -236,8 +236,13 @@ def test_fractions_in_the_name_of_an_attack_and_in_headers_are_shown_as_they_are
         ([("a", "x"), ("a", "y")], ["run", "attack"], [["a, x", "ddn"], ["a, y", "ddn"]]),
         (
             [("a", "x"), ("b", "y")],
-            ["model", "data", "attack"],
+            ["run", "data", "attack"],
             [["a", "x", "ddn"], ["b", "y", "ddn"]],
+        ),
+        (
+            [("a", "x"), ("a", "y"), ("b", "y")],
+            ["run", "data", "attack"],
+            [["a, x", "x", "ddn"], ["a, y", "y", "ddn"], ["b", "y", "ddn"]],
         ),
     ],
 )

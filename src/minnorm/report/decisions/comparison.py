@@ -100,6 +100,7 @@ def compare(
     attack: str | None = None,
     confidence: float = 0.95,
     top: int = 10,
+    labels: Sequence[str] = (),
 ) -> Comparison:
     """Compare two runs on the same samples, pair by pair.
 
@@ -116,6 +117,7 @@ def compare(
             run.
         confidence: The confidence of the intervals.
         top: How many of the samples that changed most to list, of each kind.
+        labels: Labels of the two runs; by default those of `minnorm.report.label_runs`.
 
     Raises:
         InputError: If the runs are not of the same samples, targets and bounds, one is incomplete,
@@ -126,7 +128,7 @@ def compare(
     for run in (a, b):
         check_complete(run)
     check_comparable(a, b)
-    runs = label_runs([a, b])
+    runs = label_runs([a, b], labels)
     pairs = pair_records(a, b, attack, norm)
     radii = list(epsilons) or default_radii(runs, pairs.norm)
     tail = (1 - confidence) / 2

@@ -8,6 +8,7 @@ from minnorm.errors import InputError
 from minnorm.files import write_content
 from minnorm.geometry import Norm
 from minnorm.report.findings.unfinished import of_common_samples
+from minnorm.report.model_names import short_names
 from minnorm.report.page import charts
 from minnorm.report.page.attack_tables import attack_tables
 from minnorm.report.page.chart_data import norm_charts
@@ -110,9 +111,11 @@ def page_html(
 
 
 def _title(runs: Sequence[LabeledRun]) -> str:
+    if len(runs) == 1:
+        return f"How robust is {runs[0].label}?"
     models = list(dict.fromkeys(run.model for run in runs))
     return (
-        f"How robust is {models[0]}?"
+        f"How robust is {short_names(models)[0]}?"
         if len(models) == 1
         else f"How robust are {len(models)} models?"
     )

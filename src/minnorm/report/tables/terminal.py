@@ -183,17 +183,14 @@ def row_groups(results: Results) -> list[list[ResultRow]]:
 
 
 def _run_columns(rows: Sequence[ResultRow]) -> list[ResultColumn]:
-    """Return what tells the runs apart: nothing for one run, model and data if both differ."""
-    runs, models, data = ({getattr(row, name) for row in rows} for name in ("run", "model", "data"))
-    if len(runs) < 2:
+    """Return what tells the runs apart: nothing for one run, and the data if labels lack them."""
+    if len({row.run for row in rows}) < 2:
         return []
-    pairs = {(row.model, row.data) for row in rows}
-    if len(models) > 1 and len(data) > 1 and len(pairs) == len(runs):
-        return [
-            ResultColumn("model", lambda row: Cell(row.model), is_text=True),
-            ResultColumn("data", lambda row: Cell(row.data), is_text=True),
-        ]
-    return [ResultColumn("run", lambda row: Cell(row.run), is_text=True)]
+    columns = [ResultColumn("run", lambda row: Cell(row.run), is_text=True)]
+    named = all(row.run.endswith(f", {row.data}") for row in rows)
+    if len({row.data for row in rows}) > 1 and not named:
+        columns.append(ResultColumn("data", lambda row: Cell(row.data), is_text=True))
+    return columns
 
 
 def _attack(row: ResultRow) -> Cell:
