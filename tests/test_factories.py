@@ -58,9 +58,45 @@ def test_a_factory_that_is_no_pair_of_names_is_refused(head: str) -> None:
         call_factory(Spec(head), "model")
 
 
-def test_a_factory_whose_module_is_missing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"importing no_such_module raised ModuleNotFoundError"):
-        call_factory(Spec("no_such_module:make"), "data")
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (
+            "factry_own:make",
+            "there is no module 'factry_own', neither in {here} nor installed. Did you mean "
+            "'factory_own:make'?",
+        ),
+        ("no_such_module:make", "neither in {here} nor installed: write package.module:factory"),
+        (
+            "factory_pack.nets.a:f",
+            "there is no module 'factory_pack', neither in {here} nor installed. Did you mean "
+            "'factory_package.nets.a:f'?",
+        ),
+        (
+            "factory_package.nest:f",
+            "factory_package has no module 'nest'. Did you mean 'factory_package.nets:f'?",
+        ),
+        ("factory_own.sub:make", "factory_own has no module 'sub': write package.module:factory"),
+        ("factory_own:mkae", "factory_own has no function 'mkae'. Did you mean 'make'?"),
+        ("factory_own:SIZE", "factory_own has no function 'SIZE': write package.module:factory"),
+        (
+            "factory_broken:f",
+            "importing factory_broken raised ModuleNotFoundError: No module named 'factry_own'",
+        ),
+    ],
+)
+def test_near_misses_of_a_factory_are_named(
+    head: str, message: str, write_module: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    write_module("factory_own", "SIZE = 3\ndef make(): ...\n")
+    write_module("factory_broken", "import factry_own\n")
+    package = tmp_path / "factory_package"
+    package.mkdir()
+    for name in ("__init__", "nets"):
+        (package / f"{name}.py").touch()
+    with pytest.raises(InputError, match=re.escape(message.format(here=tmp_path))):
+        call_factory(Spec(head), "data")
+    assert "factory_own" not in sys.modules or head.startswith("factory_own")
 
 
 def test_a_factory_whose_module_raises_is_refused(

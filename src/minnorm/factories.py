@@ -2,13 +2,14 @@
 
 import importlib
 import inspect
+import pkgutil
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from minnorm.errors import InputError, one_line
-from minnorm.specs import Spec, choose, format_spec
+from minnorm.specs import Spec, choose, format_spec, most_similar
 
 
 def call_factory(spec: Spec, kind: str) -> Any:
@@ -52,13 +53,36 @@ def import_function(head: str, kind: str, example: str) -> Callable[..., Any]:
     search_current_folder()
     try:
         module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if f"{module_name}.".startswith(f"{missing}."):
+            raise InputError(_about_missing(head, missing, example)) from error
+        raise InputError(f"{head!r}: importing {module_name} raised {one_line(error)}") from error
     except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
         raise InputError(f"{head!r}: importing {module_name} raised {one_line(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise InputError(f"{module_name} has no function {function_name!r}: {example}.")
+        functions = [name for name, value in vars(module).items() if callable(value)]
+        similar = most_similar(function_name, functions)
+        hint = f". Did you mean {similar!r}?" if similar else f": {example}."
+        raise InputError(f"{module_name} has no function {function_name!r}{hint}")
     found: Callable[..., Any] = function
     return found
+
+
+def _about_missing(head: str, missing: str, example: str) -> str:
+    """Return a message about a name whose module, or a package around it, does not exist."""
+    parent, dot, name = missing.rpartition(".")
+    if parent:
+        folders = [*getattr(sys.modules.get(parent), "__path__", ())]
+        where = f"{parent} has no module {name!r}"
+    else:
+        folders = [str(Path.cwd())]
+        where = f"there is no module {name!r}, neither in {folders[0]} nor installed"
+    similar = most_similar(name, [module.name for module in pkgutil.iter_modules(folders)])
+    if similar is None:
+        return f"{head!r}: {where}: {example}."
+    return f"{head!r}: {where}. Did you mean '{parent}{dot}{similar}{head[len(missing) :]}'?"
 
 
 def search_current_folder() -> None:

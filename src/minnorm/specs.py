@@ -130,11 +130,17 @@ def choose(name: str, known: Iterable[str], kind: str, where: str = "") -> str:
     names = sorted(known)
     if name in names:
         return name
-    by_letters = {letters(known): known for known in reversed(names)}
-    close = difflib.get_close_matches(letters(name), by_letters, n=1)
-    hint = f" Did you mean {by_letters[close[0]]!r}?" if close else ""
+    similar = most_similar(name, names)
+    hint = f" Did you mean {similar!r}?" if similar else ""
     subject = " ".join(word for word in (kind, repr(name), where) if word)
     raise InputError(f"unknown {subject}.{hint} Available: {', '.join(names)}.")
+
+
+def most_similar(name: str, known: Iterable[str]) -> str | None:
+    """Return the name among those known that is most similar; `None` if none is similar."""
+    by_letters = {letters(known): known for known in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(letters(name), by_letters, n=1)
+    return by_letters[close[0]] if close else None
 
 
 def letters(name: str) -> str:

@@ -69,7 +69,7 @@ CASES = [
     Case("not a model", ("cannot read 'banana' as a model", "zoo:NAME"), model="banana"),
     Case("not supported", ("hf:org/name", "not supported yet", "zoo:NAME"), model="hf:org/name"),
     Case("a slice", ("a model has no slice",), model=f"{MODEL}[:3]"),
-    Case("no module", ("importing no_such_module raised",), model="no_such_module:network"),
+    Case("no module", ("there is no module 'no_such_module'",), model="no_such_module:network"),
     Case(
         "module that raises",
         ("broken_module", "No module named 'no_such_library'"),

@@ -162,7 +162,7 @@ def test_the_normalization_of_a_timm_network_can_be_set() -> None:
         ("zoo:no-such-net", "unknown network 'no-such-net' in the zoo."),
         ("torchvison:resnet18", "unknown scheme in 'torchvison:resnet18'. Did you mean 'torchvis"),
         ("time:resnet18", "time has no function 'resnet18'"),
-        ("no_such_module:net", "importing no_such_module raised ModuleNotFoundError"),
+        ("no_such_module:net", "there is no module 'no_such_module'"),
     ],
 )
 def test_a_spec_with_an_unknown_name_is_refused(spec: str, message: str) -> None:

@@ -23,7 +23,7 @@ def _without_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
     ("changes", "options", "message"),
     [
         ({"architecture": "mnist_cmn"}, {}, "unknown architecture 'mnist_cmn'. Did you mean"),
-        ({"architecture": "somewhere:network"}, {}, "importing somewhere raised ModuleNotFound"),
+        ({"architecture": "somewhere:network"}, {}, "there is no module 'somewhere'"),
         ({"architecture": "mnist_cnn(width=3)"}, {}, "width"),
         ({"data": "gone.npz"}, {}, "there is no file gone.npz"),
         ({"validation": "gone.npz"}, {}, "there is no file gone.npz"),

@@ -75,7 +75,7 @@ def test_several_attacks_keep_their_names_and_their_order() -> None:
         (partial(fmn, norm="L2"), "norm='L2': expected one of .* Did you mean 'l2'"),  # type: ignore[arg-type]
         ("ddn,", "the spec '' has no name"),
         ("ddn, DDN", "two of the attacks are the same"),
-        ("no_such_module:noise", "importing no_such_module raised"),
+        ("no_such_module:noise", "there is no module 'no_such_module'"),
         ("evaluation.small_runs:MODEL", "has no function 'MODEL'"),
         ("json:dumps", "dumps cannot be called as an attack"),
         (partial(ddn, starts=torch.zeros(1)), "starts belong "),
