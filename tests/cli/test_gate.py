@@ -181,6 +181,24 @@ def test_warnings_fail_if_strict_after_the_results_are_saved_and_shown(
     assert shell(*gate, "--strict").code == 1
 
 
+def test_problems_that_the_numbers_show_are_warnings_and_fail_if_strict(
+    shell: Shell, runs: tuple[str, str], elsewhere: Path
+) -> None:
+    words = ["gate", runs[0], "--require", "clean_accuracy >= 0"]
+    files = ["--junit", "gate.xml", "--markdown", "gate.md"]
+    lenient = shell(*words, *files)
+    assert lenient.code == 0
+    problem = "Warning: All attacks are very short. ddn(steps=2) and fgsm"
+    suite = ET.fromstring((elsewhere / "gate.xml").read_bytes())  # noqa: S314 - our own document
+    for text in (
+        lenient.output,
+        (elsewhere / "gate.md").read_text(),
+        suite.findtext("system-out") or "",
+    ):
+        assert problem in " ".join(text.split())
+    assert shell(*words, "--strict").code == 1
+
+
 def test_an_evaluation_without_warnings_passes_if_strict(shell: Shell, tmp_path: Path) -> None:
     words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=2)", "--out", str(tmp_path / "run")]
     assert shell(*words, "--strict").code == 0

@@ -114,7 +114,12 @@ def gate(
         ),
     ] = "0.95",
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if the run or the baseline has warnings.")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Fail if there are warnings: those of the run and of the baseline, and the "
+            "problems that their numbers show, for example an attack that never succeeds.",
+        ),
     ] = False,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the answers as JUnit XML.")
@@ -134,6 +139,9 @@ def gate(
     requirements fails with a probability of at most 5 %, however many there are, and a model that
     does not meet one of them passes with a probability of at most 5 %. These are about 5 %, and not
     a guarantee, for means, for changes from a baseline, and for samples with several targets.
+
+    Requirements may also be met because an attack does not work. So the problems that the report
+    finds in the run are warnings here, and fail with --strict.
 
     Exit codes: 0: all requirements are met. 1: at least one is not met. 2: bad input, or batches of
     the run are missing. 3: too few samples to tell about at least one, and all others are met.
