@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pathspec
 import pytest
 import yaml
 
@@ -76,6 +77,16 @@ def test_the_navigation_has_every_page_once() -> None:
     assert found == sorted(
         {str(page.relative_to(DOCS)) for page in DOCS.glob("**/*.md")} | from_root
     )
+
+
+def test_the_site_has_pages_styles_and_images_only() -> None:
+    configuration = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    excluded = pathspec.GitIgnoreSpec.from_lines(configuration["exclude_docs"].splitlines())
+    files = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*") if path.is_file()}
+    files.add("__pycache__/hooks.cpython-311.pyc")  # what Python writes when the site is built
+    kept = [file for file in files if not excluded.match_file(file)]
+    assert {Path(file).suffix for file in kept} == {".md", ".css", ".svg"}
+    assert not [file for file in kept if file.startswith("examples")]
 
 
 def _leaves(entry: Any) -> list[str]:
