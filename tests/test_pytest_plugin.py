@@ -55,21 +55,21 @@ def test_a_test_fails_with_the_table_of_the_gate(pytester: pytest.Pytester) -> N
             check(robustness_gate, "clean_accuracy >= 99%")
 
         def test_undecided(robustness_gate):
-            check(robustness_gate, "accuracy@0 <= 20%")
+            check(robustness_gate, "accuracy@0 <= 45%")
 
         def test_mistake(robustness_gate):
             robustness_gate("banana", DATA, ["median >= 0"])
 
         def test_allowed(robustness_gate, tmp_path):
             found = check(
-                robustness_gate, "accuracy@0 <= 20%", allow_undecided=True, out=tmp_path / "mine"
+                robustness_gate, "accuracy@0 <= 45%", allow_undecided=True, out=tmp_path / "mine"
             )
             assert found.outcome == "undecided"
             assert (tmp_path / "mine" / "manifest.json").exists()
 
         def test_measured(robustness_gate, tmp_path):
             with pytest.warns(UserWarning, match="All attacks are very short"):
-                check(robustness_gate, "accuracy@0 <= 20%", confidence=None)
+                check(robustness_gate, "accuracy@0 <= 45%", confidence=None)
             check(
                 robustness_gate, "success", baseline=tmp_path / "run", no_worse_than=0.0,
                 confidence=None, out=tmp_path / "again",

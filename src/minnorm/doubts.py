@@ -9,6 +9,8 @@ KINDS: Mapping[str, str] = {
     "probabilities": "the model returns probabilities instead of logits",
     "random": "the model returns different logits for the same inputs",
     "nan": "the model returns NaN",
+    "chance": "the clean accuracy is near chance",
+    "label-order": "the labels seem to be in another order than the classes of the model",
     "scale": "the inputs do not seem to have the scale of the bounds",
     "data": "the labels of the data may not be those of the model",
     "slice": "the samples are not a fair part of the data set",

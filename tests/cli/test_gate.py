@@ -99,7 +99,7 @@ def test_runs_on_other_data_are_refused(
     [
         (["accuracy_l2@0 <= 90%"], 0, "all requirements are met"),
         (["accuracy_l2@0 <= 90%", "clean_accuracy >= 99%"], 1, "not met, missed by"),
-        (["accuracy_l2@0 <= 90%", "clean_accuracy >= 8%"], 3, "too few samples"),
+        (["accuracy_l2@0 <= 90%", "clean_accuracy >= 32%"], 3, "too few samples"),
     ],
 )
 def test_the_exit_code_is_the_answer(

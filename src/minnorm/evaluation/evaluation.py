@@ -37,7 +37,12 @@ from minnorm.evaluation.running.targets import (
     count_targets,
 )
 from minnorm.evaluation.store.configuration import AttackEntry, Configuration, OpenConfiguration
-from minnorm.evaluation.store.loaded_runs import Evaluation, evaluation_of, finished_run
+from minnorm.evaluation.store.loaded_runs import (
+    Evaluation,
+    doubts_about_records,
+    evaluation_of,
+    finished_run,
+)
 from minnorm.evaluation.store.manifest import Manifest, new_run, new_session
 from minnorm.evaluation.store.run_directory import Claim, RunDirectory
 from minnorm.evaluation.store.unit_files import UnitFiles
@@ -183,15 +188,19 @@ def evaluate(
         session = new_session(place, tuning.model.notes, libraries)
         if directory is not None:
             manifest = _run_in(directory, runner, doubts, session, report)
-            return finished_run(directory, manifest)
-        manifest = Manifest(
-            run=new_run(),
-            configuration=configuration,
-            classes=samples.classes,
-            doubts=doubts,
-            sessions=(session,),
-        )
-        return evaluation_of(runner.records(report), manifest, None)
+            result = finished_run(directory, manifest)
+        else:
+            manifest = Manifest(
+                run=new_run(),
+                configuration=configuration,
+                classes=samples.classes,
+                doubts=doubts,
+                sessions=(session,),
+            )
+            result = evaluation_of(runner.records(report), manifest, None)
+        for doubt in doubts_about_records(result.records, result.classes):
+            logger.warning("%s", doubt.text)
+        return result
 
 
 def _entry(name: str, attack: Attack, code: str) -> AttackEntry:

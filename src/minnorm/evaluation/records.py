@@ -21,6 +21,7 @@ distance 0. A point of an attack whose logits hold NaN is a failure.
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -136,6 +137,16 @@ def norms_in(records: Records) -> list[Norm]:
 def samples_in(records: Records) -> int:
     """Return the number of samples, each of which may have several records."""
     return len(records.column("index").unique())
+
+
+def name_of_class(classes: Sequence[str], label: int) -> str:
+    """Return the name of a class, its label as text if the name is unknown.
+
+    Args:
+        classes: The names of the classes by label, empty if they are unknown.
+        label: The label.
+    """
+    return classes[label] if 0 <= label < len(classes) else str(label)
 
 
 def are_targeted(records: Records) -> bool:

@@ -1,7 +1,6 @@
 """The results of an evaluation, and those of a run that is read from its directory."""
 
 import json
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.label_doubts import doubts_about_labels
 from minnorm.evaluation.metrics import clean_accuracy
 from minnorm.evaluation.nan_doubts import doubts_about_nan
 from minnorm.evaluation.records import Records, mark_incomplete, samples_in, warn_if_incomplete
@@ -19,8 +19,6 @@ from minnorm.evaluation.store.manifest import Manifest
 from minnorm.evaluation.store.run_directory import RunDirectory, changes_between
 from minnorm.evaluation.store.unit_files import UnitFiles
 from minnorm.geometry import Norm
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,9 +146,17 @@ def evaluation_of(
         records: The records.
         manifest: The manifest of the run.
         directory: The run directory, if there is one.
-        doubts: Further doubts, beside those of the manifest.
+        doubts: Further doubts, beside those of the manifest and of the records.
     """
-    counted = doubts_about_nan(records)
-    for doubt in counted:
-        logger.warning("%s", doubt.text)
+    counted = doubts_about_records(records, manifest.classes)
     return Evaluation(records, manifest.values(), directory, (*manifest.doubts, *doubts, *counted))
+
+
+def doubts_about_records(records: Records, classes: Sequence[str]) -> tuple[Doubt, ...]:
+    """Return the doubts that are counted over the records of a whole run.
+
+    Args:
+        records: The records.
+        classes: The names of the classes by label, empty if they are unknown.
+    """
+    return (*doubts_about_nan(records), *doubts_about_labels(records, classes))

@@ -16,7 +16,7 @@ from minnorm.evaluation import (
 )
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import accuracies_at, is_correct
-from minnorm.evaluation.records import are_targeted, samples_in
+from minnorm.evaluation.records import are_targeted, name_of_class, samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.parts import closest_part, main_norm
@@ -111,8 +111,7 @@ def by_class(records: Records, column: Literal["label", "target"]) -> dict[int, 
 
 def class_name(run: LabeledRun, label: int) -> str:
     """Return the name of a class, its label as text if the run does not know it."""
-    names = run.run.classes
-    return names[label] if 0 <= label < len(names) else str(label)
+    return name_of_class(run.run.classes, label)
 
 
 def flows(run: LabeledRun, norm: Norm | None = None) -> Flows | None:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Records, of_attack
-from minnorm.evaluation.store.adversarials import read_adversarials
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.selection import keys_of, values_of
+from minnorm.evaluation.store.adversarials import read_adversarials
 from minnorm.geometry import Bounds, Norm
 from minnorm.report.facts.pictures import (
     is_picture,

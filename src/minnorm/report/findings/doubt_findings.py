@@ -46,6 +46,19 @@ _ENTRIES = {
         "The model returns NaN",
         "Find the operation of the model that makes NaN, correct it, and run the evaluation again.",
     ),
+    "chance": _Entry(
+        "problem",
+        "The clean accuracy is near chance",
+        "Check that the inputs are normalized as in training (the range of values, the mean and "
+        "the standard deviation, inside the model), that the weights are loaded, and that the "
+        "labels have the order of the model's classes.",
+    ),
+    "label-order": _Entry(
+        "problem",
+        "The labels seem to be in another order than the classes of the model",
+        "Compare the order of the classes of the data with that of the model: 'minnorm data show' "
+        "lists the class of each label. Folders of classes are numbered by their sorted names.",
+    ),
     "scale": _Entry(
         "problem",
         "The inputs do not seem to have the scale of the bounds",
@@ -92,12 +105,16 @@ def doubt_findings(doubts: Iterable[Doubt]) -> list[Finding]:
         doubts: The doubts of a run.
     """
     return [
-        Finding(doubt.kind, entry.level, entry.title, _sentence(doubt.text), entry.advice)
+        Finding(doubt.kind, entry.level, entry.title, _text(doubt, entry.title), entry.advice)
         for doubt in doubts
         for entry in [_ENTRIES.get(doubt.kind, _UNKNOWN)]
     ]
 
 
-def _sentence(text: str) -> str:
-    """Return the text of a doubt as a sentence; a name at its beginning stays as it is."""
+def _text(doubt: Doubt, title: str) -> str:
+    """Return the text of a doubt as sentences that do not repeat the title.
+
+    A name at its beginning stays as it is.
+    """
+    text = doubt.text.removeprefix(f"{title}. ")
     return f"The {text.removeprefix('the ')}" if text.startswith("the ") else text
