@@ -10,6 +10,7 @@ from evaluation.record_tables import table
 from minnorm.evaluation import Records, summarize
 from minnorm.geometry import Norm
 from minnorm.report import (
+    LabeledRun,
     costs,
     label_runs,
     results,
@@ -253,6 +254,62 @@ def test_columns_tell_the_runs_apart(
     header, *rows = cells(in_terminal(to_table(results(labeled))))
     assert header[: len(names)] == names
     assert [row[: len(names)] for row in rows[::2]] == values
+
+
+NAMES = ["normal_pursuit(budget=30, restarts=2)", "ddn(steps=30, initial_norm=0.5)", "[b]"]
+
+
+def several_runs() -> list[LabeledRun]:
+    """Return three runs of three attacks in two norms, with a long label and a hostile one."""
+    records = pa.concat_tables(
+        [table([0.0, 1.0, INF], attack=name) for name in NAMES[:2]]
+        + [table([0.0, 0.1, 0.2], attack=NAMES[2], norm="linf")]
+    )
+    models = ("a " + "long " * 20 + "name", "[b]bold[/b]", "c")
+    return label_runs([made_run(records, model=one, classes=["cat"]) for one in models])
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("per_class", [False, True])
+def test_in_a_narrow_terminal_each_run_has_a_table_below_its_label(
+    width: int, per_class: bool
+) -> None:
+    runs = several_runs()
+    found = results(runs, epsilons=(0.5, 1.5, 8 / 255), per_class=per_class)
+    text = in_terminal(to_table(found, width=width), width)
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert max(map(len, lines)) <= width
+    assert "…" not in text
+    for run in runs:
+        assert f"{run.label}: 3 samples, clean accuracy 66.67 %, clean errors: 1 of 3" in joined(
+            text
+        )
+    words = text.split()
+    for word in (
+        "normal_pursuit(",
+        "budget=30,",
+        "initial_norm=0.5)",
+        "gradients",
+        "0.1500",
+        "[b]",
+    ):
+        assert words.count(word) % len(runs) == 0
+        assert word in words
+    assert ("cat" in words) is per_class
+    assert {"norm:", "linf"} <= set(words)
+    # The tables of all runs have the same columns at the same places.
+    headers = [line for line in lines if line.startswith("attack ")]
+    assert len(headers) % len(runs) == 0
+    assert headers == headers[: len(headers) // len(runs)] * len(runs)
+
+
+def test_numbers_that_do_not_fit_are_in_a_further_table() -> None:
+    found = results(several_runs()[2:], epsilons=[0.1 * number for number in range(20)])
+    text = in_terminal(to_table(found, width=80), 80)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert len(re.findall("^attack ", text, re.MULTILINE)) > 1
+    assert text.count("acc. %") == 20
+    assert text.count("forwards") == 1
 
 
 def test_several_runs_have_columns_for_samples_and_clean_accuracy() -> None:

@@ -11,11 +11,20 @@ from minnorm.report.runs import LabeledRun, have_same_samples
 
 def heading(records: Records) -> str:
     """Return the number of samples, and how many the model misclassifies before any attack."""
-    count, clean = samples_in(records), clean_accuracy(records)
+    return heading_of(samples_in(records), clean_accuracy(records))
+
+
+def heading_of(samples: int, clean: Estimate) -> str:
+    """Return the heading of so many samples, see `heading`.
+
+    Args:
+        samples: The number of samples.
+        clean: The clean accuracy on them, unknown if there are none.
+    """
     if math.isnan(clean.value):
         return "0 samples"
-    text = f"{count:,} samples, clean accuracy {100 * clean.value:.2f} %"
-    return f"{text}, clean errors: {errors_among(count, clean):,} of {count:,}"
+    text = f"{samples:,} samples, clean accuracy {100 * clean.value:.2f} %"
+    return f"{text}, clean errors: {errors_among(samples, clean):,} of {samples:,}"
 
 
 def errors_among(samples: int, clean: Estimate) -> int:

@@ -3,24 +3,36 @@
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
 from rich import box
+from rich.cells import cell_len
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from minnorm.evaluation import Records, Summary
 from minnorm.geometry import Norm
+from minnorm.report.tables.result_notes import heading_of
 from minnorm.report.tables.results import ResultRow, Results, results_of_records
 from minnorm.report.texts import attack_text, radius_text
-from minnorm.runtime.terminal import SIZE_OF_LOGS, Terminal
+from minnorm.runtime.terminal import SIZE_OF_LOGS, Terminal, printable
 
 _WIDEST = 10_000
 """Columns in which every table fits."""
+
+_GAP = 2
+"""Columns of the terminal between two columns of a narrow table, one of them from its box."""
+
+_ALL = "all"
+"""The class and the target of a row that is of all of them."""
+
+_COSTS = ("gradients", "forwards", "seconds")
+"""The columns of what an attack cost."""
 
 _OPENING = re.compile(r"\((?=.)")
 """The parenthesis before the arguments of an attack."""
@@ -47,13 +59,20 @@ class ResultColumn(NamedTuple):
     is_text: bool = False
 
 
+class _NarrowColumn(NamedTuple):
+    """A column of a narrow table: its name, and the text of a row, both with line breaks."""
+
+    name: str
+    text: Callable[[ResultRow], str]
+
+
 def results_table(
     records: Records,
     *,
     norm: Norm | None = None,
     epsilons: Sequence[float] = (),
     width: int | None = None,
-) -> Table:
+) -> RenderableType:
     """Make a table of results, with the rows of `minnorm.evaluation.breakdown`.
 
     Success, mean and median are over the correctly classified samples, accuracies over all. Beyond
@@ -68,58 +87,125 @@ def results_table(
     return to_table(results_of_records(records, norm=norm, epsilons=epsilons), width=width)
 
 
-def to_table(results: Results, *, width: int | None = None) -> Table:
+def to_table(results: Results, *, width: int | None = None) -> RenderableType:
     """Return results as a table for terminals.
 
     Args:
         results: The results, see `minnorm.report.results`.
-        width: The columns of the terminal. In one that is too narrow for the table, names and
-            intervals have a line for each part.
+        width: The columns of the terminal. In one that is too narrow for the table, each run has
+            its own, in which names, intervals and costs have a line for each part; numbers that
+            do not fit are in a further table below it.
     """
-    table = _table(results, narrow=False)
+    table = _wide_table(results)
     if width is None or _natural_width(table) <= width:
         return table
-    return _table(results, narrow=True)
+    return _narrow_tables(results, width)
 
 
-def _table(results: Results, *, narrow: bool) -> Table:
+def _wide_table(results: Results) -> Table:
     # In a terminal that is still too narrow, numbers go to the next line instead of losing digits.
     table = Table(
         title=results.heading or None,
         caption=" ".join(results.notes),
-        box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
-        show_edge=not narrow,
-        leading=1 if narrow else 0,
+        box=box.HEAVY_HEAD,
         collapse_padding=True,
         pad_edge=False,
     )
     columns = result_columns(results)
     for column in columns:
-        table.add_column(
-            _broken_name(column.name) if narrow and not column.is_text else column.name,
-            justify="left" if column.is_text else "right",
-            overflow="fold",
-        )
+        justify: JustifyMethod = "left" if column.is_text else "right"
+        table.add_column(column.name, justify=justify, overflow="fold")
     for group in row_groups(results):
         for row in group:
-            table.add_row(*(_cell_text(column, row, narrow=narrow) for column in columns))
+            table.add_row(*(Text("\n".join(filter(None, one.cell(row)))) for one in columns))
         table.add_section()
     return table
 
 
-def _cell_text(column: ResultColumn, row: ResultRow, *, narrow: bool) -> Text:
-    text = "\n".join(filter(None, column.cell(row)))
-    if narrow and column.is_text:
-        text = _OPENING.sub("(\n  ", text).replace(", ", ",\n  ")
-    elif narrow:
-        text = text.replace(", ", ",\n")
-    return Text(text)
+def _narrow_tables(results: Results, width: int) -> Group:
+    """Return tables that fit into a terminal, one or several for each run, with a heading.
+
+    Columns have the same width in the tables of all runs.
+    """
+    names, *numbers = _narrow_columns(result_columns(results, by_run=True))
+    first = min(_width_of(names, results.rows), width // 2)
+    parts: list[RenderableType] = []
+    for _, rows in groupby(results.rows, lambda row: row.run):
+        own = list(rows)
+        parts.append(Text(_heading(own[0]), style="bold"))
+        for chunk in _fitting(numbers, results.rows, width - first):
+            parts += [_narrow_table({names: first, **chunk}, own), Text()]
+    return Group(*parts, Text(" ".join(results.notes), style="dim italic"))
+
+
+def _narrow_table(widths: Mapping[_NarrowColumn, int], rows: Sequence[ResultRow]) -> Table:
+    """Return a table of columns with their widths."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, leading=1, padding=(0, 0), pad_edge=False)
+    for number, (column, width) in enumerate(widths.items()):
+        justify: JustifyMethod = "right" if number else "left"
+        gap = _GAP - 1 if number else 0
+        table.add_column(column.name, justify=justify, overflow="fold", width=gap + width)
+    for row in rows:
+        table.add_row(*(Text(column.text(row)) for column in widths))
+    return table
+
+
+def _fitting(
+    columns: Sequence[_NarrowColumn], rows: Sequence[ResultRow], width: int
+) -> Iterator[dict[_NarrowColumn, int]]:
+    """Yield columns with their widths, as many as fit at a time."""
+    chunk: dict[_NarrowColumn, int] = {}
+    for column in columns:
+        own = _width_of(column, rows)
+        if chunk and sum(chunk.values()) + own + _GAP * (len(chunk) + 1) > width:
+            yield chunk
+            chunk = {}
+        chunk[column] = own
+    yield chunk
+
+
+def _width_of(column: _NarrowColumn, rows: Sequence[ResultRow]) -> int:
+    """Return the width of the longest line in a column."""
+    lines = [line for text in (column.name, *map(column.text, rows)) for line in text.split("\n")]
+    return max(map(cell_len, map(printable, lines)))
+
+
+def _narrow_columns(columns: Sequence[ResultColumn]) -> list[_NarrowColumn]:
+    """Return columns for narrow terminals: one of all texts, one of all costs, and the others."""
+    texts = [column for column in columns if column.is_text]
+    costs = [column for column in columns if column.name in _COSTS]
+    return [
+        _NarrowColumn("attack", partial(_narrow_texts, texts)),
+        *(
+            _NarrowColumn(_broken_name(column.name), partial(_narrow_number, column))
+            for column in columns
+            if not column.is_text and column not in costs
+        ),
+        _NarrowColumn("\n".join(_COSTS), lambda row: "\n".join(one.cell(row)[0] for one in costs)),
+    ]
+
+
+def _narrow_texts(columns: Sequence[ResultColumn], row: ResultRow) -> str:
+    """Return the name of the attack of a row, and below it what else the row is of."""
+    (_, attack), *others = ((column.name, column.cell(row).text) for column in columns)
+    lines = [_OPENING.sub("(\n  ", attack).replace(", ", ",\n  ")]
+    return "\n".join([*lines, *(f"{name}: {text}" for name, text in others if text != _ALL)])
+
+
+def _narrow_number(column: ResultColumn, row: ResultRow) -> str:
+    text, interval = column.cell(row)
+    return "\n".join(filter(None, [text, interval.replace(", ", ",\n")]))
+
+
+def _heading(row: ResultRow) -> str:
+    """Return the label of the run that begins with a row, and its samples."""
+    return ": ".join(filter(None, [row.run, heading_of(row.samples, row.clean)]))
 
 
 def _broken_name(name: str) -> str:
-    """Return the name of a column on two lines: `median`, `l2`."""
-    first, space, last = name.rpartition(" at " if " at " in name else " ")
-    return f"{first}\n{space.lstrip()}{last}" if first else name
+    """Return the name of a column on several lines: `median`, `l2`."""
+    first, space, last = name.rpartition(" ")
+    return first.replace(" at", "\nat") + space.replace(" ", "\n") + last
 
 
 def _natural_width(table: Table) -> int:
@@ -136,16 +222,20 @@ def to_text(results: Results) -> str:
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def result_columns(results: Results) -> list[ResultColumn]:
+def result_columns(results: Results, *, by_run: bool = False) -> list[ResultColumn]:
     """Return the columns of a table of results, those with texts first.
 
     What is the same in all rows has no column: a single run, a single norm.
+
+    Args:
+        results: The results.
+        by_run: Whether the rows of each run are below a heading, so that no column repeats it.
     """
     rows, norm = results.rows, results.norms[0]
     one_norm = len(results.norms) == 1
     by_class = any(row.label is not None for row in rows)
     by_target = any(row.target is not None for row in rows)
-    columns = _run_columns(rows)
+    columns = [] if by_run else _run_columns(rows)
     columns.append(ResultColumn("attack", _attack, is_text=True))
     if by_class:
         columns.append(ResultColumn("class", lambda row: _class(row, row.label), is_text=True))
@@ -153,7 +243,7 @@ def result_columns(results: Results) -> list[ResultColumn]:
         columns.append(ResultColumn("target", lambda row: _class(row, row.target), is_text=True))
     if not one_norm:
         columns.append(ResultColumn("norm", lambda row: Cell(row.summary.norm), is_text=True))
-    if not results.heading or by_class or by_target:
+    if not (results.heading or by_run) or by_class or by_target:
         columns += [
             ResultColumn("samples", lambda row: Cell(f"{row.samples:,}")),
             ResultColumn("clean %", lambda row: _cell(row.clean, 100, 1)),
@@ -169,10 +259,7 @@ def result_columns(results: Results) -> list[ResultColumn]:
             ResultColumn(f"acc. % at {radius_text(epsilon)}", partial(_accuracy, number))
             for number, epsilon in enumerate(results.epsilons)
         ),
-        *(
-            ResultColumn(name, partial(_cost, number))
-            for number, name in enumerate(("gradients", "forwards", "seconds"))
-        ),
+        *(ResultColumn(name, partial(_cost, number)) for number, name in enumerate(_COSTS)),
     ]
 
 
@@ -200,7 +287,7 @@ def _attack(row: ResultRow) -> Cell:
 def _class(row: ResultRow, number: int | None) -> Cell:
     """Return the number and the name of a class, `all` where it is open."""
     if number is None:
-        return Cell("all")
+        return Cell(_ALL)
     return Cell(str(number) if row.class_name == str(number) else f"{number} {row.class_name}")
 
 
