@@ -59,9 +59,26 @@ def test_the_interval_of_a_mean_of_many_is_nearly_normal() -> None:
     assert high - value == pytest.approx(half, rel=5e-2)
 
 
-def test_equal_distances_have_a_mean_without_an_error() -> None:
-    assert mean_of(np.full(4, 1.5), np.arange(4)) == (1.5, 1.5, 1.5)
-    assert mean_of(np.zeros(4), np.arange(4)) == (0.0, 0.0, 0.0)
+@pytest.mark.parametrize("noise", [0.0, 1e-8])
+@pytest.mark.parametrize("count", [6, 20, 1000])
+def test_equal_distances_do_not_make_their_mean_certain(noise: float, count: int) -> None:
+    found = 1.5 + noise * np.random.default_rng(0).normal(size=count)
+    value, low, high = mean_of(found, np.arange(count))
+    assert value == pytest.approx(1.5)
+    # If so many are at 0, or at 3, none of them is among the samples with a probability of 2.5 %.
+    for end, other in ((low, 0.0), (high, 3.0)):
+        share = (end - 1.5) / (other - 1.5)
+        assert (1 - share) ** count == pytest.approx(0.025, rel=1e-3)
+
+
+@pytest.mark.parametrize("found", [[1.5] * 2, [1.5] * 3, [1.5] * 5, [0.0] * 20])
+def test_few_equal_distances_and_zeros_say_nothing_about_their_mean(found: list[float]) -> None:
+    assert mean_of(np.array(found), np.arange(len(found))) == (found[0], 0.0, INF)
+
+
+def test_equal_samples_do_not_make_a_mean_certain_although_their_targets_differ() -> None:
+    found, samples = np.tile([1.0, 2.0], 6), np.repeat(np.arange(6), 2)
+    assert mean_of(found, samples) == mean_of(np.full(6, 1.5), np.arange(6))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,12 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Z = NormalDist().inv_cdf(0.975)
 """Half the width of an interval, in standard deviations."""
 
+_EQUAL = 1e-6
+"""The standard deviation, relative to the mean, up to which values are equal but for rounding."""
+
 _FEWEST = 6
-"""Draws from which the smallest and the largest enclose the median with 95 % confidence."""
+"""Draws from which the smallest and the largest enclose the median with 95 % confidence; fewer that
+are equal say nothing about their mean either."""
 
 
 class Estimate(NamedTuple):
@@ -110,6 +114,10 @@ def mean_of(values: Array, samples: Array, tail: float = 0.025) -> Estimate:
     simulation with 2 to 300 normal, exponential or lognormal values (sigma up to 1), the interval
     covers the mean in at least 94 % of the cases. It is infinite for a single sample.
 
+    Equal samples do not show how far others are, so there the interval is that of the largest share
+    of others that is missing by chance with the probability `tail`: at 0, or at twice the mean. It
+    is 0 to infinity for fewer than 6 equal samples, as that of a median, and for zeros.
+
     Args:
         values: The values.
         samples: The sample of each value.
@@ -118,11 +126,16 @@ def mean_of(values: Array, samples: Array, tail: float = 0.025) -> Estimate:
     if len(values) == 0:
         return UNKNOWN
     mean, draws = float(values.mean()), count_distinct(samples)
-    if draws < 2:
+    if draws < 2 or mean == 0:
         return Estimate(mean, 0.0, math.inf)
     error = math.sqrt(variance_of_mean(values, samples))
+    variation = error * math.sqrt(draws) / mean
+    if variation <= _EQUAL:
+        if draws < _FEWEST:
+            return Estimate(mean, 0.0, math.inf)
+        missing = 1 - tail ** (1 / draws)
+        return Estimate(mean, mean * (1 - missing), mean * (1 + missing))
     quantile = t_quantile(draws - 1, tail)
-    variation = error * math.sqrt(draws) / mean if mean > 0 else 0.0
     skewness = 1.5 * (3 * variation + variation**3)
     correction = skewness * (1 + 2 * quantile**2) / (6 * math.sqrt(draws))
     return Estimate(mean, max(mean - quantile * error, 0.0), mean + (quantile + correction) * error)

@@ -103,7 +103,8 @@ def clean_accuracy(records: Records) -> Estimate:
 def mean_distance(records: Records, norm: Norm | None = None, over: Over = "correct") -> Estimate:
     """Return the mean distance over the successes, NaN without any.
 
-    The interval is Student's, with a correction for skewness; it is infinite for a single sample.
+    The interval is Student's, with a correction for skewness; it is infinite for a single sample,
+    and not a point for equal distances, see `minnorm.evaluation.estimates.mean_of`.
 
     Args:
         records: The records.
