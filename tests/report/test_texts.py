@@ -7,6 +7,8 @@ import pytest
 from minnorm.evaluation import Estimate
 from minnorm.evaluation.estimates import UNKNOWN
 from minnorm.report.texts import (
+    beyond,
+    decimals,
     distance,
     distance_interval,
     listed,
@@ -26,10 +28,28 @@ def test_shares_are_percentages() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "plain", "signed"),
+    [
+        (0.0, "0.0", "0.0"), (-0.0, "0.0", "0.0"), (-0.04, "0.0", "0.0"), (0.04, "0.0", "0.0"),
+        (-0.06, "-0.1", "-0.1"), (0.06, "0.1", "+0.1"), (10.0, "10.0", "+10.0"),
+        (INF, "∞", "+∞"), (-INF, "-∞", "-∞"),
+    ],
+)  # fmt: skip
+def test_zero_has_no_sign(value: float, plain: str, signed: str) -> None:
+    assert decimals(value, 1) == plain
+    assert decimals(value, 1, signed=True) == signed
+
+
+def test_an_infinite_number_exceeds_what_is_known() -> None:
+    assert beyond(INF) == "∞"
+    assert beyond(8 / 255) == "> 8/255"
+
+
+@pytest.mark.parametrize(
     ("value", "limit", "text"),
     [
         (1.23456, INF, "1.235"), (0.000123456, INF, "0.0001235"), (0.0, INF, "0"),
-        (INF, INF, "not found"), (INF, 0.3, "> 0.3"), (math.nan, INF, "unknown"),
+        (INF, INF, "∞"), (INF, 0.3, "> 0.3"), (math.nan, INF, "unknown"),
     ],
 )  # fmt: skip
 def test_distances_have_four_digits(value: float, limit: float, text: str) -> None:
@@ -41,7 +61,7 @@ def test_distances_have_four_digits(value: float, limit: float, text: str) -> No
     [
         (Estimate(1.0, 0.51234, 1.5), INF, "0.512 to 1.5"),
         (Estimate(1.0, 0.0, INF), INF, "0 to ∞"),
-        (Estimate(1.0, 0.1, INF), 0.3, "0.1 to more than 0.3"),
+        (Estimate(1.0, 0.1, INF), 0.3, "0.1 to > 0.3"),
         (Estimate(INF, INF, INF), INF, "∞ to ∞"),
         (UNKNOWN, INF, ""),
     ],

@@ -10,6 +10,9 @@ from minnorm.geometry import Norm
 UNKNOWN = "unknown"
 """The text of a number that is not known."""
 
+INFINITE = "∞"
+"""The text of an infinite number."""
+
 _NORM_NAMES: dict[Norm, str] = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞"}
 
 _LONG_NUMBER = re.compile(r"(?<![\w.])0\.\d{5,}(?![\w.])")
@@ -71,38 +74,54 @@ def _in_gray_levels(number: re.Match[str]) -> str:
     return text if "/" in text else number[0]
 
 
+def decimals(value: float, digits: int, *, signed: bool = False) -> str:
+    """Return a number with digits after the point: infinity as `∞`, and zero without a sign.
+
+    Args:
+        value: The number; not NaN.
+        digits: How many digits.
+        signed: Whether a number above 0 has a sign, too.
+    """
+    text = INFINITE if math.isinf(value) else f"{abs(value):.{digits}f}"
+    if not text.strip("0."):
+        return text
+    return f"{'-' if value < 0 else '+' if signed else ''}{text}"
+
+
 def percent(share: float) -> str:
     """Return a share in percent, for example `93.3 %`."""
-    return UNKNOWN if math.isnan(share) else f"{100 * share:.1f} %"
+    return UNKNOWN if math.isnan(share) else f"{decimals(100 * share, 1)} %"
 
 
 def distance(value: float, limit: float = math.inf) -> str:
-    """Return a distance with four significant digits.
+    """Return a distance with four significant digits, `∞` if it is infinite.
 
     Args:
         value: The distance; infinite if an attack failed.
         limit: What an infinite distance is known to exceed.
     """
-    if math.isnan(value):
-        return UNKNOWN
-    if math.isinf(value):
-        return "not found" if math.isinf(limit) else f"> {limit:g}"
-    return f"{value:.4g}"
+    return UNKNOWN if math.isnan(value) else _up_to(value, 4, limit)
 
 
 def percent_interval(estimate: Estimate) -> str:
     """Return the interval of a share, empty if it is not known."""
     if math.isnan(estimate.low):
         return ""
-    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f} %"
+    return f"{decimals(100 * estimate.low, 1)} to {decimals(100 * estimate.high, 1)} %"
 
 
 def distance_interval(estimate: Estimate, limit: float = math.inf) -> str:
     """Return the interval of a distance, empty if it is not known."""
     if math.isnan(estimate.low):
         return ""
-    high = "∞" if math.isinf(estimate.high) else f"{estimate.high:.3g}"
-    if math.isinf(estimate.high) and math.isfinite(limit):
-        high = f"more than {limit:g}"
-    low = "∞" if math.isinf(estimate.low) else f"{estimate.low:.3g}"
-    return f"{low} to {high}"
+    return f"{_up_to(estimate.low, 3, limit)} to {_up_to(estimate.high, 3, limit)}"
+
+
+def beyond(limit: float) -> str:
+    """Return an infinite number, of which is known that it exceeds a limit: `∞` or `> 8/255`."""
+    return f"> {radius_text(limit)}" if math.isfinite(limit) else INFINITE
+
+
+def _up_to(value: float, digits: int, limit: float) -> str:
+    """Return a number with significant digits."""
+    return beyond(limit) if math.isinf(value) else f"{value:.{digits}g}"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def test_the_terminal_shows_what_is_compared_the_metrics_and_what_changed() -> N
     assert changed == [
         "2│zero│2.0000│1.0000",
         "1│zero│1.0000│0.5000",
-        "3│zero│3.0000│inf",
+        "3│zero│3.0000│∞",
         "0│zero│misclassified│1.0000",
     ]
 
@@ -112,3 +113,11 @@ def test_pairs_show_their_target() -> None:
         made_run(table(one, indices=[0, 0], targets=[1, 2])) for one in ([1.0, 2.0], [1.0, 1.5])
     )
     assert "│ 0 to 2 │" in printed(compare(a, b)).replace("│", "│ ").replace("  ", " ")
+
+
+def test_no_zero_has_a_sign() -> None:
+    one = made_run([1.0] * 20)
+    text = printed(compare(one, made_run([1.0] * 20, model="zoo:b"), epsilons=[0.5]))
+    assert "0.0000" in text
+    for sign in "+-":
+        assert not re.search(rf"\{sign}0\.0+\b", text)

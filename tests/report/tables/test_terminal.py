@@ -53,7 +53,7 @@ def test_a_row_holds_the_metrics_of_an_attack() -> None:
     # One of the four is misclassified: success, mean and median are over the other three.
     assert values == ["ddn", "66.7", "1.5000", "2.0000", "50.0", "5", "6", "1.0"]
     assert intervals[1:3] == ["[20.8, 93.9]", "[0.00, 51.34]"]
-    assert intervals[3:5] == ["[0.00, inf]", "[15.0, 85.0]"]
+    assert intervals[3:5] == ["[0.00, ∞]", "[15.0, 85.0]"]
     assert "over the correctly classified samples, without the clean errors" in joined(text)
 
 
@@ -68,7 +68,7 @@ def test_small_distances_have_more_digits() -> None:
 def test_an_attack_that_fools_nobody_has_no_success_and_no_mean() -> None:
     text = printed(table([0.0, 0.0, 0.0, INF]))
     assert "clean accuracy 25.00 %, clean errors: 3 of 4" in text
-    assert cells(text)[1][1:4] == ["0.0", "-", "inf"]
+    assert cells(text)[1][1:4] == ["0.0", "-", "∞"]
 
 
 def test_an_attack_within_a_radius_has_no_numbers_beyond_it() -> None:
@@ -167,8 +167,8 @@ def test_a_norm_that_no_attack_minimizes_is_noted() -> None:
 
 def test_failures_alone_have_no_mean_and_an_infinite_median() -> None:
     _, values, intervals = cells(printed(table([INF] * 6)))
-    assert values[1:4] == ["0.0", "-", "inf"]
-    assert intervals[1:4] == ["[0.0, 39.0]", "", "[inf, inf]"]
+    assert values[1:4] == ["0.0", "-", "∞"]
+    assert intervals[1:4] == ["[0.0, 39.0]", "", "[∞, ∞]"]
 
 
 def test_the_name_of_an_attack_is_shown_as_text() -> None:
@@ -185,7 +185,7 @@ def test_no_records_have_a_table_without_rows() -> None:
     [
         ((0.5, 0.25, 0.75), 100, 1, "50.0\n[25.0, 75.0]"),
         ((1.23456, 1.0, 1.5), 1, 4, "1.2346\n[1.00, 1.50]"),
-        ((INF, 2.0, INF), 1, 4, "inf\n[2.00, inf]"),
+        ((INF, 2.0, INF), 1, 4, "∞\n[2.00, ∞]"),
         ((math.nan, math.nan, math.nan), 1, 4, "-"),
     ],
 )
@@ -309,7 +309,6 @@ def test_numbers_that_do_not_fit_are_in_a_further_table() -> None:
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
     assert len(re.findall("^attack ", text, re.MULTILINE)) > 1
     assert text.count("acc. %") == 20
-    assert text.count("forwards") == 1
 
 
 def test_several_runs_have_columns_for_samples_and_clean_accuracy() -> None:

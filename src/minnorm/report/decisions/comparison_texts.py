@@ -14,6 +14,7 @@ from minnorm.report.decisions.comparison import Change, Comparison
 from minnorm.report.decisions.differences import Difference
 from minnorm.report.tables.formats import json_value
 from minnorm.report.tables.markdown import escaped, markdown_table
+from minnorm.report.texts import decimals
 
 _METRICS = ("metric", "A", "B", "B - A", "interval", "McNemar p", "only A", "only B")
 
@@ -100,12 +101,12 @@ def _lists(comparison: Comparison) -> list[tuple[str, Sequence[Change]]]:
 
 
 def _metric_cells(difference: Difference) -> list[str]:
-    shown, changed = (_percent, _points) if difference.is_share else (_distance, _distance)
+    shown, changed = (_percent, _points) if difference.is_share else (_distance, _change)
     p_value, only_a, only_b = difference.p_value, difference.only_a, difference.only_b
     return [
         difference.metric,
         *(shown(value) for value in (difference.a, difference.b)),
-        _signed(changed, difference.change.value),
+        changed(difference.change.value),
         _interval(changed, difference.change),
         "" if p_value is None else f"{p_value:.2g}",
         "" if only_a is None else f"{only_a:,}",
@@ -113,26 +114,24 @@ def _metric_cells(difference: Difference) -> list[str]:
     ]
 
 
-def _interval(shown: Callable[[float], str], change: Estimate) -> str:
-    if math.isnan(change.low):
-        return ""
-    return f"{_signed(shown, change.low)} to {_signed(shown, change.high)}"
-
-
-def _signed(shown: Callable[[float], str], value: float) -> str:
-    return f"+{shown(value)}" if value > 0 else shown(value)
+def _interval(changed: Callable[[float], str], change: Estimate) -> str:
+    return "" if math.isnan(change.low) else f"{changed(change.low)} to {changed(change.high)}"
 
 
 def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
+    return "-" if math.isnan(share) else f"{decimals(100 * share, 1)} %"
 
 
-def _points(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f}"
+def _points(change: float) -> str:
+    return "-" if math.isnan(change) else decimals(100 * change, 1, signed=True)
 
 
 def _distance(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
+    return "-" if math.isnan(value) else decimals(value, 4)
+
+
+def _change(change: float) -> str:
+    return "-" if math.isnan(change) else decimals(change, 4, signed=True)
 
 
 def _change_cells(change: Change) -> list[str]:

@@ -13,6 +13,7 @@ from minnorm.files import write_content
 from minnorm.report.decisions.requirements import Requirement
 from minnorm.report.decisions.verdicts import Outcome, RequirementVerdict, Verdicts
 from minnorm.report.tables.markdown import escaped, markdown_table
+from minnorm.report.texts import decimals
 from minnorm.runtime.terminal import Terminal, printable
 
 _WIDTH = 110
@@ -171,13 +172,13 @@ def _number(requirement: Requirement, value: float, *, sign: bool = True) -> str
     """Return a number in the unit of a requirement."""
     if math.isnan(value):
         return "-"
-    plus = "+" if requirement.is_change and sign else ""
+    signed = requirement.is_change and sign
     if requirement.metric.is_share:
         unit = " points" if requirement.is_change or not sign else " %"
-        return f"{100 * value:{plus}.1f}{unit}"
+        return f"{decimals(100 * value, 1, signed=signed)}{unit}"
     if requirement.is_change:
-        return f"{100 * value:{plus}.1f} %"
-    return f"{value:.4f}"
+        return f"{decimals(100 * value, 1, signed=signed)} %"
+    return decimals(value, 4)
 
 
 def _caption(verdicts: Verdicts) -> str:

@@ -4,6 +4,7 @@ import re
 
 from minnorm.report.tables.results import Results
 from minnorm.report.tables.terminal import Cell, ResultColumn, result_columns, row_groups
+from minnorm.report.texts import INFINITE
 from minnorm.runtime.terminal import printable
 
 _SPECIAL = {
@@ -83,4 +84,4 @@ def _number(text: str) -> str:
     """Return a number, or an interval in brackets, which needs no escapes but signs of its own."""
     if text == "-":
         return "--"
-    return text.replace("> ", "$>$").replace("inf", r"$\infty$")
+    return text.replace("> ", "$>$").replace(INFINITE, r"$\infty$")

@@ -19,7 +19,7 @@ from minnorm.evaluation import Records, Summary
 from minnorm.geometry import Norm
 from minnorm.report.tables.result_notes import heading_of
 from minnorm.report.tables.results import ResultRow, Results, results_of_records
-from minnorm.report.texts import attack_text, radius_text
+from minnorm.report.texts import attack_text, beyond, decimals, radius_text
 from minnorm.runtime.terminal import SIZE_OF_LOGS, Terminal, printable
 
 _WIDEST = 10_000
@@ -333,8 +333,7 @@ def _cell(
     short = max(digits - 2, 1)
 
     def shown(number: float, places: int) -> str:
-        beyond = math.isinf(number) and math.isfinite(limit)
-        return f"> {radius_text(limit)}" if beyond else f"{number:.{places}f}"
+        return beyond(limit) if math.isinf(number) else decimals(number, places)
 
     return Cell(shown(value, digits), f"[{shown(low, short)}, {shown(high, short)}]")
 
