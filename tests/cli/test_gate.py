@@ -130,7 +130,7 @@ def test_the_answers_are_written_to_files(
         (["--require", "acuracy@1 >= 1"], "Did you mean 'accuracy'?"),
         (["--require", "accuracy@1 >= 50%"], "name a norm, for example 'accuracy_l2@1'"),
         (["--require", "median_l2 >= 1", "--no-worse-than", "2%"], "give both baseline and"),
-        (["--require", "median_l2 >= 1", "--confidence", "2"], "Did you mean 2%?"),
+        (["--require", "median_l2 >= 1", "--confidence", "95"], "Did you mean 95%?"),
         (["--require", "median_l2 >= 1", "--confidence", "10%"], "expected a number above 0.5"),
         (["--require", "mean_l2 >= 1", "--junit", "missing/gate.xml"], "missing"),
     ],

@@ -28,13 +28,23 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _SHARES = ("clean_accuracy", "accuracy", "success")
 
-_RELATION = re.compile(r">=|<=|>|<|≥|≤")
+_SIGNS = re.compile(r"[<>=!~≥≤⩾⩽]+(\s+=)?")
+"""A relation, or what looks like one."""
 
-_REVERSED = re.compile(r"=([<>])\s")
-"""A relation with its signs in the wrong order, outside the arguments of an attack."""
+_SPELLINGS = str.maketrans({"≥": ">=", "⩾": ">=", "≤": "<=", "⩽": "<=", " ": ""})
 
-_EQUAL = re.compile(r"\s==?\s|==")
-"""A relation that no requirement has; inside the arguments of an attack it has no spaces."""
+_FLIPPED = {">=": "<=", ">": "<", "<=": ">=", "<": ">"}
+
+_ARGUMENTS = re.compile(r"\([^()]*\)")
+"""The arguments of an attack, which may hold signs of their own."""
+
+_WORDS = re.compile(
+    r"(?<=[^\s@])\s+(?P<word>(is\s+)?at (least|most)|is|[gl][et])?\s*(?P<number>[\d./]+\s*%?)\s*$"
+)
+"""A number behind a metric, without a sign."""
+
+_LEAST_FLOOR = 0.01
+"""The share from which a floor in percent is taken as it is."""
 
 _EXAMPLE = "for example 'accuracy@0.5 >= 0.6'"
 
@@ -148,24 +158,38 @@ def read_requirement(text: str) -> Requirement:
     Raises:
         InputError: If it cannot be read; the message says which part, and what was expected.
     """
-    found = list(_RELATION.finditer(text))
+    found = list(_SIGNS.finditer(_without_arguments(text)))
     if not found:
         raise InputError(_without_relation(text))
-    if reverse := _REVERSED.search(text):
-        meant = text.replace(reverse[0], f"{reverse[1]}= ")
-        raise InputError(f"the requirement {text!r}: did you mean {meant!r}?")
-    relation = found[-1]
-    metric = read_metric(text[: relation.start()])
-    word = text[relation.end() :].strip()
-    number, of, attack = word.partition(" of ")
-    if of:
-        meant = f"{text[: relation.start()].strip()} of {attack.strip()} {relation[0]} {number}"
+    if len(found) > 1 and " of " not in text:  # the name of an attack may have signs
         raise InputError(
-            f"the requirement {text!r}: the attack stands before the {relation[0]}. "
+            f"the requirement {text!r} compares more than once: write a requirement for each."
+        )
+    start, end = found[-1].span()
+    left, word, sign = text[:start].strip(), text[end:].strip(), text[start:end]
+    relation = sign.translate(_SPELLINGS)
+    if relation not in _FLIPPED:
+        meant = f"{left} {'<=' if '<' in relation else '>='} {word}"
+        raise InputError(
+            f"the requirement {text!r} compares with {sign}: expected >=, >, <= or <. "
             f"Did you mean {meant!r}?"
         )
-    sign = {"≥": ">=", "≤": "<="}.get(relation[0], relation[0])
-    return Requirement(metric, cast("Relation", sign), _threshold(word, metric, text))
+    if _is_share(left):
+        meant = f"{word} {_FLIPPED[relation]} {left}"
+        raise InputError(
+            f"the requirement {text!r}: the metric stands first. Did you mean {meant!r}?"
+        )
+    metric = read_metric(left)
+    number, of, attack = word.partition(" of ")
+    if of:
+        meant = f"{left} of {attack.strip()} {relation} {number}"
+        raise InputError(
+            f"the requirement {text!r}: the attack stands before the {relation}. "
+            f"Did you mean {meant!r}?"
+        )
+    requirement = Requirement(metric, cast("Relation", relation), _threshold(word, metric, text))
+    _check_percent(requirement, word, text)
+    return requirement
 
 
 def read_metric(text: str) -> Metric:
@@ -207,10 +231,12 @@ def read_margin(text: str) -> float:
     Raises:
         InputError: If it is not a number from 0 to 1.
     """
+    expected = f"the margin {text!r}: expected a share such as 0.02 or 2%."
+    if not _is_share(text):
+        raise InputError(expected)
     margin = read_share(text)
     if not 0 <= margin < 1:
-        hint = f" Did you mean {text}%?" if 1 <= margin <= 100 else ""
-        raise InputError(f"the margin {text!r}: expected a share such as 0.02 or 2%.{hint}")
+        raise InputError(f"{expected}{_as_percent(text, 1, 100)}")
     return margin
 
 
@@ -222,11 +248,28 @@ def read_confidence(text: str) -> float | None:
     """
     if text.strip().lower() == "none":
         return None
+    expected = f"the confidence {text!r}: expected a share such as 0.95 or 95%, or none."
+    if not _is_share(text):
+        raise InputError(expected)
     confidence = read_share(text)
     if not 0 < confidence < 1:
-        hint = f" Did you mean {text}%?" if 1 < confidence < 100 else ""
-        raise InputError(f"the confidence {text!r}: expected a share such as 0.95 or 95%.{hint}")
+        raise InputError(f"{expected}{_as_percent(text, 50, 100)}")
     return confidence
+
+
+def _as_percent(text: str, least: float, below: float) -> str:
+    """Return the question whether a number that is too large is meant in percent, or nothing."""
+    is_meant = not text.strip().endswith("%") and least <= read_share(text) < below
+    return f" Did you mean {text.strip()}%?" if is_meant else ""
+
+
+def _is_share(text: str) -> bool:
+    """Return whether a text is a number, also with `%`."""
+    try:
+        read_share(text)
+    except InputError:
+        return False
+    return True
 
 
 def _kind_and_norm(name: str) -> tuple[Kind, Norm | None]:
@@ -251,37 +294,57 @@ def _radius(text: str, words: str) -> float:
 
 def _threshold(word: str, metric: Metric, text: str) -> float:
     """Return the number of a requirement."""
-    try:
-        threshold = read_share(word)
-    except InputError as error:
-        raise InputError(f"the limit of the requirement {text!r}: {error}") from error
+    limit = f"the limit of the requirement {text!r}"
+    if not _is_share(word):
+        like = (
+            "a share such as 0.6 or 60%" if metric.is_share else "a distance such as 0.8 or 8/255"
+        )
+        raise InputError(f"{limit}: {word!r} is not a number: write {like}, and no other unit.")
+    threshold = read_share(word)
     if metric.is_share and not 0 <= threshold <= 1:
-        hint = f" Did you mean {word}%?" if 1 < threshold <= 100 else ""
         raise InputError(
-            f"the limit of the requirement {text!r}: expected a share from 0 to 1, or from 0% to "
-            f"100%.{hint}"
+            f"{limit}: expected a share from 0 to 1, or from 0% to 100%."
+            f"{_as_percent(word, 1, 100.001)}"
         )
     if not metric.is_share and (word.endswith("%") or not 0 <= threshold < math.inf):
-        raise InputError(
-            f"the limit of the requirement {text!r}: expected a finite distance of at least 0."
-        )
+        raise InputError(f"{limit}: expected a finite distance of at least 0, without a unit.")
     return threshold
+
+
+def _check_percent(requirement: Requirement, word: str, text: str) -> None:
+    """Check that a floor such as `0.6%`, which every model meets, is not meant as 60 %."""
+    is_tiny = 0 < requirement.threshold < _LEAST_FLOOR and word.endswith("%")
+    if is_tiny and requirement.is_floor and requirement.metric.rises:
+        number = word.removesuffix("%").strip()
+        raise InputError(
+            f"the limit of the requirement {text!r} is less than 1 %. Did you mean {number}, which "
+            f"is {1e4 * requirement.threshold:g}%? If not, write {requirement.threshold:.6g}."
+        )
+
+
+def _without_arguments(text: str) -> str:
+    """Return a text of the same length with the arguments of attacks blanked out."""
+    shorter = _ARGUMENTS.sub(lambda found: "_" * len(found[0]), text)
+    return shorter if shorter == text else _without_arguments(shorter)
 
 
 def _compares(text: str) -> bool:
     """Return whether a text compares something, in whatever way."""
-    return bool(_RELATION.search(text) or _EQUAL.search(text))
+    return bool(_SIGNS.search(_without_arguments(text)) or _WORDS.search(text))
 
 
 def _without_relation(text: str) -> str:
-    """Return what is wrong with a requirement that compares nothing."""
-    equal = _EQUAL.search(text)
-    if equal:
-        left, right = text[: equal.start()].strip(), text[equal.end() :].strip()
+    """Return what is wrong with a requirement that has no sign."""
+    words = _WORDS.search(text)
+    if words is None:
         return (
-            f"the requirement {text!r} compares with {equal[0].strip()}: expected >=, >, <= or <. "
-            f"Did you mean {f'{left} >= {right}'!r}?"
+            f"the requirement {text!r} has no limit: expected >=, >, <= or < and a number, "
+            f"{_EXAMPLE}."
         )
+    word = words["word"] or ""
+    relation = {"most": "<=", "le": "<=", "lt": "<", "gt": ">"}.get(word.split(" ")[-1], ">=")
+    meant = f"{text[: words.start()].strip()} {relation} {words['number'].strip()}"
     return (
-        f"the requirement {text!r} has no limit: expected >=, >, <= or < and a number, {_EXAMPLE}."
+        f"the requirement {text!r} has no relation: expected >=, >, <= or <. "
+        f"Did you mean {meant!r}?"
     )
