@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.record_tables import INF
 from minnorm.doubts import Doubt
-from minnorm.report.page.statement import statement
+from minnorm.report.page.statement import curves_show, statement
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import norm_name
 from report.made_runs import attack_run, with_column
@@ -100,6 +100,19 @@ def test_targeted_runs_speak_of_pairs() -> None:
     assert "this share of the pairs of a sample and a target withstand:" in text
     assert "correctly classified pairs can be moved to their target" in text
     assert "per pair" in text
+
+
+def test_curves_show_what_the_goal_of_the_attacks_was() -> None:
+    aimed = attack_run({"ddn": [1.0, 2.0]}, targets=[1, 2])
+    free, empty = attack_run({"ddn": [1.0]}), attack_run({"ddn": []})
+    (plain,) = curves_show([free, empty])
+    assert plain.startswith("The share of samples that are still classified correctly, against")
+    assert curves_show([empty]) == [plain]
+    (pairs,) = curves_show([aimed])
+    assert "pairs of a sample and a target that are classified correctly and not turned" in pairs
+    assert "still classified" not in pairs
+    assert curves_show([aimed, free])[0] == plain
+    assert "Of targeted runs: the share of pairs" in curves_show([aimed, free])[1]
 
 
 def test_an_unfinished_run_says_so() -> None:

@@ -15,6 +15,7 @@ from minnorm.report.page.chart_data import norm_charts
 from minnorm.report.page.markup import asset, content_policy, embedded_json, render
 from minnorm.report.page.ranking import ranking
 from minnorm.report.page.sections import card, norms_of, panel, radii_by_norm
+from minnorm.report.page.statement import curves_show
 from minnorm.report.runs import LabeledRun, have_same_samples
 
 _ENDINGS = (".html", ".htm")
@@ -100,6 +101,7 @@ def page_html(
         tables=tables,
         notes=notes,
         charts=drawn,
+        curves_show=curves_show(runs),
         panels=panels,
         data=embedded_json({"charts": [one.values() for one in drawn]}),
         style=style,

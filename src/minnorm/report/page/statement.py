@@ -50,6 +50,28 @@ def statement(run: LabeledRun, epsilons: Sequence[float], norm: Norm | None = No
     ]
 
 
+def curves_show(runs: Sequence[LabeledRun]) -> list[str]:
+    """Return what robustness curves are, in plain sentences.
+
+    Args:
+        runs: The runs whose curves are shown.
+    """
+    targeted = {are_targeted(run.run.records) for run in runs if len(run.run.records)}
+    untargeted = (
+        "The share of samples that are still classified correctly, against the size of the allowed "
+        "perturbation."
+    )
+    pairs = (
+        "share of pairs of a sample and a target that are classified correctly and not turned into "
+        "their target"
+    )
+    if targeted == {True}:
+        return [f"The {pairs}, against the size of the allowed perturbation."]
+    if True in targeted:
+        return [untargeted, f"Of targeted runs: the {pairs}."]
+    return [untargeted]
+
+
 def _subject(run: LabeledRun, records: Records) -> list[str]:
     """Return what was attacked on what."""
     samples = counted(samples_in(records), "sample")
