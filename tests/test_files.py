@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import torch
 from filelock import FileLock
 from safetensors import safe_open
 
-from minnorm.errors import RunConflictError
+from minnorm.errors import InputError, RunConflictError
 from minnorm.files import (
     LOCK,
     file_sha256,
     lock_folder,
+    named_by,
     remove_partial_files,
     write_atomically,
     write_content,
@@ -51,6 +53,33 @@ def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/file'"):
         write_atomically(tmp_path / "file", write)
+
+
+LONG = 252 * "x"
+"""A name that leaves no room for that of a temporary file."""
+
+
+def test_the_error_of_a_file_that_cannot_be_made_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=f"/{LONG}'$"):
+        write_atomically(tmp_path / LONG, lambda path: path.write_text("content"))
+
+
+def test_a_file_that_the_user_named_is_written_into_a_new_folder(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    with named_by("--out", path):
+        write_content(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+def test_a_file_that_cannot_be_written_names_the_option(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, reason in (
+        (tmp_path / LONG, os.strerror(errno.ENAMETOOLONG)),
+        (tmp_path / "file" / "inside", f"{tmp_path / 'file'} is no folder"),
+    ):
+        message = f"{path} cannot be written: {reason}. Name another place with --junit."
+        with pytest.raises(InputError, match=f"^{re.escape(message)}$"), named_by("--junit", path):
+            write_content(path, b"content")
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,32 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import Tensor
 
-from minnorm.errors import RunConflictError
+from minnorm.errors import InputError, RunConflictError
 
 LOCK = ".lock"
 """The name of the file that locks its folder."""
+
+
+@contextmanager
+def named_by(option: str, path: Path) -> Iterator[None]:
+    """Make the folder of a file that the user has named, and explain why it cannot be written.
+
+    Args:
+        option: The option of the command line that names the file, for example `--out`.
+        path: The file, or a folder, which is written in this context.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        no_folder = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = f"{path.parent} is no folder" if no_folder else error.strerror or error
+        raise InputError(
+            f"{path} cannot be written: {reason}. Name another place with {option}."
+        ) from error
 
 
 def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
@@ -35,11 +58,13 @@ def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
             os.fsync(file.fileno())
         scratch.replace(target)
     except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(target)  # for the message: a full disk names no file
+        unnamed = error.filename is None  # a full disk names no file
+        if error.errno is not None and (unnamed or Path(error.filename) == scratch):
+            error.filename = str(target)  # for the message
         raise
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # the error of the writing says more
+            scratch.unlink(missing_ok=True)
 
 
 def write_content(target: Path, content: bytes) -> str:

@@ -132,7 +132,6 @@ def test_the_answers_are_written_to_files(
         (["--require", "median_l2 >= 1", "--no-worse-than", "2%"], "give both baseline and"),
         (["--require", "median_l2 >= 1", "--confidence", "95"], "Did you mean 95%?"),
         (["--require", "median_l2 >= 1", "--confidence", "10%"], "expected a number above 0.5"),
-        (["--require", "mean_l2 >= 1", "--junit", "missing/gate.xml"], "missing"),
     ],
 )
 def test_a_bad_gate_is_refused(

@@ -139,7 +139,6 @@ def test_the_output_is_what_the_file_holds(shell: Shell, runs: Path, tmp_path: P
             ["one", "--label", "a", "--label", "b"],
             "2 labels for 1 run: give one label for each run",
         ),
-        (["one", "--out", "no/folder/t.md"], "no/folder"),
     ],
 )
 def test_bad_input_causes_one_message(

@@ -147,7 +147,7 @@ def gate(
     the run are missing. 3: too few samples to tell about at least one, and all others are met.
     """
     from minnorm.evaluation import load_run
-    from minnorm.files import write_content
+    from minnorm.files import named_by, write_content
     from minnorm.report import check
     from minnorm.report.decisions.gate_texts import gate_junit, gate_table, write_markdown
     from minnorm.report.decisions.requirements import read_confidence, read_margin
@@ -164,7 +164,8 @@ def gate(
     for warning in verdicts.warnings:
         output.print(f"Warning: {warning}", style="yellow")
     if junit is not None:
-        write_content(junit, gate_junit(verdicts))
+        with named_by("--junit", junit):
+            write_content(junit, gate_junit(verdicts))
     if markdown is not None:
         write_markdown(verdicts, markdown)
     raise typer.Exit(OF_OUTCOMES[verdicts.outcome])

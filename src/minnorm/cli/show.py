@@ -54,7 +54,7 @@ def show(
         check_choice("--format", format_, _FORMATS)
     radii = read_radii(epsilon)
 
-    from minnorm.files import write_content
+    from minnorm.files import named_by, write_content
     from minnorm.report import load_runs, results
     from minnorm.report.runs import of_attacks
     from minnorm.report.tables.formats import FORMATS, format_of
@@ -69,7 +69,8 @@ def show(
             selected, norm=chosen, epsilons=radii, per_class=per_class, per_target=per_target
         )
     if out is not None:
-        write_content(out, FORMATS[form](found).encode())
+        with named_by("--out", out):
+            write_content(out, FORMATS[form](found).encode())
         output.print(f"table: {out}", soft_wrap=True)
     elif form == "table":
         output.print(to_table(found, width=output.width))

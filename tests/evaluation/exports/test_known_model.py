@@ -38,14 +38,23 @@ def test_weight_files_that_name_their_network_are_loaded(tmp_path: Path) -> None
         "timm:hf-hub:somebody/something",
         "timm:resnet18(checkpoint_path=evil.pt)",
         "weights.pt + os:getcwd",
-        "Sequential",
-        "a b(",
+        "a b:(",
     ],
 )
 def test_words_of_a_file_run_no_code(spec: str) -> None:
     found = load_known_model(configuration(model=spec))
     assert found.model is None
     assert found.reason.startswith(f"the model of the run, {spec!r}, may run code: name the model")
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_model_that_was_given_as_an_object_cannot_be_loaded_again(trust: bool) -> None:
+    run = configuration(model="Centered", model_fingerprint=fingerprint(load_model(MODEL)))
+    found = load_known_model(run, trust=trust)
+    assert found.model is None
+    assert "the model of the run, Centered, was given as a Python object" in found.reason
+    assert load_known_model(run, Centered().eval()).model is not None
+    assert load_known_model(run, MODEL, device="cpu").model is not None
 
 
 def test_words_of_a_file_run_code_that_is_trusted_or_repeated_by_the_user() -> None:

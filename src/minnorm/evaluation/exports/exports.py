@@ -26,7 +26,7 @@ from minnorm.evaluation.store.adversarials import (
     numbers_text,
 )
 from minnorm.evaluation.store.loaded_runs import Evaluation
-from minnorm.files import write_atomically, write_tensors
+from minnorm.files import named_by, write_atomically, write_tensors
 from minnorm.geometry import Norm
 from minnorm.models.export import check_new
 from minnorm.runtime.devices import full_float32
@@ -188,18 +188,20 @@ def export_adversarials(
             if known.model is None
             else Verifier(known.model, run_of.bounds, targeted=run_of.targets is not None)
         )
-        pictures = write_folder(path, chosen, manifest, directory, verifier=verifier, norm=norm)
+        with named_by("--out", path):
+            pictures = write_folder(path, chosen, manifest, directory, verifier=verifier, norm=norm)
         return ExportedAdversarials(
             path, file_format, attack, norm, chosen, tuple(pictures), known.reason
         )
     found = run.adversarials(attack, target)
     norm = _norm(attack, found.records)
     arrays = _arrays(found, norm)
-    if file_format == "npz":
-        write_atomically(path, lambda scratch: _write_npz(scratch, arrays, norm))
-    else:
-        texts = {"attack": attack, "norm": norm, "run": run.manifest["run"]}
-        write_tensors(path, arrays, texts)
+    with named_by("--out", path):
+        if file_format == "npz":
+            write_atomically(path, lambda scratch: _write_npz(scratch, arrays, norm))
+        else:
+            texts = {"attack": attack, "norm": norm, "run": run.manifest["run"]}
+            write_tensors(path, arrays, texts)
     return ExportedAdversarials(path, file_format, attack, norm, found.records)
 
 

@@ -8,7 +8,7 @@ import torch
 from minnorm import specs
 from minnorm.attacks import Model
 from minnorm.errors import InputError
-from minnorm.evaluation.preparation.arguments import load_classifier
+from minnorm.evaluation.preparation.arguments import is_spec, load_classifier
 from minnorm.evaluation.store.configuration import Configuration
 from minnorm.models import ARCHITECTURES, fingerprint
 from minnorm.models.libraries import LIBRARIES
@@ -47,6 +47,13 @@ def load_known_model(
     Raises:
         InputError: If the model given is not the one of the run, or cannot be loaded.
     """
+    if model is None and not is_spec(configuration.model):
+        return KnownModel(
+            None,
+            f"the model of the run, {configuration.model}, was given as a Python object, which "
+            "cannot be loaded again: give it once more to verify them, model=... in Python, or "
+            "name its spec, --model SPEC in the shell",
+        )
     if model is None and not (trust or _runs_no_code(configuration.model)):
         named = f"the model of the run, {configuration.model!r}, may run code"
         return KnownModel(None, f"{named}: {_ADVICE}, or allow that with --trust, trust=True")

@@ -21,6 +21,7 @@ from minnorm.errors import InputError
 from minnorm.evaluation.preparation.tuning import BatchSize
 from minnorm.geometry import Bounds
 from minnorm.models import Normalized, load_model
+from minnorm.models.recognition import MODEL_FILES
 from minnorm.runtime import devices
 
 Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
@@ -173,6 +174,14 @@ def model_name(model: str | Model) -> str:
     if isinstance(model, Normalized):
         return f"{Normalized.__name__}({model_name(model.model)})"
     return str(getattr(model, "__name__", type(model).__name__))
+
+
+def is_spec(name: str) -> bool:
+    """Return whether `model_name` returned a spec, and not the name of a class or function.
+
+    Without a spec, the model of a run was a Python object, which cannot be loaded again.
+    """
+    return ":" in name or any(ending in name.lower() for ending in MODEL_FILES)
 
 
 def load_classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from minnorm.files import write_content
+from minnorm.files import named_by, write_content
 from minnorm.report.decisions.requirements import Requirement
 from minnorm.report.decisions.verdicts import Outcome, RequirementVerdict, Verdicts
 from minnorm.report.tables.markdown import escaped, markdown_table
@@ -76,13 +76,17 @@ def write_markdown(verdicts: Verdicts, path: Path) -> None:
     Args:
         verdicts: The answers.
         path: The file; an old one is replaced unless `GITHUB_STEP_SUMMARY` names it.
+
+    Raises:
+        InputError: If the file cannot be written.
     """
     text = gate_markdown(verdicts)
-    if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-    else:
-        write_content(path, text.encode())
+    with named_by("--markdown", path):
+        if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{text}\n")
+        else:
+            write_content(path, text.encode())
 
 
 def gate_junit(verdicts: Verdicts) -> bytes:

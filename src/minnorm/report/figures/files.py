@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from minnorm.errors import InputError
-from minnorm.files import write_content
+from minnorm.files import named_by, write_content
 from minnorm.report.figures.drawing import import_matplotlib, new_axes
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def save_figure(
         size: The width and the height of the figure in inches; by default a suitable one.
 
     Raises:
-        InputError: If the path is a folder or has another ending, or the size is impossible.
+        InputError: If the path is a folder or has another ending, or the size is impossible;
+            or if the file cannot be written.
         MissingLibraryError: If Matplotlib is not installed.
     """
     file_format = check_file(path)
@@ -66,8 +67,8 @@ def save_figure(
         axes = draw(None if size is None else new_axes(size))
         figure = cast("Figure", axes.figure)
         figure.savefig(content, format=file_format, metadata=_METADATA[file_format])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_content(path, content.getvalue())
+    with named_by("--out", path):
+        write_content(path, content.getvalue())
 
 
 def check_file(path: Path) -> str:

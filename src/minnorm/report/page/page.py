@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minnorm.errors import InputError
-from minnorm.files import write_content
+from minnorm.files import named_by, write_content
 from minnorm.geometry import Norm
 from minnorm.report.findings.unfinished import of_common_samples
 from minnorm.report.model_names import short_names
@@ -47,13 +47,8 @@ def write_report(
     path = Path(path)
     check_path(path)
     text = page_html(runs, norm=norm, epsilons=epsilons, gallery_size=gallery_size, title=title)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with named_by("--out", path):
         write_content(path, text.encode())
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}. Name a file in another folder."
-        ) from error
 
 
 def check_path(path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minnorm.models.recognition import MODEL_FILES
+from minnorm.evaluation.preparation.arguments import is_spec
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import UNKNOWN
 
@@ -74,9 +74,7 @@ def repeating_command(run: LabeledRun) -> str:
 def _specs(used: Mapping[str, Any]) -> tuple[str, str]:
     """Return the specs of the model and the data: `_MODEL` and `_DATA` for Python objects."""
     model, data = used["model"], used["data"]
-    # Otherwise it is only the name of a class.
-    is_spec = ":" in model or any(ending in model.lower() for ending in MODEL_FILES)
-    return model if is_spec else _MODEL, _DATA if data == "data" else data
+    return model if is_spec(model) else _MODEL, _DATA if data == "data" else data
 
 
 def _remark(used: Mapping[str, Any]) -> str:
