@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -51,24 +52,7 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
         raise InputError(
             f"the model returned a {type(logits).__name__}; expected a tensor of logits."
         )
-
-    def pull_back(cotangents: Tensor, *, again: bool = False) -> Tensor:
-        if not logits.requires_grad:
-            return torch.zeros_like(points)
-        # PyTorch also takes the gradient of the logits as an argument, but then it imports sympy,
-        # which takes longer than a small attack.
-        with torch.enable_grad():
-            loss = (logits * cotangents).sum()
-        (gradients,) = torch.autograd.grad(
-            loss,
-            variables,
-            retain_graph=again,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-        return gradients
-
-    return logits.detach(), pull_back
+    return logits.detach(), partial(_pull_back, logits, variables)
 
 
 def draw_seed(generator: object) -> int:
@@ -96,3 +80,23 @@ def noise_of_sample(inputs: Tensor, generator: Generator) -> Tensor:
         inputs.shape[1:], generator=generator, dtype=inputs.dtype, device=generator.device
     )
     return noise.to(inputs.device)
+
+
+def _pull_back(
+    logits: Tensor, points: Tensor, cotangents: Tensor, *, again: bool = False
+) -> Tensor:
+    """Return the gradient with respect to the points, see `differentiable`."""
+    if not logits.requires_grad:
+        return torch.zeros_like(points)
+    # PyTorch also takes the gradient of the logits as an argument, but then it imports sympy,
+    # which takes longer than a small attack.
+    with torch.enable_grad():
+        loss = (logits * cotangents).sum()
+    (gradients,) = torch.autograd.grad(
+        loss,
+        points,
+        retain_graph=again,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return gradients

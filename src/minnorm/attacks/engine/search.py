@@ -6,6 +6,7 @@ so no attack can leave one out, not even the last one.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -48,6 +49,43 @@ class Visit(NamedTuple):
     logits: Float[Tensor, "b c"]
     adversarial: Bool[Tensor, "b"]
     pull_back: Callable[..., Float[Tensor, "b *d"]]
+
+
+class _CheckedPullBack:
+    """A `pull_back` that moves inside the bounds if its first gradients are lost.
+
+    Args:
+        search: The search.
+        pull_back: The function for the points themselves.
+        points: The points.
+    """
+
+    def __init__(
+        self,
+        search: "Search",
+        pull_back: Callable[..., Tensor],
+        points: Float[Tensor, "b *d"],
+    ) -> None:
+        self._search = search
+        self._pull_back = pull_back
+        self._points = points
+        self._is_checked = False
+
+    def __call__(self, cotangents: Tensor, *, again: bool = False) -> Tensor:
+        """Return the gradient with respect to the points; see `differentiable`."""
+        gradients = self._pull_back(cotangents, again=again)
+        if self._is_checked:
+            return gradients
+        self._is_checked = True
+        watch, problem = self._search.watch, self._search.problem
+        if watch.is_due() and may_be_lost(gradients, self._points, problem.bounds):
+            inside_points = inset(self._points, problem.bounds, problem.usual_length)
+            _, other = differentiable(self._search.model, inside_points)
+            inside = other(cotangents, again=again)
+            if watch.compare(gradients, inside, self._points, problem.bounds):
+                self._pull_back = other
+                return inside
+        return gradients
 
 
 class Search:
@@ -115,39 +153,9 @@ class Search:
                 logits = output_of(self.model, points)
         else:
             logits, pull_back = differentiable(self.model, points)
-            pull_back = self._checked(pull_back, points)
+            pull_back = _CheckedPullBack(self, pull_back, points)
         adversarial = self._keep(points, logits)
-
-        def in_units(cotangents: Tensor, *, again: bool = False) -> Tensor:
-            return problem.in_inputs(pull_back(cotangents, again=again))
-
-        return Visit(logits, adversarial, in_units)
-
-    def _checked(
-        self, pull_back: Callable[..., Tensor], points: Float[Tensor, "b *d"]
-    ) -> Callable[..., Tensor]:
-        """Return a `pull_back` that moves inside the bounds if its first gradients are lost."""
-        current: Callable[..., Tensor] | None = None
-
-        def pulled(cotangents: Tensor, *, again: bool = False) -> Tensor:
-            nonlocal current
-            if current is not None:
-                return current(cotangents, again=again)
-            current = pull_back
-            if not self.watch.is_due():
-                return pull_back(cotangents, again=again)
-            gradients = pull_back(cotangents, again=again)
-            bounds = self.problem.bounds
-            if may_be_lost(gradients, points, bounds):
-                inside_points = inset(points, bounds, self.problem.usual_length)
-                _, other = differentiable(self.model, inside_points)
-                inside = other(cotangents, again=again)
-                if self.watch.compare(gradients, inside, points, bounds):
-                    current = other
-                    return inside
-            return gradients
-
-        return pulled
+        return Visit(logits, adversarial, partial(_in_units, problem, pull_back))
 
     def logits_at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
         """Return the model's logits at the points, and keep what is adversarial."""
@@ -284,3 +292,10 @@ def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> Attac
     points = result.adversarials.index_copy(0, chosen, rounded[chosen])
     moved = geometry.distances(points, problem.origins, problem.norm)
     return AttackResult(points, moved.where(result.success, torch.inf), result.success)
+
+
+def _in_units(
+    problem: Problem, pull_back: Callable[..., Tensor], cotangents: Tensor, *, again: bool = False
+) -> Tensor:
+    """Return the gradient of `pull_back` in units of the problem."""
+    return problem.in_inputs(pull_back(cotangents, again=again))
