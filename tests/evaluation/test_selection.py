@@ -26,7 +26,7 @@ from minnorm.evaluation import (
     norm_of_records,
     of_attack,
 )
-from minnorm.evaluation.selection import distances_of
+from minnorm.evaluation.selection import distances_of, is_name_of_row
 from minnorm.geometry import Norm
 
 
@@ -233,3 +233,13 @@ def test_untargeted_records_are_not_merged_with_those_of_any_target() -> None:
     rows = {(row["target"], row["l2"]) for row in closest.to_pylist()}
     assert rows == {(None, 3.0), (1, 1.0), (0, 2.0)}
     assert len(closest) == 3
+
+
+def test_the_rows_that_a_breakdown_adds_have_names_that_no_attack_may_have() -> None:
+    parts = [
+        table([1.0, 2.0], attack=attack, norm=norm, indices=[0, 0], targets=[1, 2])
+        for attack, norm in (("ddn, then", "l2"), ("b", "linf"))
+    ]
+    rows = list(breakdown(pa.concat_tables(parts)))
+    assert [row for row in rows if not is_name_of_row(row)] == ["ddn, then", "b"]
+    assert len(rows) == 12

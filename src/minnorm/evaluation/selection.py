@@ -19,6 +19,20 @@ WORST_CASE = "worst case"
 """The name of the attack in the records that `closest_records` returns."""
 
 
+_HARDEST, _CLOSEST = ", hardest target", ", closest target"
+"""What the names of rows of a single target end in."""
+
+
+def is_name_of_row(name: str) -> bool:
+    """Return whether a name has the form of a row that `breakdown` adds to those of the attacks.
+
+    Args:
+        name: The name of an attack.
+    """
+    name = name.strip().lower()
+    return name.startswith(WORST_CASE) or name.endswith((_HARDEST, _CLOSEST))
+
+
 def of_attack(records: Records, attack: str) -> Records:
     """Return the records of one attack, by its name, any form of its spec, or its name alone.
 
@@ -186,8 +200,8 @@ def breakdown(records: Records, norm: Norm | None = None) -> dict[str, Records]:
             )
     for name, part in list(parts.items()):
         if count_distinct(values_of(part, "index")) < len(part):
-            parts[f"{name}, hardest target"] = hardest_target(part, norm)
-            parts[f"{name}, closest target"] = closest_target(part, norm)
+            parts[name + _HARDEST] = hardest_target(part, norm)
+            parts[name + _CLOSEST] = closest_target(part, norm)
     return parts
 
 

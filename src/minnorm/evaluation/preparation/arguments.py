@@ -19,6 +19,7 @@ from minnorm.attacks.engine.problem import check_attack
 from minnorm.checks import check_count
 from minnorm.errors import InputError
 from minnorm.evaluation.preparation.tuning import BatchSize
+from minnorm.evaluation.selection import is_name_of_row
 from minnorm.geometry import Bounds
 from minnorm.models import Normalized, load_model
 from minnorm.models.recognition import MODEL_FILES
@@ -99,8 +100,13 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
                 "two of the attacks are the same: give them different parameters or names."
             )
     for name in named:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name.strip():
             raise InputError(f"the name of an attack is {name!r}; expected text.")
+        if is_name_of_row(name):
+            raise InputError(
+                f"the name of an attack is {name!r}, which tables use for other rows: give the "
+                "attack another name."
+            )
     if not named:
         raise InputError("no attack was given: name at least one, for example 'ddn'.")
     for name, attack in named.items():

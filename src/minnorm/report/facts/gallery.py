@@ -12,7 +12,7 @@ from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Records, of_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
-from minnorm.evaluation.selection import keys_of, values_of
+from minnorm.evaluation.selection import closest_as_found, keys_of, values_of
 from minnorm.evaluation.store.adversarials import read_adversarials
 from minnorm.geometry import Bounds, Norm
 from minnorm.report.facts.pictures import (
@@ -164,12 +164,9 @@ def _items(
 def _found(records: Records, closest: Records, norm: Norm) -> Records:
     """Return for each of the closest records the one of the attack that found it."""
     candidates = records.filter(pc.is_in(records.column("index"), closest.column("index")))
-    values = values_of(candidates, norm)
-    found: dict[tuple[int, int], int] = {}
-    for place, key in enumerate(zip(*keys_of(candidates), strict=True)):
-        if key not in found or values[place] < values[found[key]]:
-            found[key] = place
-    return candidates.take(pa.array([found[key] for key in zip(*keys_of(closest), strict=True)]))
+    found = closest_as_found(candidates, norm)
+    places = {key: place for place, key in enumerate(zip(*keys_of(found), strict=True))}
+    return found.take(pa.array([places[key] for key in zip(*keys_of(closest), strict=True)]))
 
 
 def _item(
