@@ -198,6 +198,19 @@ def test_problems_that_the_numbers_show_are_warnings_and_fail_if_strict(
     assert shell(*words, "--strict").code == 1
 
 
+def test_of_several_ranks_only_the_first_answers(
+    shell: Shell, runs: tuple[str, str], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torchrun stops the first rank if another one fails, and a summary would have two entries."""
+    launch = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+    for name, value in launch.items():
+        monkeypatch.setenv(name, value)
+    found = shell("gate", runs[0], "--require", "clean_accuracy >= 99%", "--markdown", "gate.md")
+    assert (found.code, found.output, list(elsewhere.iterdir())) == (0, "", [])
+    monkeypatch.setenv("RANK", "0")
+    assert shell("gate", runs[0], "--require", "clean_accuracy >= 99%").code == 1
+
+
 def test_an_evaluation_without_warnings_passes_if_strict(shell: Shell, tmp_path: Path) -> None:
     words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=2)", "--out", str(tmp_path / "run")]
     assert shell(*words, "--strict").code == 0

@@ -9,6 +9,7 @@ from minnorm.checks import check_choice
 from minnorm.cli.console import output
 from minnorm.cli.exit_codes import OF_OUTCOMES
 from minnorm.cli.options import Labels, OneNorm, radius_option, read_norm, read_radii
+from minnorm.runtime.torchrun import is_first_rank
 
 _FORMATS = ("table", "markdown", "json")
 
@@ -145,7 +146,11 @@ def gate(
 
     Exit codes: 0: all requirements are met. 1: at least one is not met. 2: bad input, or batches of
     the run are missing. 3: too few samples to tell about at least one, and all others are met.
+    torchrun turns all of them but 0 into 1: start this command without it.
     """
+    if not is_first_rank():
+        return  # one answer, and one entry in a summary, is enough
+
     from minnorm.evaluation import load_run
     from minnorm.files import named_by, write_content
     from minnorm.report import check

@@ -1,6 +1,7 @@
 """The answers of the gate in the terminal, in Markdown and in JUnit XML."""
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -203,3 +204,46 @@ def test_names_from_outside_are_text_everywhere() -> None:
     assert "<script>" not in gate_markdown(verdicts)
     rows = [line for line in gate_markdown(verdicts).splitlines() if line.startswith("| accuracy")]
     assert rows[0].replace("\\|", "").count("|") == 6
+
+
+SUITE = {"name", "tests", "failures", "errors", "time"}
+CASE = {"name", "classname", "time"}
+
+
+def check_junit(document: bytes) -> ET.Element:
+    """Check a document by the rules of the XML Schema that build servers use for JUnit."""
+    suite = read(document)
+    assert suite.tag == "testsuite"
+    assert set(suite.attrib) == SUITE
+    tags = [child.tag for child in suite]
+    order = ["properties", "testcase", "system-out", "system-err"]
+    assert tags == sorted(tags, key=order.index)
+    assert tags.count("system-out") <= 1
+    cases = suite.findall("testcase")
+    for case in cases:
+        assert set(case.attrib) == CASE
+        assert case.get("name")
+        assert case.get("classname")
+        assert float(case.attrib["time"]) >= 0
+        assert [child.tag for child in case] in ([], ["failure"], ["error"])
+        for child in case:
+            assert set(child.attrib) == {"type", "message"}
+            assert child.text
+    assert int(suite.attrib["tests"]) == len(cases)
+    for name, tag in (("failures", "failure"), ("errors", "error")):
+        assert int(suite.attrib[name]) == sum(case.find(tag) is not None for case in cases)
+    allowed = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+    assert allowed.fullmatch(document.decode())
+    return suite
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("name", ["it", HOSTILE, "\x00\x07\x7f\ufffe\udc80\u202e]]>&\"'<"])
+def test_junit_follows_the_schema_whatever_names_hold(name: str, strict: bool) -> None:
+    run = made_run(
+        table(DISTANCES, attack="ddn"), model=f"zoo:{name}" if "\udc80" not in name else "zoo:it",
+        doubts=[Doubt("nan", name)],
+    )  # fmt: skip
+    suite = check_junit(gate_junit(check(run, REQUIREMENTS, strict=strict)))
+    assert len(suite.findall("testcase")) == len(REQUIREMENTS) + strict
+    assert check_junit(gate_junit(check(run, REQUIREMENTS[:1], strict=False))).get("errors") == "0"

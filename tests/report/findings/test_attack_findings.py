@@ -205,6 +205,24 @@ def test_a_limit_of_all_attacks_is_a_note() -> None:
     assert "limited-radius" not in found(attack_run({**attacks, "ddn": ONES}, limits=limits))
 
 
+@pytest.mark.parametrize(
+    ("distances", "is_found"),
+    [([INF] * 20, True), ([INF] * 19, False), ([INF] * 99 + [0.1], False)],
+)
+def test_attacks_within_a_radius_that_never_succeed_are_a_problem(
+    distances: list[float], is_found: bool
+) -> None:
+    attacks, limits = {"pgd": distances, "apgd": distances}, {"pgd": 8 / 255, "apgd": 8 / 255}
+    findings = found(attack_run(attacks, norm="linf", limits=limits))
+    assert ("no-successes" in findings) == is_found
+    if is_found:
+        assert findings["no-successes"].level == "problem"
+        assert (
+            "radius 8/255, no attack succeeded on any of 20 samples"
+            in findings["no-successes"].text
+        )
+
+
 def test_an_unknown_cost_is_a_note() -> None:
     run = attack_run({"mine": ONES, "ddn": ONES}, costs={"mine": -1.0})  # no forward pass either
     run = with_column(run, forwards=[0.0] * 100 + [100.0] * 100, backwards=[0.0] * 100 + ONES)

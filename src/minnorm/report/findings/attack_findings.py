@@ -20,7 +20,7 @@ _MANY = 0.2
 """The share of samples from which attacks disagree widely."""
 
 _ENOUGH = 20
-"""The fewest samples on which the disagreement of attacks says something."""
+"""The fewest samples on which it says something that attacks disagree, or that none succeeds."""
 
 _FEW_STEPS = 10
 """The number of steps below which an attack has hardly begun."""
@@ -78,6 +78,7 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
         )
     if all(math.isfinite(attack.limit) for attack in attacks):
         limit = max(attack.limit for attack in attacks)
+        found += _nothing_found(attacks, limit)
         found.append(
             Finding(
                 "limited-radius",
@@ -102,6 +103,27 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
             )
         )
     return found
+
+
+def _nothing_found(attacks: Sequence[MeasuredAttack], limit: float) -> list[Finding]:
+    """Return whether attacks within a radius have not succeeded a single time."""
+    counts = [len(attack.distances) for attack in attacks]
+    if min(counts) < _ENOUGH or any(np.isfinite(attack.distances).any() for attack in attacks):
+        return []
+    return [
+        Finding(
+            "no-successes",
+            "problem",
+            "No attack has found an adversarial",
+            f"Within the radius {radius_text(limit)}, no attack succeeded on any of "
+            f"{attacks[0].cases()}. So the accuracy under attack is that without an attack, which "
+            "hardly any model keeps at a usual radius. Either the radius is very small for this "
+            "model, or the attacks do not work on it.",
+            "Repeat the command with an attack added that searches for the closest adversarial, "
+            "for example normal_pursuit for L2 or fmn(norm=linf) for L∞: it shows where "
+            "adversarials begin.",
+        )
+    ]
 
 
 def _is_short(attack: MeasuredAttack) -> bool:
