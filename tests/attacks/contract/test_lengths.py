@@ -52,7 +52,7 @@ def ratios(
     return attack(model, inputs, labels, bounds=bounds).distances / best
 
 
-@pytest.mark.parametrize("bounds", [(-100.0, 100.0), (-1e4, 1e4), (-INF, INF)])
+@pytest.mark.parametrize("bounds", [(-100.0, 100.0), (-1e4, 1e4)])
 def test_loose_bounds_change_nothing(
     attack: Attack, case: Case, norm: Norm, bounds: tuple[float, float]
 ) -> None:
@@ -60,15 +60,16 @@ def test_loose_bounds_change_nothing(
     assert ratios(attack, norm, bounds).median() < 1.5 * case.slack
 
 
-@pytest.mark.parametrize("size", [1e-4, 1e4])
 def test_the_scale_of_inputs_without_bounds_changes_nothing(
-    attack: Attack, case: Case, norm: Norm, size: float
+    attack: Attack, case: Case, norm: Norm
 ) -> None:
     attack = partial(attack, **case.patient)
     plain = ratios(attack, norm, (-INF, INF))
-    scaled = ratios(attack, norm, (-INF, INF), scales=size * ONES)
-    assert scaled.median() < 1.05 * plain.median()
-    assert scaled.median() < 1.5 * case.slack
+    assert plain.median() < 1.5 * case.slack
+    for size in (1e-4, 1e4):
+        scaled = ratios(attack, norm, (-INF, INF), scales=size * ONES)
+        assert scaled.median() < 1.05 * plain.median()
+        assert scaled.median() < 1.5 * case.slack
 
 
 TABLES: dict[str, dict[str, Any]] = {
