@@ -22,7 +22,7 @@ ATTACKS = [
     Case("malformed", ("cannot read the arguments '(steps=)'",), attack="ddn(steps=)"),
     Case("AutoAttack", ("AutoAttack is several attacks",), attack="autoattack"),
     Case("no such norm", ("norm='L3': expected one of l0, l1",), attack="fmn(norm=L3)"),
-    Case("code", ("importing no_such_module raised",), attack="no_such_module:attack"),
+    Case("code", ("there is no module 'no_such_module'",), attack="no_such_module:attack"),
     Case("by position", ("cannot read the arguments '(3)'", "name=value"), attack="ddn(3)"),
     Case("empty", ("the spec '' has no name",), attack=""),
     Case("open bracket", ("'ddn(steps=20' is not closed: write ')'",), attack="ddn(steps=20"),

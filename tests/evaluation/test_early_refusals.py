@@ -60,5 +60,5 @@ def test_leftover_variables_of_torchrun_are_refused_before_the_model_is_loaded(
 
 
 def test_without_a_mistake_the_model_is_loaded() -> None:
-    with pytest.raises(InputError, match="importing a_model_that_is_not_loaded raised"):
+    with pytest.raises(InputError, match="there is no module 'a_model_that_is_not_loaded'"):
         evaluate(**ARGUMENTS)
