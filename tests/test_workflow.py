@@ -101,7 +101,7 @@ def test_the_job_passes_fails_and_needs_more_samples(
 ) -> None:
     # The report is written once, where it matters: after the gate has failed.
     skipped = {"Install"} if code == 1 else {"Install", "Report"}
-    codes, summary = job(tmp_path, skipped, MODEL=model, DATA=data, ATTACK="ddn(steps=20)")
+    codes, summary = job(tmp_path, skipped, MODEL=model, DATA=data, ATTACK="ddn(steps=50)")
     assert codes == {"Evaluate": 0, "Gate": code, **({"Report": 0} if code == 1 else {})}
     assert says in summary
     assert (tmp_path / "report.html").exists() == (code == 1)
