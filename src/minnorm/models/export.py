@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minnorm import specs
 from minnorm.errors import InputError, MissingLibraryError, one_line
-from minnorm.files import write_atomically
+from minnorm.files import named_by, write_atomically
 from minnorm.models.architectures import network_of
 from minnorm.models.normalized import first_tensor_options
 from minnorm.models.programs import load_exported
@@ -114,7 +114,8 @@ def export_model(
         read = _write(model, scratch, inputs, file_format, architecture)
         differences.append(_difference(read, inputs, expected))
 
-    write_atomically(path, write)
+    with named_by("--out", path):
+        write_atomically(path, write)
     shape = tuple(inputs.shape[1:])
     return Export(path, shape, expected.shape[1], len(inputs), differences[0])
 
