@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from minnorm.access import Access, access_of
 from minnorm.errors import InputError
 from minnorm.logits import Model
 
@@ -50,6 +51,11 @@ class Accelerated:
     def __call__(self, inputs: Tensor, /) -> Tensor:
         """Return the logits of a batch, in the model's own precision."""
         return self.exact(inputs)
+
+    @property
+    def access(self) -> Access:
+        """What the original offers to an attack."""
+        return access_of(self.original)
 
 
 def original(model: AnyModel | Accelerated) -> AnyModel | Model:

@@ -13,7 +13,8 @@ from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from minnorm import geometry, specs
-from minnorm.attacks.contract import AttackResult, is_marked
+from minnorm.access import ACCESSES, Access
+from minnorm.attacks.contract import AttackResult, is_marked, marked_need
 from minnorm.errors import InputError
 from minnorm.geometry import Norm
 from minnorm.radii import inscribed_radius
@@ -136,6 +137,23 @@ def takes_accelerated(attack: Callable[..., Any]) -> bool:
     `minnorm.attacks.contract.accepts_accelerated`.
     """
     return all(is_marked(part.function) or is_marked(part.attack) for part in tree(attack).walk())
+
+
+def access_needed(attack: Callable[..., Any]) -> Access:
+    """Return what an attack needs of a model.
+
+    A function is marked with `minnorm.attacks.contract.needs`. A combination needs what the most
+    demanding of its attacks needs. A function without a mark needs gradients.
+    """
+    return _access_needed(tree(attack))
+
+
+def _access_needed(part: Part) -> Access:
+    need = marked_need(part.attack) or marked_need(part.function)
+    if need is not None:
+        return need
+    inside = [_access_needed(one) for one in part.parts]
+    return min(inside, key=ACCESSES.index, default="gradients")
 
 
 def check_presets(attack: Callable[..., Any]) -> None:

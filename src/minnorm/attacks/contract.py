@@ -8,10 +8,21 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from minnorm.access import Access, access_of, allows
+from minnorm.errors import InputError
 from minnorm.geometry import Bounds
 from minnorm.logits import Model
 
-__all__ = ["Attack", "AttackResult", "Model", "accepts_accelerated", "is_marked"]
+__all__ = [
+    "Attack",
+    "AttackResult",
+    "Model",
+    "accepts_accelerated",
+    "check_offer",
+    "is_marked",
+    "marked_need",
+    "needs",
+]
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,11 @@ class Attack(Protocol):
 
 _Function = TypeVar("_Function", bound=Callable[..., AttackResult])
 
+BEST_ATTACKS: dict[Access, str] = {"gradients": "normal_pursuit"}
+"""The names of the best attacks of the package, by what they need of a model."""
+
 _MARKER = "accepts_accelerated"
+_NEED = "needs_access"
 
 
 def accepts_accelerated(attack: _Function) -> _Function:
@@ -79,3 +94,48 @@ def accepts_accelerated(attack: _Function) -> _Function:
 def is_marked(function: Callable[..., object]) -> bool:
     """Return whether a function itself is marked with `accepts_accelerated`."""
     return getattr(function, _MARKER, None) is function
+
+
+def needs(access: Access) -> Callable[[_Function], _Function]:
+    """Mark an attack as one that needs less than gradients; use it as a decorator.
+
+    An attack without this mark needs gradients. A marked one passes the same word to `open_search`.
+
+    Args:
+        access: `scores` if the attack reads logits, `decisions` if it reads predicted classes only.
+    """
+
+    def mark(attack: _Function) -> _Function:
+        # `functools.wraps` copies the mark: what wraps an attack needs what the attack needs.
+        setattr(attack, _NEED, access)
+        return attack
+
+    return mark
+
+
+def marked_need(function: Callable[..., object]) -> Access | None:
+    """Return the access that a function is marked with by `needs`; `None` without a mark."""
+    need: Access | None = getattr(function, _NEED, None)
+    return need
+
+
+def check_offer(model: object, needed: Access, name: str = "this attack") -> None:
+    """Check that a model offers what an attack needs.
+
+    Args:
+        model: The classifier.
+        needed: What the attack needs.
+        name: The name of the attack, for the message.
+
+    Raises:
+        InputError: If it offers less; the message names the attack that would do.
+    """
+    offered = access_of(model)
+    if allows(offered, needed):
+        return
+    instead = BEST_ATTACKS.get(offered)
+    use = "" if instead is None else f" Use {instead}, the best attack that needs {offered} only."
+    raise InputError(
+        f"{name} needs {needed} of the model, but a {type(model).__name__} offers {offered} only."
+        f"{use}"
+    )

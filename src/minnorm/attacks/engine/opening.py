@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from minnorm import geometry
-from minnorm.acceleration.accelerated import Accelerated
-from minnorm.attacks.contract import Model
+from minnorm.acceleration.accelerated import Accelerated, original
+from minnorm.access import Access
+from minnorm.attacks.contract import Model, check_offer
 from minnorm.attacks.engine.autograd import draw_seed, ordinary, own_autograd_mode
 from minnorm.attacks.engine.coarse import AcceleratedSearch
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.inset import BoundWatch, InsetGradients
 from minnorm.attacks.engine.problem import Problem, check_levels, check_problem
+from minnorm.attacks.engine.queries import DecisionSearch, ScoreSearch
 from minnorm.attacks.engine.search import Search
 from minnorm.attacks.engine.units import with_unit
 from minnorm.checks import check_flag
@@ -33,6 +35,7 @@ def open_search(
     radius_limit: float = math.inf,
     starts: Any = None,
     levels: Any = None,
+    access: Access = "gradients",
 ) -> Iterator[Search]:
     """Check the arguments of an attack, and begin a search; inside, autograd records nothing.
 
@@ -50,14 +53,18 @@ def open_search(
         radius_limit: The largest distance that counts, in units of the inputs.
         starts: The points where the attack begins; only checked here.
         levels: The number of levels to round points to; `None` for no rounding.
+        access: What the attack needs of the model, as it is marked with `needs`. Without gradients
+            the search has no `visit`; with `decisions` it reads predicted classes only. Both use
+            the original of an accelerated model.
 
     Raises:
-        InputError: If an argument is not as described.
+        InputError: If an argument is not as described, or the model offers less access.
     """
     watch = BoundWatch(active=isinstance(model, InsetGradients))
     if isinstance(model, InsetGradients):
         model = model.model
     check_problem(model, inputs, labels, bounds, starts)
+    check_offer(model, access)
     check_levels(levels, bounds)
     check_flag("targeted", targeted)
     with own_autograd_mode():
@@ -70,9 +77,14 @@ def open_search(
             unit=geometry.span(bounds),
             levels=levels,
         )
-        if math.isinf(radius_limit):  # an attack within a radius takes its lengths from the radius
+        # An attack within a radius takes its lengths from the radius.
+        if access == "gradients" and math.isinf(radius_limit):
             problem = with_unit(problem, model)
         seed = draw_seed(generator)
+        if access != "gradients":
+            kind = DecisionSearch if access == "decisions" else ScoreSearch
+            yield kind(problem, original(model), seed)
+            return
         if isinstance(model, Accelerated):
             search: Search = AcceleratedSearch(problem, model, seed, watch)
         else:

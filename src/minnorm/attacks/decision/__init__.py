@@ -1,0 +1,1 @@
+"""Attacks that read the predicted classes of the model only, one per file."""

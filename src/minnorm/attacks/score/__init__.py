@@ -1,0 +1,1 @@
+"""Attacks that read the logits of the model and no gradients, one per file."""
