@@ -1,10 +1,12 @@
 """Classifiers: the paper's networks, models named by a spec, and the zoo of trained networks."""
 
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
+from minnorm.models.averaged import Averaged, averaged
 from minnorm.models.export import Export, export_model
 from minnorm.models.load import MODEL_FORMS, load_model
 from minnorm.models.normalized import Normalized
 from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
+from minnorm.models.straight_through import StraightThrough, straight_through
 from minnorm.models.weights import fingerprint, load_weights, save_weights
 from minnorm.models.wide_resnet import WideResNet, wide_resnet
 from minnorm.models.zoo import Card, load_zoo, read_card, zoo_cards, zoo_folder, zoo_names
@@ -12,11 +14,14 @@ from minnorm.models.zoo import Card, load_zoo, read_card, zoo_cards, zoo_folder,
 __all__ = [
     "ARCHITECTURES",
     "MODEL_FORMS",
+    "Averaged",
     "Card",
     "Export",
     "Normalized",
     "SmallCNN",
+    "StraightThrough",
     "WideResNet",
+    "averaged",
     "build",
     "cifar10_cnn",
     "export_model",
@@ -28,6 +33,7 @@ __all__ = [
     "network_of",
     "read_card",
     "save_weights",
+    "straight_through",
     "wide_resnet",
     "zoo_cards",
     "zoo_folder",
