@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from minnorm import factories, specs
+from minnorm.access import Access
 from minnorm.attacks.combinators import COMBINATORS
-from minnorm.attacks.composition import GIVEN, norm_of
+from minnorm.attacks.composition import GIVEN, access_needed, norm_of
 from minnorm.attacks.contract import Attack, AttackResult
 from minnorm.attacks.engine.problem import check_attack
 from minnorm.attacks.gradient.alma import alma
@@ -42,7 +43,8 @@ class Entry:
         goal: Whether it searches for the closest adversarial, or for one within a given radius.
         norms: The norms that it supports.
         targeted: Whether its paper has a targeted form, or this package has extended it.
-        cost: Its cost in forward and backward passes; k is `candidates`.
+        cost: Its cost in forward and backward passes, k is `candidates`; in queries if it needs no
+            gradients.
         source: Its paper.
         when: When to use it.
     """
@@ -54,6 +56,11 @@ class Entry:
     cost: str
     source: str
     when: str
+
+    @property
+    def access(self) -> Access:
+        """What it needs of a model."""
+        return access_needed(self.function)
 
 
 ENTRIES: dict[str, Entry] = {

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from minnorm import geometry
+from minnorm.access import Access, access_of
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable
 from minnorm.attacks.engine.problem import Problem
@@ -75,6 +76,11 @@ class InsetGradients:
         if not (inputs.requires_grad and torch.is_grad_enabled()):
             return self.model(inputs)
         return self.model(inputs + (inset(inputs, self.bounds) - inputs).detach())
+
+    @property
+    def access(self) -> Access:
+        """What the model offers to an attack."""
+        return access_of(self.model)
 
 
 @dataclass

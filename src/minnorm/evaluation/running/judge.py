@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from minnorm.acceleration import Accelerated, original, seconds_now
+from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.attacks.composition import takes_accelerated
 from minnorm.attacks.engine.inset import InsetGradients
@@ -41,6 +42,11 @@ class CountingModel:
         if logits.requires_grad:
             logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
         return logits
+
+    @property
+    def access(self) -> Access:
+        """What the model offers to an attack."""
+        return access_of(self._model)
 
     def _count_backward(self, gradients: Tensor) -> None:
         self.backwards += len(gradients)
