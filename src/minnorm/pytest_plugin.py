@@ -67,7 +67,8 @@ def check_robustness(
         data: The data, as `minnorm.evaluate` takes it.
         requirements: The requirements, as `minnorm.report.check` takes them.
         out: The run directory; a run in it is continued.
-        attacks: The attacks; by default normal pursuit.
+        attacks: The attacks; by default the best one for what the model offers, for a network
+            normal pursuit.
         baseline: A run to compare with, or its directory.
         no_worse_than: By how much the model may be worse than the baseline.
         confidence: The confidence of the answers; `None` compares the measured numbers.
@@ -81,13 +82,12 @@ def check_robustness(
         The answers.
     """
     __tracebackhide__ = True
-    from minnorm.attacks.default import DEFAULT
     from minnorm.evaluation import evaluate, load_run
     from minnorm.report import check
     from minnorm.report.decisions.gate_texts import gate_text
     from minnorm.runtime.terminal import printable
 
-    run = evaluate(model, data, DEFAULT if attacks is None else attacks, out=out, **options)
+    run = evaluate(model, data, attacks, out=out, **options)
     verdicts = check(
         run,
         requirements,

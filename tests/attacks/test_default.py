@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from attacks.networks import problem
-from minnorm.attacks import attack, normal_pursuit, with_restarts
+from minnorm.attacks import attack, attack_name, normal_pursuit, with_restarts
+from minnorm.attacks.default import best_attack
 from minnorm.errors import InputError
 from minnorm.evaluation.running.judge import CountingModel
 
@@ -17,9 +18,15 @@ from minnorm.evaluation.running.judge import CountingModel
 def test_defaults_are_those_of_normal_pursuit() -> None:
     ours = inspect.signature(attack).parameters
     its = inspect.signature(normal_pursuit).parameters
-    assert {name: its[name].default for name in ours} == {
-        name: parameter.default for name, parameter in ours.items()
+    shared = set(ours) - {"access", "norm", "budget"}
+    assert {name: its[name].default for name in shared} == {
+        name: ours[name].default for name in shared
     }
+    chosen = best_attack("gradients")
+    assert (attack_name(chosen), attack_name(best_attack("gradients", budget=7))) == (
+        "normal_pursuit",
+        "normal_pursuit(budget=7)",
+    )
 
 
 def test_results_are_those_of_normal_pursuit() -> None:

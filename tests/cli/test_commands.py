@@ -10,7 +10,7 @@ import pytest
 from cli.bad_evaluation import DATA, MODEL
 from cli.command_line import Shell
 from minnorm import training
-from minnorm.attacks.default import DEFAULT
+from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.evaluation import load_run
 from minnorm.models import Card, zoo_cards
 from minnorm.runtime import progress
@@ -35,9 +35,10 @@ def test_an_evaluation_prints_a_table_and_where_the_records_are(
 def test_an_evaluation_without_an_attack_uses_the_default(shell: Shell, tmp_path: Path) -> None:
     outcome = shell("evaluate", MODEL, DATA, "--out", str(tmp_path / "run"))
     assert outcome.code == 0
-    assert set(load_run(tmp_path / "run").records.column("attack").to_pylist()) == {DEFAULT}
-    assert DEFAULT in outcome.output
-    assert f"Default: {DEFAULT}." in " ".join(shell("evaluate", "--help").output.split())
+    name = BEST_ATTACKS["gradients"]["l2"]
+    assert set(load_run(tmp_path / "run").records.column("attack").to_pylist()) == {name}
+    assert name in outcome.output
+    assert f"Default: {name};" in " ".join(shell("evaluate", "--help").output.split())
 
 
 def test_the_options_are_passed_to_the_evaluation(shell: Shell, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from minnorm.acceleration.batch_size import (
     choose_batch_size,
     fitting_batch_size,
     measurable_batch_size,
+    querying_batch_size,
     usual_batch_size,
 )
 from minnorm.acceleration.building import GRADIENTS_TO_CHOOSE, seconds_to_build, seconds_to_choose
@@ -28,6 +29,7 @@ __all__ = [
     "measurable",
     "measurable_batch_size",
     "original",
+    "querying_batch_size",
     "repeated",
     "seconds_now",
     "seconds_to_build",

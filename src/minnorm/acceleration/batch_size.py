@@ -10,7 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from minnorm.acceleration.accelerated import Accelerated
 from minnorm.acceleration.agreement import input_gradients
-from minnorm.acceleration.timing import fitting_seconds, repeated
+from minnorm.acceleration.timing import fitting_seconds, forward_seconds, repeated
 from minnorm.logits import Model
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ _USUAL_GRADIENT = 0.1
 
 _STEP = 0.002
 """The seconds that an attack itself takes for a step on a batch of any size."""
+
+_MOST_QUERIED = 1024
+"""The most samples to attack at once by forward passes alone, whose memory is not measured."""
 
 _INPUTS_PER_SAMPLE = 64
 """The most tensors of an input's size that an attack holds for a sample: points, rays, normals, and
@@ -56,6 +59,26 @@ def fitting_batch_size(
     with torch.inference_mode(False):
         fitting = int(memory / _bytes_per_sample(model, example[:1]))
     return max(min(most, fitting), 1)
+
+
+def querying_batch_size(
+    model: Model, example: Float[Tensor, "b *d"], *, most: int, memory: float
+) -> int:
+    """Return how many samples to attack at once by forward passes alone.
+
+    They are enough that an attack's own time for a step is short beside a forward pass.
+
+    Args:
+        model: The classifier.
+        example: One or more inputs on the model's device.
+        most: The number of samples to attack, at least 1.
+        memory: The bytes that may be used.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        seconds = forward_seconds(model, example)
+    state = _bytes_of_state(example[:1])
+    limit = max(min(most, int(memory / state), _MOST_QUERIED), 1)
+    return usual_batch_size(limit, seconds / len(example))
 
 
 def usual_batch_size(limit: int, gradient: float | None) -> int:
@@ -134,7 +157,12 @@ def _bytes_per_sample(model: Model, sample: Tensor) -> float:
     """Return the memory for a gradient of one more sample, and for the state of its attack."""
     one, two = (_bytes_saved(model, repeated(sample, samples)) for samples in (1, 2))
     # The gradients of the saved tensors take as much memory as these.
-    return 2 * max(two - one, 0) + _INPUTS_PER_SAMPLE * sample.numel() * sample.element_size()
+    return 2 * max(two - one, 0) + _bytes_of_state(sample)
+
+
+def _bytes_of_state(sample: Tensor) -> int:
+    """Return the memory for the state of the attack of a sample."""
+    return _INPUTS_PER_SAMPLE * sample.numel() * sample.element_size()
 
 
 def _bytes_saved(model: Model, inputs: Tensor) -> int:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from minnorm.acceleration.agreement import input_gradients
 from minnorm.errors import OutOfMemoryError
-from minnorm.logits import Model
+from minnorm.logits import Model, output_of
 from minnorm.runtime import devices
 from minnorm.runtime.memory import is_out_of_memory
 
@@ -27,9 +27,16 @@ def gradient_seconds(model: Model, inputs: Float[Tensor, "b *d"], *, repeats: in
     return min(_seconds(model, inputs) for _ in range(repeats))
 
 
-def _seconds(model: Model, inputs: Tensor) -> float:
+def forward_seconds(model: Model, inputs: Float[Tensor, "b *d"], *, repeats: int = 2) -> float:
+    """Return the shortest time of a forward pass."""
+    return min(_seconds(model, inputs, output_of) for _ in range(repeats))
+
+
+def _seconds(
+    model: Model, inputs: Tensor, passes: Callable[[Model, Tensor], object] = input_gradients
+) -> float:
     started = seconds_now(inputs.device)
-    input_gradients(model, inputs)
+    passes(model, inputs)
     taken = seconds_now(inputs.device) - started
     return max(taken, time.get_clock_info("perf_counter").resolution)
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
+from minnorm.access import access_of
 from minnorm.attacks.composition import access_needed, known_as, levels_of, norm_of, tree
 from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.autograd import ordinary
@@ -124,7 +125,7 @@ def _with_restarts(
         generator=generator,
         norm=norm_of([attack]),
         levels=levels_of([attack]),
-        access=access_needed(attack),
+        access=access_needed(attack, access_of(model)),
     ) as search:
         for number in range(restarts):
             starts = None if number == 0 else _random_starts(search)
@@ -192,7 +193,7 @@ def _with_bisection(
         generator=generator,
         norm=norm_of([attack]),
         levels=levels_of([attack]),
-        access=access_needed(attack),
+        access=access_needed(attack, access_of(model)),
     ) as search:
         search.absorb(found)
         bisect(search, bisections)
@@ -248,7 +249,7 @@ def _bounded(
         norm=norm,
         radius_limit=epsilon,
         levels=levels_of([attack]),
-        access=access_needed(attack),
+        access=access_needed(attack, access_of(model)),
     ) as search:
         problem = search.problem
         radii = problem.radii() * problem.unit

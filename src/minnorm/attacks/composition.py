@@ -139,21 +139,34 @@ def takes_accelerated(attack: Callable[..., Any]) -> bool:
     return all(is_marked(part.function) or is_marked(part.attack) for part in tree(attack).walk())
 
 
-def access_needed(attack: Callable[..., Any]) -> Access:
+def access_needed(attack: Callable[..., Any], offered: Access = "gradients") -> Access:
     """Return what an attack needs of a model.
 
-    A function is marked with `minnorm.attacks.contract.needs`. A combination needs what the most
-    demanding of its attacks needs. A function without a mark needs gradients.
+    A function is marked with `minnorm.attacks.contract.needs`, or has a parameter `access`. A
+    combination needs what the most demanding of its attacks needs. Any other function needs
+    gradients.
+
+    Args:
+        attack: The attack.
+        offered: What the model offers: an attack whose `access` is `None` uses all of it.
     """
-    return _access_needed(tree(attack))
+    return _access_needed(tree(attack), offered)
 
 
-def _access_needed(part: Part) -> Access:
+def _access_needed(part: Part, offered: Access) -> Access:
     need = marked_need(part.attack) or marked_need(part.function)
     if need is not None:
         return need
-    inside = [_access_needed(one) for one in part.parts]
-    return min(inside, key=ACCESSES.index, default="gradients")
+    if "access" in part.parameters:
+        chosen = part.parameters["access"].default
+        return chosen if chosen in ACCESSES else offered
+    inside = [_access_needed(one, offered) for one in part.parts]
+    return most_demanding(inside) if inside else "gradients"
+
+
+def most_demanding(accesses: Iterable[Access]) -> Access:
+    """Return the access that includes all others; `decisions` if there are none."""
+    return min(accesses, key=ACCESSES.index, default="decisions")
 
 
 def check_presets(attack: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from minnorm.access import Access, access_of, allows
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds
+from minnorm.geometry import Bounds, Norm
 from minnorm.logits import Model
 
 __all__ = [
@@ -72,8 +72,12 @@ class Attack(Protocol):
 
 _Function = TypeVar("_Function", bound=Callable[..., AttackResult])
 
-BEST_ATTACKS: dict[Access, str] = {"gradients": "normal_pursuit"}
-"""The names of the best attacks of the package, by what they need of a model."""
+BEST_ATTACKS: dict[Access, dict[Norm, str]] = {
+    "gradients": {"l2": "normal_pursuit", "linf": "fmn"},
+    "scores": {},
+    "decisions": {},
+}
+"""The names of the best attacks of the package, by what they need of a model, and by norm."""
 
 _MARKER = "accepts_accelerated"
 _NEED = "needs_access"
@@ -133,8 +137,8 @@ def check_offer(model: object, needed: Access, name: str = "this attack") -> Non
     offered = access_of(model)
     if allows(offered, needed):
         return
-    instead = BEST_ATTACKS.get(offered)
-    use = "" if instead is None else f" Use {instead}, the best attack that needs {offered} only."
+    instead = BEST_ATTACKS[offered].get("l2", "nothing")
+    use = f" Use {instead}, the best attack that needs {offered} only."
     raise InputError(
         f"{name} needs {needed} of the model, but a {type(model).__name__} offers {offered} only."
         f"{use}"

@@ -1,6 +1,9 @@
 """The attack for users who do not want to choose one."""
 
+import inspect
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,26 +11,35 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
+from minnorm import geometry
 from minnorm.acceleration import clean_logits, original
-from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
+from minnorm.access import Access, access_of, check_access
+from minnorm.attacks.contract import (
+    BEST_ATTACKS,
+    AttackResult,
+    Model,
+    accepts_accelerated,
+    check_offer,
+)
 from minnorm.attacks.engine.autograd import ordinary, own_autograd_mode
 from minnorm.attacks.engine.doubts import (
     PROBE_SAMPLES,
     doubt_about_gradients,
-    doubt_about_logits,
+    doubt_about_nan,
+    doubt_about_probabilities,
     doubt_about_repeatability,
     doubt_about_successes,
 )
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, InsetGradients, loses_gradients
-from minnorm.attacks.engine.problem import check_bounds, check_problem
-from minnorm.attacks.gradient.normal_pursuit import normal_pursuit
+from minnorm.attacks.engine.problem import check_problem
+from minnorm.attacks.engine.samples import check_bounds
+from minnorm.attacks.registry import ATTACKS
+from minnorm.checks import check_count
 from minnorm.data import from_arrays
 from minnorm.data.arrays import as_array, class_numbers
-from minnorm.geometry import Bounds
+from minnorm.doubts import Doubt
+from minnorm.geometry import Bounds, Norm
 from minnorm.runtime.devices import dtype_and_device
-
-DEFAULT = "normal_pursuit"
-"""The name of the attack that `attack` runs."""
 
 
 @accepts_accelerated
@@ -36,21 +48,27 @@ def attack(
     inputs: Any,
     labels: Any,
     *,
-    budget: int = 100,
+    access: Access | None = None,
+    norm: Norm = "l2",
+    budget: int | None = None,
     targeted: bool = False,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
     generator: Generator | None = None,
     starts: Any = None,
 ) -> AttackResult:
-    """Find the closest adversarials, in L2, for a given budget.
+    """Find the closest adversarials for a given budget, with the best attack of the package.
 
-    This is the best attack of the package, at present `normal_pursuit`. It warns if the model's
-    outputs look like probabilities, if they change from call to call, or if the model has no
-    gradients: then the attack can only search at random, and the adversarials are far away. It
-    also warns if the model loses its gradients at the bounds, and takes them slightly inside. The
-    passes for these warnings are not part of the budget: the logits of up to 8 inputs twice, the
-    gradients at up to 40, and the logits of the adversarials once.
+    Which one that is depends on what the attack can use of the model, and on the norm. At present:
+
+    - `gradients`: `normal_pursuit` in L2, `fmn` in Linf.
+
+    It warns if the model's outputs change from call to call or are NaN. If it uses gradients, it
+    also warns if the outputs look like probabilities, or if the model has no gradients: then the
+    attack can only search at random, and the adversarials are far away. And it warns if the model
+    loses its gradients at the bounds, and takes them slightly inside. The passes for these warnings
+    are not part of the budget: the logits of up to 8 inputs twice, those of the adversarials once,
+    and with gradients the gradients at up to 40 inputs.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
@@ -59,8 +77,14 @@ def attack(
             the bounds, see `minnorm.data.Data.within`.
         labels: Their true labels, or the target classes when `targeted`: whole numbers in
             `[0, c)`, a tensor, an array or a list.
-        budget: The cost of a sample, in gradients; a forward pass counts as 0.4 of one. 30 gives a
-            first impression, 100 is close to the best known, 1,000 is for the last percent.
+        access: What the attack may use of the model: its `gradients`, its `scores` (the logits), or
+            its `decisions` (the predicted classes) alone. By default what the model offers, see
+            `minnorm.access.access_of`: gradients, unless the model says that it has none.
+        norm: The norm to minimize, `l2` or `linf`.
+        budget: The cost of a sample. In gradients, where a forward pass counts as 0.4 of one: 30
+            gives a first impression, 100 is close to the best known, 1,000 is for the last percent.
+            Without gradients in queries, which are forward passes: thousands. By default that of
+            the attack, 100 gradients or 1,000 queries.
         targeted: Search for points that are classified as `labels`, instead of as anything else.
         levels: Round each point to that many evenly spaced values (256 for 8-bit images).
         bounds: The lowest and the highest value of an input.
@@ -69,52 +93,90 @@ def attack(
             farther away. Points that are not adversarial have no effect.
 
     Returns:
-        The closest adversarial of each sample among all points visited, with its L2 distance;
-        tensors.
+        The closest adversarial of each sample among all points visited, with its distance; tensors.
 
     Raises:
-        InputError: If an argument is not as described, or the model cannot take the inputs.
+        InputError: If an argument is not as described, the model offers less access, or it cannot
+            take the inputs.
     """
     check_bounds(bounds)
+    if access is not None:
+        check_access(access)
+    used = access_of(model) if access is None else access
+    check_offer(model, used, f"minnorm.attack(access={used!r})")
+    chosen = best_attack(used, norm, budget)
     inputs, labels = _as_tensors(model, inputs, labels, bounds)
     if isinstance(starts, np.ndarray | list):
         starts = torch.as_tensor(np.asarray(starts)).to(inputs)
     check_problem(model, inputs, labels, bounds, starts)
-    attacked = model
-    randomness = None
     few = ordinary(inputs[:PROBE_SAMPLES])
-    doubts = []
-    if len(few) > 0:
-        with own_autograd_mode():
-            logits = clean_logits(model, few, labels[:PROBE_SAMPLES])
-            doubts.append(doubt_about_logits(logits))
-            randomness = doubt_about_repeatability(model, few, logits)
-            doubts.append(randomness)
-            if randomness is None and loses_gradients(model, few, bounds):
-                doubts.append(LOST_GRADIENTS)
-                attacked = InsetGradients(model, bounds)
-    result = normal_pursuit(
+    with own_autograd_mode():
+        doubts = _doubts_before(model, few, labels[:PROBE_SAMPLES], bounds, used)
+    attacked = InsetGradients(model, bounds) if LOST_GRADIENTS in doubts else model
+    result = chosen(
         attacked,
         inputs,
         labels,
-        budget=budget,
         targeted=targeted,
         levels=levels,
         bounds=bounds,
         generator=generator,
         starts=starts,
     )
-    if randomness is None:
-        with own_autograd_mode():
-            doubts.append(doubt_about_successes(model, result, labels, targeted=targeted))
-    unsolved = inputs if result.success.all() else inputs[~result.success]
-    if len(unsolved) > 0:
-        with own_autograd_mode():
-            doubts.append(doubt_about_gradients(model, ordinary(unsolved[:PROBE_SAMPLES])))
+    with own_autograd_mode():
+        if all(doubt.kind != "random" for doubt in doubts):
+            doubts += _listed(doubt_about_successes(model, result, labels, targeted=targeted))
+        unsolved = inputs if result.success.all() else inputs[~result.success]
+        if used == "gradients" and len(unsolved) > 0:
+            doubts += _listed(doubt_about_gradients(model, ordinary(unsolved[:PROBE_SAMPLES])))
     for doubt in doubts:
-        if doubt is not None:
-            warnings.warn(doubt.text, stacklevel=2)
+        warnings.warn(doubt.text, stacklevel=2)
     return result
+
+
+def best_attack(
+    access: Access, norm: Norm = "l2", budget: int | None = None
+) -> Callable[..., AttackResult]:
+    """Return the best attack of the package, see `attack`.
+
+    Args:
+        access: What it may use of the model.
+        norm: The norm that it minimizes.
+        budget: The cost of a sample, in gradients or in queries; `None` for the attack's default.
+
+    Raises:
+        InputError: If no attack has this access and this norm, or the budget is no count.
+    """
+    geometry.check_ball(norm)
+    name = BEST_ATTACKS[access][norm]
+    function = ATTACKS[name]
+    parameters = inspect.signature(function).parameters
+    given: dict[str, Any] = {"norm": norm} if "norm" in parameters else {}
+    if budget is not None:
+        check_count("budget", budget)
+        given["budget" if "budget" in parameters else "steps"] = budget
+    return partial(function, **given)
+
+
+def _doubts_before(
+    model: Model, inputs: Tensor, labels: Tensor, bounds: Bounds, access: Access
+) -> list[Doubt]:
+    """Return the doubts about a model that a few inputs show before the attack."""
+    if len(inputs) == 0:
+        return []
+    logits = clean_logits(model, inputs, labels)
+    doubts = _listed(doubt_about_nan(logits))
+    if access == "gradients" and not doubts:
+        doubts += _listed(doubt_about_probabilities(logits))
+    randomness = doubt_about_repeatability(model, inputs, logits)
+    doubts += _listed(randomness)
+    if access == "gradients" and randomness is None and loses_gradients(model, inputs, bounds):
+        doubts.append(LOST_GRADIENTS)
+    return doubts
+
+
+def _listed(doubt: Doubt | None) -> list[Doubt]:
+    return [] if doubt is None else [doubt]
 
 
 def _as_tensors(

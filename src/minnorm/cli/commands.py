@@ -42,7 +42,8 @@ def evaluate(
         typer.Option(
             help="An attack, for example 'ddn(steps=300)' or package.module:function. Repeat it "
             "for several attacks, or separate them by commas. Name all attacks of a run again to "
-            "add more to it. Default: normal_pursuit."
+            "add more to it. Default: normal_pursuit; for a model without gradients, the best attack "
+            "by scores or decisions."
         ),
     ] = None,
     targets: Annotated[
@@ -93,7 +94,6 @@ def evaluate(
     box, radii, size = read_bounds(bounds), read_radii(epsilon), read_batch_size(batch_size)
 
     from minnorm import evaluation
-    from minnorm.attacks.default import DEFAULT
     from minnorm.report import results_table
     from minnorm.runtime import ranks
 
@@ -102,7 +102,7 @@ def evaluate(
         result = evaluation.evaluate(
             model,
             data,
-            attack or DEFAULT,
+            attack or None,
             out=out,
             targets=targets,
             batch_size=size,

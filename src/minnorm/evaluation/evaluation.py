@@ -9,14 +9,16 @@ import torch
 from torch import nn
 
 from minnorm.acceleration import check_use
-from minnorm.attacks import Attack, Model
-from minnorm.attacks.composition import attack_name, norm_of
-from minnorm.attacks.default import DEFAULT
+from minnorm.access import access_of
+from minnorm.attacks import Model
+from minnorm.attacks.composition import attack_name, most_demanding, norm_of
+from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
 from minnorm.data import as_data
 from minnorm.doubts import Doubt
 from minnorm.evaluation.preparation.arguments import (
     Attacks,
+    accesses_of,
     check_device,
     checked_batch_size,
     checked_seed,
@@ -28,7 +30,11 @@ from minnorm.evaluation.preparation.arguments import (
 from minnorm.evaluation.preparation.probe import probe_model
 from minnorm.evaluation.preparation.tuning import BatchSize, tune
 from minnorm.evaluation.preparation.work import workload
-from minnorm.evaluation.running.progress import EvaluationProgress, shown_progress
+from minnorm.evaluation.running.progress import (
+    EvaluationProgress,
+    passes_in_words,
+    shown_progress,
+)
 from minnorm.evaluation.running.runner import Runner
 from minnorm.evaluation.running.targets import (
     Targets,
@@ -59,7 +65,7 @@ logger = logging.getLogger(__name__)
 def evaluate(
     model: str | Model,
     data: Any,
-    attacks: Attacks = DEFAULT,
+    attacks: Attacks | None = None,
     *,
     out: str | Path | None = None,
     targets: Targets = None,
@@ -86,22 +92,23 @@ def evaluate(
             accelerated one the original is used, since `accelerate` decides how it is accelerated.
         data: A data spec (see `minnorm.load_data`), a pair (inputs, labels), or a data set.
         attacks: Attack specs such as `ddn(steps=300)`, or functions; several in a list, or in a
-            mapping that names them. By default the best attack of the package, see
-            `minnorm.attack`.
+            mapping that names them. By default the best attack of the package for what the model
+            offers, see `minnorm.attack`.
         out: The run directory. A run that was interrupted there continues where it stopped, and a
             run there gets the attacks that it lacks; the records of the others stay. By default
             nothing is written.
         targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.
         batch_size: Samples attacked at once. `auto` takes as many as speed up the run and fit into
-            memory; it measures the time of gradients as far as that is short beside the work. A
-            batch that does not fit is halved.
+            memory; it measures the time of gradients as far as that is short beside the work, or
+            that of a forward pass if no attack needs gradients. A batch that does not fit is
+            halved.
         accelerate: How the attacks of this package call the model, see `minnorm.accelerate`; what
             they find is verified by the original model. `auto` measures if that takes less than
             2 % of the time that the attacks are expected to take, and else leaves the model as it
-            is. A later run of the same model on the same machine uses what was measured. So two
-            runs may choose differently: the choice is `acceleration` in the configuration of the
-            run, a value that this argument takes. `off` leaves the model as it is; with a given
-            batch size it repeats a run exactly.
+            is, also if no attack needs gradients. A later run of the same model on the same machine
+            uses what was measured. So two runs may choose differently: the choice is `acceleration`
+            in the configuration of the run, a value that this argument takes. `off` leaves the
+            model as it is; with a given batch size it repeats a run exactly.
         device: The device of a model given by its spec; by default a GPU if there is one. Any other
             model stays on its device.
         seed: The seed of the random targets, and of the generator that each attack gets for each
@@ -112,7 +119,8 @@ def evaluate(
         trust: Whether a file that the model's spec names may run the code that it holds.
         progress: Whether to show the progress on standard error: a bar on a terminal or in a
             notebook, else lines from time to time.
-        on_progress: Called after each gradient and each finished unit, see `EvaluationProgress`.
+        on_progress: Called after each gradient and each finished unit, and after each query of an
+            attack that needs no gradients, see `EvaluationProgress`.
 
     Returns:
         The records, attack by attack, in the order of the data.
@@ -127,7 +135,7 @@ def evaluate(
     check_use(accelerate, "accelerate")
     batch_size = checked_batch_size(batch_size)
     seed = checked_seed(seed)
-    named = named_attacks(attacks)
+    named = {} if attacks is None else named_attacks(attacks)  # before the model, which may be slow
     bounds = finite_bounds(bounds)
     directory = None if out is None else RunDirectory(Path(out))
     if directory is not None:
@@ -136,7 +144,11 @@ def evaluate(
     check_device(model, device)
     samples = as_data(data).within(bounds)  # before the model, which may take long to load
     classifier = load_classifier(model, device, trust=trust)
-    probe = probe_model(classifier, samples, bounds)
+    if attacks is None:
+        named = named_attacks(BEST_ATTACKS[access_of(classifier)]["l2"])
+    accesses = accesses_of(named, classifier)
+    access = most_demanding(accesses.values())
+    probe = probe_model(classifier, samples, bounds, access)
     doubts = (*samples.doubts, *probe.doubts)
     for doubt in probe.doubts:  # those of the data were logged when they were loaded
         logger.warning("%s", doubt.text)
@@ -152,7 +164,16 @@ def evaluate(
         data=samples.name,
         data_fingerprint=samples.fingerprint,
         indices=(samples.indices.start, samples.indices.stop, samples.indices.step),
-        attacks=tuple(_entry(name, attack, codes[name].code) for name, attack in named.items()),
+        attacks=tuple(
+            AttackEntry(
+                name=name,
+                spec=attack_name(attack),
+                norm=norm_of([attack]),
+                code=codes[name].code,
+                access=accesses[name],
+            )
+            for name, attack in named.items()
+        ),
         targets=targets,
         seed=seed,
         bounds=bounds,
@@ -161,7 +182,11 @@ def evaluate(
         save_adversarials=bool(save_adversarials),
         batch_size=None if batch_size == "auto" else batch_size,
     )
-    with shown_progress(on_progress, show=progress) as report, ranks.process_group():
+    passes = passes_in_words(accesses.values())
+    with (
+        shown_progress(on_progress, show=progress, passes=passes) as report,
+        ranks.process_group(),
+    ):
         interrupted = _interrupted(directory, known)
         known = known.after(interrupted)
         named = {entry.name: named[entry.name] for entry in known.attacks}
@@ -180,6 +205,7 @@ def evaluate(
             batch_size=batch_size,
             fingerprint=known.model_fingerprint if isinstance(classifier, nn.Module) else None,
             interrupted=interrupted,
+            access=access,
         )
         configuration = known.decide(tuning.batch_size, tuning.model.used)
         keep = save_adversarials and directory is not None
@@ -201,11 +227,6 @@ def evaluate(
         for doubt in doubts_about_records(result.records, result.classes):
             logger.warning("%s", doubt.text)
         return result
-
-
-def _entry(name: str, attack: Attack, code: str) -> AttackEntry:
-    """Return the entry of an attack in the configuration."""
-    return AttackEntry(name=name, spec=attack_name(attack), norm=norm_of([attack]), code=code)
 
 
 def _warn_of_unseen(codes: Mapping[str, Fingerprint]) -> None:

@@ -11,7 +11,8 @@ from attacks.engine.searches import small_problem, threshold
 from minnorm.attacks import ddn
 from minnorm.attacks.engine.doubts import (
     doubt_about_gradients,
-    doubt_about_logits,
+    doubt_about_nan,
+    doubt_about_probabilities,
     doubt_about_repeatability,
     doubt_about_successes,
     same_logits,
@@ -20,13 +21,13 @@ from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 
 
-def test_there_is_no_doubt_about_logits() -> None:
+def test_there_is_no_doubt_about_probabilities() -> None:
     model, inputs, _ = small_problem()
-    assert doubt_about_logits(model(inputs)) is None
+    assert doubt_about_probabilities(model(inputs)) is None
     # Negative numbers with the sum 1, and shares of more than 1, are no probabilities.
-    assert doubt_about_logits(torch.tensor([[1.5, -0.5], [0.5, 0.5]])) is None
-    assert doubt_about_logits(torch.tensor([[0.5, 0.5], [1.01, 0.01]])) is None
-    assert doubt_about_logits(torch.tensor([[0.5, 0.5], [3.0, 97.5]])) is None
+    assert doubt_about_probabilities(torch.tensor([[1.5, -0.5], [0.5, 0.5]])) is None
+    assert doubt_about_probabilities(torch.tensor([[0.5, 0.5], [1.01, 0.01]])) is None
+    assert doubt_about_probabilities(torch.tensor([[0.5, 0.5], [3.0, 97.5]])) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
@@ -38,13 +39,16 @@ def test_probabilities_are_doubted(dtype: torch.dtype) -> None:
         "logits. Remove the softmax: its gradients vanish where the model is certain, so the model "
         "would look more robust than it is.",
     )
-    assert doubt_about_logits(model(inputs).softmax(1).to(dtype)) == expected
-    assert doubt_about_logits(torch.tensor([[1.0, 0.0], [0.0, 1.0009]], dtype=dtype)) == expected
+    assert doubt_about_probabilities(model(inputs).softmax(1).to(dtype)) == expected
+    assert (
+        doubt_about_probabilities(torch.tensor([[1.0, 0.0], [0.0, 1.0009]], dtype=dtype))
+        == expected
+    )
 
 
-def test_nan_logits_are_doubted_first() -> None:
-    logits = torch.tensor([[0.5, 0.5], [0.5, torch.nan]])
-    assert doubt_about_logits(logits) == Doubt(
+def test_nan_logits_are_doubted() -> None:
+    assert doubt_about_nan(torch.tensor([[0.5, 0.5]])) is None
+    assert doubt_about_nan(torch.tensor([[0.5, 0.5], [0.5, torch.nan]])) == Doubt(
         "nan",
         "Some of the model's logits are NaN, on the samples probed. NaN is no class: a "
         "point with NaN is not adversarial, so an attack may miss what is close. Such "
@@ -105,14 +109,14 @@ def test_a_model_that_cannot_be_differentiated_is_an_error() -> None:
 
 def test_a_sigmoid_for_each_class_is_doubted() -> None:
     model, inputs, _ = small_problem()
-    doubt = doubt_about_logits(model(inputs).sigmoid())
+    doubt = doubt_about_probabilities(model(inputs).sigmoid())
     assert doubt is not None
     assert "(from 0 to 1); attacks expect logits. Remove the sigmoid" in doubt.text
 
 
 def test_percentages_are_doubted() -> None:
     model, inputs, _ = small_problem()
-    doubt = doubt_about_logits(100 * model(inputs).softmax(1))
+    doubt = doubt_about_probabilities(100 * model(inputs).softmax(1))
     assert doubt is not None
     assert "(from 0 to 100, with sum 100); attacks expect logits. Remove the softmax" in doubt.text
 

@@ -87,7 +87,7 @@ def test_backward_passes_are_reported() -> None:
     passes: list[int] = []
     run_and_judge(
         "test", partial(ddn, steps=3), model, inputs, labels,
-        targeted=False, bounds=(0.0, 1.0), seed=0, on_backward=lambda: passes.append(1),
+        targeted=False, bounds=(0.0, 1.0), seed=0, on_pass=lambda: passes.append(1),
     )  # fmt: skip
     assert len(passes) == 3
 

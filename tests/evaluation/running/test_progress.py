@@ -8,14 +8,16 @@ from minnorm.runtime import progress
 
 
 def test_nobody_gets_reports_by_default() -> None:
-    with shown_progress(None, show=False) as report:
+    with shown_progress(None, show=False, passes="gradients") as report:
         assert report is None
 
 
 def test_the_caller_gets_each_report_as_it_is() -> None:
     reports: list[tuple[int, int, int]] = []
     for show in (False, True):
-        with shown_progress(lambda *numbers: reports.append(numbers), show=show) as report:
+        with shown_progress(
+            lambda *numbers: reports.append(numbers), show=show, passes="gradients"
+        ) as report:
             assert report is not None
             report(1, 4, 30)
     assert reports == [(1, 4, 30)] * 2

@@ -18,15 +18,23 @@ PROBE_SAMPLES = 8
 """The number of samples that a model is probed on."""
 
 
-def doubt_about_logits(logits: Tensor) -> Doubt | None:
-    """Return a doubt if the outputs of a model are not fit for an attack, otherwise `None`."""
-    if logits.isnan().any():
-        return Doubt(
-            "nan",
-            "Some of the model's logits are NaN, on the samples probed. NaN is no class: a "
-            "point with NaN is not adversarial, so an attack may miss what is close. Such "
-            "samples are not robust: an evaluation counts them as misclassified.",
-        )
+def doubt_about_nan(logits: Tensor) -> Doubt | None:
+    """Return a doubt if some of the outputs of a model are NaN, otherwise `None`."""
+    if not logits.isnan().any():
+        return None
+    return Doubt(
+        "nan",
+        "Some of the model's logits are NaN, on the samples probed. NaN is no class: a point with "
+        "NaN is not adversarial, so an attack may miss what is close. Such samples are not robust: "
+        "an evaluation counts them as misclassified.",
+    )
+
+
+def doubt_about_probabilities(logits: Tensor) -> Doubt | None:
+    """Return a doubt if the outputs of a model look like probabilities, otherwise `None`.
+
+    Their gradients vanish where the model is certain, so this is about attacks with gradients.
+    """
     if logits.min() < 0:
         return None
     sums = logits.sum(1, dtype=torch.float64)

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from minnorm import specs
 from minnorm.acceleration import original
+from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, Model, load_attack
-from minnorm.attacks.composition import attack_name, check_presets, norm_of
+from minnorm.attacks.composition import access_needed, attack_name, check_presets, norm_of
+from minnorm.attacks.contract import check_offer
 from minnorm.attacks.engine.problem import check_attack
 from minnorm.checks import check_count
 from minnorm.errors import InputError
@@ -112,6 +114,23 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
     for name, attack in named.items():
         _warn_of_default_norm(name, attack)
     return named
+
+
+def accesses_of(attacks: Mapping[str, Attack], model: Model) -> dict[str, Access]:
+    """Return what each attack of a run needs of the model.
+
+    Args:
+        attacks: The attacks by name.
+        model: The classifier.
+
+    Raises:
+        InputError: If the model offers less.
+    """
+    offered = access_of(model)
+    needed = {name: access_needed(attack, offered) for name, attack in attacks.items()}
+    for name, access in needed.items():
+        check_offer(model, access, name)
+    return needed
 
 
 def _listed(attacks: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """The probe: whether model and data can be evaluated, checked on a few samples."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from minnorm.acceleration import original
+from minnorm.access import Access
 from minnorm.attacks import Model
 from minnorm.attacks.engine.doubts import (
     PROBE_SAMPLES,
     doubt_about_gradients,
-    doubt_about_logits,
+    doubt_about_probabilities,
     doubt_about_repeatability,
     same_logits,
 )
@@ -48,13 +50,15 @@ class Probe:
     doubts: tuple[Doubt, ...]
 
 
-def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
+def probe_model(model: Model, data: Data, bounds: Bounds, access: Access = "gradients") -> Probe:
     """Check on the first samples of the data that the model can be evaluated.
 
     Args:
         model: The classifier.
         data: The data.
         bounds: The bounds of the inputs.
+        access: What the most demanding attack needs of the model; without gradients nothing is
+            differentiated.
 
     Raises:
         InputError: If the model is in training mode, does not take the samples, does not return
@@ -69,14 +73,8 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
         raise InputError(doubt.text)
     if len(batch.inputs) > 1:
         _check_independent(model, batch)
-    # NaN is counted over the whole run, see `doubts_about_nan`.
-    without_nan = batch.logits[~batch.logits.isnan().any(1)]
-    without_gradients = doubt_about_gradients(model, batch.inputs)  # refuses first
-    loses = loses_gradients(model, batch.inputs, bounds)
     doubts = (
-        without_gradients,
-        doubt_about_logits(without_nan) if len(without_nan) > 0 else None,
-        LOST_GRADIENTS if loses else None,
+        *(_doubts_about_gradients(model, batch, bounds) if access == "gradients" else ()),
         _doubt_about_scale(batch.inputs, bounds),
     )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
@@ -84,9 +82,20 @@ def probe_model(model: Model, data: Data, bounds: Bounds) -> Probe:
         inputs=batch.inputs,
         classes=batch.logits.shape[1],
         answers=tuple(answers.tolist()),
-        loses_gradients=loses,
+        loses_gradients=LOST_GRADIENTS in doubts,
         doubts=tuple(doubt for doubt in doubts if doubt is not None),
     )
+
+
+def _doubts_about_gradients(
+    model: Model, batch: CleanBatch, bounds: Bounds
+) -> Iterator[Doubt | None]:
+    """Yield what attacks that use gradients have to know."""
+    yield doubt_about_gradients(model, batch.inputs)  # refuses first
+    # NaN is counted over the whole run, see `doubts_about_nan`.
+    without_nan = batch.logits[~batch.logits.isnan().any(1)]
+    yield doubt_about_probabilities(without_nan) if len(without_nan) > 0 else None
+    yield LOST_GRADIENTS if loses_gradients(model, batch.inputs, bounds) else None
 
 
 def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> Doubt | None:

@@ -22,11 +22,13 @@ from minnorm.acceleration import (
     fitting_seconds,
     measurable,
     measurable_batch_size,
+    querying_batch_size,
     repeated,
     seconds_to_build,
     seconds_to_choose,
     usual_batch_size,
 )
+from minnorm.access import Access
 from minnorm.attacks import Model
 from minnorm.errors import InputError, one_line
 from minnorm.evaluation.preparation import decisions
@@ -73,6 +75,7 @@ def tune(
     batch_size: BatchSize,
     interrupted: Configuration | None,
     fingerprint: str | None,
+    access: Access = "gradients",
 ) -> Tuning:
     """Accelerate a model for an evaluation, and choose the batch size.
 
@@ -88,12 +91,17 @@ def tune(
         interrupted: The configuration of the run that continues; `None` for a new run.
         fingerprint: The fingerprint by which decisions for this model are remembered; `None` to
             neither remember nor recall any.
+        access: What the most demanding attack needs of the model. Without gradients nothing is
+            differentiated: the model is used as it is, and the batch size follows from the time of
+            a forward pass.
 
     Raises:
         InputError: If the acceleration cannot be applied to this model.
     """
     if inputs.device.type == "cpu":
         memory.keep_freed_memory()  # before measuring, since it changes how long a gradient takes
+    if access != "gradients" and acceleration == AUTO:
+        acceleration = OFF
     if interrupted is not None:
         acceleration = interrupted.acceleration if acceleration == AUTO else acceleration
         batch_size = interrupted.batch_size if batch_size == "auto" else batch_size
@@ -110,11 +118,12 @@ def tune(
                 accelerated, gradient = _accelerate(model, example, work, key)
             else:
                 accelerated = accelerate(model, inputs, acceleration)
-            size = (
-                _choose_batch_size(accelerated, inputs, work, gradient, key)
-                if batch_size == "auto"
-                else batch_size
-            )
+            if batch_size != "auto":
+                size = batch_size
+            elif access == "gradients":
+                size = _choose_batch_size(accelerated, inputs, work, gradient, key)
+            else:
+                size = _usual_batch_size(accelerated, inputs, work)
     used, size = ranks.gather((accelerated.used if accelerated else acceleration, size))[0]
     with ranks.raise_on_all():
         return Tuning(accelerated or accelerate(model, inputs, used), size)
@@ -179,6 +188,12 @@ def _too_little(seconds: float) -> str:
 def _as_it_is(model: Model, example: Tensor, reason: str) -> Accelerated:
     note = f"the model is used as it is: {reason}"
     return replace(accelerate(model, example, OFF), notes=(note,))
+
+
+def _usual_batch_size(accelerated: Accelerated, inputs: Tensor, work: Workload) -> int:
+    """Choose the batch size of attacks that only make forward passes."""
+    available = _SHARE_OF_MEMORY * memory.available_memory(inputs.device)
+    return querying_batch_size(accelerated, inputs, most=work.samples, memory=available)
 
 
 def _choose_batch_size(

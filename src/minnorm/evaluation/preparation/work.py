@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from minnorm.attacks.composition import Part, takes_accelerated, tree
+from minnorm.attacks.composition import Part, access_needed, takes_accelerated, tree
+from minnorm.attacks.engine.tournaments import FORWARD_COST
 
 LARGEST_SHARE = 0.018
 """The largest share of the work that a preparation may take. Where it finds nothing faster, the
@@ -48,7 +49,7 @@ def workload(
         targets: The targets of a sample; 1 if untargeted.
         ranks: The number of ranks that share the samples.
     """
-    gradients = [(expected_gradients(attack), takes_accelerated(attack)) for attack in attacks]
+    gradients = [(_in_gradients(attack), takes_accelerated(attack)) for attack in attacks]
     return Workload(
         samples=-(-samples // ranks),
         gradients=targets * sum(count for count, _ in gradients),
@@ -56,11 +57,18 @@ def workload(
     )
 
 
+def _in_gradients(attack: Callable[..., Any]) -> float:
+    """Return the cost of a sample in gradients, also of an attack that counts queries."""
+    each = 1.0 if access_needed(attack) == "gradients" else FORWARD_COST
+    return each * expected_gradients(attack)
+
+
 def expected_gradients(attack: Callable[..., Any]) -> float:
     """Return how many gradients of a sample an attack computes, from its hyper-parameters.
 
-    The estimate is low rather than high. It reads `budget`, or `steps`, `searches` and `restarts`,
-    also of the attacks inside a combination; an attack that has none of them counts as 1.
+    Of an attack without gradients these are queries. The estimate is low rather than high. It reads
+    `budget`, or `steps`, `searches` and `restarts`, also of the attacks inside a combination; an
+    attack that has none of them counts as 1.
     """
     return _expected_gradients(tree(attack))
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from minnorm.acceleration import Accelerated, original, seconds_now
 from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, AttackResult, Model
-from minnorm.attacks.composition import takes_accelerated
+from minnorm.attacks.composition import access_needed, takes_accelerated
 from minnorm.attacks.engine.inset import InsetGradients
 from minnorm.errors import InputError
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, per_sample, rows
@@ -27,11 +27,18 @@ class CountingModel:
     Args:
         model: The model.
         on_backward: Called at each backward pass.
+        on_forward: Called at each forward pass.
     """
 
-    def __init__(self, model: Model, on_backward: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        on_backward: Callable[[], None] | None = None,
+        on_forward: Callable[[], None] | None = None,
+    ) -> None:
         self._model = model
         self._on_backward = on_backward
+        self._on_forward = on_forward
         self.forwards = 0
         self.backwards = 0
 
@@ -39,6 +46,8 @@ class CountingModel:
         """Return the model's logits, and count the samples."""
         logits = self._model(inputs)
         self.forwards += len(inputs)
+        if self._on_forward is not None:
+            self._on_forward()
         if logits.requires_grad:
             logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
         return logits
@@ -55,14 +64,16 @@ class CountingModel:
 
 
 def counting(
-    model: Model, on_backward: Callable[[], None] | None = None
+    model: Model,
+    on_backward: Callable[[], None] | None = None,
+    on_forward: Callable[[], None] | None = None,
 ) -> tuple[Model, list[CountingModel]]:
     """Return a model with the same logits, and its counters: one for each part if accelerated."""
     if not isinstance(model, Accelerated):
-        counted = CountingModel(model, on_backward)
+        counted = CountingModel(model, on_backward, on_forward)
         return counted, [counted]
     parts = {
-        id(part): CountingModel(part, on_backward)
+        id(part): CountingModel(part, on_backward, on_forward)
         for part in (model.original, model.exact, model.coarse)
         if part is not None
     }
@@ -104,7 +115,7 @@ def run_and_judge(
     bounds: Bounds,
     seed: int,
     inset_gradients: bool = False,
-    on_backward: Callable[[], None] | None = None,
+    on_pass: Callable[[], None] | None = None,
 ) -> Verdict:
     """Run an attack on a batch, with a random generator of its own, and judge its result.
 
@@ -121,14 +132,20 @@ def run_and_judge(
         bounds: The bounds of the inputs.
         seed: The seed of the generator.
         inset_gradients: Whether attacks differentiate the model slightly inside the bounds.
-        on_backward: Called at each backward pass.
+        on_pass: Called at each backward pass, or at each forward pass of an attack that needs no
+            gradients.
 
     Raises:
         InputError: If the attack does not return an `AttackResult` of the shape of the inputs, or
             changes the model.
     """
     given, model = model, original(model)
-    counted, counters = counting(given if takes_accelerated(attack) else model, on_backward)
+    differentiates = access_needed(attack, access_of(model)) == "gradients"
+    counted, counters = counting(
+        given if takes_accelerated(attack) else model,
+        on_backward=on_pass if differentiates else None,
+        on_forward=None if differentiates else on_pass,
+    )
     attacked = InsetGradients(counted, bounds) if inset_gradients else counted
     generator = Generator(inputs.device).manual_seed(seed)
     state = _state(model)

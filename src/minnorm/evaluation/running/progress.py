@@ -1,25 +1,28 @@
 """The progress of an evaluation, reported to the user and to a function of the caller."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from minnorm.access import Access
 from minnorm.runtime.progress import progress_bars
 
 EvaluationProgress: TypeAlias = Callable[[int, int, int], None]
 """Called with the number of finished units, the number of all units of this rank (a unit is one
-attack on one batch), and the number of gradients so far, counting one for a whole batch."""
+attack on one batch), and the number of passes so far, counting one for a whole batch: gradients,
+and queries of attacks that need no gradients."""
 
 
 @contextmanager
 def shown_progress(
-    on_progress: EvaluationProgress | None, *, show: bool
+    on_progress: EvaluationProgress | None, *, show: bool, passes: str
 ) -> Iterator[EvaluationProgress | None]:
     """Yield a function to report progress to; `None` if nobody needs the reports.
 
     Args:
         on_progress: Called with all reports.
         show: Whether the reports become a progress bar, or lines in a log.
+        passes: What the passes are, in words: `gradients`, `queries`, or both.
     """
     if not show:
         yield on_progress
@@ -27,10 +30,17 @@ def shown_progress(
     with progress_bars() as bars:
         task = bars.add_task("preparing", total=None)
 
-        def report(done: int, total: int, gradients: int) -> None:
-            text = f"attacking, {gradients:,} gradients"
+        def report(done: int, total: int, number: int) -> None:
+            text = f"attacking, {number:,} {passes}"
             bars.update(task, completed=done, total=total, description=text)
             if on_progress is not None:
-                on_progress(done, total, gradients)
+                on_progress(done, total, number)
 
         yield report
+
+
+def passes_in_words(accesses: Iterable[Access]) -> str:
+    """Return what the passes of attacks are that need this access to the model."""
+    differentiate = {access == "gradients" for access in accesses}
+    words = {True: "gradients", False: "queries"}
+    return " and ".join(words[one] for one in (True, False) if one in differentiate)

@@ -91,13 +91,13 @@ class Runner:
         }
         total = len(own) * len(self.attacks)
         done = total - sum(len(attacks) for attacks in unfinished.values())
-        gradients = 0
+        passes = 0
 
-        def report(new_gradients: int = 0) -> None:
-            nonlocal gradients
-            gradients += new_gradients
+        def report(new_passes: int = 0) -> None:
+            nonlocal passes
+            passes += new_passes
             if on_progress is not None:
-                on_progress(done, total, gradients)
+                on_progress(done, total, passes)
 
         report()
         for number, attacks in unfinished.items():
@@ -126,7 +126,7 @@ class Runner:
         attack: Attack,
         batch: CleanBatch,
         targets: list[Int64[Tensor, "b"] | None],
-        on_backward: Callable[[], None],
+        on_pass: Callable[[], None],
     ) -> Result:
         """Run an attack on a batch, once for each target of its samples."""
         low, _ = self.configuration.bounds
@@ -138,7 +138,7 @@ class Runner:
         radius_limit = radius_limit_of(attack, norm)
         records, adversarials = [], []
         for target in targets:
-            verdict = self._judge(name, attack, batch, target, on_backward)
+            verdict = self._judge(name, attack, batch, target, on_pass)
             records.append(
                 make_records(
                     name,
@@ -175,7 +175,7 @@ class Runner:
         attack: Attack,
         batch: CleanBatch,
         target: Int64[Tensor, "b"] | None,
-        on_backward: Callable[[], None],
+        on_pass: Callable[[], None],
     ) -> Verdict:
         """Run and judge an attack on a batch, in parts if the whole does not fit into memory.
 
@@ -195,7 +195,7 @@ class Runner:
                 batch.inputs[part],
                 labels[part],
                 targeted=target is not None,
-                on_backward=on_backward,
+                on_pass=on_pass,
             )
             if verdict is not None:
                 verdicts.append(verdict)
@@ -221,7 +221,7 @@ class Runner:
         labels: Tensor,
         *,
         targeted: bool,
-        on_backward: Callable[[], None],
+        on_pass: Callable[[], None],
     ) -> Verdict | None:
         """Run and judge an attack on a part of a batch; return `None` if it does not fit.
 
@@ -238,7 +238,7 @@ class Runner:
                 bounds=self.configuration.bounds,
                 seed=self.configuration.seed,
                 inset_gradients=self.inset_gradients,
-                on_backward=on_backward,
+                on_pass=on_pass,
             )
         except InputError:
             raise

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt
 
+from minnorm.access import Access
+
 _DECIDED_LATER = ("batch_size", "acceleration")
 """The fields that may be open until a measurement decides them."""
 
@@ -44,6 +46,7 @@ class AttackEntry(BaseModel):
         norm: The norm that it minimizes.
         code: The fingerprint of its code, see `minnorm.attacks.attack_fingerprint`; empty for the
             attacks of this package.
+        access: What it uses of the model, see `minnorm.access`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -52,6 +55,7 @@ class AttackEntry(BaseModel):
     spec: str
     norm: str
     code: str
+    access: Access = "gradients"
 
     def __str__(self) -> str:
         return self.name if self.name == self.spec else f"{self.name} = {self.spec}"
