@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
 from minnorm.attacks.composition import attack_name
-from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
+from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.default import attack
 from minnorm.attacks.engine.incumbent import Incumbent
 from minnorm.attacks.fingerprints import attack_fingerprint
@@ -51,6 +51,7 @@ __all__ = [
     "fmn",
     "lbfgs",
     "load_attack",
+    "needs",
     "normal_pursuit",
     "pdgd",
     "pgd",

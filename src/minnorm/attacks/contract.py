@@ -74,8 +74,8 @@ _Function = TypeVar("_Function", bound=Callable[..., AttackResult])
 
 BEST_ATTACKS: dict[Access, dict[Norm, str]] = {
     "gradients": {"l2": "normal_pursuit", "linf": "fmn"},
-    "scores": {},
-    "decisions": {},
+    "scores": {"l2": "square_min_norm", "linf": "square_min_norm"},
+    "decisions": {"l2": "hop_skip_jump", "linf": "hop_skip_jump"},
 }
 """The names of the best attacks of the package, by what they need of a model, and by norm."""
 
@@ -137,9 +137,8 @@ def check_offer(model: object, needed: Access, name: str = "this attack") -> Non
     offered = access_of(model)
     if allows(offered, needed):
         return
-    instead = BEST_ATTACKS[offered].get("l2", "nothing")
-    use = f" Use {instead}, the best attack that needs {offered} only."
+    use = f" Use {BEST_ATTACKS[offered]['l2']}, the best attack that needs {offered} only."
     raise InputError(
         f"{name} needs {needed} of the model, but a {type(model).__name__} offers {offered} only."
-        f"{use}"
+        f"{use} Mark an attack of your own that needs less with minnorm.attacks.needs."
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from attacks.engine.searches import small_problem, threshold
 from minnorm.attacks import ddn
+from minnorm.attacks.engine.autograd import without_gradients
 from minnorm.attacks.engine.doubts import (
     doubt_about_gradients,
     doubt_about_nan,
@@ -93,8 +94,8 @@ def test_missing_gradients_are_doubted(model: torch.nn.Module) -> None:
         "zero-gradients",
         "The model's gradients with respect to its inputs are all zero, on the samples probed: its "
         "output does not depend on them, or one of its steps blocks gradients (.detach(), "
-        "rounding, argmax). Attacks that use gradients find little, which says nothing about its "
-        "robustness.",
+        "rounding, argmax, NumPy). Attacks that use gradients find little, which says nothing "
+        f"about its robustness. {without_gradients()}",
     )
 
 
@@ -102,9 +103,17 @@ def test_a_model_that_cannot_be_differentiated_is_an_error() -> None:
     def outside_of_autograd(points: Tensor) -> Tensor:
         return threshold(torch.from_numpy(points.numpy()))
 
-    message = "^the model cannot be differentiated with respect to its inputs: RuntimeError: Can't"
+    message = "^the model cannot be differentiated .* since it passes them to NumPy. Give a step"
     with pytest.raises(InputError, match=message):
         doubt_about_gradients(outside_of_autograd, torch.rand(3, 2))
+
+    def broken_by_gradients(points: Tensor) -> Tensor:
+        if points.requires_grad:
+            raise OSError("no gradients here")
+        return threshold(points)
+
+    with pytest.raises(InputError, match=r"with respect to its inputs: OSError: no gradients here"):
+        doubt_about_gradients(broken_by_gradients, torch.rand(3, 2))
 
 
 def test_a_sigmoid_for_each_class_is_doubted() -> None:

@@ -7,9 +7,23 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from minnorm.attacks.contract import Model
+from minnorm.attacks.contract import BEST_ATTACKS, Model
 from minnorm.errors import InputError
 from minnorm.logits import output_of
+
+_OF_NUMPY = "Can't call numpy() on Tensor that requires grad"
+"""How PyTorch refuses to convert a tensor in a model that is differentiated."""
+
+
+def without_gradients() -> str:
+    """Return what to do with a model that has no gradients, in sentences."""
+    return (
+        "Give a step that blocks gradients those of another function by "
+        "minnorm.models.straight_through. For a model that can only be predicted, use "
+        "minnorm.models.predict_only, or an attack that needs no gradients: "
+        f"{BEST_ATTACKS['scores']['l2']} reads scores, {BEST_ATTACKS['decisions']['l2']} only "
+        "decisions; minnorm.attack chooses them by access='scores' and access='decisions'."
+    )
 
 
 @contextmanager
@@ -43,11 +57,20 @@ def differentiable(model: Model, points: Tensor) -> tuple[Tensor, Callable[..., 
         if the output does not depend on the points. All calls but the last one need `again=True`.
 
     Raises:
-        InputError: If the model does not return a tensor.
+        InputError: If the model does not return a tensor, or leaves PyTorch while it is
+            differentiated.
     """
     with torch.enable_grad():
         variables = points.detach().requires_grad_()
-        logits = output_of(model, variables)
+        try:
+            logits = output_of(model, variables)
+        except RuntimeError as error:
+            if _OF_NUMPY not in str(error):
+                raise
+            raise InputError(
+                "the model cannot be differentiated with respect to its inputs, since it passes "
+                f"them to NumPy. {without_gradients()}"
+            ) from error
     if not isinstance(logits, Tensor):
         raise InputError(
             f"the model returned a {type(logits).__name__}; expected a tensor of logits."
