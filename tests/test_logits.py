@@ -287,47 +287,66 @@ def test_logits_of_two_classes_or_more_pass(dtype: torch.dtype) -> None:
         check_logits(logits[:0], torch.zeros(0, dtype=torch.int64))
 
 
+_PREDICTED = " A function that only predicts becomes a model with minnorm.models.predict_only(function, ...)."
+_ONE_LOGIT = " If it is the logit of class 1 of two, wrap the model: minnorm.models.binary(model)."
+
+
 @pytest.mark.parametrize(
-    ("logits", "message"),
+    ("logits", "message", "advice"),
     [
-        (None, "the model returned NoneType; expected a floating point tensor of logits."),
-        ([[0.0]], "the model returned list; expected a floating point tensor of logits."),
+        (
+            None,
+            "the model returned NoneType; expected a floating point tensor of logits.",
+            _PREDICTED,
+        ),
+        (
+            [[0.0]],
+            "the model returned list; expected a floating point tensor of logits.",
+            _PREDICTED,
+        ),
         (
             (torch.zeros(2, 5),),
             "the model returned tuple; expected a floating point tensor of logits.",
+            _PREDICTED,
         ),
         (
             torch.zeros(2, 5, dtype=torch.int64),
             "the model returned torch.int64; expected a floating point tensor of logits.",
+            _PREDICTED,
         ),
         (
             torch.zeros(2, 5, dtype=torch.complex64),
             "the model returned torch.complex64; expected a floating point tensor of logits.",
+            _PREDICTED,
         ),
         (
             torch.zeros(2),
             "the model returned an output of shape [2] for 2 inputs; expected logits [2, classes] "
             "with at least 2 classes.",
+            _ONE_LOGIT,
         ),
         (
             torch.zeros(2, 5, 1),
             "the model returned an output of shape [2, 5, 1] for 2 inputs; expected logits "
             "[2, classes] with at least 2 classes.",
+            "",
         ),
         (
             torch.zeros(3, 5),
             "the model returned an output of shape [3, 5] for 2 inputs; expected logits "
             "[2, classes] with at least 2 classes.",
+            "",
         ),
         (
             torch.zeros(2, 1),
             "the model returned an output of shape [2, 1] for 2 inputs; expected logits "
             "[2, classes] with at least 2 classes.",
+            _ONE_LOGIT,
         ),
     ],
 )
-def test_an_output_that_is_not_logits_is_refused(logits: Any, message: str) -> None:
-    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+def test_an_output_that_is_not_logits_is_refused(logits: Any, message: str, advice: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message + advice)}$"):
         check_logits(logits, torch.tensor([0, 0]))
 
 

@@ -219,11 +219,20 @@ def check_logits(logits: object, labels: Tensor) -> None:
     """
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         kind = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the model returned {kind}; expected a floating point tensor of logits.")
+        raise InputError(
+            f"the model returned {kind}; expected a floating point tensor of logits. A function "
+            "that only predicts becomes a model with minnorm.models.predict_only(function, ...)."
+        )
     if logits.ndim != 2 or len(logits) != len(labels) or logits.shape[1] < 2:
+        advice = ""
+        if tuple(logits.shape) in ((len(labels),), (len(labels), 1)):
+            advice = (
+                " If it is the logit of class 1 of two, wrap the model: "
+                "minnorm.models.binary(model)."
+            )
         raise InputError(
             f"the model returned an output of shape {list(logits.shape)} for {len(labels)} inputs; "
-            f"expected logits [{len(labels)}, classes] with at least 2 classes."
+            f"expected logits [{len(labels)}, classes] with at least 2 classes.{advice}"
         )
     check_labels(labels, logits.shape[1])
 

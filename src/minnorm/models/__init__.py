@@ -2,9 +2,11 @@
 
 from minnorm.models.architectures import ARCHITECTURES, build, network_of
 from minnorm.models.averaged import Averaged, averaged
+from minnorm.models.binary import Binary, binary
 from minnorm.models.export import Export, export_model
 from minnorm.models.load import MODEL_FORMS, load_model
 from minnorm.models.normalized import Normalized
+from minnorm.models.predict_only import PredictOnly, predict_only
 from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
 from minnorm.models.straight_through import StraightThrough, straight_through
 from minnorm.models.weights import fingerprint, load_weights, save_weights
@@ -15,13 +17,16 @@ __all__ = [
     "ARCHITECTURES",
     "MODEL_FORMS",
     "Averaged",
+    "Binary",
     "Card",
     "Export",
     "Normalized",
+    "PredictOnly",
     "SmallCNN",
     "StraightThrough",
     "WideResNet",
     "averaged",
+    "binary",
     "build",
     "cifar10_cnn",
     "export_model",
@@ -31,6 +36,7 @@ __all__ = [
     "load_zoo",
     "mnist_cnn",
     "network_of",
+    "predict_only",
     "read_card",
     "save_weights",
     "straight_through",
