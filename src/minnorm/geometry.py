@@ -14,21 +14,45 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from minnorm import boxes
+from minnorm.boxes import Bounds, Interval, masked, quantize, rows, span
 from minnorm.errors import InputError
 
-Bounds: TypeAlias = tuple[float, float]
-"""The lowest and the highest value of an input; either may be infinite."""
+__all__ = [
+    "NORM_ORDERS",
+    "Bounds",
+    "Interval",
+    "Norm",
+    "check_ball",
+    "check_norm",
+    "distances",
+    "dot",
+    "dual_norms",
+    "farthest_corner",
+    "has_direction",
+    "inner_radii",
+    "masked",
+    "norm_of_word",
+    "norms",
+    "per_sample",
+    "project_onto_ball",
+    "quantize",
+    "read_norm",
+    "rounding",
+    "rows",
+    "scale_to_norm",
+    "span",
+    "steepest",
+    "to_halfspace",
+    "uniform_in_unit_ball",
+    "unit",
+]
 
 Norm: TypeAlias = Literal["l0", "l1", "l2", "linf"]
 """The name of a norm."""
 
 NORM_ORDERS: dict[Norm, float] = {"l0": 0.0, "l1": 1.0, "l2": 2.0, "linf": math.inf}
 """The order of each norm, as `torch.linalg.vector_norm` takes it."""
-
-
-def rows(values: Float[Tensor, "b *d"]) -> Float[Tensor, "b n"]:
-    """Return each sample as one row, also for samples without dimensions and empty batches."""
-    return values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
@@ -110,27 +134,6 @@ def farthest_corner(inputs: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tens
     """
     low, high = bounds
     return norms(torch.maximum(inputs - low, high - inputs))
-
-
-def span(bounds: Bounds) -> float:
-    """Return the width `high - low` of the bounds, or 1 if a bound is infinite."""
-    low, high = bounds
-    return high - low if math.isfinite(high - low) else 1.0
-
-
-def quantize(
-    inputs: Float[Tensor, "b *d"], levels: int | None, bounds: Bounds
-) -> Float[Tensor, "b *d"]:
-    """Round each entry to the nearest of `levels` evenly spaced values from low to high.
-
-    With 256 levels on (0, 1) that is the grid of 8-bit images; `None` means no rounding.
-    """
-    if levels is None:
-        return inputs
-    low, high = bounds
-    steps = (levels - 1) / (high - low)
-    # Rounding errors of the last operations can leave the bounds.
-    return ((inputs - low) * steps).round_().div_(steps).add_(low).clamp_(low, high)
 
 
 def steepest(
@@ -218,9 +221,8 @@ def rounding(
         bounds: Finite bounds count as values.
         reach: How far from the values a bound counts.
     """
-    largest = max((abs(bound) for bound in bounds if math.isfinite(bound)), default=0.0)
     peaks = norms(values, "linf")
-    reached = (peaks + reach).clamp_max(largest)
+    reached = (peaks + reach).clamp_max(boxes.largest(bounds, values))
     return torch.maximum(peaks, reached) * torch.finfo(values.dtype).eps
 
 
@@ -229,9 +231,10 @@ def inner_radii(
     origins: Float[Tensor, "b *d"],
     bounds: Bounds,
     norm: Norm,
-    level: float = 0.0,
+    level: float | Float[Tensor, "b"] = 0.0,
     *,
     reach: float | Float[Tensor, "b"] = math.inf,
+    entries: float | Float[Tensor, "b"] | None = None,
 ) -> Float[Tensor, "b"]:
     """Return radii of balls whose points stay within `radius` when they are rounded.
 
@@ -246,6 +249,7 @@ def inner_radii(
         norm: `l2` or `linf`.
         level: The distance of the levels that points are rounded to; 0 for none.
         reach: How far from the centers a bound counts.
+        entries: The number of entries that can change; by default all of them.
     """
     gaps = rounding(origins, bounds, reach)
     if norm == "linf":
@@ -253,7 +257,8 @@ def inner_radii(
     else:
         gaps = gaps.clamp_min(level)
         # The variance of a rounding is a twelfth of the square of the gap.
-        inner = (radius**2 - rows(origins).shape[1] * gaps.square() / 10).clamp_min(0).sqrt()
+        entries = rows(origins).shape[1] if entries is None else entries
+        inner = (radius**2 - entries * gaps.square() / 10).clamp_min(0).sqrt()
         # Its component along the perturbation has a standard deviation of level / sqrt(12).
         inner = inner - 2 * level / math.sqrt(12)
     return inner.clamp_min(radius / 2) * (1 - 8 * torch.finfo(gaps.dtype).eps)

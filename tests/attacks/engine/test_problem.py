@@ -22,10 +22,9 @@ from minnorm.attacks.engine.problem import (
     Problem,
     check_attack,
     check_evaluation_mode,
-    check_levels,
     check_problem,
-    check_samples,
 )
+from minnorm.attacks.engine.samples import check_levels, check_samples
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds, Norm, dot, inner_radii, norms
 from minnorm.radii import ROUNDED_SHARE

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minnorm.attacks.engine.problem import check_samples
+from minnorm.attacks.engine.samples import check_samples
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds
 

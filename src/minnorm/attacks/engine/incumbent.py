@@ -22,7 +22,7 @@ class Incumbent:
     Args:
         origins: The inputs under attack, `[b *d]`.
         norm: The norm of the distances.
-        limit: The largest distance accepted.
+        limit: The largest distance accepted, a number or one for each sample.
 
     Attributes:
         origins: As given.
@@ -31,7 +31,10 @@ class Incumbent:
     """
 
     def __init__(
-        self, origins: Float[Tensor, "b *d"], norm: Norm = "l2", limit: float = math.inf
+        self,
+        origins: Float[Tensor, "b *d"],
+        norm: Norm = "l2",
+        limit: float | Float[Tensor, "b"] = math.inf,
     ) -> None:
         self.origins = origins
         self._norm = norm
@@ -73,7 +76,8 @@ class Incumbent:
 
     def part(self, rows: Int64[Tensor, "k"]) -> "Incumbent":
         """Return the incumbent of some of the samples."""
-        chosen = type(self)(self.origins[rows], self._norm, self._limit)
+        limit = self._limit[rows] if isinstance(self._limit, Tensor) else self._limit
+        chosen = type(self)(self.origins[rows], self._norm, limit)
         if self.points is not self.origins:
             chosen.points = self.points[rows]
         chosen.distances, chosen._ranks = self.distances[rows], self._ranks[rows]

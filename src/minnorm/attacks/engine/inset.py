@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from minnorm import geometry
+from minnorm import boxes, geometry
 from minnorm.access import Access, access_of
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable
@@ -136,28 +136,45 @@ def inset(
         length: The longest length that counts, see `Problem.usual_length`: one entry may be far
             larger than the perturbations of the others.
     """
+    if points.numel() == 0:
+        return points
     low, high = bounds
     inside = points
-    if math.isfinite(low) and points.numel() > 0:
+    if _has_finite(low):
         inside = torch.maximum(inside, low + _gaps(points - low, low, bounds, length))
-    if math.isfinite(high) and points.numel() > 0:
+    if _has_finite(high):
         inside = torch.minimum(inside, high - _gaps(high - points, high, bounds, length))
+    free = boxes.free(bounds)
+    inside = inside if free is None else torch.where(free, inside, points)
     return inside.to(points.dtype)
+
+
+def _has_finite(bound: float | Tensor) -> bool:
+    return isinstance(bound, Tensor) or math.isfinite(bound)
 
 
 def _gaps(
     depths: Float[Tensor, "b *d"],
-    bound: float,
+    bound: float | Tensor,
     bounds: Bounds,
     length: float | Float[Tensor, "b"],
 ) -> Float[Tensor, "b ..."]:
     """Return how far points are moved from a bound, given the distances of the entries from it."""
     eps = torch.finfo(depths.dtype).eps
+    share = max(_INSET, 4 * eps)
+    if isinstance(bound, Tensor):
+        depths = depths.where(depths.isfinite(), 0.0)
     reach = geometry.norms(depths, "linf")
-    reach = torch.where(reach > 0, reach, geometry.span(bounds)).clamp_max(length)
+    reach = torch.where(reach > 0, reach, boxes.spans(bounds, depths)).clamp_max(length)
     reach = reach.to(depths.dtype)
-    gaps = (max(_INSET, 4 * eps) * reach).clamp_min(4 * eps * abs(bound))
-    return geometry.per_sample(gaps, depths)
+    if not isinstance(bound, Tensor):
+        gaps = (share * reach).clamp_min(4 * eps * abs(bound))
+        return geometry.per_sample(gaps, depths)
+    # The bounds of a feature may be narrower than the reach of the others.
+    low, high = bounds
+    reaches = torch.minimum(geometry.per_sample(reach, depths), torch.as_tensor(high - low))
+    size = bound.abs()
+    return torch.maximum(share * reaches, 4 * eps * size.where(size.isfinite(), 0.0))
 
 
 def keeps_decisions(problem: Problem) -> bool:
@@ -169,9 +186,18 @@ def keeps_decisions(problem: Problem) -> bool:
 
 
 def at_bounds(points: Float[Tensor, "b *d"], bounds: Bounds) -> Bool[Tensor, "b *d"]:
-    """Return which entries are at a bound."""
+    """Return which entries are at a bound; an entry that cannot change is not."""
+    at_low, at_high = _at_either(points, bounds)
+    return at_low | at_high
+
+
+def _at_either(points: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
+    """Return which entries are at the low bound, and which at the high one."""
     low, high = bounds
-    return (points <= low) | (points >= high)
+    free = boxes.free(bounds)
+    if free is None:
+        return points <= low, points >= high
+    return (points <= low) & free, (points >= high) & free
 
 
 def may_be_lost(
@@ -182,12 +208,13 @@ def may_be_lost(
     A gradient that is infinite or NaN at a bound counts by itself.
     """
     usable = _usable(gradients)
-    low, high = bounds
     there = at_bounds(points, bounds)
     suspicious = (there & ~gradients.isfinite()).any()
-    for side in (points <= low, points >= high):
+    for side in _at_either(points, bounds):
         suspicious |= ((_by_feature(side) > 0) & (_by_feature(usable & side) == 0)).any()
-    return suspicious & (usable.any() | there.all())
+    free = boxes.free(bounds)
+    everywhere = there.all() if free is None else (there | ~free).all()
+    return suspicious & (usable.any() | everywhere)
 
 
 def are_lost(
@@ -211,8 +238,7 @@ def are_lost(
         return True
     expected, usable = _usable(inside) & there, _usable(gradients)
     lost = (expected & ~gradients.isfinite()).any()
-    low, high = bounds
-    for side in (points <= low, points >= high):
+    for side in _at_either(points, bounds):
         known = _by_feature(expected & side)
         lost |= ((known >= _FEWEST) & (_by_feature(expected & side & usable) == 0)).any()
     return bool(lost)
@@ -253,12 +279,14 @@ def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds)
         inputs: Some samples. The test also uses copies with entries moved to the bounds at random.
         bounds: The bounds of the inputs.
     """
-    if inputs.numel() == 0 or not any(math.isfinite(bound) for bound in bounds):
+    if inputs.numel() == 0 or not any(_has_finite(bound) for bound in bounds):
         return False
+    bounds = boxes.for_batch(bounds, inputs)
     samples = (inputs, _with_entries_at_bounds(inputs, bounds))
     gradients = [_gradients_of_logits(model, points) for points in samples]
     inside = [_gradients_of_logits(model, inset(points, bounds)) for points in samples]
-    return are_lost(torch.cat(gradients), torch.cat(inside), torch.cat(samples), bounds)
+    twice = boxes.part(bounds, torch.arange(len(inputs), device=inputs.device).repeat(2))
+    return are_lost(torch.cat(gradients), torch.cat(inside), torch.cat(samples), twice)
 
 
 def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
@@ -270,6 +298,8 @@ def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
     drawn = torch.rand(inputs.shape, generator=generator, dtype=torch.float32)
     # The places of the samples in a random order of each entry, from 0 to 1.
     drawn = (drawn.argsort(0).argsort(0) / max(len(inputs) - 1, 1)).to(inputs.device)
+    if not boxes.is_interval(bounds):
+        return _with_entries_at_sides(inputs, bounds, drawn)
     low, high = bounds
     least, most = (float(value) for value in inputs.aminmax())
     points = inputs
@@ -278,6 +308,23 @@ def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
     if high - most <= most - least:
         points = torch.where(drawn > 1 - _MOVED, high, points)
     return points.to(inputs.dtype)
+
+
+def _with_entries_at_sides(inputs: Tensor, bounds: Bounds, drawn: Tensor) -> Tensor:
+    """Do the same for tensor bounds: each feature counts as a share of the width of its bounds."""
+    low, high = (torch.as_tensor(bound).expand_as(inputs) for bound in bounds)
+    widths = high - low
+    wide = (widths > 0) & widths.isfinite()
+    shares = ((inputs - low) / widths)[wide]
+    if len(shares) == 0:
+        return inputs
+    least, most = (float(value) for value in shares.aminmax())
+    points = inputs
+    if least <= most - least:
+        points = torch.where(wide & (drawn < _MOVED), low, points)
+    if 1 - most <= most - least:
+        points = torch.where(wide & (drawn > 1 - _MOVED), high, points)
+    return points
 
 
 def _gradients_of_logits(model: Model, points: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minnorm import geometry
+from minnorm import boxes
 from minnorm.acceleration.accelerated import Accelerated, original
 from minnorm.access import Access
 from minnorm.attacks.contract import Model, check_offer
@@ -13,8 +13,9 @@ from minnorm.attacks.engine.autograd import draw_seed, ordinary, own_autograd_mo
 from minnorm.attacks.engine.coarse import AcceleratedSearch
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.inset import BoundWatch, InsetGradients
-from minnorm.attacks.engine.problem import Problem, check_levels, check_problem
+from minnorm.attacks.engine.problem import Problem, check_problem
 from minnorm.attacks.engine.queries import DecisionSearch, ScoreSearch
+from minnorm.attacks.engine.samples import check_levels
 from minnorm.attacks.engine.search import Search
 from minnorm.attacks.engine.units import with_unit
 from minnorm.checks import check_flag
@@ -35,6 +36,7 @@ def open_search(
     radius_limit: float = math.inf,
     starts: Any = None,
     levels: Any = None,
+    mask: Any = None,
     access: Access = "gradients",
 ) -> Iterator[Search]:
     """Check the arguments of an attack, and begin a search; inside, autograd records nothing.
@@ -46,13 +48,15 @@ def open_search(
         inputs: The inputs to attack.
         labels: Their true labels, or the target classes when `targeted`.
         targeted: Whether the labels are target classes.
-        bounds: The lowest and the highest value of an input.
+        bounds: The lowest and the highest value of an input: two numbers, or tensors that
+            broadcast to the inputs.
         generator: The source of what is random; `None` for one with a fixed seed.
         norm: The norm of the distances.
         confidence: How negative the margin of a point must be for the point to count.
         radius_limit: The largest distance that counts, in units of the inputs.
         starts: The points where the attack begins; only checked here.
         levels: The number of levels to round points to; `None` for no rounding.
+        mask: Which features may change; it broadcasts to the inputs. `None`: all of them.
         access: What the attack needs of the model, as it is marked with `needs`. Without gradients
             the search has no `visit`; with `decisions` it reads predicted classes only. Both use
             the original of an accelerated model.
@@ -63,18 +67,20 @@ def open_search(
     watch = BoundWatch(active=isinstance(model, InsetGradients))
     if isinstance(model, InsetGradients):
         model = model.model
-    check_problem(model, inputs, labels, bounds, starts)
+    check_problem(model, inputs, labels, bounds, starts, mask=mask)
     check_offer(model, access)
-    check_levels(levels, bounds)
     check_flag("targeted", targeted)
     with own_autograd_mode():
+        origins = ordinary(inputs)
+        box = boxes.masked(boxes.for_batch(bounds, origins), origins, mask)
+        check_levels(levels, box)
         problem = Problem(
-            origins=ordinary(inputs),
+            origins=origins,
             goal=Goal(ordinary(labels), targeted, confidence),
-            bounds=bounds,
+            bounds=box,
             norm=norm,
             radius_limit=radius_limit,
-            unit=geometry.span(bounds),
+            unit=boxes.spans(box, origins),
             levels=levels,
         )
         # An attack within a radius takes its lengths from the radius.

@@ -4,17 +4,16 @@ import inspect
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from minnorm import geometry
+from minnorm import boxes, geometry
 from minnorm.acceleration.accelerated import check_callable, original
 from minnorm.attacks.engine.goal import Goal
-from minnorm.checks import check_count
+from minnorm.attacks.engine.samples import check_samples
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds, Norm, per_sample
 from minnorm.logits import parts_in_training_mode
@@ -26,9 +25,6 @@ the decision boundary, or the radius of an attack."""
 
 USUAL_UNIT = 5.0
 """The unit of length where bounds are loose, as a multiple of a usual perturbation."""
-
-_SLIGHT = 1e-3
-"""The excess over the bounds, as a share of their width, that is likely an error of rounding."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +38,11 @@ class Problem:
     Attributes:
         origins: The inputs under attack, `[b *d]`.
         goal: The labels, and whether they are target classes.
-        bounds: The lowest and the highest value of an input.
+        bounds: The lowest and the highest value of an input: two numbers, or two tensors as
+            `boxes.for_batch` returns them.
         norm: The norm of the distances.
         radius_limit: The largest distance of an adversarial that counts; infinite for no limit.
-        unit: The unit of length, a number or `[b]`.
+        unit: The unit of length, a number or `[b]`; always `[b]` if the bounds are tensors.
         levels: The number of evenly spaced values from low to high that points are rounded to;
             `None` for no rounding.
     """
@@ -61,7 +58,26 @@ class Problem:
     def part(self, rows: Int64[Tensor, "k"]) -> "Problem":
         """Return the problem of some of the samples."""
         unit = self.unit[rows] if isinstance(self.unit, Tensor) else self.unit
-        return replace(self, origins=self.origins[rows], goal=self.goal.part(rows), unit=unit)
+        return replace(
+            self,
+            origins=self.origins[rows],
+            goal=self.goal.part(rows),
+            bounds=boxes.part(self.bounds, rows),
+            unit=unit,
+        )
+
+    @property
+    def free(self) -> Bool[Tensor, "..."] | None:
+        """Which features can change, `None` for all of them."""
+        return boxes.free(self.bounds)
+
+    def along_free(self, directions: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        """Return directions, such as gradients or noise, without the features that cannot change.
+
+        Otherwise these would take a part of the length of a step.
+        """
+        free = self.free
+        return directions if free is None else torch.where(free, directions, 0.0)
 
     def points(self, perturbations: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Return the feasible points at these perturbations, given in units."""
@@ -98,15 +114,22 @@ class Problem:
         With a limited Linf radius, an entry that rounding moves outside goes back by one level.
         The points may be overwritten.
         """
-        points = points.clamp_(*self.bounds)
-        if self.levels is None:
-            return points
-        points = geometry.quantize(points, self.levels, self.bounds)
+        points = boxes.clip_(points, self.bounds)
+        if self.levels is not None:
+            points = self._rounded(points)
+        # The value itself, bit by bit: clipping to equal bounds may return -0 for 0, or NaN.
+        free = self.free
+        return points if free is None else torch.where(free, points, self.origins)
+
+    def _rounded(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+        points = boxes.quantize(points, self.levels, self.bounds)
         if self.norm != "linf" or math.isinf(self.radius_limit):
             return points
         moves = points - self.origins
-        back = torch.where(moves.abs() > self.measured_limit, moves.sign(), 0.0)
-        return geometry.quantize(points - self.level * back, self.levels, self.bounds)
+        limit = self.measured_limit
+        limit = per_sample(limit, moves) if isinstance(limit, Tensor) else limit
+        back = torch.where(moves.abs() > limit, moves.sign(), 0.0)
+        return boxes.quantize(points - self.level * back, self.levels, self.bounds)
 
     @property
     def usual_length(self) -> float | Float[Tensor, "b"]:
@@ -119,18 +142,25 @@ class Problem:
     @property
     def _reach(self) -> float | Float[Tensor, "b"]:
         """How far from the inputs a bound counts: points are not expected beyond it."""
-        length = self.usual_length
-        if isinstance(length, Tensor):
-            return torch.where(length < geometry.span(self.bounds), length, torch.inf)
-        return length if length < geometry.span(self.bounds) else math.inf
+        length, width = self.usual_length, boxes.spans(self.bounds, self.origins)
+        if isinstance(length, Tensor) or isinstance(width, Tensor):
+            lengths, widths = torch.as_tensor(length), torch.as_tensor(width)
+            return torch.where(lengths < widths, lengths, torch.inf)
+        return length if length < width else math.inf
 
     @property
-    def level(self) -> float:
-        """The distance between two neighboring levels, in units of the inputs; 0 without levels."""
-        return 0.0 if self.levels is None else geometry.span(self.bounds) / (self.levels - 1)
+    def level(self) -> float | Float[Tensor, "..."]:
+        """The distance between two neighboring levels, in units of the inputs; 0 without levels.
+
+        For tensor bounds it is that of each feature, in the shape of the bounds.
+        """
+        if self.levels is None:
+            return 0.0
+        low, high = self.bounds
+        return (high - low) / (self.levels - 1)
 
     @property
-    def measured_limit(self) -> float:
+    def measured_limit(self) -> float | Float[Tensor, "b"]:
         """The radius limit for distances as they are measured.
 
         A distance may equal the radius exactly, so rounding errors must not decide.
@@ -138,28 +168,51 @@ class Problem:
         if self.levels is None:
             return self.radius_limit * (1 + ROUNDED_SHARE)
         eps = torch.finfo(self.origins.dtype).eps
-        return self.radius_limit + 2 * eps * max(abs(bound) for bound in self.bounds)
+        return self.radius_limit + 2 * eps * boxes.largest(self.bounds, self.origins)
+
+    @property
+    def _free_values(self) -> Float[Tensor, "b *d"]:
+        """The inputs; 0 for features that cannot change, whose rounding does not matter."""
+        return self.along_free(self.origins)
+
+    @property
+    def _entries(self) -> float | Float[Tensor, "b"]:
+        """The number of entries that can change."""
+        free = self.free
+        if free is None:
+            return math.prod(self.origins.shape[1:])
+        return boxes.rows(free.expand_as(self.origins)).sum(1, dtype=torch.float32)
 
     def radii(self) -> Float[Tensor, "b"]:
         """Return radii, in units, of balls whose points stay within the limit when rounded."""
         inner = geometry.inner_radii(
             self.radius_limit,
-            self.origins,
+            self._free_values,
             self.bounds,
             self.norm,
-            self.level,
+            self._widest_level,
             reach=self._reach,
+            entries=self._entries,
         )
         return inner / self.unit
+
+    @property
+    def _widest_level(self) -> float | Float[Tensor, "b"]:
+        level = self.level
+        if not isinstance(level, Tensor):
+            return level
+        return boxes.rows(level).amax(1).expand(len(self.origins))
 
     def least_step(self) -> Float[Tensor, "b"]:
         """Return the length of a step, in units, that the rounding of the points does not undo."""
         # A quarter of the gap, which is that of the largest entry: most entries have a finer one.
-        gaps = geometry.rounding(self.origins, self.bounds, self._reach) / 4
+        gaps = geometry.rounding(self._free_values, self.bounds, self._reach) / 4
         # Levels are evenly spaced: each entry must move by more than half a level.
-        gaps = gaps.clamp_min(0.51 * self.level) / self.unit
-        entries = math.prod(self.origins.shape[1:])
-        return gaps * (math.sqrt(entries) if self.norm == "l2" else 1.0)
+        gaps = gaps.clamp_min(0.51 * self._widest_level) / self.unit
+        if self.norm != "l2":
+            return gaps
+        entries = self._entries
+        return gaps * (entries.sqrt() if isinstance(entries, Tensor) else math.sqrt(entries))
 
     def to_halfspace(
         self,
@@ -180,6 +233,7 @@ class Problem:
             slopes = self.in_units(normals)
             steps = geometry.to_halfspace(points, slopes, rises, self.bounds, self.norm)
             return self.in_units(steps)
+        assert boxes.is_interval(self.bounds)  # noqa: S101 - with tensors the unit is a tensor
         low, high = self.bounds
         origin = low if math.isfinite(low) else 0.0
         box = ((low - origin) / self.unit, (high - origin) / self.unit)
@@ -234,7 +288,9 @@ def check_evaluation_mode(model: object) -> None:
         raise InputError(f"the model is in training mode{where}: call model.eval() first.")
 
 
-def check_problem(model: object, inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
+def check_problem(
+    model: object, inputs: Any, labels: Any, bounds: Any, starts: Any = None, *, mask: Any = None
+) -> None:
     """Check the arguments that every attack takes.
 
     Raises:
@@ -242,98 +298,4 @@ def check_problem(model: object, inputs: Any, labels: Any, bounds: Any, starts: 
     """
     check_callable(model)
     check_evaluation_mode(model)
-    check_samples(inputs, labels, bounds, starts)
-
-
-def check_bounds(bounds: Any) -> None:
-    """Check the bounds of the inputs.
-
-    Raises:
-        InputError: If they are not two numbers in ascending order.
-    """
-    pair = isinstance(bounds, tuple | list) and len(bounds) == 2
-    numbers = pair and all(
-        isinstance(bound, Real) and not isinstance(bound, bool) for bound in bounds
-    )
-    if not numbers or not bounds[0] < bounds[1]:
-        raise InputError(f"bounds={bounds}: expected (low, high), two numbers with low < high.")
-
-
-def check_samples(inputs: Any, labels: Any, bounds: Any, starts: Any = None) -> None:
-    """Check the tensors that every attack takes.
-
-    Raises:
-        InputError: If one is not a tensor, a shape or dtype is wrong, the bounds are not an
-            interval, or an input or a start is NaN or outside the bounds.
-    """
-    check_bounds(bounds)
-    for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):
-        if not isinstance(values, Tensor) and not (name == "starts" and values is None):
-            raise InputError(
-                f"{name} are a {type(values).__name__}; expected a torch tensor, for example "
-                f"torch.as_tensor({name})."
-            )
-    if inputs.ndim < 1 or not inputs.is_floating_point():
-        raise InputError(
-            f"inputs have shape {list(inputs.shape)} and dtype {inputs.dtype}; expected floating "
-            "point values [b, ...]."
-        )
-    if labels.shape != inputs.shape[:1] or labels.dtype != torch.int64:
-        add = "add the dimension of the batch to both, inputs[None] and labels[None]"
-        single = f" For a single sample, {add}." if labels.ndim == 0 else ""
-        raise InputError(
-            f"labels have shape {list(labels.shape)} and dtype {labels.dtype}; expected int64 of "
-            f"shape [{len(inputs)}], one for each input.{single}"
-        )
-    if labels.device != inputs.device:
-        raise InputError(
-            f"inputs are on {inputs.device}, labels on {labels.device}; expected the same device."
-        )
-    if inputs.numel() == 0 and len(inputs) > 0:
-        raise InputError(f"inputs have shape {list(inputs.shape)}: the samples hold no values.")
-    _check_inside("inputs", inputs, bounds)
-    if starts is not None:
-        if starts.shape != inputs.shape or starts.dtype != inputs.dtype:
-            raise InputError(
-                f"starts are {starts.dtype} of shape {list(starts.shape)}; expected the same as "
-                f"the inputs, {inputs.dtype} of shape {list(inputs.shape)}."
-            )
-        _check_inside("starts", starts, bounds)
-
-
-def check_levels(levels: Any, bounds: Any) -> None:
-    """Check the number of levels that an attack rounds to, `None` for no rounding.
-
-    Raises:
-        InputError: If it is below 2, or the bounds are infinite.
-    """
-    if levels is None:
-        return
-    check_count("levels", levels, least=2)
-    if not math.isfinite(bounds[1] - bounds[0]):
-        raise InputError(f"levels={levels} needs finite bounds, not {bounds}: use levels=None.")
-
-
-def _check_inside(name: str, values: Tensor, bounds: Any) -> None:
-    if values.numel() == 0:
-        return
-    # aminmax propagates NaN, and every comparison with NaN is false.
-    least, most = (float(value) for value in values.detach().aminmax())
-    # The bounds are rounded to the dtype of the values: float32 cannot hold 0.1. Values in float64
-    # may have been float32 before.
-    dtypes = (values.dtype, torch.float32)
-    low = min(float(torch.tensor(bounds[0], dtype=dtype)) for dtype in dtypes)
-    high = max(float(torch.tensor(bounds[1], dtype=dtype)) for dtype in dtypes)
-    if not low <= least <= most <= high or math.isinf(least) or math.isinf(most):
-        if math.isnan(least):
-            raise InputError(f"{name} hold NaN: remove those samples or fix them.")
-        excess = max(bounds[0] - least, most - bounds[1])
-        if 0 < excess <= _SLIGHT * geometry.span(bounds):
-            raise InputError(
-                f"{name} are up to {excess:.2g} outside the bounds {bounds}: clamp them "
-                f"({name}.clamp{tuple(bounds)})."
-            )
-        raise InputError(
-            f"{name} range from {least:g} to {most:g}, outside the bounds {bounds}: scale them "
-            "(normalization belongs in the model), or set the bounds that they have."
-        )
+    check_samples(inputs, labels, bounds, starts, mask=mask)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from minnorm import geometry
+from minnorm import boxes, geometry
 from minnorm.attacks.contract import Model
 from minnorm.attacks.engine.autograd import differentiable
 from minnorm.attacks.engine.inset import inset
@@ -41,38 +41,75 @@ def with_unit(problem: Problem, model: Model) -> Problem:
     if len(suspects) == 0:
         return problem
     distances = _linear_distances(problem.part(suspects), model)
-    width = problem.bounds[1] - problem.bounds[0]
+    width = boxes.widest(problem.bounds, problem.origins)
+    width = width[suspects] if isinstance(width, Tensor) else width
     loose = distances.isfinite() & (distances > 0) & (LOOSE * distances < width)
     if not loose.any():
         return problem
-    units = distances.new_full((len(problem.origins),), geometry.span(problem.bounds))
+    units = distances.new_full((len(problem.origins),), 1.0) * problem.unit
     units[suspects[loose]] = USUAL_UNIT * distances[loose]
     return replace(problem, unit=units)
 
 
 def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[Tensor, "b"]:
-    """Return the samples for which the bounds may be loose."""
-    low, high = bounds
+    """Return the samples for which the bounds may be loose.
+
+    Those whose features have different bounds are always among them.
+    """
+    if origins.numel() == 0:
+        return torch.zeros(len(origins), dtype=torch.bool, device=origins.device)
+    low, high, differ = _common_bounds(origins, bounds)
     width = high - low
-    if origins.numel() == 0 or math.isinf(width):
-        return torch.full((len(origins),), origins.numel() > 0, device=origins.device)
+    if not isinstance(width, Tensor) and math.isinf(width):
+        return torch.full((len(origins),), fill_value=True, device=origins.device)
+    free = boxes.free(bounds)
+    free = None if free is None else rows(free.expand_as(origins))
     values = rows(origins).float()
-    means = values.mean(1)
-    sizes = values.abs()
+    means = _mean(values, free)
+    sizes = values.abs() if free is None else values.abs() * free
     # A single large value hides in the mean that the others are small; zeros say nothing.
-    mostly = 2 * ((sizes > 0) & (sizes < _SMALL * width)).sum(1) > (sizes > 0).sum(1)
-    small = ((sizes.mean(1) < _SMALL * width) | mostly) & (low <= 0 <= high)
-    narrow = (values - means.unsqueeze(1)).abs().mean(1) < _SMALL * width
+    mostly = 2 * ((sizes > 0) & (sizes < _column(_SMALL * width))).sum(1) > (sizes > 0).sum(1)
+    small = ((_mean(sizes, free) < _SMALL * width) | mostly) & (low <= 0) & (high >= 0)
+    narrow = _mean((values - means.unsqueeze(1)).abs(), free) < _SMALL * width
     far = torch.minimum(means - low, high - means) > _FAR * width
-    return small | (narrow & far)
+    return small | (narrow & far) | differ
+
+
+def _common_bounds(
+    origins: Tensor, bounds: geometry.Bounds
+) -> tuple[float | Tensor, float | Tensor, bool | Tensor]:
+    """Return the bounds of all features, and for tensors where they differ or are infinite."""
+    free = boxes.free(bounds)
+    if free is None:
+        return *bounds, False
+    differ = torch.zeros(len(origins), dtype=torch.bool, device=origins.device)
+    lowest: list[Tensor] = []
+    for bound in bounds:
+        lowest.append(rows(torch.where(free, bound, torch.inf).float()).amin(1))
+        highest = rows(torch.where(free, bound, -torch.inf).float()).amax(1)
+        differ = differ | (lowest[-1] != highest) | lowest[-1].isinf()
+    low, high = (end.expand(len(origins)) for end in lowest)
+    return low, high, differ
+
+
+def _column(values: float | Tensor) -> float | Tensor:
+    return values.unsqueeze(1) if isinstance(values, Tensor) else values
+
+
+def _mean(values: Float[Tensor, "b n"], free: Bool[Tensor, "b n"] | None) -> Float[Tensor, "b"]:
+    """Return the means of the entries that can change."""
+    if free is None:
+        return values.mean(1)
+    return torch.where(free, values, 0.0).sum(1) / free.sum(1)
 
 
 def _linear_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
     """Return the distances of the inputs to the boundary in the linear model of the classifier."""
-    inside = inset(problem.origins, problem.bounds, _typical_values(problem.origins))
+    typical = _typical_values(problem.along_free(problem.origins))
+    inside = inset(problem.origins, problem.bounds, typical)
     logits, pull_back = differentiable(model, inside)
     check_logits(logits, problem.goal.labels)
-    gradients = pull_back(problem.goal.margin_direction(logits))
+    gradients = problem.along_free(pull_back(problem.goal.margin_direction(logits)))
     slopes = geometry.dual_norms(gradients, "linf" if problem.norm == "linf" else "l2")
     return problem.goal.margins(logits).abs().to(slopes.dtype) / slopes
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minnorm.attacks import Model
 from minnorm.data.dataset import WHITE
-from minnorm.geometry import Bounds, Norm, distances, per_sample, span
+from minnorm.geometry import Interval, Norm, distances, per_sample, span
 from minnorm.logits import is_adversarial, output_of, predictions
 from minnorm.runtime.devices import dtype_and_device
 
@@ -55,7 +55,7 @@ class Verifier:
     """
 
     model: Model
-    bounds: Bounds
+    bounds: Interval
     targeted: bool
 
     def ask(self, pixels: UInt8[Tensor, "b *d"], labels: Int64[Tensor, "b"]) -> Answers:
@@ -72,18 +72,18 @@ class Verifier:
         return Answers(predictions(logits), is_adversarial(logits, labels, self.targeted))
 
 
-def to_pixels(values: Float[Tensor, "b *d"], bounds: Bounds) -> UInt8[Tensor, "b *d"]:
+def to_pixels(values: Float[Tensor, "b *d"], bounds: Interval) -> UInt8[Tensor, "b *d"]:
     """Return values as the nearest pixels: 0 for the lowest bound, 255 for the highest."""
     return _as_pixels(_scaled(values, bounds).round())
 
 
-def from_pixels(pixels: UInt8[Tensor, "b *d"], bounds: Bounds) -> Float[Tensor, "b *d"]:
+def from_pixels(pixels: UInt8[Tensor, "b *d"], bounds: Interval) -> Float[Tensor, "b *d"]:
     """Return the values of pixels in float32; within 0 and 1 they are the pixels divided by 255."""
     return pixels.float() / (WHITE / span(bounds)) + bounds[0]
 
 
 def round_outward(
-    inputs: Float[Tensor, "b *d"], adversarials: Float[Tensor, "b *d"], bounds: Bounds
+    inputs: Float[Tensor, "b *d"], adversarials: Float[Tensor, "b *d"], bounds: Interval
 ) -> UInt8[Tensor, "b *d"]:
     """Return adversarials as the nearest pixels that are not nearer to the inputs, entry by entry.
 
@@ -134,14 +134,14 @@ def stay_adversarial(
     return EightBit(pixels, nearest)
 
 
-def _farther(inputs: Tensor, adversarials: Tensor, bounds: Bounds) -> list[Tensor]:
+def _farther(inputs: Tensor, adversarials: Tensor, bounds: Interval) -> list[Tensor]:
     """Return pixels of points farther away in the direction of each perturbation."""
     moved = adversarials.double() - inputs.double()
     stretched = [to_pixels(inputs.double() + factor * moved, bounds) for factor in _STRETCHES]
     return [round_outward(inputs, adversarials, bounds), *stretched]
 
 
-def _scaled(values: Tensor, bounds: Bounds) -> Tensor:
+def _scaled(values: Tensor, bounds: Interval) -> Tensor:
     """Return values on the scale of pixels, not rounded, but for the error of their own dtype."""
     scaled = (values.double() - bounds[0]) * (WHITE / span(bounds))
     whole = scaled.round()

@@ -25,7 +25,7 @@ from minnorm.evaluation.records import Records
 from minnorm.evaluation.selection import values_of
 from minnorm.evaluation.store.adversarials import Adversarials, batches_of, read_adversarials
 from minnorm.evaluation.store.manifest import Manifest
-from minnorm.geometry import Bounds, Norm, distances
+from minnorm.geometry import Interval, Norm, distances
 
 INDEX = "index.csv"
 """The name of the table of all records."""
@@ -168,7 +168,7 @@ def _write_part(
 
 
 def _write_images(
-    folder: Path, found: Adversarials, verifier: Verifier | None, bounds: Bounds, norm: Norm
+    folder: Path, found: Adversarials, verifier: Verifier | None, bounds: Interval, norm: Norm
 ) -> list[_Image]:
     """Write adversarials as PNG files, read them again, and say what each of them is."""
     if len(found) == 0:

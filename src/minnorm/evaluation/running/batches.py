@@ -8,7 +8,7 @@ from torch import Tensor
 
 from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
-from minnorm.attacks.engine.problem import check_samples
+from minnorm.attacks.engine.samples import check_samples
 from minnorm.data import Data
 from minnorm.errors import InputError
 from minnorm.geometry import Bounds

@@ -14,7 +14,7 @@ from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.selection import closest_as_found, keys_of, values_of
 from minnorm.evaluation.store.adversarials import read_adversarials
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Interval, Norm
 from minnorm.report.facts.pictures import (
     is_picture,
     magnification_of,
@@ -170,7 +170,7 @@ def _found(records: Records, closest: Records, norm: Norm) -> Records:
 
 
 def _item(
-    row: dict[str, Any], original: Tensor, adversarial: Tensor, norm: Norm, bounds: Bounds
+    row: dict[str, Any], original: Tensor, adversarial: Tensor, norm: Norm, bounds: Interval
 ) -> GalleryItem:
     perturbation = adversarial.double() - original.double()
     magnification = magnification_of(perturbation, bounds)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minnorm.errors import MissingLibraryError
 from minnorm.evaluation.estimates import Array
-from minnorm.geometry import Bounds, span
+from minnorm.geometry import Interval, span
 from minnorm.report.facts.round_numbers import round_down
 
 _CHANNELS = (1, 3)
@@ -32,7 +32,7 @@ def is_picture(shape: tuple[int, ...]) -> bool:
     return len(sizes) == 2 and min(sizes) >= _SMALLEST_SIDE
 
 
-def picture(sample: Float[Tensor, "*d"], bounds: Bounds) -> bytes:
+def picture(sample: Float[Tensor, "*d"], bounds: Interval) -> bytes:
     """Return a sample as a PNG file: the lowest value is black, the highest one white.
 
     Args:
@@ -43,7 +43,7 @@ def picture(sample: Float[Tensor, "*d"], bounds: Bounds) -> bytes:
 
 
 def perturbation_picture(
-    perturbation: Float[Tensor, "*d"], magnification: float, bounds: Bounds
+    perturbation: Float[Tensor, "*d"], magnification: float, bounds: Interval
 ) -> bytes:
     """Return a perturbation as a PNG file: 0 is gray, and what is larger is lighter.
 
@@ -55,7 +55,7 @@ def perturbation_picture(
     return _png(0.5 + magnification * _pixels(perturbation) / span(bounds))
 
 
-def magnification_of(perturbation: Float[Tensor, "*d"], bounds: Bounds) -> float:
+def magnification_of(perturbation: Float[Tensor, "*d"], bounds: Interval) -> float:
     """Return the largest round factor by which no entry of a perturbation leaves the gray levels.
 
     Args:
