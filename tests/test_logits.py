@@ -287,7 +287,10 @@ def test_logits_of_two_classes_or_more_pass(dtype: torch.dtype) -> None:
         check_logits(logits[:0], torch.zeros(0, dtype=torch.int64))
 
 
-_PREDICTED = " A function that only predicts becomes a model with minnorm.models.predict_only(function, ...)."
+_PREDICTED = (
+    " A function that only predicts becomes a model with "
+    "minnorm.models.predict_only(function, ...)."
+)
 _ONE_LOGIT = " If it is the logit of class 1 of two, wrap the model: minnorm.models.binary(model)."
 
 
