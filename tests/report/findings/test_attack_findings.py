@@ -77,6 +77,17 @@ def test_a_simple_attack_that_beats_only_one_of_the_stronger_ones_is_a_note() ->
     assert "ddn(steps=3) has not converged" in finding.text
 
 
+def test_an_attack_without_gradients_that_beats_those_with_gradients_is_a_problem() -> None:
+    costs = {"square_min_norm": 0.0}  # no backward passes
+    run = attack_run({"ddn": ONES, "square_min_norm": with_wins(10)}, costs=costs)
+    finding = found(run)["simple-attack-wins"]
+    assert finding.level == "problem"
+    assert "On 10 of 100 samples" in finding.text
+    assert "An attack without gradients should almost never win." in finding.text
+    usual = {"ddn": [0.5] * 100, "square_min_norm": ONES}  # even at a lower cost
+    assert found(attack_run(usual, costs=costs)) == {}
+
+
 def test_of_attacks_within_a_radius_it_counts_what_is_within_it() -> None:
     limits = {"pgd(epsilon=0.5)": 0.5}
     pgd = [0.5] * 10 + [INF] * 90

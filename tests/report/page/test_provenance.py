@@ -75,6 +75,7 @@ def test_the_facts_are_those_of_the_manifest() -> None:
     assert facts["seed"] == "5"
     assert facts["bounds of inputs"] == "0 to 255"
     assert facts["targets"] == "all"
+    assert facts["attack"] == "ddn, minimizes l2, uses gradients"
     assert dict(machine.entries) == {
         "started": "2026-01-01T10:00:00+00:00, 2 sessions, the last one 2026-01-02T10:00:00+00:00",
         "revision": "abc",

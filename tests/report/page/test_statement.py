@@ -57,6 +57,7 @@ def test_one_of_everything_is_singular() -> None:
     assert "on 1 sample of mnist" in text
     assert "A stronger attack may lower this number." in text
     assert "The attack was ddn. It took 1 gradient and 2 forward passes per sample" in text
+    assert "It took 1 query per sample" in said(attack_run({"ddn": [1.0]}, costs={"ddn": 0.0}), 2.0)
 
 
 def test_of_few_samples_the_median_has_no_interval() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -203,6 +204,9 @@ def test_an_infinite_number_is_shown_as_beyond_the_limit() -> None:
 def test_costs_are_means_per_sample_and_seconds_in_total() -> None:
     summary = summarize(table([1.0, 2.0], backwards=1234.4), "ddn")
     assert costs(summary) == ("1,234", "1,235", "0.5")
+    without_gradients = replace(summary, backwards=0.0)
+    assert costs(without_gradients) == ("-", "1,235 queries", "0.5")
+    assert costs(replace(without_gradients, forwards=0.0)) == ("0", "0", "0.5")  # unknown
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ _Text: TypeAlias = Callable[[MeasuredAttack, MeasuredAttack, int], Finding]
 _STRENGTHS = {"fgsm": 0, "pgd": 1, "deepfool": 1}
 """How strong simple attacks are; all other attacks are stronger."""
 
+_WITHOUT_GRADIENTS = 1
+"""How strong an attack is that makes no backward passes: it sees less of the model."""
+
 _STRONGER = 2
 
 _BUDGETS = {"steps", "budget", "searches", "restarts"}
@@ -109,7 +112,7 @@ def at_least(hits: int, draws: int, share: float) -> float:
 
 
 def _strength(attack: MeasuredAttack) -> int:
-    return _STRENGTHS.get(attack.head, _STRONGER)
+    return _STRENGTHS.get(attack.head, _WITHOUT_GRADIENTS if attack.queries_only else _STRONGER)
 
 
 def _without_budget(attack: MeasuredAttack) -> tuple[str, dict[str, object]]:
@@ -143,6 +146,7 @@ def _simple_attack_wins(
         wins: The number of samples on which the simple attack wins.
     """
     found = _what_was_found(winner, loser, wins, "10 %")
+    kind = "An attack without gradients" if winner.queries_only else "So simple an attack"
     if _wins_of_simple(winner, closest) == 0:
         return Finding(
             "simple-attack-wins",
@@ -156,9 +160,9 @@ def _simple_attack_wins(
         "simple-attack-wins",
         "problem",
         f"{winner.name} beats {loser.name}",
-        f"{found} So simple an attack should almost never win. Either the stronger one has too few "
-        "steps, or the gradients of the model mislead it (gradient masking). Then the model is "
-        "less robust than the numbers say.",
+        f"{found} {kind} should almost never win. Either the stronger one has too few steps, or "
+        "the gradients of the model mislead it (gradient masking). Then the model is less robust "
+        "than the numbers say.",
         f"Give {loser.name} more steps, and add attacks and random restarts. If the simple attack "
         "still wins, look for operations of the model that mask gradients, and rely on no single "
         "attack.",

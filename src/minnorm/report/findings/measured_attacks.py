@@ -38,6 +38,7 @@ class MeasuredAttack:
         norm: The norm that it minimizes, or in which it is measured.
         limit: The radius beyond which it does not search, infinite if there is none.
         cost: The mean cost per sample, in gradients; a forward pass alone costs 0.4.
+        queries_only: Whether it made forward passes and no backward pass.
         distances: The distances in this norm, infinite where it failed.
         reported: Whether the attack itself says that it succeeded.
         targeted: Whether the entries are for pairs of a sample and a target.
@@ -49,6 +50,7 @@ class MeasuredAttack:
     norm: Norm
     limit: float
     cost: float
+    queries_only: bool
     distances: Array
     reported: Array
     targeted: bool
@@ -136,6 +138,7 @@ def _measured(
         norm=norm,
         limit=float(limits_of(part, norm).min()),
         cost=FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards,
+        queries_only=forwards > 0 and backwards == 0,
         distances=values_of(part, norm)[chosen],
         reported=values_of(part, "reported")[chosen],
         targeted=are_targeted(part),

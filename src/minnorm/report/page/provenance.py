@@ -122,7 +122,8 @@ def _attack(attack: Mapping[str, str]) -> str:
         if attack["name"] == attack["spec"]
         else f"{attack['name']} = {attack['spec']}"
     )
-    return f"{name}, minimizes {attack['norm']}"
+    # Runs of earlier versions used gradients, and did not say so.
+    return f"{name}, minimizes {attack['norm']}, uses {attack.get('access', 'gradients')}"
 
 
 def _sessions(sessions: list[dict[str, Any]]) -> list[Facts]:

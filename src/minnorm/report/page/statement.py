@@ -229,10 +229,13 @@ def _cost(run: LabeledRun, records: Records) -> str:
     )
     several = len(attacks_in(run.run.records)) > 1
     case = "pair" if are_targeted(records) else "sample"
+    passes = f"{counted(round(backwards), 'gradient')} and " + counted(
+        round(forwards), "forward pass", "forward passes"
+    )
+    if forwards > 0 and backwards == 0:
+        passes = counted(round(forwards), "query", "queries")
     return (
-        f"{'All attacks together' if several else 'It'} took "
-        f"{counted(round(backwards), 'gradient')} and "
-        f"{counted(round(forwards), 'forward pass', 'forward passes')} per {case}, "
+        f"{'All attacks together' if several else 'It'} took {passes} per {case}, "
         f"{_duration(float(values_of(records, 'seconds').sum()))} in total."
     )
 

@@ -339,5 +339,11 @@ def _cell(
 
 
 def costs(summary: Summary) -> tuple[str, str, str]:
-    """Format the costs of an attack: gradients and forward passes per sample, seconds in total."""
-    return f"{summary.backwards:,.0f}", f"{summary.forwards:,.0f}", f"{summary.seconds:.1f}"
+    """Format the costs of an attack: gradients and forward passes per sample, seconds in total.
+
+    The forward passes of an attack without gradients are queries.
+    """
+    forwards, seconds = f"{summary.forwards:,.0f}", f"{summary.seconds:.1f}"
+    if summary.forwards > 0 and summary.backwards == 0:
+        return "-", f"{forwards} queries", seconds
+    return f"{summary.backwards:,.0f}", forwards, seconds
