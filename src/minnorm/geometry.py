@@ -33,6 +33,7 @@ __all__ = [
     "inner_radii",
     "masked",
     "norm_of_word",
+    "normalized",
     "norms",
     "per_sample",
     "project_onto_ball",
@@ -92,7 +93,7 @@ def dot(ones: Float[Tensor, "b *d"], others: Float[Tensor, "b *d"]) -> Float[Ten
     return (rows(ones) * rows(others)).sum(1, dtype=wide)
 
 
-def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[Tensor, "b *d"]:
+def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "..."]) -> Float[Tensor, "b *d"]:
     """Scale each sample to an L2 norm of 1.
 
     A sample without a direction (zero, or with an entry that is NaN or infinite) becomes `fallback`
@@ -100,14 +101,24 @@ def unit(values: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"]) -> Float[
 
     Args:
         values: A batch of vectors, for example gradients.
-        fallback: The direction for samples without one; not zero.
+        fallback: The direction for samples without one, `[*d]`, or one for each, `[b *d]`. Where
+            it is zero, for a sample none of whose features can change, the result is zero.
     """
     scaled, _ = _by_peak(values)
     # Zero stays zero, and a NaN or infinite entry leaves NaN: both are replaced.
     lengths = per_sample(norms(scaled), values)
     usable = lengths.isfinite() & (lengths > 0)
-    direction = fallback / torch.linalg.vector_norm(fallback)
+    direction = normalized(fallback if fallback.ndim == values.ndim else fallback.unsqueeze(0))
     return torch.where(usable, scaled / lengths, direction).to(values.dtype)
+
+
+def normalized(noise: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
+    """Scale noise of a usual size to an L2 norm of 1; zero stays zero."""
+    if len(noise) == 1:
+        length = torch.linalg.vector_norm(noise)
+    else:
+        length = per_sample(torch.linalg.vector_norm(rows(noise), dim=1), noise)
+    return noise / torch.where(length > 0, length, 1.0)
 
 
 def has_direction(values: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
@@ -137,14 +148,14 @@ def farthest_corner(inputs: Float[Tensor, "b *d"], bounds: Bounds) -> Float[Tens
 
 
 def steepest(
-    gradients: Float[Tensor, "b *d"], fallback: Float[Tensor, "*d"], norm: Norm
+    gradients: Float[Tensor, "b *d"], fallback: Float[Tensor, "..."], norm: Norm
 ) -> Float[Tensor, "b *d"]:
     """Return the perturbations of norm 1 along which a linear function grows most.
 
     Args:
         gradients: The gradients of the function; one without a direction (see `unit`) becomes
             `fallback`.
-        fallback: The direction for samples without one; not zero.
+        fallback: The direction for samples without one, see `unit`.
         norm: `l2` for the scaled gradient, or `linf` for its sign.
 
     Raises:
@@ -188,14 +199,18 @@ def project_onto_ball(
 
 
 def uniform_in_unit_ball(
-    noise: Float[Tensor, "b *d"], shares: Float[Tensor, "b"], norm: Norm
+    noise: Float[Tensor, "b *d"],
+    shares: Float[Tensor, "#b"],
+    norm: Norm,
+    entries: float | Float[Tensor, "b"] | None = None,
 ) -> Float[Tensor, "b *d"]:
     """Turn noise into points that are uniformly distributed in the unit ball.
 
     Args:
-        noise: Normally distributed.
+        noise: Normally distributed; an entry of 0 stays 0.
         shares: Uniformly distributed in 0..1; not used for `linf`.
         norm: `l2` or `linf`.
+        entries: The number of entries that are not always 0; by default all of them.
 
     Raises:
         InputError: If the norm is not `l2` or `linf`.
@@ -205,7 +220,7 @@ def uniform_in_unit_ball(
         # The distribution function of a normal variable makes it uniform.
         uniform: Tensor = torch.special.ndtr(noise)
         return uniform.mul_(2).sub_(1)
-    entries = rows(noise).shape[1]
+    entries = rows(noise).shape[1] if entries is None else entries
     return scale_to_norm(noise, shares ** (1 / entries))
 
 

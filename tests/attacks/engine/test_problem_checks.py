@@ -30,7 +30,10 @@ def refused(message: str, inputs: Any, labels: Any, bounds: Any, starts: Any = N
     ids=str,
 )  # fmt: skip
 def test_bounds_that_are_not_two_ascending_numbers_are_refused(bounds: Any) -> None:
-    message = f"bounds={bounds}: expected (low, high), two numbers with low < high."
+    message = (
+        f"bounds={bounds}: expected (low, high), two numbers with low < high, or tensors with a "
+        "bound for each feature."
+    )
     refused(message, INPUTS, LABELS, bounds)
 
 

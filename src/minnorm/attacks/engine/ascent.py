@@ -24,7 +24,7 @@ def ascend(
     radii: Float[Tensor, "b"],
     *,
     steps: int,
-    step_size: float,
+    step_size: float | Float[Tensor, "b"],
     until_found: bool = False,
     direction: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "k *d"]:
@@ -38,7 +38,7 @@ def ascend(
         points: Where to begin.
         radii: The radii of the balls, in units.
         steps: The number of gradients.
-        step_size: The length of a step, in units.
+        step_size: The length of a step, in units; a number, or one for each sample.
         until_found: Whether samples leave the search once an adversarial has been found. Then the
             points are those of the samples that stay.
         direction: Maps logits `[b c]` to the gradient of the loss with respect to them; by default
@@ -52,11 +52,18 @@ def ascend(
             if len(stay) == 0:
                 return points[stay]
             points, radii = points[stay], radii[stay]
+            step_size = step_size[stay] if isinstance(step_size, Tensor) else step_size
             uphill = direction or search.goal.cross_entropy_direction
         search.report_progress(step / steps)
         visit = search.visit(points)
         gradients = visit.pull_back(uphill(visit.logits))
         directions = geometry.steepest(gradients, search.noise(), norm)
-        moved = search.problem.perturbations(points).add_(directions, alpha=step_size)
+        moved = _stepped(search.problem.perturbations(points), directions, step_size)
         points = search.problem.points(geometry.project_onto_ball(moved, radii, norm))
     return points
+
+
+def _stepped(here: Tensor, directions: Tensor, step_size: float | Tensor) -> Tensor:
+    if isinstance(step_size, Tensor):
+        return here + directions * geometry.per_sample(step_size, directions).to(here.dtype)
+    return here.add_(directions, alpha=step_size)

@@ -166,8 +166,9 @@ class AcceleratedSearch(Search):
         """Return points a little beside the inputs, towards the goal."""
         logits, pull_back = differentiable(self._accelerated.exact, whole.origins)
         gradients = pull_back(-whole.goal.margin_direction(logits))
-        fallback = noise_of_sample(whole.origins, self.generator)
-        steps = geometry.unit(gradients, fallback=fallback)
+        fallback = noise_of_sample(whole.origins, self.generator).unsqueeze(0)
+        fallback = whole.along_free(fallback)
+        steps = geometry.unit(whole.along_free(gradients), fallback=fallback)
         return whole.feasible_(whole.moved(whole.origins, steps, _ASIDE))
 
 

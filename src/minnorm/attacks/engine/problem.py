@@ -176,7 +176,7 @@ class Problem:
         return self.along_free(self.origins)
 
     @property
-    def _entries(self) -> float | Float[Tensor, "b"]:
+    def entries(self) -> float | Float[Tensor, "b"]:
         """The number of entries that can change."""
         free = self.free
         if free is None:
@@ -192,7 +192,7 @@ class Problem:
             self.norm,
             self._widest_level,
             reach=self._reach,
-            entries=self._entries,
+            entries=self.entries,
         )
         return inner / self.unit
 
@@ -211,7 +211,7 @@ class Problem:
         gaps = gaps.clamp_min(0.51 * self._widest_level) / self.unit
         if self.norm != "l2":
             return gaps
-        entries = self._entries
+        entries = self.entries
         return gaps * (entries.sqrt() if isinstance(entries, Tensor) else math.sqrt(entries))
 
     def to_halfspace(

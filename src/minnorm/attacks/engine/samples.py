@@ -22,14 +22,14 @@ def check_bounds(bounds: Any) -> None:
         InputError: If they are neither, a bound is NaN, or a low one is above the high one.
     """
     pair = isinstance(bounds, tuple | list) and len(bounds) == 2
-    if not pair or not all(_is_bound(bound) for bound in bounds):
+    usual = pair and all(_is_bound(bound) for bound in bounds)
+    numbers = usual and boxes.is_interval((bounds[0], bounds[1]))
+    if not usual or (numbers and not bounds[0] < bounds[1]):
         raise InputError(
             f"bounds={_shown(bounds)}: expected (low, high), two numbers with low < high, or "
             "tensors with a bound for each feature."
         )
-    if boxes.is_interval((bounds[0], bounds[1])):
-        if not bounds[0] < bounds[1]:
-            raise InputError(f"bounds={bounds}: expected (low, high), two numbers with low < high.")
+    if numbers:
         return
     low, high = (torch.as_tensor(bound, dtype=torch.float64).cpu() for bound in bounds)
     try:

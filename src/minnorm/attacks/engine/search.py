@@ -43,7 +43,7 @@ class Visit(NamedTuple):
         logits: Its logits.
         adversarial: Which of the points reach the goal.
         pull_back: Maps a direction in logit space to the gradient with respect to the inputs, in
-            units of the problem; see `differentiable`.
+            units of the problem, 0 for features that cannot change; see `differentiable`.
     """
 
     logits: Float[Tensor, "b c"]
@@ -196,25 +196,29 @@ class Search:
         self.adversarial_at(self.problem.origins)
         return self.problem.feasible_(ordinary(starts).clone())
 
-    def noise(self) -> Float[Tensor, "*d"]:
-        """Draw normal noise of the shape of one sample, shared by the whole batch."""
-        return noise_of_sample(self.problem.origins, self.generator)
+    def noise(self) -> Float[Tensor, "#b *d"]:
+        """Draw normal noise of the shape of one sample, shared by the whole batch: `[1 *d]`.
+
+        With tensor bounds it is 0 for features that cannot change, so it may differ from sample to
+        sample.
+        """
+        noise = noise_of_sample(self.problem.origins, self.generator).unsqueeze(0)
+        return self.problem.along_free(noise)
 
     def points_in_ball(self, radii: Float[Tensor, "b"]) -> Float[Tensor, "b *d"]:
         """Draw points around the inputs, uniformly from balls of these radii, in units.
 
         The direction, and the share of the radius, are the same for the whole batch.
         """
-        noise = self.noise().unsqueeze(0)
-        share = torch.rand(1, generator=self.generator, device=self.generator.device)
-        drawn = geometry.uniform_in_unit_ball(noise, share.to(noise), self.problem.norm)
-        return self.problem.points(per_sample(radii, self.problem.origins).to(noise.dtype) * drawn)
+        problem, noise = self.problem, self.noise()
+        share = torch.rand(1, generator=self.generator, device=self.generator.device).to(noise)
+        drawn = geometry.uniform_in_unit_ball(noise, share, problem.norm, problem.entries)
+        return problem.points(per_sample(radii, problem.origins).to(noise.dtype) * drawn)
 
     def with_directions(self, gradients: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Replace gradients that are zero, NaN or infinite by noise of L2 norm 1."""
         usable = geometry.has_direction(gradients)
-        noise = self.noise()
-        fallback = noise / torch.linalg.vector_norm(noise)
+        fallback = geometry.normalized(self.noise())
         return torch.where(per_sample(usable, gradients), gradients, fallback)
 
     def drop(self, finished: Bool[Tensor, "b"]) -> Int64[Tensor, "k"]:
@@ -297,5 +301,5 @@ def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> Attac
 def _in_units(
     problem: Problem, pull_back: Callable[..., Tensor], cotangents: Tensor, *, again: bool = False
 ) -> Tensor:
-    """Return the gradient of `pull_back` in units of the problem."""
-    return problem.in_inputs(pull_back(cotangents, again=again))
+    """Return the gradient of `pull_back` in units, 0 for features that cannot change."""
+    return problem.along_free(problem.in_inputs(pull_back(cotangents, again=again)))

@@ -5,7 +5,7 @@ https://arxiv.org/abs/2011.11857. Line numbers are those of its algorithm 1.
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
@@ -34,6 +34,7 @@ def alma(
     smoothing: float = 0.9,
     levels: int | None = None,
     bounds: geometry.Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Find adversarials of small L2 norm by a penalty that adapts to each sample.
@@ -49,7 +50,7 @@ def alma(
     class has the third largest logit.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         steps: Number of steps N.
         step_size: Rate of the descent, in units of the width of the bounds; from the first
             adversarial on it falls exponentially to a hundredth.
@@ -78,6 +79,7 @@ def alma(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         levels=levels,
     ) as search:

@@ -4,7 +4,7 @@ Croce, Hein: "Reliable evaluation of adversarial robustness with an ensemble of 
 parameter-free attacks", ICML 2020, https://arxiv.org/abs/2003.01690.
 """
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
@@ -29,6 +29,7 @@ def apgd(
     candidates: int = 9,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Search for adversarials within a given distance, without a step size to choose.
@@ -40,7 +41,7 @@ def apgd(
     each restart (and candidate class, for `targeted-dlr`), and one more for the inputs.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         epsilon: The radius of the ball, in units of the inputs.
         norm: `l2` or `linf`.
         steps: Number of steps of each restart.
@@ -66,6 +67,7 @@ def apgd(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         radius_limit=epsilon,

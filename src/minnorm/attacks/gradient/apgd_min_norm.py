@@ -5,7 +5,7 @@ parameter-free attacks", ICML 2020, https://arxiv.org/abs/2003.01690.
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
@@ -31,6 +31,7 @@ def apgd_min_norm(
     candidates: int = 9,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Find adversarials of small norm: APGD at one radius after the other.
@@ -42,7 +43,7 @@ def apgd_min_norm(
     costs.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         norm, steps, restarts, loss, candidates: See `minnorm.attacks.apgd`.
         searches: Number of radii tried.
         initial_norm: The first radius, in units of the width of the bounds.
@@ -63,6 +64,7 @@ def apgd_min_norm(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         levels=levels,

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
@@ -54,6 +54,7 @@ def carlini_wagner(
     abort_early: bool = True,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> CarliniWagnerResult:
     """Find adversarials of small L2 norm by a penalty whose weight is searched for (eq. 5).
@@ -72,7 +73,7 @@ def carlini_wagner(
     similar. The paper chose both by a grid search for each data set.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         steps: Largest number of steps of each search.
         searches: Number of constants tried.
         step_size: Adam's step.
@@ -102,6 +103,7 @@ def carlini_wagner(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         confidence=confidence,
         levels=levels,
@@ -183,8 +185,8 @@ class _Box:
     Attributes:
         problem: The problem.
         starts: The variables of the inputs; the inputs where a bound is infinite or far away.
-        bounded: Whether the variables are changed, for all samples or for each, `[b 1 ...]`: where
-            a bound is far away, its variable would hardly move.
+        bounded: Whether the variables are changed, for all samples, for each, `[b 1 ...]`, or for
+            each feature: where a bound is far away, its variable would hardly move.
     """
 
     problem: Problem
@@ -194,15 +196,16 @@ class _Box:
     @classmethod
     def around(cls, problem: Problem) -> "_Box":
         low, high = problem.bounds
-        if math.isinf(high - low):
+        width = high - low
+        if not isinstance(width, Tensor) and math.isinf(width):
             return cls(problem, problem.origins, bounded=False)
-        centered = (problem.origins - low) * (2 / (high - low)) - 1
+        centered = (problem.origins - low) * (2 / width) - 1
         # Slightly inside the bounds: at the bounds the variable would be infinite.
         margin = max(1e-6, torch.finfo(centered.dtype).eps)
         variables = (centered.clamp_(-1, 1) * (1 - margin)).atanh_()
         if not isinstance(problem.unit, Tensor):
             return cls(problem, variables, bounded=True)
-        bounded = per_sample(problem.unit >= high - low, variables)
+        bounded = (per_sample(problem.unit, variables) >= width) & (width > 0)
         return cls(problem, torch.where(bounded, variables, problem.origins), bounded)
 
     def points(self, modifiers: Tensor) -> Tensor:
@@ -220,7 +223,12 @@ class _Box:
         if self.bounded is False:
             return gradients
         pulled = gradients * (1 - (self.starts + modifiers).tanh_().square_()) / 2
-        return pulled if self.bounded is True else torch.where(self.bounded, pulled, gradients)
+        if self.bounded is True:
+            return pulled
+        low, high = self.problem.bounds
+        if isinstance(low, Tensor):  # the bounds of a feature may be narrower than the unit
+            pulled = self.problem.in_units(pulled * (high - low))
+        return torch.where(self.bounded, pulled, gradients)
 
     def part(self, chosen: Tensor) -> "_Box":
         """Return the variables of some of the samples."""

@@ -4,7 +4,7 @@ Rony, Hafemann, Oliveira, Ben Ayed, Sabourin, Granger: "Decoupling Direction and
 Gradient-Based L2 Adversarial Attacks and Defenses", CVPR 2019, https://arxiv.org/abs/1811.09600.
 """
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
@@ -27,6 +27,7 @@ def ddn(
     step_size: float = 1.0,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     starts: Float[Tensor, "b *d"] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
@@ -38,7 +39,7 @@ def ddn(
     forward pass for the point of the last step; with `starts` another one for the inputs.
 
     Lengths (`initial_norm`, `step_size`) are in units of the width of the bounds, since those of
-    the paper are for inputs in 0..1. Where a bound is infinite, or the width is over a hundred
+    the paper are for inputs in 0..1; of the widest feature, if they differ. Where a bound is infinite, or the width is over a hundred
     times the distance to the boundary in a linear model, the unit is five times that distance.
 
     Args:
@@ -54,8 +55,14 @@ def ddn(
         levels: Round each point to that many evenly spaced values (256 for 8-bit images, as in the
             paper's tables); `None` for no rounding. Where minimal norms are small, rounding makes
             them much larger: use it when the result must be an image file. An input that is
-            misclassified from the start is rounded too, if it stays misclassified.
-        bounds: The lowest and the highest value of an input.
+            misclassified from the start is rounded too, if it stays misclassified. With bounds for
+            each feature, the values are evenly spaced between the bounds of the feature; one that
+            cannot change is not rounded.
+        bounds: The lowest and the highest value of an input: two numbers, or tensors with a bound
+            for each feature, which broadcast to the inputs. Where the two are equal, the feature
+            cannot change.
+        mask: Which features may change, boolean; broadcasts to the inputs. The others keep their
+            values exactly. `None`: all of them.
         starts: Points where the attack begins (a warm start); the first radius is their distance.
         generator: Source of the random directions that replace zero and NaN gradients, shared by
             all samples of the batch; by default a generator with a fixed seed.
@@ -76,6 +83,7 @@ def ddn(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         starts=starts,
         levels=levels,

@@ -4,7 +4,7 @@ Moosavi-Dezfooli, Fawzi, Frossard: "DeepFool: a simple and accurate method to fo
 networks", CVPR 2016, https://arxiv.org/abs/1511.04599.
 """
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
@@ -27,6 +27,7 @@ def deepfool(
     overshoot: float = 0.02,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Step to the nearest boundary of a linear model of the classifier, until it is crossed.
@@ -38,7 +39,7 @@ def deepfool(
     the target class and the most likely other class.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         norm: `l2` or `linf`.
         steps: Largest number of steps.
         candidates: Number of classes to consider besides the label: those with the largest logits
@@ -63,6 +64,7 @@ def deepfool(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         levels=levels,

@@ -7,7 +7,7 @@ https://arxiv.org/abs/2003.01690.
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
@@ -36,6 +36,7 @@ def fab(
     backstep: float = 0.9,
     levels: int | None = None,
     bounds: geometry.Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Find adversarials of small norm by projections onto linear models of the boundary.
@@ -46,7 +47,7 @@ def fab(
     each candidate class and two forward passes.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         norm: `l2` or `linf`.
         steps: Number of steps of each restart.
         restarts: Number of runs. The first one begins at the input, each other one at a random
@@ -80,6 +81,7 @@ def fab(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         levels=levels,

@@ -4,7 +4,7 @@ Goodfellow, Shlens, Szegedy: "Explaining and Harnessing Adversarial Examples", I
 https://arxiv.org/abs/1412.6572; for L2, eq. 4 of Rony et al. (2019).
 """
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
@@ -25,6 +25,7 @@ def fgsm(
     norm: geometry.Norm = "l2",
     levels: int | None = None,
     bounds: geometry.Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Try one point at a given distance, along the gradient of the cross-entropy (eq. 4).
@@ -33,7 +34,7 @@ def fgsm(
     one more forward pass.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         epsilon: The length of the step, in units of the inputs.
         norm: `l2` (along the gradient) or `linf` (along its sign).
 
@@ -51,6 +52,7 @@ def fgsm(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         radius_limit=epsilon,

@@ -6,7 +6,7 @@ algorithm 1.
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry, schedules
@@ -29,6 +29,7 @@ def fmn(
     gamma: float = 0.05,
     levels: int | None = None,
     bounds: geometry.Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     starts: Float[Tensor, "b *d"] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
@@ -44,7 +45,7 @@ def fmn(
     Costs `steps` gradients and one more forward pass; with `starts` another one for the inputs.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         norm: `l2` or `linf`.
         steps: Number of steps K.
         step_size: L2 length of the first step, in units of the width of the bounds; annealed by a
@@ -69,6 +70,7 @@ def fmn(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         starts=starts,

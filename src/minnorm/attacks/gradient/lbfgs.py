@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
+from minnorm.attacks.engine.autograd import noise_of_sample
 from minnorm.attacks.engine.bisection import bisect
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
 from minnorm.checks import check_count, check_number
 from minnorm.geometry import Bounds
+
+_TINY = torch.finfo(torch.float64).tiny
 
 
 @accepts_accelerated
@@ -35,6 +38,7 @@ def lbfgs(
     bisections: int = 10,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Find adversarials of small L2 norm by a penalty, with SciPy's L-BFGS-B (eq. 3).
@@ -52,7 +56,7 @@ def lbfgs(
     Each iteration costs a gradient, or several where the line search needs them.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         steps: Largest number of iterations of each search.
         searches: Number of constants tried.
         initial_constant: The first C, where the width of the bounds is 1.
@@ -77,10 +81,13 @@ def lbfgs(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         levels=levels,
     ) as search:
-        noises = [search.noise() for _ in range(searches)]
+        noises = [
+            noise_of_sample(search.problem.origins, search.generator) for _ in range(searches)
+        ]
         for row in range(len(inputs)):
             chosen = torch.tensor([row], device=inputs.device)
             part = search.part(chosen)
@@ -109,7 +116,8 @@ def _search_constant(
     # Without a gradient at the input, only another start can find one.
     length = 0.0 if bool(geometry.has_direction(gradients)) else 0.5
     for noise in noises:
-        start = length * noise.double() / torch.linalg.vector_norm(noise.double())
+        free_noise = search.problem.along_free(noise.unsqueeze(0)).double()
+        start = length * free_noise / torch.linalg.vector_norm(free_noise).clamp_min(_TINY)
         part = search.part()
         minimize(
             _Objective(part, constant, scale),
@@ -165,8 +173,7 @@ class _Objective:
 
 def _limits(problem: Problem) -> list[tuple[float, float]]:
     """Return the lowest and the highest value of each entry of the perturbation, in units."""
-    low, high = problem.bounds
-    origins = problem.origins.double().flatten().cpu().numpy()
+    origins = problem.origins.double()
     unit = float(problem.unit)  # of a single sample
-    lower, upper = (low - origins) / unit, (high - origins) / unit
-    return list(zip(lower.tolist(), upper.tolist(), strict=True))
+    lower, upper = ((bound - origins) / unit for bound in problem.bounds)
+    return list(zip(lower.flatten().tolist(), upper.flatten().tolist(), strict=True))

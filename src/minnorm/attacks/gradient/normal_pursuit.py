@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import schedules
@@ -52,6 +52,7 @@ def normal_pursuit(
     levels: int | None = None,
     drop_finished: bool = True,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     starts: Float[Tensor, "b *d"] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
@@ -69,7 +70,7 @@ def normal_pursuit(
     Samples whose rays all fail continue with DDN on the rest of their budget.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         budget: The cost of a sample, in gradients; a forward pass counts as 0.4 of one.
         drop_finished: Let a sample leave the batch when two tournaments in a row have improved its
             distance by less than a thousandth. This saves time; the rest of its budget is not
@@ -92,6 +93,7 @@ def normal_pursuit(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         starts=starts,
         levels=levels,

@@ -7,7 +7,7 @@ https://arxiv.org/abs/2106.01538; its L2 form, which needs no proximal step.
 import math
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
@@ -34,6 +34,7 @@ def pdgd(
     initial_ratio: float = 0.01,
     levels: int | None = None,
     bounds: geometry.Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Find adversarials of small L2 norm as a saddle point of the Lagrangian.
@@ -44,7 +45,7 @@ def pdgd(
     Costs `steps` gradients and one more forward pass.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         steps: Number of steps.
         step_size: Adam's step, in units of the width of the bounds; falls exponentially to a
             hundredth.
@@ -67,6 +68,7 @@ def pdgd(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         levels=levels,
     ) as search:

@@ -4,14 +4,14 @@ Madry, Makelov, Schmidt, Tsipras, Vladu: "Towards Deep Learning Models Resistant
 Attacks", ICLR 2018, https://arxiv.org/abs/1706.06083; eq. 2 of Rony et al. (2019).
 """
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.ascent import ascend, default_step_size
 from minnorm.attacks.engine.opening import open_search
 from minnorm.checks import check_count, check_flag, check_number
-from minnorm.geometry import Bounds, Norm, check_ball, span
+from minnorm.geometry import Bounds, Norm, check_ball
 
 
 @accepts_accelerated
@@ -29,6 +29,7 @@ def pgd(
     random_start: bool = True,
     levels: int | None = None,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Search for adversarials within a given distance (eq. 2).
@@ -38,7 +39,7 @@ def pgd(
     `steps` gradients and one forward pass for each restart, and one more for the inputs.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         epsilon: The radius of the ball, in units of the inputs.
         norm: `l2` (steps along the gradient) or `linf` (along its sign).
         steps: Number of steps of each restart.
@@ -67,12 +68,13 @@ def pgd(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         radius_limit=epsilon,
         levels=levels,
     ) as search:
-        rate = (step_size or default_step_size(epsilon, steps)) / span(bounds)
+        rate = step_size or default_step_size(epsilon, steps)
         if random_start:
             search.adversarial_at(search.problem.origins)
         for _ in range(restarts):
@@ -84,7 +86,7 @@ def pgd(
                 search.points_in_ball(radii) if random_start else search.problem.origins,
                 radii,
                 steps=steps,
-                step_size=rate,
+                step_size=rate / search.problem.unit,
                 until_found=True,
             )
             if len(points) > 0:

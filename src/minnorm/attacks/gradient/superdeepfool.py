@@ -4,7 +4,7 @@ Abdollahpour, Abroshan, Moosavi-Dezfooli: "Revisiting DeepFool: generalization a
 2023, https://arxiv.org/abs/2303.12481; its form SDF(inf, 1).
 """
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
@@ -31,6 +31,7 @@ def superdeepfool(
     bisections: int = 10,
     levels: int | None = None,
     bounds: geometry.Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     """Search for points where the perturbation is parallel to the boundary's normal, in L2.
@@ -45,7 +46,7 @@ def superdeepfool(
     for targeted attacks see `minnorm.attacks.deepfool`.
 
     Args:
-        model, inputs, labels, targeted, levels, bounds, generator: See `minnorm.attacks.ddn`.
+        model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         steps: Largest number of projections.
         crossing_steps: Largest number of DeepFool's steps before each of them.
         candidates: Number of classes to consider besides the label: those with the largest logits
@@ -70,6 +71,7 @@ def superdeepfool(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         levels=levels,
     ) as search:
