@@ -37,11 +37,11 @@ _NORM_NAMES: dict[Norm, str] = {"l2": "L2", "linf": "Linf"}
 def overview() -> str:
     """Return the table of all attacks."""
     rows = [
-        f"| [`{name}`](attacks/{name}.md) | {entry.goal} | {', '.join(entry.norms)} "
-        f"| {entry.targeted} | {entry.cost} | {entry.when} |"
+        f"| [`{name}`](attacks/{name}.md) | {entry.access} | {entry.goal} "
+        f"| {', '.join(entry.norms)} | {entry.targeted} | {entry.cost} | {entry.when} |"
         for name, entry in ENTRIES.items()
     ]
-    return _table("attack", "goal", "norms", "targeted", "cost", "use it for", rows=rows)
+    return _table("attack", "needs", "goal", "norms", "targeted", "cost", "use it for", rows=rows)
 
 
 def facts(name: str) -> str:
@@ -49,6 +49,7 @@ def facts(name: str) -> str:
     entry = ENTRIES[name]
     rows = [
         f"| Use it for | {entry.when} |",
+        f"| Needs | {entry.access} |",
         f"| Goal | {entry.goal} |",
         f"| Norms | {', '.join(entry.norms)} |",
         f"| Targeted | {entry.targeted} |",

@@ -7,7 +7,7 @@ import sys
 import minnorm
 
 SUBPACKAGES = [
-    *("errors", "specs", "geometry", "logits", "schedules", "runtime"),
+    *("errors", "specs", "access", "geometry", "logits", "schedules", "runtime"),
     *("data", "models", "acceleration", "attacks", "evaluation", "training", "report", "paper"),
 ]
 

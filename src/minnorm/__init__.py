@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minnorm import (
         acceleration,
+        access,
         attacks,
         data,
         errors,
@@ -39,6 +40,7 @@ __all__ = [
     "Model",
     "accelerate",
     "acceleration",
+    "access",
     "attack",
     "attacks",
     "data",

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cli.command_line import Shell
-from minnorm.attacks import ATTACKS
+from minnorm.attacks import ATTACKS, ENTRIES
 from minnorm.data import CATALOGUE
 from minnorm.data.cache import store
 from minnorm.models import zoo, zoo_cards
@@ -37,6 +37,9 @@ def test_attack_list_shows_the_attacks_and_their_parameters(shell: Shell) -> Non
     outcome = shell("attack", "list")
     assert outcome.code == 0
     assert all(name in outcome.output for name in ATTACKS)
+    rows = [line.replace("│", " ").split() for line in outcome.output.splitlines()]
+    needs = {row[0]: row[1] for row in rows if row and row[0] in ENTRIES}
+    assert needs == {name: entry.access for name, entry in ENTRIES.items()}
     assert "steps=100" in " ".join(outcome.output.split())
 
 

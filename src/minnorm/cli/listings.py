@@ -76,10 +76,15 @@ def list_models() -> None:
 
 @attack.command("list")
 def list_attacks() -> None:
-    """List the attacks and their parameters."""
-    from minnorm.attacks import attack_parameters
+    """List the attacks, what they need of a model, and their parameters."""
+    from minnorm.attacks import ENTRIES, attack_parameters
 
-    table = _table("attack", "parameters", "description")
+    caption = (
+        "needs: the gradients of the model, only its scores (logits), or only its decisions "
+        "(predicted classes). Combinations need what their attacks need."
+    )
+    table = _table("attack", "needs", "parameters", "description", caption=caption)
     for name, (summary, parameters) in attack_parameters().items():
-        table.add_row(name, ", ".join(parameters), summary)
+        needed = ENTRIES[name].access if name in ENTRIES else ""
+        table.add_row(name, needed, ", ".join(parameters), summary)
     output.print(table)
