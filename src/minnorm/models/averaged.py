@@ -5,34 +5,58 @@ Adversarial Examples", ICML 2018, https://arxiv.org/abs/1707.07397
 """
 
 import logging
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from minnorm.checks import check_count, check_number
+from minnorm.checks import check_count
 from minnorm.errors import InputError, one_line
-from minnorm.logits import Model, output_of
+from minnorm.logits import Model
+from minnorm.models.seeding import seeded
+from minnorm.models.straight_through import qualified_name
 
 logger = logging.getLogger(__name__)
 
-_MOST_DRAWS = 2**31
-"""More draws than anybody waits for; their numbers fit into the seeds."""
+_MOST_DRAWS = 1_000_000
+"""More draws than anybody waits for."""
+
+_single: ContextVar[int | None] = ContextVar("single draw", default=None)
+"""The seed of the only draw that averages consist of at the moment; `None` for their own draws."""
+
+_ROUNDING = 1e-3
+"""How far logits of one draw may differ, relative to the largest, if samples share a batch."""
 
 
 def averaged(model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.5) -> "Averaged":
-    """Make a deterministic classifier of a random one: the average over fixed draws.
+    """Make a deterministic classifier of a random one: the average of its logits over fixed draws.
+
+    Attacks need a model that returns the same logits each time. They attack this average, whose
+    gradient is the average of the gradients. Their results also hold for other draws: at the end
+    an attack of this package moves its adversarials outwards until they hold in the share
+    `threshold` of draws that it has not used before, and `minnorm.evaluate` counts them with draws
+    that no attack has seen.
+
+    A pass of the average is `draws` passes of the model, and keeps the graphs of all of them in
+    memory. All samples of a batch share the random numbers of a draw, so the logits of a sample do
+    not depend on the others. This is done with `torch.func.vmap`. A model for which that fails is
+    called with one sample at a time, which takes much longer; a warning in the log says so.
 
     Args:
-        model: The classifier. It draws from the global generators of PyTorch, NumPy or Python.
-        draws: The number of draws to average over. A pass of the result is that many passes of the
-            model.
+        model: The classifier, in evaluation mode: inputs `[b *d]` to logits `[b c]`. It draws from
+            the global generators of PyTorch, NumPy or Python, or from generators that are
+            attributes of its parts. Their states are restored after each call.
+        draws: The number of draws to average over.
         seed: The seed of the draws.
-        threshold: The share of the draws in which an adversarial must hold to count.
+        threshold: The share of draws, above 0 and at most 1, in which a sample must be
+            misclassified to count as such, before an attack or after it. Below 0.5 the distances
+            are those at which the average changes its class, so they are upper bounds.
 
     Raises:
         InputError: If an argument is not as described.
@@ -41,7 +65,17 @@ def averaged(model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.
 
 
 class Averaged(nn.Module):
-    """A classifier that returns the average over fixed draws; see `averaged`."""
+    """A classifier that returns the average logits over fixed draws; see `averaged`.
+
+    Args:
+        model: The random classifier.
+        draws: The number of draws.
+        seed: Their seed.
+        threshold: The share of draws in which an adversarial must hold.
+
+    Raises:
+        InputError: If an argument is not as described there.
+    """
 
     def __init__(
         self, model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.5
@@ -54,63 +88,112 @@ class Averaged(nn.Module):
             )
         check_count("draws", draws, most=_MOST_DRAWS)
         check_count("seed", seed, least=0, most=2**63 - 1)
-        check_number("threshold", threshold, 0.0, 1.0)
+        _check_threshold(threshold)
         self.model = model
         self.draws = int(draws)
         self.seed = int(seed)
         self.threshold = float(threshold)
+        self._one_by_one: bool | None = None  # how to share random numbers; found at the first call
         self.train(getattr(model, "training", False))
-        self._one_by_one = False
-
-    def extra_repr(self) -> str:
-        """Return the arguments, which the fingerprint of a model includes."""
-        return f"draws={self.draws}, seed={self.seed}, threshold={self.threshold}"
 
     def forward(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
         """Return the average logits."""
-        each = self.each(inputs)
-        return sum(each, next(each)) / self.draws
+        alone = _single.get()
+        if alone is not None:
+            return self._draw(inputs, alone)
+        logits = self._draw(inputs, draw_seed(self.seed, 0))
+        for number in range(1, self.draws):
+            logits = logits + self._draw(inputs, draw_seed(self.seed, number))
+        return logits / self.draws
 
-    def each(self, inputs: Float[Tensor, "b *d"]) -> Iterator[Float[Tensor, "b c"]]:
-        """Return the logits of each draw, one after the other."""
-        for draw in range(self.draws):
-            seed = int(np.random.SeedSequence((self.seed, draw)).generate_state(1)[0])
-            yield self._draw(inputs, seed)
+    def extra_repr(self) -> str:
+        """Return the arguments, and the name of a model that is no module."""
+        name = "" if isinstance(self.model, nn.Module) else f"{qualified_name(self.model)}, "
+        return f"{name}draws={self.draws}, seed={self.seed}, threshold={self.threshold}"
 
     def _draw(self, inputs: Tensor, seed: int) -> Tensor:
+        """Return the logits of one draw."""
+        if len(inputs) == 0:
+            return self._alone(inputs, seed)
+        if self._one_by_one is None:
+            self._one_by_one = self._must_be_alone(inputs, seed)
+        return self._each_alone(inputs, seed) if self._one_by_one else self._together(inputs, seed)
+
+    def _each_alone(self, inputs: Tensor, seed: int) -> Tensor:
+        rows = range(len(inputs))
+        return torch.cat([self._alone(inputs[row : row + 1], seed) for row in rows])
+
+    def _alone(self, inputs: Tensor, seed: int) -> Tensor:
+        with seeded(seed, self.model, inputs.device):
+            logits: Tensor = self.model(inputs.clone())
+        return logits
+
+    def _together(self, inputs: Tensor, seed: int) -> Tensor:
         def classify(sample: Tensor) -> Tensor:
-            logits: Tensor = output_of(self.model, sample.unsqueeze(0))
+            logits: Tensor = self.model(sample.unsqueeze(0))
             return logits.squeeze(0)
 
-        if not self._one_by_one:
+        each: Callable[[Tensor], Tensor] = torch.func.vmap(classify, randomness="same")
+        with seeded(seed, self.model, inputs.device):
+            return each(inputs.clone())
+
+    def _must_be_alone(self, inputs: Tensor, seed: int) -> bool:
+        """Return whether samples get the same random numbers only if they are alone in a batch."""
+        with torch.no_grad():
+            pair = inputs.detach()[[0, -1]]
+            expected = self._each_alone(pair, seed)
             try:
-                with _seeded(seed, inputs.device):
-                    return _batched(classify)(inputs)
-            except Exception as error:
-                logger.info("one sample at a time: %s", one_line(error))
-                self._one_by_one = True
-        rows = []
-        for sample in inputs:
-            with _seeded(seed, inputs.device):
-                rows.append(classify(sample))
-        return torch.stack(rows)
-
-
-def _batched(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return torch.func.vmap(function, randomness="same")
+                found = self._together(pair, seed)
+            except Exception as error:  # a user's model may raise anything
+                reason = one_line(error)
+            else:
+                tolerance = _ROUNDING * float(expected.nan_to_num().abs().max())
+                if torch.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
+                    return False
+                reason = "its logits differ then"
+        logger.warning(
+            "the random model is called with one sample at a time, which takes long: "
+            "torch.func.vmap cannot call it with several (%s).",
+            reason,
+        )
+        return True
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators, and restore them afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    devices = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
-        try:
-            torch.manual_seed(seed)
-            np.random.seed(seed)
-            random.seed(seed)
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
+def single_draw(seed: int) -> Iterator[None]:
+    """Let all averages consist of a single draw, with this seed below 2**32."""
+    token = _single.set(seed)
+    try:
+        yield
+    finally:
+        _single.reset(token)
+
+
+def passes_of_average(model: object) -> float:
+    """Return how many passes a call of a model is: 1, or a part of one in `single_draw`."""
+    part = averaged_part(model)
+    return 1.0 if part is None or _single.get() is None else 1.0 / part.draws
+
+
+def averaged_part(model: object) -> Averaged | None:
+    """Return the part of a model that averages over draws; `None` if it has none.
+
+    Of a callable that is no module, it is the attribute `averaged`.
+    """
+    if isinstance(model, nn.Module):
+        return next((part for part in model.modules() if isinstance(part, Averaged)), None)
+    part = getattr(model, "averaged", None)
+    return part if isinstance(part, Averaged) else None
+
+
+def draw_seed(*numbers: int) -> int:
+    """Return a seed below 2**32 that depends on all of the numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _check_threshold(threshold: Any) -> None:
+    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+    if not number or not 0 < threshold <= 1:
+        raise InputError(
+            f"threshold={threshold!r}: expected a share of draws above 0 and at most 1."
+        )

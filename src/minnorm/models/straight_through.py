@@ -79,13 +79,49 @@ class StraightThrough(nn.Module):
             InputError: If the step does not return a floating-point tensor, or its shape is not
                 that of the stand-in.
         """
+        if len(inputs) == 0:  # a function that stacks its outputs would fail
+            return cast("Tensor", self._stand_in(inputs))
         with torch.no_grad():
-            outputs = _as_tensor(self.step(inputs.detach().clone()), inputs)
+            outputs = cast("Tensor", _Step.apply(inputs.detach(), self.step))
         if not torch.is_grad_enabled():
             return outputs
-        stand_in = inputs if self.backward is None else self.backward(inputs)
+        stand_in = self._stand_in(inputs)
         _check_shapes(outputs, stand_in, inputs, self.backward)
         return cast("Tensor", _WithGradientsOf.apply(stand_in, outputs))
+
+    def _stand_in(self, inputs: Tensor) -> Any:
+        return inputs if self.backward is None else self.backward(inputs)
+
+    def extra_repr(self) -> str:
+        """Return the names of functions that are no modules, which the fingerprint includes."""
+        functions = {"step": self.step, "backward": self.backward}
+        return ", ".join(
+            f"{name}={qualified_name(function)}"
+            for name, function in functions.items()
+            if not isinstance(function, nn.Module | None)
+        )
+
+
+class _Step(torch.autograd.Function):
+    """A step that is not differentiated; `torch.func.vmap` calls it with a whole batch at once."""
+
+    @staticmethod
+    def forward(inputs: Tensor, step: Step) -> Tensor:
+        return _as_tensor(step(inputs.clone()), inputs)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:  # noqa: ARG004 - there is none
+        return None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], inputs: Tensor, step: Step) -> tuple[Tensor, int]:  # noqa: ARG004
+        batches = inputs.movedim(in_dims[0], 0)
+        outputs = cast("Tensor", _Step.apply(batches.flatten(0, 1), step))
+        return outputs.reshape(*batches.shape[:2], *outputs.shape[1:]), 0
 
 
 class _WithGradientsOf(torch.autograd.Function):
@@ -135,3 +171,9 @@ def _check_shapes(outputs: Tensor, stand_in: Any, inputs: Tensor, backward: Step
         f"backward of straight_through returns {found}, but the step returns shape "
         f"{list(outputs.shape)}: expected a tensor of that shape, with one value in place of each."
     )
+
+
+def qualified_name(function: Any) -> str:
+    """Return the qualified name of a function, or that of the class of another object."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
