@@ -5,7 +5,7 @@ from functools import partial
 from typing import cast
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm import geometry
@@ -20,7 +20,7 @@ from minnorm.attacks.engine.problem import check_attack, check_problem
 from minnorm.attacks.engine.search import Search
 from minnorm.checks import check_count, check_number
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds, Norm, per_sample
+from minnorm.geometry import Bounds, Norm, masked, per_sample
 from minnorm.radii import least_radii, measured_gaps
 
 
@@ -63,14 +63,26 @@ def _worst_case(
     norm: Norm,
     targeted: bool = False,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
-    check_problem(model, inputs, labels, bounds)
+    box = _folded(model, inputs, labels, bounds, mask)
     incumbent = Incumbent(ordinary(inputs), norm)
     for attack in attacks:
-        found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
+        found = attack(model, inputs, labels, targeted=targeted, bounds=box, generator=generator)
         incumbent.offer(found.adversarials, found.success)
     return incumbent.result()
+
+
+def _folded(
+    model: Model, inputs: Tensor, labels: Tensor, bounds: Bounds, mask: Tensor | None
+) -> Bounds:
+    """Return the bounds with the mask in them, after checking the arguments.
+
+    An attack of a combination need not have a parameter `mask`.
+    """
+    check_problem(model, inputs, labels, bounds, mask=mask)
+    return masked(bounds, ordinary(inputs), mask)
 
 
 def with_restarts(attack: Callable[..., AttackResult], restarts: int = 5) -> Attack:
@@ -114,6 +126,7 @@ def _with_restarts(
     restarts: int,
     targeted: bool = False,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
     with open_search(
@@ -122,6 +135,7 @@ def _with_restarts(
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm_of([attack]),
         levels=levels_of([attack]),
@@ -134,7 +148,7 @@ def _with_restarts(
                 search.problem.origins,
                 search.goal.labels,
                 targeted=targeted,
-                bounds=bounds,
+                bounds=search.problem.bounds,
                 generator=search.generator,
                 starts=starts,
             )
@@ -181,15 +195,18 @@ def _with_bisection(
     bisections: int,
     targeted: bool = False,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
-    found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
+    box = _folded(model, inputs, labels, bounds, mask)
+    found = attack(model, inputs, labels, targeted=targeted, bounds=box, generator=generator)
     with open_search(
         model,
         inputs,
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm_of([attack]),
         levels=levels_of([attack]),
@@ -236,15 +253,18 @@ def _bounded(
     norm: Norm,
     targeted: bool = False,
     bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
-    found = attack(model, inputs, labels, targeted=targeted, bounds=bounds, generator=generator)
+    box = _folded(model, inputs, labels, bounds, mask)
+    found = attack(model, inputs, labels, targeted=targeted, bounds=box, generator=generator)
     with open_search(
         model,
         inputs,
         labels,
         targeted=targeted,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         norm=norm,
         radius_limit=epsilon,

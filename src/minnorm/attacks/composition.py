@@ -19,7 +19,7 @@ from minnorm.errors import InputError
 from minnorm.geometry import Norm
 from minnorm.radii import inscribed_radius
 
-GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "generator", "starts")
+GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "mask", "generator", "starts")
 """The arguments that the caller of an attack passes; they cannot be preset."""
 
 _SPEC_NAME = "spec_name"

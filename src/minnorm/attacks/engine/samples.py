@@ -4,10 +4,12 @@ import math
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from minnorm import boxes
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count
 from minnorm.errors import InputError
 
@@ -47,6 +49,22 @@ def check_bounds(bounds: Any) -> None:
             f"the bounds at {where} are {' and '.join(f'{end:g}' for end in ends)}: expected "
             "low <= high. Equal bounds are for a feature that cannot change."
         )
+
+
+def bounds_of(bounds: Any) -> Bounds:
+    """Return bounds given as numbers, tensors or arrays as numbers or tensors.
+
+    Raises:
+        InputError: If they are not bounds, see `check_bounds`.
+    """
+    if isinstance(bounds, tuple | list):
+        bounds = tuple(
+            torch.as_tensor(one) if isinstance(one, np.ndarray) and one.dtype.kind in "fiu" else one
+            for one in bounds
+        )
+    check_bounds(bounds)
+    low, high = bounds
+    return low, high
 
 
 def _is_bound(bound: object) -> bool:

@@ -39,8 +39,9 @@ def ddn(
     forward pass for the point of the last step; with `starts` another one for the inputs.
 
     Lengths (`initial_norm`, `step_size`) are in units of the width of the bounds, since those of
-    the paper are for inputs in 0..1; of the widest feature, if they differ. Where a bound is infinite, or the width is over a hundred
-    times the distance to the boundary in a linear model, the unit is five times that distance.
+    the paper are for inputs in 0..1. It is that of the widest feature if the features have bounds
+    of their own. Where a bound is infinite, or the width is over a hundred times the distance to
+    the boundary in a linear model, the unit is five times that distance.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`.
