@@ -7,6 +7,7 @@ KINDS: Mapping[str, str] = {
     "zero-gradients": "the model has no gradients with respect to its inputs",
     "lost-gradients": "the model loses its gradients at the bounds of the inputs",
     "probabilities": "the model returns probabilities instead of logits",
+    "saturated": "the softmax of the logits is exactly 0 or 1",
     "random": "the model returns different logits for the same inputs",
     "nan": "the model returns NaN",
     "chance": "the clean accuracy is near chance",

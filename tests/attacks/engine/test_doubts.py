@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from attacks.engine.searches import small_problem, threshold
 from minnorm.attacks import ddn
@@ -15,6 +16,7 @@ from minnorm.attacks.engine.doubts import (
     doubt_about_nan,
     doubt_about_probabilities,
     doubt_about_repeatability,
+    doubt_about_saturation,
     doubt_about_successes,
     same_logits,
 )
@@ -128,6 +130,23 @@ def test_percentages_are_doubted() -> None:
     doubt = doubt_about_probabilities(100 * model(inputs).softmax(1))
     assert doubt is not None
     assert "(from 0 to 100, with sum 100); attacks expect logits. Remove the softmax" in doubt.text
+
+
+def test_saturated_logits_are_doubted_where_the_cross_entropy_has_no_gradient() -> None:
+    certain = torch.tensor([[9.0, 4.0, -5.0], [2.0, -4.0, 3.0], [-1.0, 8.0, 0.0]])
+    assert doubt_about_saturation(certain) is None
+    assert doubt_about_saturation(10 * certain) is None
+    for scale, labels in ((10, certain.argmax(1)), (200, certain.argmax(1))):
+        logits = (scale * certain).requires_grad_()
+        (gradients,) = torch.autograd.grad(cross_entropy(logits, labels), logits)
+        assert gradients.any() == (doubt_about_saturation(logits.detach()) is None)
+    doubt = doubt_about_saturation(200 * certain)
+    assert doubt is not None
+    assert "exactly 0 or 1 for 3 of 3 samples" in doubt.text
+
+
+def test_a_few_saturated_samples_are_not_doubted() -> None:
+    assert doubt_about_saturation(torch.tensor([[500.0, 0.0], [1.0, 0.0]])) is None
 
 
 class Noisy(nn.Module):

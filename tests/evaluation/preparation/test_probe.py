@@ -213,6 +213,12 @@ def test_a_model_without_gradients_has_a_warning() -> None:
     assert "gradients with respect to its inputs are all zero" in doubt.text
 
 
+def test_a_saturated_softmax_has_a_warning() -> None:
+    model = Centered().eval()
+    [doubt] = probe_model(lambda inputs: 1e6 * model(inputs), data(), (0.0, 1.0)).doubts
+    assert doubt.kind == "saturated"
+
+
 def test_probabilities_have_a_warning() -> None:
     [doubt] = probe_model(
         nn.Sequential(Centered(), nn.Softmax(1)).eval(), data(), (0.0, 1.0)

@@ -58,6 +58,27 @@ def doubt_about_probabilities(logits: Tensor) -> Doubt | None:
     )
 
 
+def doubt_about_saturation(logits: Tensor) -> Doubt | None:
+    """Return a doubt if the softmax of the logits is 0 or 1 for most samples, otherwise `None`.
+
+    Then the cross-entropy of a correct sample and its gradient are exactly 0 in float32. A network
+    that is only certain is not meant: the cross-entropy still has a direction if other classes have
+    a probability of 1e-20.
+    """
+    probabilities = logits.float().softmax(1)
+    saturated = (probabilities == 0).sum(1) == logits.shape[1] - 1
+    if saturated.sum() <= len(logits) / 2:
+        return None
+    return Doubt(
+        "saturated",
+        f"The softmax of the model's logits is exactly 0 or 1 for {int(saturated.sum())} of "
+        f"{len(logits)} samples probed: the logits are hundreds apart, as after defensive "
+        "distillation. There the cross-entropy has no gradient in float32. Attacks of this package "
+        "take its direction from the logits. An attack of your own or of another library that "
+        "differentiates it finds nothing, which says nothing about the model's robustness.",
+    )
+
+
 def doubt_about_repeatability(model: Model, inputs: Tensor, logits: Tensor) -> Doubt | None:
     """Return a doubt if a model has other logits in a second call, else `None`.
 

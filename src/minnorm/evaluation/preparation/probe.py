@@ -15,6 +15,7 @@ from minnorm.attacks.engine.doubts import (
     doubt_about_gradients,
     doubt_about_probabilities,
     doubt_about_repeatability,
+    doubt_about_saturation,
     same_logits,
 )
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, loses_gradients
@@ -94,7 +95,9 @@ def _doubts_about_gradients(
     yield doubt_about_gradients(model, batch.inputs)  # refuses first
     # NaN is counted over the whole run, see `doubts_about_nan`.
     without_nan = batch.logits[~batch.logits.isnan().any(1)]
-    yield doubt_about_probabilities(without_nan) if len(without_nan) > 0 else None
+    if len(without_nan) > 0:
+        yield doubt_about_probabilities(without_nan)
+        yield doubt_about_saturation(without_nan)
     yield LOST_GRADIENTS if loses_gradients(model, batch.inputs, bounds) else None
 
 

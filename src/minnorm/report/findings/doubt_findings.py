@@ -35,6 +35,13 @@ _ENTRIES = {
         "The model returns probabilities instead of logits",
         "Remove the last softmax or sigmoid of the model, and run the evaluation again.",
     ),
+    "saturated": _Entry(
+        "note",
+        "The softmax of the model is saturated",
+        "Do not rely on attacks that follow the cross-entropy, unless they take its direction from "
+        "the logits as those of this package do. For others, divide the logits by a constant, such "
+        "as the temperature of the training: the predictions stay the same.",
+    ),
     "random": _Entry(
         "problem",
         "The model is random",
