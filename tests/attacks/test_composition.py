@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attacks.querying import by_decisions, by_scores
+from minnorm import attacks
 from minnorm.attacks import (
     AttackResult,
     accepts_accelerated,
@@ -20,8 +22,10 @@ from minnorm.attacks import (
     worst_case,
 )
 from minnorm.attacks.composition import (
+    access_needed,
     check_presets,
     levels_of,
+    most_demanding,
     norm_of,
     radii_of,
     radius_limit_of,
@@ -229,3 +233,36 @@ def test_a_bad_default_norm_is_refused() -> None:
 )
 def test_levels_are_those_that_all_parts_share(attacks: Any, levels: int | None) -> None:
     assert levels_of(attacks) == levels
+
+
+@pytest.mark.parametrize(
+    ("attack", "needed"),
+    [
+        (ddn, "gradients"),
+        (mine, "gradients"),
+        (Instance(), "gradients"),
+        (by_scores, "scores"),
+        (partial(partial(by_decisions, budget=3), budget=4), "decisions"),
+        (with_bisection(by_decisions), "decisions"),
+        (worst_case([by_decisions, bounded(by_scores, 1.0)]), "scores"),
+        (worst_case([by_decisions, partial(ddn, steps=2)]), "gradients"),
+        (partial(mine, attack=by_scores), "scores"),
+        (functools.wraps(by_decisions)(lambda *_, **__: None), "decisions"),
+        (partial(attacks.attack, access="decisions"), "decisions"),
+    ],
+)
+def test_an_attack_needs_what_its_most_demanding_part_needs(attack: Any, needed: str) -> None:
+    assert access_needed(attack) == needed
+    assert access_needed(attack, "decisions") == needed
+
+
+def test_an_attack_may_use_what_the_model_offers() -> None:
+    for attack in (attacks.attack, with_bisection(attacks.attack)):
+        assert access_needed(attack) == "gradients"
+        assert access_needed(attack, "scores") == "scores"
+
+
+def test_the_most_demanding_access_includes_the_others() -> None:
+    assert most_demanding(["decisions", "gradients", "scores"]) == "gradients"
+    assert most_demanding(["decisions", "scores"]) == "scores"
+    assert most_demanding([]) == "decisions"
