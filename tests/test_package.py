@@ -94,6 +94,19 @@ def test_imports_point_up_the_layers_without_cycles() -> None:
     assert "6 kept, 0 broken" in done.stdout
 
 
+def test_optional_libraries_are_imported_where_they_are_needed_only() -> None:
+    optional = {"joblib", "onnx", "onnx2pytorch", "onnxruntime", "pandas", "sklearn"}
+    imported = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in MODULES
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [getattr(node, "module", None), *(alias.name for alias in node.names)]
+        if str(name).partition(".")[0] in optional
+    ]
+    assert not imported
+
+
 def test_private_names_stay_in_their_module() -> None:
     imported = [
         f"{file.relative_to(ROOT)}: {alias.name}"

@@ -23,7 +23,8 @@ INPUTS = torch.rand(6, 2, 3, generator=torch.Generator().manual_seed(0))
 
 def _constant(output: Any, outputs: Any = "logits", **options: Any) -> torch.Tensor:
     """Return what a model makes of a constant output of a function."""
-    return predict_only(lambda _: output, outputs, **options)(torch.zeros(2, 3))
+    logits: torch.Tensor = predict_only(lambda _: output, outputs, **options)(torch.zeros(2, 3))
+    return logits
 
 
 def test_a_function_gets_arrays_and_its_scores_are_the_logits() -> None:

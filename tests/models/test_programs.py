@@ -90,7 +90,7 @@ def test_torchscript_is_loaded_when_trusted(kind: str, ending: str, tmp_path: Pa
     _save_script(_network(), path, kind)
     with pytest.raises(NotTrustedError, match=r"TorchScript program, which is code .*--trust in"):
         load_model(str(path))
-    with pytest.raises(InputError, match="holds a program, not only weights: name it alone"):
+    with pytest.raises(InputError, match="holds a whole model, not only weights: name it alone"):
         load_model(f"{path} + mnist_cnn", trust=True)
     model = load_model(str(path), trust=True)
     torch.testing.assert_close(model(INPUTS), _network()(INPUTS))

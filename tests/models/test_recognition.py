@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from minnorm.errors import InputError
+from minnorm.errors import InputError, NotTrustedError
 from minnorm.models import load_model
 from minnorm.models.recognition import recognize
 
@@ -104,15 +104,12 @@ def _arrays() -> bytes:
         ("m.pt", _archive(), "is a zip archive that PyTorch did not write"),
         ("m.pt", _arrays(), "holds arrays, not a model"),
         ("m.npz", _arrays(), "holds arrays, not a model"),
-        ("m.h5", b"\x89HDF\r\n\x1a\n", "is not a file of PyTorch"),
-        ("m.pt", b"\x89HDF\r\n\x1a\n", "is not a file of PyTorch"),
-        ("m.keras", _archive("config.json"), "is not a file of PyTorch"),
-        ("m.onnx", b"\x08\x07\x12", "is an ONNX file, which cannot be loaded yet: use the PyTorch"),
-        (
-            "m.joblib",
-            b"\x80\x04",
-            "scikit-learn uses it. Attacks need a PyTorch model: write a pac",
-        ),
+        ("m.h5", b"\x89HDF\r\n\x1a\n", "is a file of another library"),
+        ("m.pt", b"\x89HDF\r\n\x1a\n", "is a file of another library"),
+        ("m.keras", _archive("config.json"), r"cannot be loaded\. Write package\.module:factory"),
+        ("m.skops", _archive("schema.json"), "with minnorm.models.predict_only"),
+        ("m.joblib", b"accuracy 0.9", "is text, not a model file"),
+        ("m.onnx", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("m.py", b"import torch", "is Python code: write the name of a function"),
     ],
 )
@@ -126,16 +123,15 @@ def test_other_files_are_refused_with_the_reason(
         assert str(tmp_path / name) in str(caught.value)
 
 
-def test_a_pickle_of_scikit_learn_is_refused_without_running_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_pickle_of_scikit_learn_is_recognized_without_running_it(
+    protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module: Any = types.ModuleType("sklearn.svm")
-    module.SVC = type("SVC", (), {"__module__": "sklearn.svm"})
-    monkeypatch.setitem(sys.modules, "sklearn", types.ModuleType("sklearn"))
-    monkeypatch.setitem(sys.modules, "sklearn.svm", module)
-    for protocol in (2, 4):
-        (tmp_path / "svc.pkl").write_bytes(pickle.dumps(module.SVC(), protocol))
-        message = r"is a pickle of scikit-learn \(sklearn\.svm\.SVC\)\. .*write a package\.module"
-        for trust in (False, True):
-            with pytest.raises(InputError, match=message):
-                load_model(str(tmp_path / "svc.pkl"), trust=trust)
+    module: Any = types.ModuleType("sklearn.fake")
+    module.Machine = type("Machine", (), {"__module__": "sklearn.fake"})
+    monkeypatch.setitem(sys.modules, "sklearn.fake", module)
+    (tmp_path / "svc.pkl").write_bytes(pickle.dumps(module.Machine(), protocol))
+    monkeypatch.delitem(sys.modules, "sklearn.fake")
+    assert recognize(tmp_path / "svc.pkl") == "estimator"
+    with pytest.raises(NotTrustedError, match=r"is a pickle \(sklearn\.fake\.Machine"):
+        load_model(str(tmp_path / "svc.pkl"))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from minnorm import geometry
+from minnorm import boxes, geometry
 from minnorm.acceleration import clean_logits, original
 from minnorm.access import Access, access_of, check_access
 from minnorm.attacks.contract import (
@@ -32,19 +32,20 @@ from minnorm.attacks.engine.doubts import (
 )
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, InsetGradients, loses_gradients
 from minnorm.attacks.engine.problem import check_problem
-from minnorm.attacks.engine.samples import check_bounds
+from minnorm.attacks.engine.samples import bounds_of
 from minnorm.attacks.registry import ATTACKS
 from minnorm.checks import check_count
 from minnorm.data import from_arrays
 from minnorm.data.arrays import as_array, class_numbers
 from minnorm.doubts import Doubt
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Bounds, Norm, masked
+from minnorm.models.scikit_learn import Estimator, as_model
 from minnorm.runtime.devices import dtype_and_device
 
 
 @accepts_accelerated
 def attack(
-    model: Model,
+    model: Model | Estimator,
     inputs: Any,
     labels: Any,
     *,
@@ -53,7 +54,8 @@ def attack(
     budget: int | None = None,
     targeted: bool = False,
     levels: int | None = None,
-    bounds: Bounds = (0.0, 1.0),
+    bounds: Any = (0.0, 1.0),
+    mask: Any = None,
     generator: Generator | None = None,
     starts: Any = None,
 ) -> AttackResult:
@@ -71,7 +73,8 @@ def attack(
     and with gradients the gradients at up to 40 inputs.
 
     Args:
-        model: The classifier, inputs `[b *d]` to logits `[b c]`.
+        model: The classifier, inputs `[b *d]` to logits `[b c]`, or a fitted classifier of
+            scikit-learn, see `minnorm.models.from_estimator`.
         inputs: The inputs to attack, `[b *d]`, inside the bounds: a floating-point tensor, or an
             array, which is moved to the dtype and device of the model. 8-bit values are scaled to
             the bounds, see `minnorm.data.Data.within`.
@@ -87,7 +90,10 @@ def attack(
             the attack, 100 gradients or 1,000 queries.
         targeted: Search for points that are classified as `labels`, instead of as anything else.
         levels: Round each point to that many evenly spaced values (256 for 8-bit images).
-        bounds: The lowest and the highest value of an input.
+        bounds: The lowest and the highest value of an input: two numbers, or tensors or arrays with
+            a bound for each feature, which broadcast to the inputs.
+        mask: Which features may change, a boolean tensor or array that broadcasts to the inputs;
+            the others keep their values exactly. `None`: all of them.
         generator: Source of what is random; by default a generator with a fixed seed.
         starts: Adversarial points to improve, `[b *d]`, inside the bounds: the result is never
             farther away. Points that are not adversarial have no effect.
@@ -99,20 +105,24 @@ def attack(
         InputError: If an argument is not as described, the model offers less access, or it cannot
             take the inputs.
     """
-    check_bounds(bounds)
+    bounds = bounds_of(bounds)
     if access is not None:
         check_access(access)
-    used = access_of(model) if access is None else access
-    check_offer(model, used, f"minnorm.attack(access={used!r})")
+    classifier: Model = as_model(model)
+    used = access_of(classifier) if access is None else access
+    check_offer(classifier, used, f"minnorm.attack(access={used!r})")
     chosen = best_attack(used, norm, budget)
-    inputs, labels = _as_tensors(model, inputs, labels, bounds)
+    inputs, labels = _as_tensors(classifier, inputs, labels, bounds)
     if isinstance(starts, np.ndarray | list):
         starts = torch.as_tensor(np.asarray(starts)).to(inputs)
-    check_problem(model, inputs, labels, bounds, starts)
+    mask = torch.as_tensor(mask) if isinstance(mask, np.ndarray | list) else mask
+    check_problem(classifier, inputs, labels, bounds, starts, mask=mask)
     few = ordinary(inputs[:PROBE_SAMPLES])
+    box = masked(boxes.for_batch(bounds, inputs), ordinary(inputs), mask)
+    first = boxes.part(box, torch.arange(len(few), device=few.device))
     with own_autograd_mode():
-        doubts = _doubts_before(model, few, labels[:PROBE_SAMPLES], bounds, used)
-    attacked = InsetGradients(model, bounds) if LOST_GRADIENTS in doubts else model
+        doubts = _doubts_before(classifier, few, labels[:PROBE_SAMPLES], first, used)
+    attacked = InsetGradients(classifier, bounds) if LOST_GRADIENTS in doubts else classifier
     result = chosen(
         attacked,
         inputs,
@@ -120,15 +130,16 @@ def attack(
         targeted=targeted,
         levels=levels,
         bounds=bounds,
+        mask=mask,
         generator=generator,
         starts=starts,
     )
     with own_autograd_mode():
         if all(doubt.kind != "random" for doubt in doubts):
-            doubts += _listed(doubt_about_successes(model, result, labels, targeted=targeted))
+            doubts += _listed(doubt_about_successes(classifier, result, labels, targeted=targeted))
         unsolved = inputs if result.success.all() else inputs[~result.success]
         if used == "gradients" and len(unsolved) > 0:
-            doubts += _listed(doubt_about_gradients(model, ordinary(unsolved[:PROBE_SAMPLES])))
+            doubts += _listed(doubt_about_gradients(classifier, ordinary(unsolved[:PROBE_SAMPLES])))
     for doubt in doubts:
         warnings.warn(doubt.text, stacklevel=2)
     return result

@@ -53,7 +53,7 @@ from minnorm.evaluation.store.manifest import Manifest, new_run, new_session
 from minnorm.evaluation.store.run_directory import Claim, RunDirectory
 from minnorm.evaluation.store.unit_files import UnitFiles
 from minnorm.geometry import Bounds
-from minnorm.models import fingerprint
+from minnorm.models import Estimator, fingerprint
 from minnorm.runtime import devices, ranks, threads
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ logger = logging.getLogger(__name__)
 @devices.full_float32()
 @threads.shared_cores()
 def evaluate(
-    model: str | Model,
+    model: str | Model | Estimator,
     data: Any,
     attacks: Attacks | None = None,
     *,
@@ -88,8 +88,9 @@ def evaluate(
     records, do not depend on the number of ranks. Each rank returns the records of all.
 
     Args:
-        model: A model spec (see `minnorm.load_model`), or a classifier in evaluation mode. Of an
-            accelerated one the original is used, since `accelerate` decides how it is accelerated.
+        model: A model spec (see `minnorm.load_model`), a classifier in evaluation mode, or a
+            fitted one of scikit-learn. Of an accelerated one the original is used, since
+            `accelerate` decides how it is accelerated.
         data: A data spec (see `minnorm.load_data`), a pair (inputs, labels), or a data set.
         attacks: Attack specs such as `ddn(steps=300)`, or functions; several in a list, or in a
             mapping that names them. By default the best attack of the package for what the model

@@ -7,6 +7,7 @@ from minnorm.models.export import Export, export_model
 from minnorm.models.load import MODEL_FORMS, load_model
 from minnorm.models.normalized import Normalized
 from minnorm.models.predict_only import PredictOnly, predict_only
+from minnorm.models.scikit_learn import Estimator, from_estimator
 from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
 from minnorm.models.straight_through import StraightThrough, straight_through
 from minnorm.models.weights import fingerprint, load_weights, save_weights
@@ -19,6 +20,7 @@ __all__ = [
     "Averaged",
     "Binary",
     "Card",
+    "Estimator",
     "Export",
     "Normalized",
     "PredictOnly",
@@ -31,6 +33,7 @@ __all__ = [
     "cifar10_cnn",
     "export_model",
     "fingerprint",
+    "from_estimator",
     "load_model",
     "load_weights",
     "load_zoo",

@@ -9,6 +9,7 @@ from minnorm import factories, specs
 from minnorm.errors import InputError, one_line
 from minnorm.models.libraries import LIBRARIES, Normalization, library_network
 from minnorm.models.normalized import Normalized
+from minnorm.models.scikit_learn import as_model
 from minnorm.models.small_cnn import cifar10_cnn, mnist_cnn
 from minnorm.models.wide_resnet import wide_resnet
 
@@ -78,6 +79,11 @@ def _network(spec: specs.Spec, text: str) -> tuple[nn.Module, Normalization | No
         ) from error
     except Exception as error:  # networks raise errors of any kind for bad arguments
         raise InputError(f"{text!r} cannot be built: {one_line(error)}") from error
+    made = as_model(made)
     if not isinstance(made, nn.Module):
-        raise InputError(f"{text!r} returned a {type(made).__name__}; expected a torch.nn.Module.")
+        raise InputError(
+            f"{text!r} returned a {type(made).__name__}; expected a torch.nn.Module, or "
+            "an estimator of scikit-learn. A function that only predicts becomes a module with "
+            "minnorm.models.predict_only."
+        )
     return made, normalization

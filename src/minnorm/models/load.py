@@ -18,12 +18,14 @@ from minnorm.models.normalized import Normalized, numbers_of
 from minnorm.models.places import did_you_mean, existing_file
 from minnorm.models.programs import load_exported, load_torchscript
 from minnorm.models.recognition import MODEL_FILES, OTHER_FILES, recognize
+from minnorm.models.scikit_learn import load_estimator
 from minnorm.models.weights import load_weights, written_architecture
 from minnorm.models.zoo import load_zoo, zoo_cards, zoo_names
 
 MODEL_FORMS = (
     "zoo:NAME | torchvision:NAME | timm:NAME | FILE.safetensors [+ ARCHITECTURE] | "
-    "FILE.pt + ARCHITECTURE | FILE.pt2 | FILE.pt | package.module:factory"
+    "FILE.pt + ARCHITECTURE | FILE.pt2 | FILE.pt | FILE.onnx | FILE.joblib | "
+    "package.module:factory"
 )
 """The forms of a model spec."""
 
@@ -50,7 +52,9 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
             - `FILE.pt + ARCHITECTURE`: a PyTorch checkpoint of plain tensors and its network.
             - `FILE.pt2`: a program of `torch.export`; it requires `trust`.
             - `FILE.pt`: TorchScript, or a whole network that was pickled; both require `trust`.
-            - `package.module:factory`: a function that returns a module, called with the arguments.
+            - `FILE.joblib` or another pickle of an estimator of scikit-learn; it requires `trust`.
+            - `package.module:factory`: a function that returns a module, or an estimator of
+              scikit-learn; it is called with the arguments.
 
             A network of torchvision or timm normalizes its inputs alike in all these forms, see
             `minnorm.models.build`.
@@ -153,6 +157,8 @@ def _from_file(path: Path, *, trust: bool) -> nn.Module:
             return load_exported(path, trust=trust)
         case "torchscript":
             return load_torchscript(path, trust=trust)
+        case "estimator":
+            return load_estimator(path, trust=trust)
         case _:
             return load_weights(path, trust=trust)
 

@@ -7,28 +7,25 @@ from typing import Literal
 from minnorm.errors import InputError
 from minnorm.models.pickled import foreign_names
 
-Kind = Literal["safetensors", "exported program", "torchscript", "checkpoint"]
-"""What this package loads: weights, a program of `torch.export`, TorchScript, or a pickle."""
+Kind = Literal["safetensors", "exported program", "torchscript", "checkpoint", "estimator", "onnx"]
+"""What this package loads: weights, a program of `torch.export`, TorchScript, a pickle of PyTorch
+or of scikit-learn, or a graph in ONNX."""
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".pkl", ".bin", ".jit", ".th", ".tar")
 """The endings of files that PyTorch writes with `torch.save` or `torch.jit.save`."""
 
-MODEL_FILES = (".safetensors", ".pt2", *CHECKPOINTS)
+MODEL_FILES = (".safetensors", ".pt2", ".onnx", ".joblib", *CHECKPOINTS)
 """The endings of model files."""
 
 _WRAP = (
-    "write a package.module:factory, a function of yours that returns the model as a "
-    "torch.nn.Module"
+    "Write package.module:factory, a function of yours that returns the model as a "
+    "torch.nn.Module; one that only predicts becomes a module with minnorm.models.predict_only."
 )
 
 OTHER_FILES = {
-    ".onnx": "is an ONNX file, which cannot be loaded yet: use the PyTorch model that it was "
-    f"exported from, or {_WRAP} (converted with onnx2torch, for example).",
-    ".joblib": "is a pickle of joblib, as scikit-learn uses it. Attacks need a PyTorch model: "
-    f"{_WRAP}.",
     **dict.fromkeys(
-        (".h5", ".hdf5", ".keras", ".pb", ".tflite", ".mlmodel", ".engine", ".gguf"),
-        f"is not a file of PyTorch. Attacks need a PyTorch model: {_WRAP}.",
+        (".h5", ".hdf5", ".keras", ".pb", ".tflite", ".mlmodel", ".engine", ".gguf", ".skops"),
+        f"is a file of another library, which cannot be loaded. {_WRAP}",
     ),
     **dict.fromkeys(
         (".npz", ".npy"), "holds arrays, not a model. Data is the second argument of an evaluation."
@@ -42,6 +39,7 @@ OTHER_FILES = {
 """Endings of files that are no models here, and what to do."""
 
 _LIBRARIES = ("sklearn", "joblib", "xgboost", "lightgbm", "catboost")
+"""Libraries whose models are estimators."""
 
 _ZIP, _PICKLE, _HDF5 = (b"PK\x03\x04", b"PK\x05\x06"), b"\x80", b"\x89HDF\r\n\x1a\n"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"x\x9c", b"x\x01", b"x\xda", b"\x28\xb5\x2f\xfd")
@@ -64,6 +62,9 @@ def recognize(path: Path) -> Kind:
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
+    ending = path.suffix.lower()
+    if head and ending == ".joblib" and not _is_text(head):  # perhaps compressed
+        return "estimator"
     if head.startswith(_ZIP):
         return _kind_of_zip(path)
     # The length of the header, in 8 bytes that may look like those of another format, then JSON.
@@ -72,9 +73,11 @@ def recognize(path: Path) -> Kind:
     reason = _reason(path, head)
     if reason is not None:
         raise InputError(f"{path} {reason}")
-    if path.suffix.lower() == ".safetensors" and not head.startswith(_PICKLE):
-        return "safetensors"
-    return "checkpoint"
+    if head.startswith(_PICKLE):
+        return "estimator" if _is_of_scikit_learn(path) else "checkpoint"
+    if ending == ".onnx":
+        return "onnx"
+    return "safetensors" if ending == ".safetensors" else "checkpoint"
 
 
 def _kind_of_zip(path: Path) -> Kind:
@@ -108,12 +111,10 @@ def _reason(path: Path, head: bytes) -> str | None:
         return "is empty: write or download it again."
     if path.suffix.lower() in OTHER_FILES:
         return OTHER_FILES[path.suffix.lower()]
-    if head.startswith(_PICKLE):
-        return _reason_of_pickle(path)
     if head.startswith(_COMPRESSED) or head[_TAR_MARK : _TAR_MARK + 5] == b"ustar":
         return (
-            "is compressed: unpack it and name the file inside. A compressed pickle of joblib, as "
-            "scikit-learn uses it, is no PyTorch model."
+            "is compressed: unpack it and name the file inside. If it is a pickle of joblib, as "
+            "scikit-learn uses it, name it FILE.joblib."
         )
     if head.startswith(_HDF5):
         return OTHER_FILES[".h5"]
@@ -128,16 +129,9 @@ def _reason_of_text(head: bytes) -> str:
     return "is text, not a model file."
 
 
-def _reason_of_pickle(path: Path) -> str | None:
-    """Return why a pickle is not a model; `None` if it may be one."""
-    foreign = [name for name in foreign_names(path) if name.partition(".")[0] in _LIBRARIES]
-    if not foreign:
-        return None
-    library = {"sklearn": "scikit-learn"}.get(foreign[0].partition(".")[0], "another library")
-    return (
-        f"is a pickle of {library} ({', '.join(foreign[:3])}). Attacks need a PyTorch model: "
-        f"{_WRAP}."
-    )
+def _is_of_scikit_learn(path: Path) -> bool:
+    """Return whether a pickle holds an object of scikit-learn, or of a library like it."""
+    return any(name.partition(".")[0] in _LIBRARIES for name in foreign_names(path))
 
 
 def _is_text(head: bytes) -> bool:

@@ -83,9 +83,9 @@ def load_weights(path: Path, architecture: str | None = None, *, trust: bool = F
         InputError: If the file is damaged, does not fit the network, or no architecture is known.
     """
     kind = recognize(existing_file(path))
-    if kind in ("exported program", "torchscript"):
+    if kind not in ("safetensors", "checkpoint"):
         raise InputError(
-            f"{path} holds a program, not only weights: name it alone, without an architecture."
+            f"{path} holds a whole model, not only weights: name it alone, without an architecture."
         )
     content: Any
     if kind == "safetensors":

@@ -23,8 +23,9 @@ from minnorm.errors import InputError
 from minnorm.evaluation.preparation.tuning import BatchSize
 from minnorm.evaluation.selection import is_name_of_row
 from minnorm.geometry import Bounds
-from minnorm.models import Normalized, load_model
+from minnorm.models import Averaged, Binary, Normalized, load_model
 from minnorm.models.recognition import MODEL_FILES
+from minnorm.models.scikit_learn import Estimator, as_model
 from minnorm.runtime import devices
 
 Attacks: TypeAlias = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack]
@@ -192,12 +193,12 @@ def check_device(model: object, device: str | torch.device | None) -> None:
 def model_name(model: str | Model) -> str:
     """Return the name of a model in reports: its spec, or the name of its class or function.
 
-    A wrapper that normalizes the inputs has that of the model inside too.
+    A wrapper has that of the model inside too.
     """
     if isinstance(model, str):
         return model
-    if isinstance(model, Normalized):
-        return f"{Normalized.__name__}({model_name(model.model)})"
+    if isinstance(model, Normalized | Averaged | Binary):
+        return f"{type(model).__name__}({model_name(model.model)})"
     return str(getattr(model, "__name__", type(model).__name__))
 
 
@@ -209,7 +210,9 @@ def is_spec(name: str) -> bool:
     return ":" in name or any(ending in name.lower() for ending in MODEL_FILES)
 
 
-def load_classifier(model: str | Model, device: str | torch.device | None, *, trust: bool) -> Model:
+def load_classifier(
+    model: str | Model | Estimator, device: str | torch.device | None, *, trust: bool
+) -> Model:
     """Return the classifier to evaluate: that of a spec, or the original of an accelerated one.
 
     Args:
@@ -221,7 +224,7 @@ def load_classifier(model: str | Model, device: str | torch.device | None, *, tr
     Raises:
         InputError: If it cannot be called, or is on another device.
     """
-    model = original(model)
+    model = as_model(original(model))
     if isinstance(model, str):
         place = devices.default_device() if device is None else devices.parse_device(str(device))
         return load_model(model, trust=trust).to(place)
