@@ -13,6 +13,7 @@ from minnorm.acceleration import (
     choose_batch_size,
     fitting_batch_size,
     measurable_batch_size,
+    querying_batch_size,
     usual_batch_size,
 )
 from minnorm.logits import Model
@@ -189,3 +190,32 @@ def test_the_fastest_classifier_is_measured_and_the_exact_one_has_to_fit(
     assert choose_batch_size(fast, inputs, limit=50) == 32
     assert measured
     assert all(one is (model if with_coarse else greedy) for one in measured)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "inputs_in_memory", "expected"),
+    [
+        (1e-2, 1000, 10**6, 32),  # a slow model
+        (1e-3, 1000, 10**6, 64),
+        (1e-5, 10**5, 10**6, 1024),  # the memory of the model is not measured
+        (1e-5, 300, 10**6, 300),  # all samples
+        (1e-5, 1000, 64 * 20, 20),  # the state of an attack is 64 inputs for each sample
+        (1e-5, 1000, 1, 1),
+    ],
+)
+def test_by_forward_passes_the_size_makes_the_time_of_an_attack_short_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    most: int,
+    inputs_in_memory: int,
+    expected: int,
+) -> None:
+    def model(points: Tensor) -> Tensor:
+        assert not points.requires_grad
+        return torch.from_numpy(points.numpy())
+
+    example = torch.rand(8, 16)
+    assert querying_batch_size(model, example, most=3, memory=1e9) == 3  # as measured
+    monkeypatch.setattr(batch_size, "forward_seconds", lambda *_: 8 * seconds)
+    memory = inputs_in_memory * 16 * 4
+    assert querying_batch_size(model, example, most=most, memory=memory) == expected

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from attacks.networks import problem
 from evaluation.small_runs import configuration
 from minnorm.acceleration import SAMPLES, Accelerated
+from minnorm.access import Access
 from minnorm.errors import InputError, OutOfMemoryError
 from minnorm.evaluation.preparation import tuning
 from minnorm.evaluation.preparation.decisions import (
@@ -359,3 +360,15 @@ def test_the_first_rank_shares_what_it_decided(
     _tune(LARGE)
     assert ("narrow", 96) in shared
     assert machine.named("accelerate") == [("auto", SAMPLES)]
+
+
+@pytest.mark.parametrize("access", ["scores", "decisions"])
+def test_without_gradients_nothing_is_differentiated(machine: Machine, access: Access) -> None:
+    tuned = _tune(LARGE, access=access)
+    assert tuned.model.used == "off"
+    assert tuned.batch_size in range(1, 1000)
+    assert [name for name, _ in machine.calls] == ["accelerate"]
+    assert _tune(LARGE, access=access, batch_size=3).batch_size == 3
+    continued = _tune(LARGE, access=access, interrupted=configuration())
+    assert (continued.model.used, continued.batch_size) == ("off", 5)
+    assert _tune(LARGE, access=access, acceleration="plain").model.used == "plain"  # as requested

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from attacks.querying import by_decisions
 from minnorm.attacks import bounded, ddn, load_attack, with_restarts, worst_case
 from minnorm.evaluation.preparation.work import (
     Workload,
@@ -90,3 +91,9 @@ def test_a_preparation_is_worth_it_if_it_is_short_beside_the_work(
     preparation: float, work: float, worth: bool
 ) -> None:
     assert worth_preparing(preparation, work) == worth
+
+
+def test_a_query_costs_less_than_a_gradient() -> None:
+    attacks = [partial(by_decisions, budget=1000), partial(ddn, steps=100)]
+    work = workload(attacks, 10, targets=2, ranks=1)
+    assert work == Workload(samples=10, gradients=2 * (400 + 100), accelerated=200)
