@@ -18,6 +18,7 @@ from minnorm.attacks.contract import AttackResult
 from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
 from minnorm.attacks.engine.incumbent import Incumbent
 from minnorm.attacks.engine.inset import BoundWatch, restore_origins
+from minnorm.attacks.engine.other_draws import hold_in_other_draws
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search, round_unmoved
 from minnorm.geometry import per_sample
@@ -135,7 +136,8 @@ class AcceleratedSearch(Search):
             result = self._verified(result, whole)
         if self.watch.active:
             result = restore_origins(accelerated.original, result, whole)
-        return round_unmoved(accelerated.original, result, whole)
+        result = round_unmoved(accelerated.original, result, whole)
+        return hold_in_other_draws(accelerated.original, result, whole)
 
     def _verified(self, result: AttackResult, whole: Problem) -> AttackResult:
         """Confirm a result with the original model.

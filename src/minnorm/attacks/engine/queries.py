@@ -12,6 +12,7 @@ from minnorm.attacks.engine.incumbent import Incumbent
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
 from minnorm.logits import output_of, predictions
+from minnorm.models.averaged import Averaged, averaged_part
 
 _GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
 """By how much a perturbation grows until the model confirms it."""
@@ -43,6 +44,11 @@ class DecisionsOnly:
         classes = predictions(logits).unsqueeze(1)
         rows = torch.zeros_like(logits).scatter_(1, classes.clamp_min(0), 1.0)
         return torch.where(classes < 0, torch.nan, rows)
+
+    @property
+    def averaged(self) -> Averaged | None:
+        """The part of the model that averages over draws, if there is one."""
+        return averaged_part(self._model)
 
 
 class ScoreSearch(Search):

@@ -25,6 +25,7 @@ from minnorm.attacks.engine.inset import (
     may_be_lost,
     restore_origins,
 )
+from minnorm.attacks.engine.other_draws import hold_in_other_draws
 from minnorm.attacks.engine.problem import Problem
 from minnorm.geometry import per_sample
 from minnorm.logits import check_logits, output_of
@@ -275,7 +276,8 @@ class Search:
         """Return the result of the whole batch in its final form."""
         if self.watch.active:
             result = restore_origins(self.model, result, whole)
-        return round_unmoved(self.model, result, whole)
+        result = round_unmoved(self.model, result, whole)
+        return hold_in_other_draws(self.model, result, whole)
 
 
 def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> AttackResult:

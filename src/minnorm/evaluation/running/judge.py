@@ -17,6 +17,7 @@ from minnorm.attacks.engine.inset import InsetGradients
 from minnorm.errors import InputError
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, per_sample, rows
 from minnorm.logits import is_adversarial, output_of, predictions
+from minnorm.models.averaged import Averaged, averaged_part, passes_of_average
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,13 @@ class CountingModel:
         self._model = model
         self._on_backward = on_backward
         self._on_forward = on_forward
-        self.forwards = 0
+        self.forwards = 0.0
         self.backwards = 0
 
     def __call__(self, inputs: Tensor, /) -> Tensor:
         """Return the model's logits, and count the samples."""
         logits = self._model(inputs)
-        self.forwards += len(inputs)
+        self.forwards += len(inputs) * passes_of_average(self._model)
         if self._on_forward is not None:
             self._on_forward()
         if logits.requires_grad:
@@ -56,6 +57,11 @@ class CountingModel:
     def access(self) -> Access:
         """What the model offers to an attack."""
         return access_of(self._model)
+
+    @property
+    def averaged(self) -> Averaged | None:
+        """The part of the model that averages over draws, if there is one."""
+        return averaged_part(self._model)
 
     def _count_backward(self, gradients: Tensor) -> None:
         self.backwards += len(gradients)

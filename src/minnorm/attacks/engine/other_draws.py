@@ -1,0 +1,230 @@
+"""Adversarials of random models: moved outwards until they hold in draws not used before.
+
+An attack finds points on the decision boundary of an average over fixed draws. In other draws about
+half of them are adversarial, and fewer if the average has few draws, since the attack has fitted
+these. So the points move away from the inputs until they hold in enough draws of a second set. A
+third set, which no attack sees, is for the evaluation.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from minnorm import geometry
+from minnorm.access import access_of
+from minnorm.attacks.contract import AttackResult, Model
+from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
+from minnorm.attacks.engine.problem import Problem
+from minnorm.geometry import per_sample
+from minnorm.logits import is_adversarial, output_of
+from minnorm.models.averaged import Averaged, averaged_part, draw_seed, single_draw
+
+CONFIRMING, JUDGING = 1, 2
+"""The set of draws that attacks confirm their points with, and that of the evaluation."""
+
+_TIMES_AS_MANY, _FEWEST = 8, 100
+"""The draws of these sets, as a multiple of those of the average, and at least."""
+
+_DEVIATIONS = 2.0
+"""By how many standard deviations of the difference between two sets of draws a share must exceed
+the threshold: 98 of 100 points that just do so reach the threshold in the other set."""
+
+_FIRST_STEPS = (1e-2, 1e-3)
+"""The first step outwards, relative to the perturbation, and the least relative to a usual one."""
+
+_DOUBLINGS, _HALVINGS = 14, 2
+"""How often the step doubles until a point holds, and how often the last step is halved then."""
+
+
+def number_of_draws(part: Averaged) -> int:
+    """Return the number of draws of each further set, beside those of the average itself."""
+    return max(_TIMES_AS_MANY * part.draws, _FEWEST)
+
+
+def draw_seeds(part: Averaged, which: int) -> list[int]:
+    """Return the seeds of a further set of draws.
+
+    Args:
+        part: The average.
+        which: `CONFIRMING` or `JUDGING`.
+    """
+    return [draw_seed(part.seed, which, number) for number in range(number_of_draws(part))]
+
+
+def required_share(part: Averaged) -> float:
+    """Return the share of the confirming draws from which on a point is expected to hold."""
+    threshold = part.threshold
+    variance = threshold * (1 - threshold) / number_of_draws(part)
+    return min(threshold + _DEVIATIONS * math.sqrt(2 * variance), 1.0)
+
+
+def hold_in_other_draws(model: Model, result: AttackResult, problem: Problem) -> AttackResult:
+    """Move adversarials of a random model away from the inputs until they hold in other draws.
+
+    Where no point within the radius limit holds in enough draws, it is the one that holds in most
+    of them. The result for any other model is returned as it is.
+
+    Args:
+        model: The classifier.
+        result: The result of an attack.
+        problem: The problem of the whole batch.
+    """
+    part = averaged_part(model)
+    rows = result.success.nonzero().squeeze(1)
+    if part is None or len(rows) == 0:
+        return result
+    outward = _Outward(model, part, problem.part(rows), result.adversarials[rows])
+    outward.search()
+    # Rounding, or a far point behind the boundary, may undo an adversarial of the average itself.
+    kept = is_adversarial(output_of(model, outward.points), problem.goal.labels[rows], outward.aim)
+    points = torch.where(
+        per_sample(kept, outward.points), outward.points, result.adversarials[rows]
+    )
+    adversarials = result.adversarials.index_copy(0, rows, points)
+    distances = geometry.distances(adversarials, problem.origins, problem.norm)
+    return AttackResult(
+        adversarials, torch.where(result.success, distances, torch.inf), result.success
+    )
+
+
+def shares_of_draws(
+    model: Model,
+    points: Float[Tensor, "b *d"],
+    labels: Int64[Tensor, "b"],
+    targeted: bool,
+    seeds: list[int],
+) -> Float[Tensor, "b"]:
+    """Return the share of draws in which each point is adversarial, in float64.
+
+    Args:
+        model: The classifier, a part of which averages over draws.
+        points: The points.
+        labels: Their true labels, or the target classes if `targeted`.
+        targeted: Whether the labels are target classes.
+        seeds: The seeds of the draws.
+    """
+    held = torch.zeros(len(points), dtype=torch.float64, device=points.device)
+    for seed in seeds:
+        with single_draw(seed), torch.no_grad():
+            held += is_adversarial(output_of(model, points), labels, targeted)
+    return held / len(seeds)
+
+
+class _Outward:
+    """The search for points that hold, along the lines from the inputs through the adversarials.
+
+    Args:
+        model: The classifier.
+        part: Its average.
+        problem: The problem of the samples that have an adversarial.
+        points: Their adversarials.
+
+    Attributes:
+        points: The best point of each sample so far: the closest that holds, else the one that
+            holds in most draws.
+        aim: Whether the labels are target classes.
+    """
+
+    def __init__(
+        self, model: Model, part: Averaged, problem: Problem, points: Float[Tensor, "b *d"]
+    ) -> None:
+        self._model, self._problem = model, problem
+        self._seeds = draw_seeds(part, CONFIRMING)
+        self._required = required_share(part)
+        self.aim = problem.goal.targeted
+        perturbations = points - problem.origins
+        self._lengths = geometry.distances(points, problem.origins)
+        none = self._lengths == 0
+        self._directions = perturbations / per_sample(
+            self._lengths.masked_fill(none, 1.0), perturbations
+        ).to(perturbations.dtype)
+        if none.any():
+            aside = _downhill(model, problem)
+            self._directions = torch.where(per_sample(none, aside), aside, self._directions)
+        self._longest = _longest(problem, self._directions)
+        relative, least = _FIRST_STEPS
+        self._step = (relative * self._lengths).clamp_min(least * problem.usual_length)
+        self.points = points
+        self._shares = self._measure(points, torch.arange(len(points), device=points.device))
+
+    @property
+    def _holds(self) -> Bool[Tensor, "b"]:
+        return self._shares >= self._required
+
+    def search(self) -> None:
+        """Step outwards until the points hold, with steps that double; then halve the last one."""
+        failed, held = self._lengths, self._lengths
+        moving = ~self._holds
+        step = torch.zeros_like(self._step)
+        for doubling in range(_DOUBLINGS):
+            more = ~self._holds & (self._lengths + step < self._longest)
+            rows = more.nonzero().squeeze(1)
+            if len(rows) == 0:
+                break
+            failed = torch.where(self._holds, failed, self._lengths + step)
+            step = torch.where(self._holds, step, self._step * (2.0**doubling))
+            held = torch.where(self._holds, held, self._lengths + step)
+            self._try(held, rows, closer=False)
+        moved = moving & self._holds
+        for _ in range(_HALVINGS):
+            rows = moved.nonzero().squeeze(1)
+            if len(rows) == 0:
+                return
+            middle = (failed + held) / 2
+            accepted = self._try(middle, rows, closer=True)
+            held = torch.where(accepted, middle, held)
+            failed = torch.where(accepted, failed, middle)
+
+    def _try(
+        self, lengths: Float[Tensor, "b"], rows: Int64[Tensor, "k"], *, closer: bool
+    ) -> Bool[Tensor, "b"]:
+        """Measure the points at these lengths, and keep those that are better.
+
+        Args:
+            lengths: The lengths of the perturbations.
+            rows: The samples to measure.
+            closer: Whether points must hold to replace those kept; else they must hold more often.
+
+        Returns:
+            Which samples have such a point.
+        """
+        problem = self._problem.part(rows)
+        directions = self._directions[rows]
+        reached = torch.minimum(lengths, self._longest)[rows]
+        moved = problem.origins + per_sample(reached, directions).to(directions.dtype) * directions
+        points = problem.feasible_(moved)
+        distances = geometry.distances(points, problem.origins, problem.norm)
+        shares = self._measure(points, rows).masked_fill(distances > problem.measured_limit, -1.0)
+        better = shares >= self._required if closer else shares > self._shares[rows]
+        chosen = rows[better]
+        self.points = self.points.index_copy(0, chosen, points[better])
+        self._shares = self._shares.index_copy(0, chosen, shares[better])
+        return torch.zeros_like(self._holds).index_fill(0, chosen, True)
+
+    def _measure(self, points: Tensor, rows: Tensor) -> Tensor:
+        labels = self._problem.goal.labels[rows]
+        return shares_of_draws(self._model, points, labels, self.aim, self._seeds)
+
+
+def _downhill(model: Model, problem: Problem) -> Float[Tensor, "b *d"]:
+    """Return the directions of L2 norm 1 in which the margin falls fastest, for inputs themselves.
+
+    Without gradients it is the same random direction for all samples.
+    """
+    origins = problem.origins
+    generator = torch.Generator(origins.device).manual_seed(0)
+    directions = torch.zeros_like(origins)
+    if access_of(model) == "gradients":
+        logits, pull_back = differentiable(model, origins)
+        directions = -pull_back(problem.goal.margin_direction(logits))
+    fallback = problem.along_free(noise_of_sample(origins, generator).expand_as(origins))
+    return geometry.unit(problem.along_free(directions), fallback)
+
+
+def _longest(problem: Problem, directions: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
+    """Return the L2 lengths along the directions at which the radius limit ends."""
+    if problem.norm == "l0" or math.isinf(problem.radius_limit):
+        return torch.full_like(geometry.norms(directions), torch.inf)
+    return problem.radius_limit / geometry.norms(directions, problem.norm)
