@@ -11,7 +11,7 @@ from torch import Tensor
 from attacks.engine.searches import linear, problem_of
 from attacks.networks import Recorded
 from minnorm.attacks import ATTACKS, apgd, deepfool, fab, fgsm, fmn, pgd
-from minnorm.attacks.engine.units import with_unit
+from minnorm.attacks.engine.units import with_queried_unit, with_unit
 
 INF = math.inf
 
@@ -141,3 +141,45 @@ def test_a_sample_with_loose_bounds_does_not_change_the_others(name: str) -> Non
     attack = partial(ATTACKS[name], **given.get(name, {}), bounds=(-100.0, 100.0))
     whole, part = attack(model, inputs, labels), attack(model, inputs[1:], labels[1:])
     torch.testing.assert_close(whole.distances[1:], part.distances, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("bounds", [(-INF, INF), (0.0, INF), (-1e9, 1e9)])
+def test_without_gradients_the_unit_is_of_the_same_order(
+    bounds: tuple[float, float], size: float, norm: Any
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(3, 40, generator=generator)
+    inputs = size * torch.rand(30, 40, generator=generator)
+
+    def model(points: Tensor) -> Tensor:
+        return points @ weights.T / size - weights.sum(1) / 2
+
+    def queried(points: Tensor) -> Tensor:
+        return model(torch.from_numpy(points.numpy()))  # fails if gradients are recorded
+
+    recorded = Recorded(queried)
+    problem = problem_of(inputs, model(inputs).argmax(1), bounds=bounds, norm=norm)
+    found = torch.as_tensor(with_queried_unit(problem, recorded).unit)
+    assert len(recorded.batches) <= 21
+    ratios = found / torch.as_tensor(with_unit(problem, model).unit)
+    assert 0.5 < ratios.median() < 8
+    assert (ratios > 0.1).all()
+    one = with_queried_unit(problem.part(torch.tensor([3])), queried).unit
+    assert torch.allclose(torch.as_tensor(one), found[3:4])
+
+
+def test_without_gradients_the_unit_of_images_is_the_width_and_costs_nothing() -> None:
+    recorded = Recorded(MODEL)
+    inputs = torch.rand(20, 30, generator=torch.Generator().manual_seed(0))
+    assert with_queried_unit(problem_of(inputs), recorded).unit == 1.0
+    assert recorded.batches == []
+
+
+def test_without_gradients_a_prediction_that_never_changes_leaves_the_unit() -> None:
+    inputs = torch.rand(3, 4)
+    problem = problem_of(inputs, bounds=(-INF, INF))
+    for constant in (torch.tensor([2.0, 1.0]), torch.tensor([torch.nan, 1.0])):
+        found = with_queried_unit(problem, lambda points, c=constant: c.expand(len(points), 2)).unit
+        assert found == problem.unit

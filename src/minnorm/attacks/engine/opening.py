@@ -17,7 +17,7 @@ from minnorm.attacks.engine.problem import Problem, check_problem
 from minnorm.attacks.engine.queries import DecisionSearch, ScoreSearch
 from minnorm.attacks.engine.samples import check_levels
 from minnorm.attacks.engine.search import Search
-from minnorm.attacks.engine.units import with_unit
+from minnorm.attacks.engine.units import with_queried_unit, with_unit
 from minnorm.checks import check_flag
 from minnorm.geometry import Norm
 
@@ -83,14 +83,15 @@ def open_search(
             unit=boxes.spans(box, origins),
             levels=levels,
         )
-        # An attack within a radius takes its lengths from the radius.
-        if access == "gradients" and math.isinf(radius_limit):
-            problem = with_unit(problem, model)
         seed = draw_seed(generator)
+        own_lengths = math.isinf(radius_limit)  # otherwise lengths follow from the radius
         if access != "gradients":
+            queried = original(model)
+            problem = with_queried_unit(problem, queried) if own_lengths else problem
             kind = DecisionSearch if access == "decisions" else ScoreSearch
-            yield kind(problem, original(model), seed)
+            yield kind(problem, queried, seed)
             return
+        problem = with_unit(problem, model) if own_lengths else problem
         if isinstance(model, Accelerated):
             search: Search = AcceleratedSearch(problem, model, seed, watch)
         else:

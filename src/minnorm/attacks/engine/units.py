@@ -6,6 +6,7 @@ follows from the distance to the decision boundary.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -14,11 +15,11 @@ from torch import Tensor
 
 from minnorm import boxes, geometry
 from minnorm.attacks.contract import Model
-from minnorm.attacks.engine.autograd import differentiable
+from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
 from minnorm.attacks.engine.inset import inset
 from minnorm.attacks.engine.problem import LOOSE, USUAL_UNIT, Problem
-from minnorm.geometry import rows
-from minnorm.logits import check_logits
+from minnorm.geometry import per_sample, rows
+from minnorm.logits import check_logits, output_of, predictions
 
 _SMALL = 0.03
 """The bounds may be loose for a sample whose values, or whose deviations from their mean, are below
@@ -26,6 +27,11 @@ this share of the width on average; or where most values that are not 0 are belo
 
 _FAR = 0.25
 """The least distance of the mean from both bounds, as a share of the width, in the second case."""
+
+
+_FACTORS = tuple(8.0**power for power in range(-4, 6))
+"""The lengths, relative to the usual size of a sample's values, at which its prediction is queried.
+"""
 
 
 def with_unit(problem: Problem, model: Model) -> Problem:
@@ -37,10 +43,26 @@ def with_unit(problem: Problem, model: Model) -> Problem:
     all samples where a bound is infinite. The unit of a sample does not depend on the rest of the
     batch.
     """
+    return _with_unit(problem, model, _linear_distances)
+
+
+def with_queried_unit(problem: Problem, model: Model) -> Problem:
+    """Return the problem with a unit as from `with_unit`, without gradients.
+
+    The distance to the decision boundary is estimated along a random direction and its opposite:
+    the shortest of lengths from 2e-4 to 3e4 times the usual size of the sample's values at which
+    the prediction changes. That costs up to 21 queries of the same samples.
+    """
+    return _with_unit(problem, model, _queried_distances)
+
+
+def _with_unit(
+    problem: Problem, model: Model, estimate: Callable[[Problem, Model], Float[Tensor, "b"]]
+) -> Problem:
     suspects = _suspects(problem.origins, problem.bounds).nonzero().squeeze(1)
     if len(suspects) == 0:
         return problem
-    distances = _linear_distances(problem.part(suspects), model)
+    distances = estimate(problem.part(suspects), model)
     width = boxes.widest(problem.bounds, problem.origins)
     width = width[suspects] if isinstance(width, Tensor) else width
     loose = distances.isfinite() & (distances > 0) & (LOOSE * distances < width)
@@ -114,7 +136,41 @@ def _linear_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
     return problem.goal.margins(logits).abs().to(slopes.dtype) / slopes
 
 
+def _queried_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
+    """Return how far from the inputs the prediction changes; infinite where it does not.
+
+    The estimate is of the order of the distance to a boundary that is flat: along random directions
+    that boundary is farther away, by about the norm of noise of variance 1.
+    """
+    origins = problem.origins
+    noise = noise_of_sample(origins, torch.Generator(origins.device).manual_seed(0))
+    typical = _typical_deviations(problem.along_free(origins))
+    logits = output_of(model, origins)
+    check_logits(logits, problem.goal.labels)
+    before = predictions(logits)
+    found = torch.full_like(typical, torch.inf)
+    for factor in _FACTORS:
+        for sign in (1.0, -1.0):
+            steps = noise * per_sample(sign * factor * typical, origins).to(noise.dtype)
+            after = predictions(output_of(model, problem.feasible_(origins + steps)))
+            changed = (after != before) & (after >= 0) & found.isinf()
+            found = torch.where(changed, factor * typical, found)
+        if found.isfinite().all():  # waits for the device, a few times in an attack
+            break
+    entries = math.prod(origins.shape[1:])
+    return found / math.sqrt(entries) if problem.norm == "linf" else found
+
+
 def _typical_values(origins: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
     """Return the median of the sizes of the values that are not 0; infinite if all are 0."""
     sizes = rows(origins).abs().float()
     return sizes.where(sizes > 0, torch.nan).nanmedian(1).values.nan_to_num(torch.inf)
+
+
+def _typical_deviations(origins: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
+    """Return the mean deviation of the values, or their usual size if that is less; 1 for zeros."""
+    values = rows(origins).float()
+    deviations = (values - values.mean(1, keepdim=True)).abs().mean(1)
+    sizes = _typical_values(origins)
+    sizes = torch.where(sizes.isfinite(), sizes, 1.0)
+    return torch.where(deviations > 0, torch.minimum(deviations, sizes), sizes)
