@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from minnorm.access import Access
 from minnorm.attacks import ATTACKS, ENTRIES, AttackResult
 
 Attack = Callable[..., AttackResult]
@@ -19,7 +20,7 @@ class Case:
         settings: Hyper-parameters for the tests, if the defaults are slow or missing.
         one_step: Hyper-parameters with which one step is long enough to succeed.
         patient: Hyper-parameters with which it comes near an optimum.
-        many_gradients: Whether it uses more than one gradient.
+        many_gradients: Whether it uses more than one gradient, or many queries.
         ignores_scale: Whether multiplying all logits changes nothing.
         waits: Whether it drops finished samples, for which the host waits for the device.
         slack: How much farther than the optimum of a linear model its median may be.
@@ -44,6 +45,7 @@ CASES: dict[str, Case] = {
         waits=True,
         slack=1.1,
     ),
+    "autoattack": Case({"epsilon": 2.0, "steps": 20, "budget": 50}, waits=True),
     "carlini_wagner": Case(
         {"steps": 40, "searches": 5, "step_size": 0.05},
         {"steps": 1, "searches": 1, "step_size": 10.0, "initial_constant": 10.0},
@@ -66,6 +68,7 @@ CASES: dict[str, Case] = {
         slack=1.1,
     ),
     "pgd": Case({"epsilon": 2.0, "steps": 20}, patient={"restarts": 4}, waits=True),
+    "square": Case({"epsilon": 2.0, "budget": 150}, {"budget": 3}, waits=True),
     "superdeepfool": Case({"steps": 10, "crossing_steps": 20}, waits=True),
 }
 
@@ -115,8 +118,23 @@ def effort(attack: Attack) -> str:
 RADIUS_VARIANTS = [variant for variant in VARIANTS if takes(attack_of(variant), "epsilon")]
 """The attacks that search within a radius."""
 
+
+def access_of_variant(variant: str) -> Access:
+    """Return what an attack needs of a model."""
+    return ENTRIES[variant.removesuffix(LINF)].access
+
+
+GRADIENT_VARIANTS = [one for one in VARIANTS if access_of_variant(one) == "gradients"]
+"""The attacks that use gradients."""
+
+QUERY_VARIANTS = [one for one in VARIANTS if access_of_variant(one) != "gradients"]
+"""The attacks that use none."""
+
+DECISION_VARIANTS = [one for one in QUERY_VARIANTS if access_of_variant(one) == "decisions"]
+"""The attacks that read predicted classes only."""
+
 PATIENT_VARIANTS = [variant for variant in VARIANTS if case_of(variant).many_gradients]
-"""The attacks that use more than one gradient."""
+"""The attacks that search for long: with more than one gradient, or with many queries."""
 
 STARTED_VARIANTS = [variant for variant in VARIANTS if takes(attack_of(variant), "starts")]
 """The attacks that take a warm start."""
