@@ -5,7 +5,13 @@ from torch import Tensor
 
 
 def distance_to_halfspace(
-    x: Tensor, w: Tensor, b: float, low: float, high: float, *, norm: str = "l2"
+    x: Tensor,
+    w: Tensor,
+    b: float,
+    low: float | Tensor,
+    high: float | Tensor,
+    *,
+    norm: str = "l2",
 ) -> float:
     """Return the least norm of d with w.(x + d) + b <= 0 and low <= x + d <= high.
 
@@ -13,12 +19,13 @@ def distance_to_halfspace(
     satisfies the constraint (KKT), found by bisection on t. Infinite when no point of the box
     satisfies it.
     """
-    farthest = torch.where(w > 0, torch.tensor(low).to(x), torch.tensor(high).to(x))
+    low, high = (torch.as_tensor(end).to(x) for end in (low, high))
+    farthest = torch.where(w > 0, low, high)
     if float(w @ farthest + b) > 0:
         return float("inf")
 
     def moved(t: float) -> Tensor:
-        return (x - t * (w if norm == "l2" else w.sign())).clamp(low, high)
+        return (x - t * (w if norm == "l2" else w.sign())).maximum(low).minimum(high)
 
     least, most = 0.0, 1.0
     while float(w @ moved(most) + b) > 0:
@@ -36,8 +43,8 @@ def optimal_distance(
     y: int,
     *,
     targeted: bool,
-    low: float,
-    high: float,
+    low: float | Tensor,
+    high: float | Tensor,
     norm: str = "l2",
 ) -> float:
     """Return the distance from x to the nearest point of another class, or of class y if targeted.

@@ -71,7 +71,7 @@ class Problem:
         """Which features can change, `None` for all of them."""
         return boxes.free(self.bounds)
 
-    def along_free(self, directions: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+    def along_free(self, directions: Float[Tensor, "#b *d"]) -> Float[Tensor, "#b *d"]:
         """Return directions, such as gradients or noise, without the features that cannot change.
 
         Otherwise these would take a part of the length of a step.

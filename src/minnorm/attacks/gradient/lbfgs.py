@@ -152,7 +152,7 @@ class _Objective:
     def __call__(self, flat: Float64[np.ndarray, "n"]) -> tuple[float, Float64[np.ndarray, "n"]]:
         search = self._search
         origins = search.problem.origins
-        perturbations = torch.as_tensor(flat).to(origins).view_as(origins)
+        perturbations = torch.tensor(flat).to(origins).view_as(origins)
         visit = search.visit(search.problem.points(perturbations))
         # In double precision, where a probability near 1 does not round to 1 yet.
         logits = visit.logits.double() / self._scale
