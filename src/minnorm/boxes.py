@@ -4,11 +4,16 @@ Shapes: `b` is the batch, `*d` the shape of one sample.
 """
 
 import math
-from typing import TypeAlias, TypeGuard, cast
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, TypeAlias, TypeGuard, cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from minnorm.errors import InputError
 
 Bounds: TypeAlias = tuple[float | Tensor, float | Tensor]
 """The lowest and the highest value of an input; either may be infinite.
@@ -165,3 +170,108 @@ def _quantized(inputs: Tensor, levels: int, low: Tensor, high: Tensor) -> Tensor
     steps = (levels - 1) / (high - low)
     rounded = ((inputs - low) * steps).round_().div_(steps).add_(low).clamp_(low, high)
     return torch.where(low < high, rounded, inputs)
+
+
+def check_bounds(bounds: Any) -> None:
+    """Check the bounds of the inputs: two numbers, or tensors with a bound for each feature.
+
+    Raises:
+        InputError: If they are neither, a bound is NaN, or a low one is above the high one.
+    """
+    pair = isinstance(bounds, tuple | list) and len(bounds) == 2
+    usual = pair and all(_is_bound(bound) for bound in bounds)
+    numbers = usual and is_interval((bounds[0], bounds[1]))
+    if not usual or (numbers and not bounds[0] < bounds[1]):
+        raise InputError(
+            f"bounds={_shown(bounds)}: expected (low, high), two numbers with low < high, or "
+            "tensors with a bound for each feature."
+        )
+    if numbers:
+        return
+    low, high = (torch.as_tensor(bound, dtype=torch.float64).cpu() for bound in bounds)
+    try:
+        ordered = low <= high
+    except RuntimeError as error:
+        raise InputError(
+            f"the low bounds have shape {list(low.shape)}, the high ones {list(high.shape)}; "
+            "expected shapes that broadcast to each other."
+        ) from error
+    usable = ordered & (low < math.inf) & (high > -math.inf)
+    if not usable.all():
+        where = [int(place) for place in (~usable).nonzero()[0]]
+        ends = (float(bound.expand_as(usable)[tuple(where)]) for bound in (low, high))
+        raise InputError(
+            f"the bounds at {where} are {' and '.join(f'{end:g}' for end in ends)}: expected "
+            "low <= high. Equal bounds are for a feature that cannot change."
+        )
+
+
+def bounds_of(bounds: Any) -> Bounds:
+    """Return bounds given as numbers, tensors or arrays as numbers or tensors.
+
+    Raises:
+        InputError: If they are not bounds, see `check_bounds`.
+    """
+    if isinstance(bounds, tuple | list):
+        bounds = tuple(
+            torch.as_tensor(one) if isinstance(one, np.ndarray) and one.dtype.kind in "fiu" else one
+            for one in bounds
+        )
+    check_bounds(bounds)
+    low, high = bounds
+    return low, high
+
+
+def _is_bound(bound: object) -> bool:
+    if isinstance(bound, Tensor):
+        return bound.dtype != torch.bool and not bound.is_complex()
+    return isinstance(bound, Real) and not isinstance(bound, bool)
+
+
+def _shown(bounds: Any) -> str:
+    """Return bounds for a message: the shapes of tensors, and anything else as it is."""
+    if not isinstance(bounds, tuple | list):
+        return str(bounds)
+    shown = ", ".join(
+        f"a {type(one).__name__} of shape {list(one.shape)} and dtype {one.dtype}"
+        if isinstance(one, Tensor | np.ndarray)
+        else str(one)
+        for one in bounds
+    )
+    return f"({shown})"
+
+
+def check_mask(mask: Any, shape: Sequence[int]) -> None:
+    """Check a mask of the features that may change, `None` for all of them.
+
+    Raises:
+        InputError: If it is not boolean, or does not broadcast to the inputs.
+    """
+    if mask is None:
+        return
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        kind = f"of dtype {mask.dtype}" if isinstance(mask, Tensor) else f"a {type(mask).__name__}"
+        raise InputError(
+            f"the mask is {kind}; expected a boolean tensor, true for the features that may change."
+        )
+    check_shape("the mask has", mask, shape)
+
+
+def check_shape(what: str, values: Tensor, shape: Sequence[int]) -> None:
+    """Check that values broadcast to inputs.
+
+    Args:
+        what: The beginning of the message.
+        values: The values.
+        shape: The shape of the inputs.
+
+    Raises:
+        InputError: If they do not.
+    """
+    # From the last dimension on, as in any broadcasting.
+    sizes = zip(reversed(values.shape), reversed(shape), strict=False)
+    if values.ndim > len(shape) or not all(size in (1, wanted) for size, wanted in sizes):
+        raise InputError(
+            f"{what} shape {list(values.shape)}; expected one that broadcasts to the inputs, of "
+            f"shape {list(shape)}: {list(shape[1:])} for one value of each feature."
+        )

@@ -32,7 +32,6 @@ from minnorm.attacks.engine.doubts import (
 )
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, InsetGradients, loses_gradients
 from minnorm.attacks.engine.problem import check_problem
-from minnorm.attacks.engine.samples import bounds_of
 from minnorm.attacks.registry import ATTACKS
 from minnorm.checks import check_count
 from minnorm.data import from_arrays
@@ -105,7 +104,7 @@ def attack(
         InputError: If an argument is not as described, the model offers less access, or it cannot
             take the inputs.
     """
-    bounds = bounds_of(bounds)
+    bounds = boxes.bounds_of(bounds)
     if access is not None:
         check_access(access)
     classifier: Model = as_model(model)

@@ -1,4 +1,4 @@
-"""The contract of bounds: each feature may have its own, and some features may not change at all."""
+"""The contract of bounds: each feature may have its own, and some may not change at all."""
 
 import math
 

@@ -1,116 +1,17 @@
 """Checks of the tensors and the bounds that every attack takes."""
 
 import math
-from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from minnorm import boxes
-from minnorm.boxes import Bounds
 from minnorm.checks import check_count
 from minnorm.errors import InputError
 
 _SLIGHT = 1e-3
 """The excess over the bounds, as a share of their width, that is likely an error of rounding."""
-
-
-def check_bounds(bounds: Any) -> None:
-    """Check the bounds of the inputs: two numbers, or tensors with a bound for each feature.
-
-    Raises:
-        InputError: If they are neither, a bound is NaN, or a low one is above the high one.
-    """
-    pair = isinstance(bounds, tuple | list) and len(bounds) == 2
-    usual = pair and all(_is_bound(bound) for bound in bounds)
-    numbers = usual and boxes.is_interval((bounds[0], bounds[1]))
-    if not usual or (numbers and not bounds[0] < bounds[1]):
-        raise InputError(
-            f"bounds={_shown(bounds)}: expected (low, high), two numbers with low < high, or "
-            "tensors with a bound for each feature."
-        )
-    if numbers:
-        return
-    low, high = (torch.as_tensor(bound, dtype=torch.float64).cpu() for bound in bounds)
-    try:
-        ordered = low <= high
-    except RuntimeError as error:
-        raise InputError(
-            f"the low bounds have shape {list(low.shape)}, the high ones {list(high.shape)}; "
-            "expected shapes that broadcast to each other."
-        ) from error
-    usable = ordered & (low < math.inf) & (high > -math.inf)
-    if not usable.all():
-        where = [int(place) for place in (~usable).nonzero()[0]]
-        ends = (float(bound.expand_as(usable)[tuple(where)]) for bound in (low, high))
-        raise InputError(
-            f"the bounds at {where} are {' and '.join(f'{end:g}' for end in ends)}: expected "
-            "low <= high. Equal bounds are for a feature that cannot change."
-        )
-
-
-def bounds_of(bounds: Any) -> Bounds:
-    """Return bounds given as numbers, tensors or arrays as numbers or tensors.
-
-    Raises:
-        InputError: If they are not bounds, see `check_bounds`.
-    """
-    if isinstance(bounds, tuple | list):
-        bounds = tuple(
-            torch.as_tensor(one) if isinstance(one, np.ndarray) and one.dtype.kind in "fiu" else one
-            for one in bounds
-        )
-    check_bounds(bounds)
-    low, high = bounds
-    return low, high
-
-
-def _is_bound(bound: object) -> bool:
-    if isinstance(bound, Tensor):
-        return bound.dtype != torch.bool and not bound.is_complex()
-    return isinstance(bound, Real) and not isinstance(bound, bool)
-
-
-def _shown(bounds: Any) -> str:
-    """Return bounds for a message: the shapes of tensors, and anything else as it is."""
-    if not isinstance(bounds, tuple | list):
-        return str(bounds)
-    shown = ", ".join(
-        f"a {type(one).__name__} of shape {list(one.shape)} and dtype {one.dtype}"
-        if hasattr(one, "shape") and hasattr(one, "dtype")
-        else str(one)
-        for one in bounds
-    )
-    return f"({shown})"
-
-
-def check_mask(mask: Any, inputs: Tensor) -> None:
-    """Check a mask of the features that may change, `None` for all of them.
-
-    Raises:
-        InputError: If it is not boolean, or does not broadcast to the inputs.
-    """
-    if mask is None:
-        return
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        kind = f"of dtype {mask.dtype}" if isinstance(mask, Tensor) else f"a {type(mask).__name__}"
-        raise InputError(
-            f"the mask is {kind}; expected a boolean tensor, true for the features that may change."
-        )
-    _check_shape("the mask has", mask, inputs)
-
-
-def _check_shape(what: str, values: Tensor, inputs: Tensor) -> None:
-    # From the last dimension on, as in any broadcasting.
-    sizes = zip(reversed(values.shape), reversed(inputs.shape), strict=False)
-    if values.ndim > inputs.ndim or not all(size in (1, wanted) for size, wanted in sizes):
-        sample = list(inputs.shape[1:])
-        raise InputError(
-            f"{what} shape {list(values.shape)}; expected one that broadcasts to the inputs, of "
-            f"shape {list(inputs.shape)}: {sample} for one value of each feature."
-        )
 
 
 def check_samples(
@@ -122,7 +23,7 @@ def check_samples(
         InputError: If one is not a tensor, a shape or dtype is wrong, the bounds or the mask are
             not as described, or an input or a start is NaN or outside the bounds.
     """
-    check_bounds(bounds)
+    boxes.check_bounds(bounds)
     for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):
         if not isinstance(values, Tensor) and not (name == "starts" and values is None):
             raise InputError(
@@ -149,8 +50,8 @@ def check_samples(
         raise InputError(f"inputs have shape {list(inputs.shape)}: the samples hold no values.")
     for bound in bounds:
         if isinstance(bound, Tensor):
-            _check_shape("the bounds have", bound, inputs)
-    check_mask(mask, inputs)
+            boxes.check_shape("the bounds have", bound, inputs.shape)
+    boxes.check_mask(mask, inputs.shape)
     _check_inside("inputs", inputs, bounds)
     if starts is not None:
         if starts.shape != inputs.shape or starts.dtype != inputs.dtype:
