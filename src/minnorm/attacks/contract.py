@@ -75,7 +75,7 @@ _Function = TypeVar("_Function", bound=Callable[..., AttackResult])
 BEST_ATTACKS: dict[Access, dict[Norm, str]] = {
     "gradients": {"l2": "normal_pursuit", "linf": "fmn"},
     "scores": {"l2": "square_min_norm", "linf": "square_min_norm"},
-    "decisions": {"l2": "hop_skip_jump", "linf": "hop_skip_jump"},
+    "decisions": {"l2": "decision_pursuit", "linf": "decision_pursuit"},
 }
 """The names of the best attacks of the package, by what they need of a model, and by norm."""
 

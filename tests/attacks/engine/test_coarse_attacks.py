@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.agreement import check_agreement
-from attacks.cases import VARIANTS, attack_of
+from attacks.cases import GRADIENT_VARIANTS, QUERY_VARIANTS, attack_of
 from attacks.networks import problem
 from attacks.synchronizations import Synchronizations
 from minnorm.acceleration import Accelerated, accelerate
@@ -59,7 +59,15 @@ def _three(model: Model, calls: list[str]) -> Accelerated:
     return Accelerated(original, exact, coarse, "by hand", ())
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", QUERY_VARIANTS)
+def test_attacks_without_gradients_use_the_original(name: str) -> None:
+    model, inputs, labels = problem((1, 4, 4))
+    calls: list[str] = []
+    attack_of(name)(_three(model, calls), inputs, labels)
+    assert set(calls) == {"original"}
+
+
+@pytest.mark.parametrize("name", GRADIENT_VARIANTS)
 def test_attacks_that_report_progress_use_the_coarse_classifier_and_all_end_with_the_original(
     name: str,
 ) -> None:
