@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import minnorm
 from attacks.querying import by_decisions
 from minnorm.attacks import bounded, ddn, load_attack, with_restarts, worst_case
 from minnorm.evaluation.preparation.work import (
@@ -49,6 +50,8 @@ def test_combinations_are_read_in_python_too() -> None:
     attack = partial(ddn, steps=7)
     assert expected_gradients(with_restarts(attack, 4)) == 28
     assert expected_gradients(worst_case([attack, bounded(ddn, 0.5)])) == 107
+    assert expected_gradients(minnorm.attack) == 100
+    assert expected_gradients(partial(minnorm.attack, budget=7)) == 7
 
 
 @pytest.mark.parametrize("steps", ["many", None])

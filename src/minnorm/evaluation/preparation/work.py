@@ -18,6 +18,9 @@ run is longer by this share."""
 _USUAL_STEPS = {"carlini_wagner": 200, "deepfool": 10, "superdeepfool": 10}
 """The steps after which attacks that stop early have usually stopped."""
 
+_USUAL_BUDGET = 100
+"""The budget of an attack that chooses it: `minnorm.attack`."""
+
 _SHARE_WITHIN_EPSILON = 0.1
 """The share of the steps that an attack within a radius takes at least. It drops the samples that
 it has fooled, and may fool most of them at once."""
@@ -78,11 +81,12 @@ def _expected_gradients(part: Part) -> float:
     if inside:
         each = sum(_expected_gradients(one) for one in inside)
         return each * _number(part, "restarts")
-    if _number(part, "budget", 0) > 0:
-        return _number(part, "budget")
-    name = str(getattr(part.function, "__name__", ""))
-    steps = _number(part, "steps")
-    steps = min(steps, _USUAL_STEPS.get(name, steps))
+    if "budget" in part.parameters:
+        steps = _number(part, "budget", _USUAL_BUDGET)
+    else:
+        name = str(getattr(part.function, "__name__", ""))
+        steps = _number(part, "steps")
+        steps = min(steps, _USUAL_STEPS.get(name, steps))
     if _number(part, "epsilon", 0) > 0:
         steps *= _SHARE_WITHIN_EPSILON
     return max(steps, 1) * _number(part, "searches") * _number(part, "restarts")
