@@ -44,6 +44,8 @@ def table(
         "adversarial_prediction": [int(math.isfinite(d)) for d in distances],
         "success": [math.isfinite(d) for d in distances],
         "reported": [math.isfinite(d) for d in distances],
+        "clean_share": [None] * count,
+        "adversarial_share": [None] * count,
         "l0": [10 * d for d in distances],
         "l1": [4 * d for d in distances],
         "l2": list(distances),

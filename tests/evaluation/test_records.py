@@ -15,6 +15,7 @@ from minnorm.evaluation.records import (
     make_records,
     norms_in,
     samples_in,
+    with_all_columns,
 )
 from minnorm.geometry import NORM_ORDERS
 
@@ -31,6 +32,7 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
         predictions=(torch.tensor([0, 2]), torch.tensor([1, -1])),
         success=torch.tensor([True, False]),
         reported=torch.tensor([False, True]),
+        shares=(None, None) if targets is None else (torch.tensor([0.75, 0.5]), torch.ones(2)),
         distances={norm: torch.tensor([n + 0.5, torch.inf]) for n, norm in enumerate(NORM_ORDERS)},
         rounding=torch.tensor([0.5, 0.25]),
         gray=torch.tensor([3.0, 4.0]),
@@ -41,18 +43,30 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
         "attack": "mine", "norm": "linf", "radius_limit": 0.3 if targets is None else None,
         "forwards": 5.0, "backwards": 4.0, "seconds": 0.25,
     }  # fmt: skip
+    is_random = targets is not None
     first, second = records.to_pylist()
     assert first == {
         **shared, "index": 7, "label": 0, "target": None if targets is None else 2,
         "clean_prediction": 0, "adversarial_prediction": 1, "success": True, "reported": False,
+        "clean_share": 0.75 if is_random else None,
+        "adversarial_share": 1.0 if is_random else None,
         "l0": 0.5, "l1": 1.5, "l2": 2.5, "linf": 3.5, "rounding": 0.5, "gray_l2": 3.0,
     }  # fmt: skip
     assert second == {
         **shared, "index": 9, "label": 1, "target": None if targets is None else 0,
         "clean_prediction": 2, "adversarial_prediction": -1, "success": False, "reported": True,
+        "clean_share": 0.5 if is_random else None,
+        "adversarial_share": 1.0 if is_random else None,
         "l0": math.inf, "l1": math.inf, "l2": math.inf, "linf": math.inf, "rounding": 0.25,
         "gray_l2": 4.0,
     }  # fmt: skip
+
+
+def test_records_of_an_earlier_version_get_the_columns_of_random_models() -> None:
+    records = table([2.0, 1.0])
+    earlier = records.drop_columns(["clean_share", "adversarial_share"])
+    assert with_all_columns(earlier).equals(records)
+    assert with_all_columns(records).equals(records)
 
 
 def test_records_join_in_the_order_of_the_parts() -> None:

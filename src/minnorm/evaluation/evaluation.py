@@ -28,6 +28,7 @@ from minnorm.evaluation.preparation.arguments import (
     named_attacks,
 )
 from minnorm.evaluation.preparation.probe import probe_model
+from minnorm.evaluation.preparation.random_draws import draws_of
 from minnorm.evaluation.preparation.tuning import BatchSize, tune
 from minnorm.evaluation.preparation.work import workload
 from minnorm.evaluation.running.progress import (
@@ -181,6 +182,7 @@ def evaluate(
         dtype=str(dtype),
         device=place.type,
         save_adversarials=bool(save_adversarials),
+        random_draws=draws_of(classifier),
         batch_size=None if batch_size == "auto" else batch_size,
     )
     passes = passes_in_words(accesses.values())

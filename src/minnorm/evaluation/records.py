@@ -11,10 +11,15 @@
 | adversarial_prediction | that of the point that the attack returned |
 | success | as the evaluation measured it |
 | reported | the attack's own flag of its success |
+| clean_share | the share of draws of a random model that classify the input correctly |
+| adversarial_share | that in which the point of the attack is adversarial |
 | l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
 | rounding | the gap between neighboring numbers at the largest value of the input |
 | gray_l2 | L2 distance of the input to the uniformly gray image, the paper's worst case |
 | forwards, backwards, seconds | the cost per sample: that of its batch, divided by its size |
+
+The two shares are null for a model that is not random, see `minnorm.models.averaged`. They are of
+draws that no attack has seen, and decide about predictions and success.
 
 NaN is no class. A sample whose logits hold NaN before any attack is misclassified: a success at
 distance 0. A point of an attack whose logits hold NaN is a failure.
@@ -37,6 +42,9 @@ Records: TypeAlias = pa.Table
 _INCOMPLETE = b"incomplete"
 """The key of the warning in the metadata of incomplete records."""
 
+_SHARES = ("clean_share", "adversarial_share")
+"""The columns that only a random model fills."""
+
 SCHEMA = pa.schema(
     [
         pa.field("attack", pa.string(), nullable=False),
@@ -49,6 +57,8 @@ SCHEMA = pa.schema(
         pa.field("adversarial_prediction", pa.int64(), nullable=False),
         pa.field("success", pa.bool_(), nullable=False),
         pa.field("reported", pa.bool_(), nullable=False),
+        pa.field("clean_share", pa.float64()),
+        pa.field("adversarial_share", pa.float64()),
         *(pa.field(norm, pa.float64(), nullable=False) for norm in NORM_ORDERS),
         pa.field("rounding", pa.float64(), nullable=False),
         pa.field("gray_l2", pa.float64(), nullable=False),
@@ -70,6 +80,7 @@ def make_records(
     predictions: tuple[Int64[Tensor, "b"], Int64[Tensor, "b"]],
     success: Bool[Tensor, "b"],
     reported: Bool[Tensor, "b"],
+    shares: tuple[Float[Tensor, "b"] | None, Float[Tensor, "b"] | None] = (None, None),
     distances: dict[Norm, Float[Tensor, "b"]],
     rounding: Float[Tensor, "b"],
     gray: Float[Tensor, "b"],
@@ -87,6 +98,8 @@ def make_records(
         predictions: The predicted classes of the inputs, and of the adversarials.
         success: Whether the attack succeeded on each sample.
         reported: Whether the attack itself says so.
+        shares: Of a random model, the share of draws that classify each input correctly, and that
+            in which each adversarial holds.
         distances: Distances of the adversarials, by norm.
         rounding: Gaps between neighboring numbers, see `minnorm.radii.measured_gaps`.
         gray: L2 distances of the inputs to the gray image.
@@ -104,6 +117,10 @@ def make_records(
         "adversarial_prediction": predictions[1].cpu().numpy(),
         "success": success.cpu().numpy(),
         "reported": reported.cpu().numpy(),
+        **{
+            name: [None] * count if values is None else values.double().cpu().numpy()
+            for name, values in zip(_SHARES, shares, strict=True)
+        },
         **{norm: values.double().cpu().numpy() for norm, values in distances.items()},
         "rounding": rounding.double().cpu().numpy(),
         "gray_l2": gray.double().cpu().numpy(),
@@ -112,6 +129,16 @@ def make_records(
         "seconds": np.full(count, spent[2]),
     }
     return pa.table(columns, schema=SCHEMA)
+
+
+def with_all_columns(records: Records) -> Records:
+    """Add the columns of random models to records of an earlier version, which lack them."""
+    for name in _SHARES:
+        if name not in records.column_names:
+            none = pa.nulls(len(records), pa.float64())
+            position = SCHEMA.get_field_index(name)
+            records = records.add_column(position, SCHEMA.field(name), none)
+    return records
 
 
 def join_records(parts: list[Records]) -> Records:

@@ -54,6 +54,7 @@ def test_the_keys_and_values_on_disk_are_those_of_format_4() -> None:
                 "dtype": "torch.float32",
                 "device": "cpu",
                 "save_adversarials": True,
+                "random_draws": None,
                 "batch_size": 5,
                 "acceleration": "off",
             },

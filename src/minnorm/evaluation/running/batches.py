@@ -1,6 +1,6 @@
 """Batches as the model takes them: read, checked, and classified before any attack."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,6 +11,7 @@ from minnorm.attacks import Model
 from minnorm.attacks.engine.samples import check_samples
 from minnorm.data import Data
 from minnorm.errors import InputError
+from minnorm.evaluation.running.votes import Decision, Votes, votes_on_inputs
 from minnorm.geometry import Bounds
 from minnorm.runtime.devices import dtype_and_device
 
@@ -24,12 +25,14 @@ class CleanBatch:
         inputs: The samples, in the dtype and on the device of the model.
         labels: Their true classes.
         logits: The model's logits of them.
+        votes: The votes of a random model for them, once they are counted.
     """
 
     indices: list[int]
     inputs: Float[Tensor, "b *d"]
     labels: Int64[Tensor, "b"]
     logits: Float[Tensor, "b c"]
+    votes: Votes | None = None
 
 
 def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> CleanBatch:
@@ -57,3 +60,29 @@ def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> Cl
     if dtype == torch.float64:  # float32 data may be outside the bounds by their rounding
         inputs = inputs.clamp(*bounds)
     return CleanBatch(indices, inputs, labels, clean_logits(model, inputs, labels, data.name))
+
+
+def with_votes(model: Model, batch: CleanBatch, source: str) -> CleanBatch:
+    """Return a batch with the votes of a random model, and as it is for any other model.
+
+    Args:
+        model: The classifier.
+        batch: The batch.
+        source: Where it comes from, for messages.
+    """
+    return replace(batch, votes=votes_on_inputs(model, batch.inputs, batch.labels, source))
+
+
+def decision_before(
+    batch: CleanBatch, labels: Int64[Tensor, "b"], *, targeted: bool = False
+) -> Decision:
+    """Return what the model decides for a batch before any attack.
+
+    Args:
+        batch: The batch.
+        labels: The true labels, or the target classes if `targeted`.
+        targeted: Whether the labels are target classes.
+    """
+    if batch.votes is None:
+        return Decision(batch.logits, None)
+    return batch.votes.for_inputs(labels, targeted)

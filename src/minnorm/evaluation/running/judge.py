@@ -15,6 +15,7 @@ from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.attacks.composition import access_needed, takes_accelerated
 from minnorm.attacks.engine.inset import InsetGradients
 from minnorm.errors import InputError
+from minnorm.evaluation.running.votes import decide
 from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, per_sample, rows
 from minnorm.logits import is_adversarial, output_of, predictions
 from minnorm.models.averaged import Averaged, averaged_part, passes_of_average
@@ -100,6 +101,8 @@ class Verdict:
         reported: The attack's own flags of its success.
         distances: The distances of the points by norm, infinite where the attack failed.
         spent: Forward passes, backward passes and seconds per sample of the batch.
+        shares: Of a random model, the share of the judge's draws in which each point of the attack
+            is adversarial; `None` for any other model.
     """
 
     adversarials: Float[Tensor, "b *d"]
@@ -108,6 +111,7 @@ class Verdict:
     reported: Bool[Tensor, "b"]
     distances: dict[Norm, Float[Tensor, "b"]]
     spent: tuple[float, float, float]
+    shares: Float[Tensor, "b"] | None = None
 
 
 def run_and_judge(
@@ -185,12 +189,11 @@ def run_and_judge(
             f"{name} returned success flags of shape {list(reported.shape)}; expected "
             f"{list(labels.shape)}, one for each sample."
         )
-    with torch.no_grad():
-        logits = output_of(model, points)
+    logits, shares = decide(model, points, labels, targeted=targeted)
     flat = rows(points)
     inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
-    _report_differences(name, reported, success, inside)
+    _report_differences(name, reported, success, inside, is_random=shares is not None)
     forwards = sum(part.forwards for part in counters)
     backwards = sum(part.backwards for part in counters)
     if forwards == 0:
@@ -208,6 +211,7 @@ def run_and_judge(
             backwards / len(inputs),
             seconds / len(inputs),
         ),
+        shares=shares,
     )
 
 
@@ -218,6 +222,7 @@ def with_misclassified(
     labels: Int64[Tensor, "b"],
     *,
     targeted: bool,
+    shares: Float[Tensor, "b"] | None = None,
 ) -> Verdict:
     """Return the verdict with distance 0 for samples that are adversarial or NaN from the start.
 
@@ -228,9 +233,10 @@ def with_misclassified(
     Args:
         verdict: The verdict.
         inputs: The batch.
-        logits: The model's logits of the batch, before any attack.
+        logits: The model's logits of the batch, before any attack; of a random one its decisions.
         labels: The true classes, or the target classes if `targeted`.
         targeted: Whether the labels are target classes.
+        shares: The share of draws in which each sample is adversarial before any attack.
     """
     from_start = is_adversarial(logits, labels, targeted) | logits.isnan().any(1)
     back = from_start & ~verdict.success
@@ -242,6 +248,11 @@ def with_misclassified(
         distances={
             norm: values.masked_fill(from_start, 0.0) for norm, values in verdict.distances.items()
         },
+        shares=(
+            torch.where(back, shares, verdict.shares)
+            if shares is not None and verdict.shares is not None
+            else None
+        ),
     )
 
 
@@ -261,7 +272,12 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
             norm: torch.cat([part.distances[norm] for part in parts]) for norm in NORM_ORDERS
         },
         spent=(forwards, backwards, seconds),
+        shares=torch.cat(shares) if (shares := _all_shares(parts)) else None,
     )
+
+
+def _all_shares(parts: Sequence[Verdict]) -> list[Tensor]:
+    return [part.shares for part in parts if part.shares is not None]
 
 
 def _was_changed(model: Model, before: list[tuple[Any, ...]], inputs: Tensor) -> bool:
@@ -288,7 +304,9 @@ def _state(model: Model) -> list[tuple[Any, ...]]:
     return [*versions, *((getattr(part, "training", False),) for part in model.modules())]
 
 
-def _report_differences(name: str, reported: Tensor, success: Tensor, inside: Tensor) -> None:
+def _report_differences(
+    name: str, reported: Tensor, success: Tensor, inside: Tensor, *, is_random: bool
+) -> None:
     """Log a warning if the attack's own success flags differ from those measured here."""
     wrong = int((reported & ~success).sum())
     missed = int((success & ~reported).sum())
@@ -296,10 +314,11 @@ def _report_differences(name: str, reported: Tensor, success: Tensor, inside: Te
         logger.warning(
             "%s: the evaluation and the attack disagree on %d samples: %d reported successes are "
             "failures (%d of them outside the bounds), %d successes were not reported. The records "
-            "hold the results of the evaluation.",
+            "hold the results of the evaluation%s.",
             name,
             wrong + missed,
             wrong,
             int((reported & ~inside).sum()),
             missed,
+            ", which uses draws of the random model that the attack has not seen" * is_random,
         )

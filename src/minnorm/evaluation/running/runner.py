@@ -15,7 +15,12 @@ from minnorm.attacks.composition import norm_of, radius_limit_of
 from minnorm.data import Data
 from minnorm.errors import InputError, OutOfMemoryError, is_bug, one_line
 from minnorm.evaluation.records import Records, join_records, make_records
-from minnorm.evaluation.running.batches import CleanBatch, read_batch
+from minnorm.evaluation.running.batches import (
+    CleanBatch,
+    decision_before,
+    read_batch,
+    with_votes,
+)
 from minnorm.evaluation.running.judge import (
     Verdict,
     join_verdicts,
@@ -104,7 +109,9 @@ class Runner:
             if not attacks:
                 continue
             positions = range(number * size, min((number + 1) * size, len(self.data)))
-            batch = read_batch(self.model.original, self.data, positions, self.configuration.bounds)
+            model = self.model.original
+            batch = read_batch(model, self.data, positions, self.configuration.bounds)
+            batch = with_votes(model, batch, self.data.name)
             targets = choose_targets(
                 self.configuration.targets,
                 batch.logits,
@@ -133,7 +140,8 @@ class Runner:
         gray = torch.full_like(batch.inputs, low + span(self.configuration.bounds) / 2)
         gray_distances = distances(gray, batch.inputs)
         gaps = measured_gaps(batch.inputs)
-        clean_predictions = predictions(batch.logits)
+        clean = decision_before(batch, batch.labels)
+        correct = None if clean.shares is None else 1 - clean.shares
         norm = norm_of([attack])
         radius_limit = radius_limit_of(attack, norm)
         records, adversarials = [], []
@@ -147,9 +155,10 @@ class Runner:
                     batch.labels,
                     target,
                     radius_limit=radius_limit,
-                    predictions=(clean_predictions, verdict.predictions),
+                    predictions=(predictions(clean.logits), verdict.predictions),
                     success=verdict.success,
                     reported=verdict.reported,
+                    shares=(correct, verdict.shares),
                     distances=verdict.distances,
                     rounding=gaps,
                     gray=gray_distances,
@@ -205,12 +214,14 @@ class Runner:
                 raise OutOfMemoryError(f"{name}: there is not enough memory for a single sample.")
             self._fitting = size = -(-size // 2)
             logger.warning("%s: not enough memory, %d samples at once from now on", name, size)
+        before = decision_before(batch, labels, targeted=target is not None)
         return with_misclassified(
             join_verdicts(verdicts),
             batch.inputs,
-            batch.logits,
+            before.logits,
             labels,
             targeted=target is not None,
+            shares=before.shares,
         )
 
     def _judge_part(

@@ -61,6 +61,27 @@ class AttackEntry(BaseModel):
         return self.name if self.name == self.spec else f"{self.name} = {self.spec}"
 
 
+class DrawsEntry(BaseModel):
+    """The draws of a random model, see `minnorm.models.averaged`.
+
+    Attributes:
+        draws: The number of draws that attacks see the average of.
+        seed: The seed of all draws.
+        threshold: The share of draws from which on a sample counts as misclassified.
+        judged: The number of further draws that this share is measured in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    draws: int
+    seed: int
+    threshold: float
+    judged: int
+
+    def __str__(self) -> str:
+        return f"{self.draws} with seed {self.seed}, threshold {self.threshold:g}"
+
+
 class OpenConfiguration(BaseModel):
     """The configuration of a run, of which batch size and acceleration may not be decided yet.
 
@@ -78,6 +99,7 @@ class OpenConfiguration(BaseModel):
         bounds: The bounds of the inputs.
         dtype: The dtype of the model.
         device: The type of the device, such as `cpu`.
+        random_draws: The draws of a random model; `None` for any other model.
         save_adversarials: Whether the adversarials are kept.
         batch_size: Samples attacked at once; `None` while it is not decided.
         acceleration: How the attacks call the model; `None` while it is not decided.
@@ -98,6 +120,7 @@ class OpenConfiguration(BaseModel):
     dtype: str
     device: str
     save_adversarials: bool
+    random_draws: DrawsEntry | None = None
     batch_size: int | None = None
     acceleration: str | None = None
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
-from minnorm.evaluation.records import Records, join_records
+from minnorm.evaluation.records import Records, join_records, with_all_columns
 from minnorm.evaluation.store.manifest import Manifest
 from minnorm.evaluation.store.units import Checksums, Unit, batch_name, identity
 from minnorm.files import file_sha256, write_content
@@ -305,7 +305,7 @@ class UnitFiles:
 
 def _table(content: bytes) -> Records:
     """Return the records in a shard; threads, or a data set of one file, would only take time."""
-    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    return with_all_columns(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False))
 
 
 def _safetensors(tensors: Mapping[str, Tensor]) -> bytes:
