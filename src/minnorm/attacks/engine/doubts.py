@@ -159,8 +159,8 @@ def _why_random(model: Model) -> str:
     else:
         cause = "it is in training mode (dropout) or draws random numbers"
     return (
-        f"{cause}. What an attack finds against one draw need not hold for the next. Attack a "
-        "model with fixed random numbers, or the average of its logits over many draws."
+        f"{cause}. What an attack finds against one draw need not hold for the next. Attack the "
+        "average of its logits over fixed draws, minnorm.models.averaged(model)."
     )
 
 

@@ -20,8 +20,9 @@ _ENTRIES = {
         "problem",
         "The model has no gradients",
         "Do not use these numbers as a measure of robustness. Find the step that blocks gradients "
-        "(.detach(), rounding, argmax, a call of another library) and replace it by one that can "
-        "be differentiated. Then run the evaluation again.",
+        "(.detach(), rounding, argmax, a call of another library), and give it the gradients of a "
+        "similar function: minnorm.models.straight_through. If the model can only be called, use "
+        "minnorm.models.predict_only. Then run the evaluation again.",
     ),
     "lost-gradients": _Entry(
         "note",
@@ -45,8 +46,7 @@ _ENTRIES = {
     "random": _Entry(
         "problem",
         "The model is random",
-        "Evaluate the model with fixed random numbers, or the average of its logits over many "
-        "draws.",
+        "Evaluate the average of its logits over fixed draws, minnorm.models.averaged(model).",
     ),
     "nan": _Entry(
         "problem",
