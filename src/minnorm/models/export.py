@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from minnorm import specs
+from minnorm.access import access_of
 from minnorm.errors import InputError, MissingLibraryError, one_line
 from minnorm.files import named_by, write_atomically
 from minnorm.models.architectures import network_of
@@ -81,6 +82,8 @@ def export_model(
     check_new(path, overwrite=overwrite)
     if getattr(model, "training", False):
         raise InputError("the model is in training mode: call model.eval() before the export.")
+    if access_of(model) != "gradients":
+        raise InputError("the model can only be predicted: there is no network to export.")
     if len(inputs) < 2:
         raise InputError(f"expected at least 2 inputs for the check, got {len(inputs)}.")
     if file_format == "safetensors" and architecture is None:

@@ -4,8 +4,10 @@ import difflib
 import importlib.util
 import logging
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +17,7 @@ from minnorm.errors import InputError
 from minnorm.models.architectures import build
 from minnorm.models.libraries import LIBRARIES, fresh, pretrained
 from minnorm.models.normalized import Normalized, numbers_of
+from minnorm.models.onnx_models import load_onnx
 from minnorm.models.places import did_you_mean, existing_file
 from minnorm.models.programs import load_exported, load_torchscript
 from minnorm.models.recognition import MODEL_FILES, OTHER_FILES, recognize
@@ -53,6 +56,8 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
             - `FILE.pt2`: a program of `torch.export`; it requires `trust`.
             - `FILE.pt`: TorchScript, or a whole network that was pickled; both require `trust`.
             - `FILE.joblib` or another pickle of an estimator of scikit-learn; it requires `trust`.
+            - `FILE.onnx`: a graph in ONNX, run by ONNX Runtime, and differentiated as a copy in
+              PyTorch if it can be converted; `FILE.onnx(access=scores)` never is.
             - `package.module:factory`: a function that returns a module, or an estimator of
               scikit-learn; it is called with the arguments.
 
@@ -127,10 +132,9 @@ def _resolve(spec: str, *, trust: bool) -> nn.Module:
             f"{spec!r}: a model has no slice, remove it. Forms of a model spec: {MODEL_FORMS}."
         )
     path = specs.path_of(parsed.head)
-    if path.suffix.lower() in (*MODEL_FILES, *OTHER_FILES):
-        return _from_file(path, trust=trust)
-    if path.exists() and parsed.head not in zoo_names():
-        return _from_file(path, trust=trust)
+    is_named_like_one = path.suffix.lower() in (*MODEL_FILES, *OTHER_FILES)
+    if is_named_like_one or (path.exists() and parsed.head not in zoo_names()):
+        return _from_file(path, parsed.arguments, trust=trust)
     if ":" in parsed.head:
         return _by_scheme(parsed, spec)
     zoo = difflib.get_close_matches(parsed.head, zoo_names(), n=1, cutoff=0.8)
@@ -151,12 +155,17 @@ def _weights_and_architecture(spec: str) -> tuple[Path, str] | None:
     return None
 
 
-def _from_file(path: Path, *, trust: bool) -> nn.Module:
-    match recognize(existing_file(path)):
+def _from_file(path: Path, arguments: Mapping[str, Any], *, trust: bool) -> nn.Module:
+    kind = recognize(existing_file(path))
+    if arguments and kind != "onnx":
+        raise InputError(f"{path} takes no arguments: remove {', '.join(arguments)}.")
+    match kind:
         case "exported program":
             return load_exported(path, trust=trust)
         case "torchscript":
             return load_torchscript(path, trust=trust)
+        case "onnx":
+            return load_onnx(path, arguments)
         case "estimator":
             return load_estimator(path, trust=trust)
         case _:
