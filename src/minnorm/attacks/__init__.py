@@ -23,6 +23,8 @@ from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
 from minnorm.attacks.registry import ATTACKS, ENTRIES, Entry, attack_parameters, load_attack
+from minnorm.attacks.score.square import square
+from minnorm.attacks.suites import autoattack
 from minnorm.attacks.words import hint_for_attribute as _hint_for_attribute
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "attack_fingerprint",
     "attack_name",
     "attack_parameters",
+    "autoattack",
     "bounded",
     "carlini_wagner",
     "ddn",
@@ -55,6 +58,7 @@ __all__ = [
     "normal_pursuit",
     "pdgd",
     "pgd",
+    "square",
     "superdeepfool",
     "with_bisection",
     "with_restarts",

@@ -9,6 +9,7 @@ from minnorm import geometry, specs
 from minnorm.errors import InputError
 
 _NAMES: dict[str, tuple[str, dict[str, Any]]] = {
+    "aa": ("autoattack", {}),
     "apgdce": ("apgd", {}),
     "apgddlr": ("apgd", {"loss": "dlr"}),
     "apgdt": ("apgd", {"loss": "targeted-dlr"}),
@@ -20,6 +21,7 @@ _NAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "fabt": ("fab", {"one_by_one": True}),
     "fastminimumnorm": ("fmn", {}),
     "sdf": ("superdeepfool", {}),
+    "squareattack": ("square", {}),
 }
 """Other names of attacks, in letters and digits only, and the parameters that they imply."""
 
@@ -44,6 +46,7 @@ _PARAMETERS = {
     "nbrestarts": "restarts",
     "niter": "steps",
     "niterations": "steps",
+    "nqueries": "budget",
     "nrestarts": "restarts",
     "nsteps": "steps",
     "numiter": "steps",
@@ -52,6 +55,7 @@ _PARAMETERS = {
     "numsteps": "steps",
     "ord": "norm",
     "p": "norm",
+    "pinit": "initial_share",
     "radius": "epsilon",
     "randinit": "random_start",
     "randominit": "random_start",
@@ -63,18 +67,12 @@ _OTHER_MEANINGS = {("alma", "alpha"), ("fab", "alpha")}
 """Parameters of papers that mean something else than in `_PARAMETERS`."""
 
 _INSTEAD = {
-    "aa": "autoattack",
-    "autoattack": "AutoAttack is several attacks. Run its parts of this package together, for "
-    "example --attack 'apgd(epsilon=8/255, norm=linf)' --attack 'apgd(epsilon=8/255, norm=linf, "
-    "loss=targeted-dlr)' --attack 'fab(norm=linf)': the table has a row for their worst case.",
     "basiciterativemethod": "bim",
     "bim": "BIM is PGD without a random start: pgd(epsilon=8/255, norm=linf, random_start=False).",
-    "boundary": "square",
-    "boundaryattack": "square",
-    "hopskipjump": "square",
+    "boundary": "This package has no attacks that read nothing but the predicted class.",
+    "boundaryattack": "boundary",
+    "hopskipjump": "boundary",
     "ifgsm": "bim",
-    "square": "This package has no attacks without gradients.",
-    "squareattack": "square",
 }
 """Attacks of other libraries that are not here, and what to use instead, or another key."""
 
@@ -176,7 +174,7 @@ def _parameter(name: str, word: str, parameters: Collection[str]) -> str:
     if meant == "steps" and meant not in parameters and "budget" in parameters:
         raise InputError(
             f"unknown parameter {word!r} of {name}. Did you mean 'budget'? It is the cost of a "
-            "sample in gradients."
+            "sample, in gradients or in queries."
         )
     return meant if meant in parameters and (name, short) not in _OTHER_MEANINGS else word
 

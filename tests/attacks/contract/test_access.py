@@ -113,4 +113,5 @@ def test_a_larger_budget_is_no_worse(attack: Attack) -> None:
     model, inputs, labels = problem((20,), batch=30)
     few, many = (attack(model, inputs, labels, budget=budget) for budget in (60, 400))
     assert many.success.sum() >= few.success.sum()
-    assert many.distances.median() <= 1.02 * few.distances.median()
+    within = takes(attack, "epsilon")  # then the first adversarial is enough
+    assert within or many.distances.median() <= 1.02 * few.distances.median()

@@ -37,11 +37,10 @@ def one_sample(
     targeted: bool,
     classes: int = 5,
     network: Callable[..., Linear] = Curved,
+    shape: tuple[int, ...] = (1, 4, 4),
 ) -> tuple[Classifier, Tensor, int]:
     """Return a classifier, an input in double precision, and its label or target."""
-    model, inputs, labels = problem(
-        (1, 4, 4), dtype=torch.float64, classes=classes, network=network
-    )
+    model, inputs, labels = problem(shape, dtype=torch.float64, classes=classes, network=network)
     label = int(labels[index])
     return model, inputs[index], (label + 1) % classes if targeted else label
 

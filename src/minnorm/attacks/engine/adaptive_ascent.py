@@ -52,12 +52,7 @@ def check_ascent(
 
 
 def _cross_entropy(search: Search, logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-    # The log-odds rise and fall with the cross-entropy, but do not round to zero where it does.
-    goal = search.goal
-    index = goal.labels.unsqueeze(1)
-    others = logits.scatter(1, index, -torch.inf).logsumexp(1)
-    odds = others - logits.gather(1, index).squeeze(1)
-    return (-odds if goal.targeted else odds), goal.cross_entropy_direction(logits)
+    return -search.goal.soft_margins(logits), search.goal.cross_entropy_direction(logits)
 
 
 def _ratio(search: Search, logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:

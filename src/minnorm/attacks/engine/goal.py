@@ -59,6 +59,17 @@ class Goal:
         signed = of_logits.margins(logits, self.labels)
         return (-signed if self.targeted else signed).nan_to_num(torch.inf, torch.inf, -torch.inf)
 
+    def soft_margins(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
+        """Return the margins with a soft maximum over the other logits.
+
+        They rise and fall with the cross-entropy of the label, but do not round to zero where it
+        does. Infinite for logits that hold a NaN.
+        """
+        index = self.labels.unsqueeze(1)
+        others = logits.scatter(1, index, -torch.inf).logsumexp(1)
+        signed = logits.gather(1, index).squeeze(1) - others
+        return (-signed if self.targeted else signed).nan_to_num(torch.inf, torch.inf, -torch.inf)
+
     def margin_direction(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         """Return the direction in logit space in which the margins grow, away from the goal."""
         direction = of_logits.margin_direction(logits, self.labels)

@@ -1,0 +1,210 @@
+"""Square's random search in balls: windows that change, kept where the loss falls.
+
+Andriushchenko, Croce, Flammarion, Hein: "Square Attack: a query-efficient black-box adversarial
+attack via random search", ECCV 2020, https://arxiv.org/abs/1912.00049. Line numbers are those of
+its algorithms 2 (Linf) and 3 (L2).
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from minnorm import boxes, geometry
+from minnorm.attacks.engine.search import DROP_STEPS, Search
+from minnorm.attacks.engine.windows import (
+    Window,
+    bumps,
+    draws_of_tiles,
+    picture,
+    place,
+    share_at,
+    sides,
+    tiles,
+)
+from minnorm.checks import check_choice, check_count, check_number
+from minnorm.geometry import per_sample
+
+ScoreLoss: TypeAlias = Literal["margin", "cross-entropy"]
+"""The losses that Square minimizes."""
+
+_FILLINGS = 3
+"""How often the norm that clipping takes away is given back, in L2."""
+
+_DROP_EVERY = 10
+"""Finished samples leave after at most this many steps: each step costs them a query."""
+
+
+def check_random_search(budget: int, initial_share: float, loss: str, norm: geometry.Norm) -> None:
+    """Check the arguments that `square` and `square_min_norm` share.
+
+    Args:
+        budget: The queries of a sample.
+        initial_share: The share of the image that the first windows cover.
+        loss: The loss to minimize.
+        norm: The norm of the balls.
+
+    Raises:
+        InputError: If one is not as described.
+    """
+    check_count("budget", budget, 2)
+    check_number("initial_share", initial_share, 0, 1 + 1e-9)
+    check_choice("loss", loss, ("margin", "cross-entropy"))
+    geometry.check_ball(norm)
+
+
+def random_search(
+    search: Search,
+    radii: Float[Tensor, "b"],
+    *,
+    queries: int,
+    initial_share: float,
+    loss: ScoreLoss,
+) -> None:
+    """Search for adversarials within balls around the inputs; samples leave once one is found.
+
+    Everything random is the same for all samples: signs, windows and their order.
+
+    Args:
+        search: The search; it keeps what is found.
+        radii: The radii of the balls, in units.
+        queries: The forward passes of a sample.
+        initial_share: The share of the image that the first windows cover.
+        loss: The loss to minimize.
+    """
+    channels, height, width = picture(search.problem.origins.shape[1:])
+    draws = uniform_numbers(search, queries - 1, 5 + channels)
+    first = _first_pattern(search, channels, height, width)
+    origins = search.problem.origins
+    wide = torch.promote_types(origins.dtype, torch.float32)
+    first = first.to(wide).to(origins.device).expand(len(radii), -1, -1, -1)
+    first = geometry.scale_to_norm(first, radii, search.problem.norm)
+    points = _points(search, first, radii)
+    values = _values(search, points, loss)
+    for step, numbers in enumerate(draws):
+        if step in DROP_STEPS or step % _DROP_EVERY == 0:
+            stay = search.drop_found()
+            if len(stay) == 0:
+                return
+            if len(stay) < len(radii):
+                radii, points, values = radii[stay], points[stay], values[stay]
+        share = share_at(step, queries - 1, initial_share)
+        candidates = _proposal(search, points, radii, share, numbers)
+        new_values = _values(search, candidates, loss)
+        better = new_values <= values  # on a plateau any change may lead to its edge
+        values = torch.where(better, new_values, values)
+        points = torch.where(per_sample(better, points), candidates, points)
+
+
+def _values(search: Search, points: Float[Tensor, "b *d"], loss: ScoreLoss) -> Float[Tensor, "b"]:
+    if loss == "margin":
+        return search.margins_at(points)
+    return search.goal.soft_margins(search.logits_at(points))
+
+
+def uniform_numbers(search: Search, number: int, each: int) -> list[list[float]]:
+    """Draw uniform numbers for all steps at once, since reading them waits for the device."""
+    shape = (number, each)
+    generator = search.generator
+    drawn: list[list[float]] = torch.rand(
+        shape, generator=generator, device=generator.device
+    ).tolist()
+    return drawn
+
+
+def _first_pattern(search: Search, channels: int, height: int, width: int) -> Tensor:
+    if search.problem.norm == "linf":  # stripes, which change predictions more than noise
+        (numbers,) = uniform_numbers(search, 1, channels * width)
+        return torch.tensor(_signs(numbers)).view(channels, 1, width).expand(-1, height, -1)
+    (numbers,) = uniform_numbers(search, 1, draws_of_tiles(channels, height, width))
+    return tiles(channels, height, width, numbers)
+
+
+def _signs(numbers: Sequence[float]) -> list[float]:
+    return [1.0 if number < 0.5 else -1.0 for number in numbers]
+
+
+def _proposal(
+    search: Search,
+    points: Float[Tensor, "b *d"],
+    radii: Float[Tensor, "b"],
+    share: float,
+    numbers: Sequence[float],
+) -> Float[Tensor, "b *d"]:
+    """Return the points with another window.
+
+    Args:
+        search: The search.
+        points: The best points so far.
+        radii: The radii of the balls, in units.
+        share: The share of the image that the window covers.
+        numbers: Random numbers in 0..1: two for each place, one for an orientation, and one for the
+            sign of each channel.
+    """
+    channels, height, width = picture(points.shape[1:])
+    images = search.problem.perturbations(points).view(-1, channels, height, width)
+    if images.dtype.itemsize < 4:
+        images = images.float()
+    size = sides(share, height, width, odd=search.problem.norm == "l2")
+    first = place(size, (height, width), numbers[0:2])
+    signs = torch.tensor(_signs(numbers[5:]), dtype=images.dtype).to(images.device).view(-1, 1, 1)
+    if search.problem.norm == "linf":
+        # Lines 5 to 8: 2 epsilon more or less, projected onto the ball, is epsilon more or less.
+        changed = images.clone()
+        changed[first.area] = per_sample(radii, images).to(images.dtype) * signs
+        return _points(search, changed, radii)
+    second = place(size, (height, width), numbers[2:4])
+    pattern = signs * bumps(*size, numbers[4]).to(images.dtype).to(images.device)
+    return _points(search, _moved_mass(images, radii, first, second, pattern), radii)
+
+
+def _moved_mass(
+    images: Float[Tensor, "b c h w"],
+    radii: Float[Tensor, "b"],
+    first: Window,
+    second: Window,
+    pattern: Float[Tensor, "c k l"],
+) -> Float[Tensor, "b c h w"]:
+    """Return perturbations whose second window has moved into the first one (algorithm 3).
+
+    Args:
+        images: The perturbations.
+        radii: The norms that the new ones have.
+        first: The window that becomes larger.
+        second: The window that becomes zero.
+        pattern: What is added to the direction of the first window.
+    """
+    union = images.new_zeros(images.shape[-2:])
+    union[first.area] = union[second.area] = 1
+    unused = (radii.square() - images.square().sum((1, 2, 3))).clamp_min(0)  # line 2
+    inside = (images.square() * union).sum((2, 3))
+    lengths = (inside + (unused / images.shape[1]).unsqueeze(1)).sqrt()  # line 9
+    mixed = pattern + _of_norm_one(images[first.area])  # line 8
+    changed = images.clone()
+    changed[second.area] = 0  # line 10
+    changed[first.area] = _of_norm_one(mixed) * lengths[..., None, None].to(images.dtype)
+    return changed
+
+
+def _of_norm_one(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Scale each channel to norm 1; one of zeros stays as it is."""
+    lengths = torch.linalg.vector_norm(images, dim=(2, 3), keepdim=True)
+    return images / torch.where(lengths > 0, lengths, 1.0)
+
+
+def _points(
+    search: Search, images: Float[Tensor, "b c h w"], radii: Float[Tensor, "b"]
+) -> Float[Tensor, "b *d"]:
+    """Return the feasible points at perturbations that are written as images.
+
+    In L2, the norm that clipping takes away is given to the entries inside the bounds.
+    """
+    problem = search.problem
+    perturbations = images.reshape(problem.origins.shape)
+    for _ in range(_FILLINGS if problem.norm == "l2" else 0):
+        moved = problem.moved(problem.origins, perturbations.to(problem.origins.dtype))
+        inside = problem.perturbations(boxes.clip_(moved, problem.bounds))
+        perturbations = geometry.scale_to_norm(inside, radii)
+    return problem.points(perturbations.to(problem.origins.dtype))

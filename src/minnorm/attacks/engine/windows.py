@@ -1,0 +1,176 @@
+"""The windows and patterns of Square: rectangles of images, and what is drawn in them.
+
+Andriushchenko, Croce, Flammarion, Hein: "Square Attack: a query-efficient black-box adversarial
+attack via random search", ECCV 2020, https://arxiv.org/abs/1912.00049.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import EllipsisType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"""The steps after which the share of the windows halves, of `_STEPS` (section 5; AutoAttack has
+added the one at 500)."""
+
+_STEPS = 10_000
+"""The number of steps that `_HALVINGS` refer to."""
+
+_TILES = 5
+"""The number of tiles along each side of the first pattern for L2."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of an image, in pixels.
+
+    Attributes:
+        top, left: Its first row and column.
+        height, width: Its size.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def area(self) -> tuple[EllipsisType, slice, slice]:
+        """The index that cuts the window out of images `[... h w]`."""
+        rows = slice(self.top, self.top + self.height)
+        return ..., rows, slice(self.left, self.left + self.width)
+
+
+def picture(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return channels, height and width of a sample of any shape.
+
+    The last two dimensions are the image, those before it the channels. A vector is an image of one
+    row.
+    """
+    height, width = (1, 1, *shape)[-2:]
+    return math.prod(shape[:-2]), height, width
+
+
+def share_at(step: int, steps: int, first: float) -> float:
+    """Return the share of the image that the window of a step covers, the schedule of the paper.
+
+    Args:
+        step: The number of steps before it.
+        steps: The number of steps of the whole search.
+        first: The share of the first window.
+    """
+    scaled = step * _STEPS // steps
+    return first / 2 ** sum(scaled > one for one in _HALVINGS)
+
+
+def sides(share: float, height: int, width: int, *, odd: bool = False) -> tuple[int, int]:
+    """Return height and width of a window: a square, or as near to one as the image allows.
+
+    Args:
+        share: The share of the image that it covers.
+        height: The height of the image.
+        width: Its width.
+        odd: Whether the sides are odd numbers of at least 3, where the image is as large.
+    """
+    area = share * height * width
+    side = math.sqrt(area)
+    if min(height, width) < side:  # it fills the short side of the image
+        long = _rounded(area / min(height, width), odd=odd)
+        tall = height > width
+        return (min(long, height), width) if tall else (height, min(long, width))
+    side = _rounded(side, odd=odd)
+    return min(side, height), min(side, width)
+
+
+def _rounded(side: float, *, odd: bool) -> int:
+    whole = round(side)
+    return max(whole + 1 - whole % 2, 3) if odd else max(whole, 1)
+
+
+def place(size: tuple[int, int], image: tuple[int, int], draws: Sequence[float]) -> Window:
+    """Return a window at a random place.
+
+    Args:
+        size: Height and width of the window.
+        image: Height and width of the image.
+        draws: Two numbers, uniformly distributed in 0..1.
+    """
+    top, left = (
+        min(int(draw * (whole - part + 1)), whole - part)
+        for draw, whole, part in zip(draws, image, size, strict=True)
+    )
+    return Window(top, left, *size)
+
+
+def bumps(height: int, width: int, draw: float) -> Float[Tensor, "h w"]:
+    """Return two opposite bumps side by side, of norm 1: the pattern of a window for L2 (eq. 2).
+
+    Args:
+        height: The height of the window.
+        width: Its width.
+        draw: A number in 0..1: from 0.5 on, the bumps are beside each other, else one is above the
+            other. A window of one row or column has one choice only.
+    """
+    return _bumps(height, width, beside=width > 1 and (draw >= 0.5 or height == 1))
+
+
+@lru_cache(maxsize=64)  # the size of a window changes seldom
+def _bumps(height: int, width: int, *, beside: bool) -> Float[Tensor, "h w"]:
+    if height == width == 1:
+        return torch.ones(1, 1, dtype=torch.float64)
+    if beside:
+        parts = [_bump(height, width // 2), -_bump(height, width - width // 2)]
+    else:
+        parts = [_bump(height // 2, width), -_bump(height - height // 2, width)]
+    pattern = torch.cat(parts, dim=1 if beside else 0)
+    return pattern / torch.linalg.vector_norm(pattern)
+
+
+def _bump(height: int, width: int) -> Float[Tensor, "h w"]:
+    """Return a bump that falls from its center with the distance along the axes (eq. 2)."""
+    middle, center = height // 2, width // 2
+    down = (torch.arange(height) - middle).abs()
+    across = (torch.arange(width) - center).abs()
+    distances = torch.maximum(down[:, None], across[None, :])
+    terms = 1 / torch.arange(1, max(middle, center) + 2).double().square()
+    sums = terms.flip(0).cumsum(0).flip(0)
+    pattern: Tensor = sums[distances]
+    return pattern / torch.linalg.vector_norm(pattern)
+
+
+def tiles(channels: int, height: int, width: int, draws: Sequence[float]) -> Float[Tensor, "c h w"]:
+    """Return the first pattern for L2: tiles of bumps of random orientation and sign.
+
+    Args:
+        channels: The number of channels of the image.
+        height: The height of the image.
+        width: Its width.
+        draws: Numbers in 0..1, as many as `draws_of_tiles` says.
+    """
+    numbers = iter(draws)
+    pattern = torch.zeros(channels, height, width, dtype=torch.float64)
+    for window in _grid(height, width):
+        tile = bumps(window.height, window.width, next(numbers))
+        signs = torch.tensor([1.0 if next(numbers) < 0.5 else -1.0 for _ in range(channels)])
+        pattern[window.area] = signs[:, None, None] * tile
+    return pattern
+
+
+def draws_of_tiles(channels: int, height: int, width: int) -> int:
+    """Return the number of random numbers that `tiles` needs."""
+    return len(_grid(height, width)) * (1 + channels)
+
+
+def _grid(height: int, width: int) -> list[Window]:
+    size = tuple(max(side // _TILES, 1) for side in (height, width))
+    starts = []
+    for whole, part in zip((height, width), size, strict=True):
+        number = whole // part
+        first = (whole - number * part) // 2
+        starts.append([first + part * index for index in range(number)])
+    return [Window(top, left, size[0], size[1]) for top in starts[0] for left in starts[1]]
