@@ -40,7 +40,8 @@ def test_probabilities_are_doubted(dtype: torch.dtype) -> None:
         "probabilities",
         "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect "
         "logits. Remove the softmax: its gradients vanish where the model is certain, so the model "
-        "would look more robust than it is.",
+        "would look more robust than it is. If the model returns nothing else, attack it without "
+        "gradients: minnorm.models.predict_only(model, outputs='probabilities').",
     )
     assert doubt_about_probabilities(model(inputs).softmax(1).to(dtype)) == expected
     assert (

@@ -11,6 +11,7 @@ from minnorm.attacks.engine.goal import Goal
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError, one_line
 from minnorm.logits import is_exported, output_of
+from minnorm.models.averaged import averaged_part
 
 _CLEAR_SHARE = 1e-2
 """The share of the largest logit above which a margin is no error of rounding."""
@@ -54,7 +55,8 @@ def doubt_about_probabilities(logits: Tensor) -> Doubt | None:
         "probabilities",
         f"The model's outputs look like probabilities ({found}); attacks expect logits. Remove the "
         f"{cause}: its gradients vanish where the model is certain, so the model would look more "
-        "robust than it is.",
+        "robust than it is. If the model returns nothing else, attack it without gradients: "
+        "minnorm.models.predict_only(model, outputs='probabilities').",
     )
 
 
@@ -149,6 +151,12 @@ def same_logits(
 
 def _why_random(model: Model) -> str:
     module = original(model)
+    if averaged_part(module) is not None:
+        return (
+            "it draws random numbers outside of its part minnorm.models.averaged, or from a "
+            "generator that this part cannot seed. Wrap the whole model, and let it draw from the "
+            "global generators of PyTorch, NumPy or Python, or from one that is an attribute."
+        )
     if isinstance(module, nn.Module) and any(map(is_exported, module.modules())):
         return (
             "it was exported in training mode (dropout) or draws random numbers. Export it in "

@@ -13,6 +13,7 @@ from minnorm.report.findings.measured_attacks import (
     in_one_norm,
     measured_attacks,
 )
+from minnorm.report.findings.random_findings import is_random
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import listed, radius_text
 
@@ -44,6 +45,8 @@ def attack_findings(run: LabeledRun) -> list[Finding]:
         unlimited = [one for one in group if math.isinf(one.limit)]
         found += _disagreement(unlimited)
         found += [one for attack in unlimited for one in _failures(attack, unlimited)]
+    if is_random(run):  # the attacks have seen other draws than the evaluation
+        return found
     return found + [one for attack in attacks for one in _flags(attack)]
 
 
@@ -207,8 +210,9 @@ def _flags(attack: MeasuredAttack) -> list[Finding]:
                 "adversarial when the model evaluates them again, or are outside the bounds. They "
                 "count as failures. Either the model draws random numbers, or the attack is "
                 "faulty.",
-                "Check that the model returns the same logits in every call. If it does, check how "
-                "the attack decides about success, and that it clips to the bounds.",
+                "Check that the model returns the same logits in every call; if it is random, "
+                "attack its average, minnorm.models.averaged(model). If it does, check how the "
+                "attack decides about success, and that it clips to the bounds.",
             )
         )
     if missed >= enough:

@@ -34,7 +34,9 @@ _ENTRIES = {
     "probabilities": _Entry(
         "problem",
         "The model returns probabilities instead of logits",
-        "Remove the last softmax or sigmoid of the model, and run the evaluation again.",
+        "Remove the last softmax or sigmoid of the model, and run the evaluation again. If the "
+        "model returns nothing else, wrap it: minnorm.models.predict_only(model, "
+        "outputs='probabilities').",
     ),
     "saturated": _Entry(
         "note",

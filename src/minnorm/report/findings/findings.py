@@ -4,6 +4,7 @@ from minnorm.report.findings.attack_findings import attack_findings
 from minnorm.report.findings.doubt_findings import doubt_findings
 from minnorm.report.findings.finding import Finding
 from minnorm.report.findings.model_findings import model_findings
+from minnorm.report.findings.random_findings import random_findings
 from minnorm.report.runs import LabeledRun
 
 __all__ = ["Finding", "findings", "measured_findings"]
@@ -27,4 +28,6 @@ def measured_findings(run: LabeledRun) -> list[Finding]:
     Args:
         run: The run.
     """
-    return model_findings(run) + attack_findings(run) if len(run.run.records) else []
+    if not len(run.run.records):
+        return []
+    return [*model_findings(run), *random_findings(run), *attack_findings(run)]
