@@ -13,7 +13,7 @@ from torch import Tensor
 from batches import ALL_NORMS, LEVELS, batches, boxed
 from minnorm.geometry import (
     NORM_ORDERS,
-    Bounds,
+    Interval,
     Norm,
     distances,
     dot,
@@ -149,7 +149,9 @@ def test_unit_keeps_the_direction_of_gradients_whose_squares_underflow_or_overfl
 
 
 @given(boxed())
-def test_the_farthest_corner_is_the_farthest_of_all_corners(problem: tuple[Tensor, Bounds]) -> None:
+def test_the_farthest_corner_is_the_farthest_of_all_corners(
+    problem: tuple[Tensor, Interval],
+) -> None:
     inputs, bounds = problem
     samples = rows(inputs)
     assume(samples.shape[1] <= 7)
@@ -172,13 +174,13 @@ def test_the_farthest_corner_of_an_unbounded_box_is_infinitely_far() -> None:
         ((-math.inf, math.inf), 1.0),
     ],
 )
-def test_the_span_is_one_where_a_bound_is_infinite(bounds: Bounds, expected: float) -> None:
+def test_the_span_is_one_where_a_bound_is_infinite(bounds: Interval, expected: float) -> None:
     assert span(bounds) == expected
 
 
 @given(boxed(), LEVELS)
 def test_quantize_returns_the_nearest_value_of_the_grid(
-    problem: tuple[Tensor, Bounds], levels: int
+    problem: tuple[Tensor, Interval], levels: int
 ) -> None:
     inputs, (low, high) = problem
     grid = torch.linspace(low, high, levels, dtype=torch.float64)
@@ -192,14 +194,14 @@ def test_quantize_returns_the_nearest_value_of_the_grid(
 
 
 @given(boxed(), LEVELS)
-def test_quantize_again_changes_nothing(problem: tuple[Tensor, Bounds], levels: int) -> None:
+def test_quantize_again_changes_nothing(problem: tuple[Tensor, Interval], levels: int) -> None:
     inputs, bounds = problem
     once = quantize(inputs, levels, bounds)
     assert torch.equal(quantize(once, levels, bounds), once)
 
 
 @given(boxed(), LEVELS)
-def test_quantize_stays_inside_the_bounds(problem: tuple[Tensor, Bounds], levels: int) -> None:
+def test_quantize_stays_inside_the_bounds(problem: tuple[Tensor, Interval], levels: int) -> None:
     inputs, (low, high) = problem
     result = quantize(inputs, levels, (low, high))
     assert torch.equal(result, result.clamp(low, high))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, norms
+from minnorm.geometry import NORM_ORDERS, Interval, Norm, distances, norms
 from minnorm.radii import inscribed_radius, least_radii, measured_gaps
 
 
@@ -21,7 +21,7 @@ def is_within(points: Tensor, inputs: Tensor, radius: float, norm: Norm) -> list
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-2.1, 2.6), (0.0, 1e4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_move_by_whole_gray_levels_is_within_its_radius_and_not_within_a_smaller_one(
-    levels: int, norm: Norm, bounds: Bounds, dtype: torch.dtype
+    levels: int, norm: Norm, bounds: Interval, dtype: torch.dtype
 ) -> None:
     low, width = bounds[0], bounds[1] - bounds[0]
     gray = torch.arange(0, 176).view(-1, 16).to(dtype)
@@ -50,7 +50,7 @@ def test_narrow_numbers_have_a_wider_tolerance(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_in_half_precision_too_a_radius_is_met_and_not_a_smaller_one(
-    dtype: torch.dtype, bounds: Bounds, norm: Norm, levels: int
+    dtype: torch.dtype, bounds: Interval, norm: Norm, levels: int
 ) -> None:
     low, width = bounds[0], bounds[1] - bounds[0]
     drawn = torch.randint(20, 170, (50, 192), generator=torch.Generator().manual_seed(0))

@@ -125,6 +125,28 @@ def widest(bounds: Bounds, inputs: Float[Tensor, "b *d"]) -> float | Float[Tenso
     return rows(widths).amax(1).to(wide).expand(len(inputs))
 
 
+def middle(bounds: Bounds, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+    """Return the points halfway between finite bounds."""
+    if is_interval(bounds):
+        return torch.full_like(inputs, bounds[0] + span(bounds) / 2)
+    low, high = _tensors(bounds)
+    return (low + (high - low) / 2).expand_as(inputs)
+
+
+def common(bounds: Bounds) -> Bounds:
+    """Return the bounds of all samples of a batch together, `[1 *d]` for tensors."""
+    if is_interval(bounds):
+        return bounds
+    low, high = _tensors(bounds)
+    return low.amin(0, keepdim=True), high.amax(0, keepdim=True)
+
+
+def copied(bounds: Bounds) -> Bounds:
+    """Return bounds whose tensors are copies."""
+    low, high = (bound.clone() if isinstance(bound, Tensor) else bound for bound in bounds)
+    return low, high
+
+
 def largest(
     bounds: Bounds,
     inputs: Float[Tensor, "b *d"],
@@ -232,6 +254,8 @@ def _shown(bounds: Any) -> str:
     """Return bounds for a message: the shapes of tensors, and anything else as it is."""
     if not isinstance(bounds, tuple | list):
         return str(bounds)
+    if not any(isinstance(one, Tensor | np.ndarray) for one in bounds):
+        return str(bounds)
     shown = ", ".join(
         f"a {type(one).__name__} of shape {list(one.shape)} and dtype {one.dtype}"
         if isinstance(one, Tensor | np.ndarray)
@@ -239,6 +263,25 @@ def _shown(bounds: Any) -> str:
         for one in bounds
     )
     return f"({shown})"
+
+
+def mask_of(mask: Any) -> Tensor | None:
+    """Return a mask given as a tensor, an array, a list or a flag as a tensor, `None` as it is.
+
+    Raises:
+        InputError: If it is not boolean.
+    """
+    if mask is None:
+        return None
+    try:
+        tensor = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the mask is a {type(mask).__name__}; expected a boolean array, true for the features "
+            "that may change."
+        ) from error
+    _check_boolean(tensor)
+    return tensor
 
 
 def check_mask(mask: Any, shape: Sequence[int]) -> None:
@@ -249,12 +292,16 @@ def check_mask(mask: Any, shape: Sequence[int]) -> None:
     """
     if mask is None:
         return
+    _check_boolean(mask)
+    check_shape("the mask has", mask, shape)
+
+
+def _check_boolean(mask: Any) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         kind = f"of dtype {mask.dtype}" if isinstance(mask, Tensor) else f"a {type(mask).__name__}"
         raise InputError(
             f"the mask is {kind}; expected a boolean tensor, true for the features that may change."
         )
-    check_shape("the mask has", mask, shape)
 
 
 def check_shape(what: str, values: Tensor, shape: Sequence[int]) -> None:
@@ -268,10 +315,55 @@ def check_shape(what: str, values: Tensor, shape: Sequence[int]) -> None:
     Raises:
         InputError: If they do not.
     """
-    # From the last dimension on, as in any broadcasting.
-    sizes = zip(reversed(values.shape), reversed(shape), strict=False)
-    if values.ndim > len(shape) or not all(size in (1, wanted) for size, wanted in sizes):
+    if not _broadcasts(values.shape, shape):
         raise InputError(
             f"{what} shape {list(values.shape)}; expected one that broadcasts to the inputs, of "
             f"shape {list(shape)}: {list(shape[1:])} for one value of each feature."
         )
+
+
+def sample_bounds(bounds: Any, shape: Sequence[int]) -> Bounds:
+    """Return bounds of the samples of a data set as numbers or tensors.
+
+    Args:
+        bounds: Two numbers, tensors or arrays.
+        shape: The shape of a sample.
+
+    Raises:
+        InputError: If they are not bounds, or do not broadcast to a sample.
+    """
+    checked = bounds_of(bounds)
+    for bound in checked:
+        if isinstance(bound, Tensor):
+            _check_sample("the bounds have", bound, shape)
+    return checked
+
+
+def sample_mask(mask: Any, shape: Sequence[int]) -> Bool[Tensor, "..."] | None:
+    """Return a mask of the samples of a data set as a tensor, `None` as it is.
+
+    Args:
+        mask: A boolean tensor or array.
+        shape: The shape of a sample.
+
+    Raises:
+        InputError: If it is not boolean, or does not broadcast to a sample.
+    """
+    checked = mask_of(mask)
+    if checked is not None:
+        _check_sample("the mask has", checked, shape)
+    return checked
+
+
+def _check_sample(what: str, values: Tensor, shape: Sequence[int]) -> None:
+    if not _broadcasts(values.shape, shape):
+        raise InputError(
+            f"{what} shape {list(values.shape)}; expected one that broadcasts to a sample, of "
+            f"shape {list(shape)}."
+        )
+
+
+def _broadcasts(shape: Sequence[int], larger: Sequence[int]) -> bool:
+    # From the last dimension on, as in any broadcasting.
+    sizes = zip(reversed(shape), reversed(larger), strict=False)
+    return len(shape) <= len(larger) and all(size in (1, wanted) for size, wanted in sizes)

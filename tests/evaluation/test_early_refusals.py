@@ -31,7 +31,7 @@ def _users_have_no_checks_of_annotations(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"attacks": "ddn(steps=0)"}, "steps=0: expected"),
         ({"targets": "wrong"}, "targets='wrong': expected 'all'"),
         ({"bounds": (1, 0)}, r"bounds=\(1.0, 0.0\): expected \(low, high\) with low < high"),
-        ({"bounds": None}, r"bounds=None: expected two numbers \(low, high\)"),
+        ({"bounds": 1.0}, r"bounds=1.0: expected two numbers \(low, high\)"),
         ({"bounds": 0}, r"bounds=0: expected two numbers \(low, high\)"),
         ({"bounds": (0,)}, r"bounds=\(0,\): expected two numbers \(low, high\)"),
         ({"bounds": "0,1"}, "bounds='0,1': expected two numbers"),

@@ -60,9 +60,9 @@ def attack(
 ) -> AttackResult:
     """Find the closest adversarials for a given budget, with the best attack of the package.
 
-    Which one that is depends on what the attack can use of the model, and on the norm. At present:
-
-    - `gradients`: `normal_pursuit` in L2, `fmn` in Linf.
+    Which one that is depends on what the attack can use of the model, and on the norm: in L2 and
+    with gradients it is `normal_pursuit`. The page "Models without gradients" of the documentation
+    has the table.
 
     It warns if the model's outputs change from call to call or are NaN. If it uses gradients, it
     also warns if the outputs look like probabilities, or if the model has no gradients: then the
@@ -114,7 +114,7 @@ def attack(
     inputs, labels = _as_tensors(classifier, inputs, labels, bounds)
     if isinstance(starts, np.ndarray | list):
         starts = torch.as_tensor(np.asarray(starts)).to(inputs)
-    mask = torch.as_tensor(mask) if isinstance(mask, np.ndarray | list) else mask
+    mask = boxes.mask_of(mask)
     check_problem(classifier, inputs, labels, bounds, starts, mask=mask)
     few = ordinary(inputs[:PROBE_SAMPLES])
     box = masked(boxes.for_batch(bounds, inputs), ordinary(inputs), mask)

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from minnorm.boxes import Bounds, is_interval, sample_bounds, sample_mask
 from minnorm.data.arrays import (
     Array,
     as_array,
@@ -49,6 +50,9 @@ class Data:
         divisor: What 8-bit values are divided by: 255 for inputs in 0..1, 1 for inputs in 0..255.
             `None` for floating-point values, which stay as they are.
         remarks: What makes results on the whole set doubtful.
+        bounds: The bounds of the inputs: two numbers, or tensors that broadcast to a sample; `None`
+            if the data set does not say.
+        mask: Which features may change; it broadcasts to a sample. `None`: all of them.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Data:
     labels: Array | None = field(default=None, repr=False, compare=False)
     divisor: float | None = None
     remarks: tuple[Doubt, ...] = ()
+    bounds: Bounds | None = field(default=None, repr=False, compare=False)
+    mask: Bool[Tensor, "..."] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -104,10 +110,17 @@ class Data:
                 for bounds (0, 1), and stay as they are for (0, 255).
 
         Raises:
-            InputError: If the values are 8-bit integers and the bounds are any others.
+            InputError: If the values are 8-bit integers and the bounds are any others, also a bound
+                for each feature.
         """
         if self.divisor is None:
             return self
+        if not is_interval(bounds):
+            raise InputError(
+                f"{self.name} holds 8-bit values (0 to 255), and it is unclear how to scale them "
+                "to bounds of each feature: pass floating-point values, or the bounds (0, 1) and a "
+                "mask of the features that may change."
+            )
         low, high = (float(bound) for bound in bounds)
         if (low, high) == (0, WHITE):
             return replace(self, divisor=1.0)
@@ -128,6 +141,8 @@ def from_arrays(
     *,
     fingerprint: str | None = None,
     classes: tuple[str, ...] = (),
+    bounds: Any = None,
+    mask: Any = None,
 ) -> Data:
     """Make a data set from arrays or tensors, in memory or mapped from a file.
 
@@ -139,6 +154,9 @@ def from_arrays(
             `[n 1]`, or one-hot `[n c]`.
         fingerprint: The SHA-256 of both; computed by default.
         classes: The names of the classes.
+        bounds: The lowest and the highest value of an input, `(low, high)`: two numbers, or arrays
+            that broadcast to a sample. An evaluation uses them, unless it is given others.
+        mask: Which features may change: a boolean array that broadcasts to a sample.
 
     Raises:
         InputError: If the shapes or dtypes differ from those above.
@@ -150,6 +168,11 @@ def from_arrays(
     label_array = class_numbers(name, label_array)
     check_pair(name, image_array, label_array)
     check_images(name, image_array)
+    try:
+        checked = None if bounds is None else sample_bounds(bounds, image_array.shape[1:])
+        free = sample_mask(mask, image_array.shape[1:])
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     if fingerprint is None:
         content = [(a.dtype.str, a.shape, checksum(a)) for a in (image_array, label_array)]
         fingerprint = hashlib.sha256(repr(content).encode()).hexdigest()
@@ -161,6 +184,8 @@ def from_arrays(
         classes,
         labels=label_array.astype(np.int64, copy=False),
         divisor=WHITE if image_array.dtype == np.uint8 else None,
+        bounds=checked,
+        mask=free,
     )
 
 

@@ -36,6 +36,10 @@ _OTHER_FORMATS = (
 )
 """The endings of files that users may name as data, but that cannot be read as such."""
 
+_NEEDED = ("images", "labels")
+_OPTIONAL = ("low", "high", "mask")
+"""The arrays of a file: those that it must hold, and the bounds and the mask of the inputs."""
+
 
 def load_data(spec: str) -> Data:
     """Load the labeled data set that a spec names.
@@ -51,7 +55,9 @@ def load_data(spec: str) -> Data:
               Labels are the positions of the class folders in alphabetical order. Images become
               RGB; those of 16 or 32 bits are scaled by their bit depth, floating-point ones must be
               in 0..1, and transparency is ignored.
-            - `FILE.npz`, `FILE.safetensors`: arrays `images` and `labels`.
+            - `FILE.npz`, `FILE.safetensors`: arrays `images` and `labels`. Arrays `low` and `high`
+              are bounds of the inputs, and a boolean `mask` says which features may change; see
+              `from_arrays`.
             - `package.module:factory`: a function that returns data, see `as_data`; called with the
               arguments.
 
@@ -191,14 +197,19 @@ def _file(path: Path) -> Data:
         raise InputError(
             f"{path} cannot be read as {path.suffix[1:]}: {one_line(error)}"
         ) from error
-    return from_arrays(path.name, arrays["images"], arrays["labels"])
+    if ("low" in arrays) != ("high" in arrays):
+        raise InputError(f"{path} holds only one of 'low' and 'high': bounds need both.")
+    bounds = (arrays["low"], arrays["high"]) if "low" in arrays else None
+    return from_arrays(
+        path.name, arrays["images"], arrays["labels"], bounds=bounds, mask=arrays.get("mask")
+    )
 
 
 def _npz(path: Path) -> dict[str, Array | Tensor]:
     arrays: dict[str, Array | Tensor] = {}
     with np.load(path, allow_pickle=False) as archive:
         _check_names(path, archive.files)
-        for name in ("images", "labels"):
+        for name in (*_NEEDED, *(one for one in _OPTIONAL if one in archive.files)):
             try:
                 arrays[name] = archive[name]
             except ValueError as error:
@@ -217,11 +228,11 @@ def _safetensors(path: Path) -> dict[str, Array | Tensor]:
 
     tensors = load_file(path)
     _check_names(path, tensors)
-    return dict(tensors)
+    return {name: tensors[name] for name in (*_NEEDED, *_OPTIONAL) if name in tensors}
 
 
 def _check_names(path: Path, names: Collection[str]) -> None:
-    if not {"images", "labels"} <= set(names):
+    if not set(_NEEDED) <= set(names):
         raise InputError(
             f"{path} holds {', '.join(sorted(names)) or 'nothing'}; expected arrays named "
             "'images' and 'labels': rename them, for example with "

@@ -26,6 +26,7 @@ from minnorm.evaluation.preparation.arguments import (
     load_classifier,
     model_name,
     named_attacks,
+    restrictions_of,
 )
 from minnorm.evaluation.preparation.probe import probe_model
 from minnorm.evaluation.preparation.random_draws import draws_of
@@ -53,7 +54,6 @@ from minnorm.evaluation.store.loaded_runs import (
 from minnorm.evaluation.store.manifest import Manifest, new_run, new_session
 from minnorm.evaluation.store.run_directory import Claim, RunDirectory
 from minnorm.evaluation.store.unit_files import UnitFiles
-from minnorm.geometry import Bounds
 from minnorm.models import Estimator, fingerprint
 from minnorm.runtime import devices, ranks, threads
 
@@ -74,7 +74,8 @@ def evaluate(
     accelerate: str = "auto",
     device: str | torch.device | None = None,
     seed: int = 0,
-    bounds: Bounds = (0.0, 1.0),
+    bounds: Any = None,
+    mask: Any = None,
     save_adversarials: bool = True,
     trust: bool = False,
     progress: bool = False,
@@ -115,8 +116,13 @@ def evaluate(
             model stays on its device.
         seed: The seed of the random targets, and of the generator that each attack gets for each
             batch.
-        bounds: The lowest and the highest value of an input. 8-bit values are divided by 255 for
-            (0, 1), and stay as they are for (0, 255).
+        bounds: The lowest and the highest value of an input: two numbers, or two arrays or tensors
+            with a bound for each feature, which broadcast to a sample. 8-bit values are divided by
+            255 for (0, 1), and stay as they are for (0, 255). By default those of the data set, if
+            it has any, else (0, 1).
+        mask: Which features may change: a boolean array or tensor that broadcasts to a sample. The
+            attacks get the value of any other feature as both of its bounds. By default the mask of
+            the data set; without one all features may change.
         save_adversarials: Whether the run directory keeps the adversarials too, and the inputs.
         trust: Whether a file that the model's spec names may run the code that it holds.
         progress: Whether to show the progress on standard error: a bar on a terminal or in a
@@ -138,19 +144,21 @@ def evaluate(
     batch_size = checked_batch_size(batch_size)
     seed = checked_seed(seed)
     named = {} if attacks is None else named_attacks(attacks)  # before the model, which may be slow
-    bounds = finite_bounds(bounds)
+    bounds = None if bounds is None else finite_bounds(bounds)
     directory = None if out is None else RunDirectory(Path(out))
     if directory is not None:
         directory.check_usable()
     ranks.check_launch()
     check_device(model, device)
-    samples = as_data(data).within(bounds)  # before the model, which may take long to load
+    samples = as_data(data)  # before the model, which may take long to load
+    restrictions = restrictions_of(samples, bounds, mask)
+    samples = samples.within(restrictions.bounds)
     classifier = load_classifier(model, device, trust=trust)
     if attacks is None:
         named = named_attacks(BEST_ATTACKS[access_of(classifier)]["l2"])
     accesses = accesses_of(named, classifier)
     access = most_demanding(accesses.values())
-    probe = probe_model(classifier, samples, bounds, access)
+    probe = probe_model(classifier, samples, restrictions, access)
     doubts = (*samples.doubts, *probe.doubts)
     for doubt in probe.doubts:  # those of the data were logged when they were loaded
         logger.warning("%s", doubt.text)
@@ -178,7 +186,8 @@ def evaluate(
         ),
         targets=targets,
         seed=seed,
-        bounds=bounds,
+        bounds=restrictions.range,
+        restrictions=restrictions.entry(probe.inputs.shape[1:]),
         dtype=str(dtype),
         device=place.type,
         save_adversarials=bool(save_adversarials),
@@ -212,7 +221,15 @@ def evaluate(
         )
         configuration = known.decide(tuning.batch_size, tuning.model.used)
         keep = save_adversarials and directory is not None
-        runner = Runner(tuning.model, samples, named, configuration, keep, probe.loses_gradients)
+        runner = Runner(
+            tuning.model,
+            samples,
+            named,
+            configuration,
+            keep,
+            probe.loses_gradients,
+            restrictions,
+        )
         libraries = {key: one for code in codes.values() for key, one in code.libraries.items()}
         session = new_session(place, tuning.model.notes, libraries)
         if directory is not None:

@@ -11,7 +11,7 @@ from minnorm.attacks import apgd_min_norm
 from minnorm.attacks.engine.adaptive_ascent import maximize
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search
-from minnorm.geometry import Bounds
+from minnorm.geometry import Interval
 from reference.apgd_min_norm import radii_of_one_sample
 
 
@@ -19,7 +19,7 @@ from reference.apgd_min_norm import radii_of_one_sample
     ("initial_norm", "bounds"), [(0.1, (0.0, 1.0)), (1.0, (-1.0, 3.0)), (8.0, (0.0, 1.0))]
 )
 def test_the_radii_are_those_of_the_transcription(
-    initial_norm: float, bounds: Bounds, monkeypatch: pytest.MonkeyPatch
+    initial_norm: float, bounds: Interval, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     low, high = bounds
     width = high - low

@@ -21,7 +21,7 @@ from attacks.gradient.stepwise import (
 from attacks.networks import Recorded, problem
 from minnorm.attacks import Model, carlini_wagner
 from minnorm.evaluation.running.judge import CountingModel
-from minnorm.geometry import Bounds
+from minnorm.geometry import Interval
 from minnorm.logits import margins
 from reference.carlini_wagner import carlini_wagner_of_one_sample
 from reference.common import is_adversarial
@@ -125,7 +125,7 @@ def test_an_early_abort_saves_gradients_and_changes_little() -> None:
     ("bounds", "steps", "most"), [((0.0, 1.0), 500, 400), ((-torch.inf, torch.inf), 100, 31)]
 )
 def test_samples_that_are_misclassified_from_the_start_cost_little(
-    bounds: Bounds, steps: int, most: int
+    bounds: Interval, steps: int, most: int
 ) -> None:
     model, inputs, labels = problem((20,), batch=5)
     counted = CountingModel(model)
@@ -181,7 +181,7 @@ def test_a_single_finite_bound_clips() -> None:
 
 
 @pytest.mark.parametrize("bounds", [(20.0, 20.1), (0.0, 1.0)])
-def test_inputs_at_the_bounds_can_move(bounds: Bounds) -> None:
+def test_inputs_at_the_bounds_can_move(bounds: Interval) -> None:
     model, inputs, _ = problem((20,))
     low, high = bounds
 
@@ -234,7 +234,7 @@ def test_the_constant_is_zero_where_an_input_is_only_rounded() -> None:
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-torch.inf, torch.inf)])
-def test_leaves_an_input_at_which_two_classes_tie(bounds: Bounds) -> None:
+def test_leaves_an_input_at_which_two_classes_tie(bounds: Interval) -> None:
     inputs = torch.full((1, 4), 0.25)
     settings: dict[str, Any] = {"steps": 50, "searches": 3, "bounds": bounds}
     assert carlini_wagner(Tied().eval(), inputs, torch.tensor([0]), **settings).success.all()

@@ -14,9 +14,9 @@ from minnorm.evaluation.exports.eight_bit import (
     stay_adversarial,
     to_pixels,
 )
-from minnorm.geometry import Bounds
+from minnorm.geometry import Interval
 
-BOUNDS: list[Bounds] = [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)]
+BOUNDS: list[Interval] = [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)]
 
 
 def all_pixels() -> Tensor:
@@ -25,7 +25,7 @@ def all_pixels() -> Tensor:
 
 @pytest.mark.parametrize("bounds", BOUNDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_every_pixel_comes_back(bounds: Bounds, dtype: torch.dtype) -> None:
+def test_every_pixel_comes_back(bounds: Interval, dtype: torch.dtype) -> None:
     values = from_pixels(all_pixels(), bounds)
     assert (float(values.min()), float(values.max())) == bounds
     assert to_pixels(values.to(dtype), bounds).equal(all_pixels())

@@ -51,6 +51,7 @@ def test_the_keys_and_values_on_disk_are_those_of_format_4() -> None:
                 "targets": None,
                 "seed": 0,
                 "bounds": [0.0, 1.0],
+                "restrictions": None,
                 "dtype": "torch.float32",
                 "device": "cpu",
                 "save_adversarials": True,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minnorm.geometry import Bounds
+from minnorm.geometry import Interval
 from minnorm.report.facts.pictures import (
     is_picture,
     magnification_of,
@@ -41,7 +41,7 @@ def test_images_have_one_or_three_channels(shape: tuple[int, ...], expected: boo
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])
-def test_the_bounds_are_black_and_white(bounds: Bounds) -> None:
+def test_the_bounds_are_black_and_white(bounds: Interval) -> None:
     low, high = bounds
     middle = (low + high) / 2
     assert pixels(picture(torch.tensor([[[low, high, middle, 2 * high]]]), bounds)) == [
@@ -71,7 +71,7 @@ def test_no_perturbation_is_gray_and_signs_are_visible() -> None:
 @pytest.mark.parametrize("largest", [1e-4, 0.003, 0.0199, 0.21, 0.5, 0.77, 1.0])
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 255.0)])
 def test_the_largest_value_fills_the_range_but_does_not_leave_it(
-    largest: float, bounds: Bounds
+    largest: float, bounds: Interval
 ) -> None:
     perturbation = torch.tensor([[largest * bounds[1], 0.0]])
     magnification = magnification_of(perturbation, bounds)

@@ -11,18 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minnorm import specs
+from minnorm import boxes, specs
 from minnorm.acceleration import original
 from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, Model, load_attack
 from minnorm.attacks.composition import access_needed, attack_name, check_presets, norm_of
 from minnorm.attacks.contract import check_offer
 from minnorm.attacks.engine.problem import check_attack
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count
+from minnorm.data import Data
 from minnorm.errors import InputError
 from minnorm.evaluation.preparation.tuning import BatchSize
+from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.evaluation.selection import is_name_of_row
-from minnorm.geometry import Bounds
 from minnorm.models import Averaged, Binary, Normalized, load_model
 from minnorm.models.recognition import MODEL_FILES
 from minnorm.models.scikit_learn import Estimator, as_model
@@ -60,14 +62,21 @@ def checked_seed(seed: Any) -> int:
 
 
 def finite_bounds(bounds: Any) -> Bounds:
-    """Return the bounds as two numbers.
+    """Return the bounds as two numbers, or as two tensors with a bound for each feature.
 
     Raises:
-        InputError: If they are not two numbers in ascending order, or infinite: the gray image is
+        InputError: If they are neither, not in ascending order, or infinite: the gray image is
             halfway between them.
     """
     example = "for example (0.0, 1.0)"
     pair = isinstance(bounds, Iterable) and not isinstance(bounds, str) and tuple(bounds)
+    if pair and any(_is_of_features(bound) for bound in pair):
+        own = boxes.bounds_of(pair)
+        if not all(bool(torch.as_tensor(bound).isfinite().all()) for bound in own):
+            raise InputError(
+                "the bounds of some features are infinite: an evaluation needs finite bounds."
+            )
+        return own
     if not pair or len(pair) != 2 or not all(_is_number(bound) for bound in pair):
         raise InputError(f"bounds={bounds!r}: expected two numbers (low, high), {example}.")
     low, high = (float(bound) for bound in pair)
@@ -76,6 +85,34 @@ def finite_bounds(bounds: Any) -> Bounds:
     if not math.isfinite(high - low):
         raise InputError(f"bounds={(low, high)}: an evaluation needs finite bounds, {example}.")
     return low, high
+
+
+def _is_of_features(value: object) -> bool:
+    return isinstance(value, Tensor | np.ndarray) and math.prod(value.shape) != 1
+
+
+def restrictions_of(data: Data, bounds: Bounds | None, mask: Any) -> Restrictions:
+    """Return how far the attacks may change the inputs.
+
+    Args:
+        data: The samples, which may have bounds and a mask of their own.
+        bounds: The bounds; `None` for those of the data, or 0 and 1 if it has none.
+        mask: Which features may change; `None` for the mask of the data, if it has one.
+
+    Raises:
+        InputError: If bounds or mask do not broadcast to a sample.
+    """
+    own = [("bounds", bounds, data.bounds), ("mask", mask, data.mask)]
+    taken = [name for name, given, known in own if given is None and known is not None]
+    if bounds is None:
+        bounds = (0.0, 1.0) if data.bounds is None else finite_bounds(data.bounds)
+    mask = data.mask if mask is None else mask
+    if mask is not None or not boxes.is_interval(bounds):
+        shape = data.batch([0])[0].shape[1:]
+        bounds, mask = boxes.sample_bounds(bounds, shape), boxes.sample_mask(mask, shape)
+    if taken:
+        logger.info("%s: its own %s limit what the attacks change", data.name, " and ".join(taken))
+    return Restrictions(bounds, mask)
 
 
 def _is_number(value: object) -> bool:

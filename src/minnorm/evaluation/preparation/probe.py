@@ -20,11 +20,12 @@ from minnorm.attacks.engine.doubts import (
 )
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, loses_gradients
 from minnorm.attacks.engine.problem import check_evaluation_mode
+from minnorm.boxes import Bounds, is_interval
 from minnorm.data import Data
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError, batch_size_advice, one_line
 from minnorm.evaluation.running.batches import CleanBatch, read_batch
-from minnorm.geometry import Bounds
+from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.logits import check_labels, is_exported, output_of
 
 _ANSWERED_CLASSES = 10
@@ -51,13 +52,15 @@ class Probe:
     doubts: tuple[Doubt, ...]
 
 
-def probe_model(model: Model, data: Data, bounds: Bounds, access: Access = "gradients") -> Probe:
+def probe_model(
+    model: Model, data: Data, restrictions: Restrictions, access: Access = "gradients"
+) -> Probe:
     """Check on the first samples of the data that the model can be evaluated.
 
     Args:
         model: The classifier.
         data: The data.
-        bounds: The bounds of the inputs.
+        restrictions: The bounds of a sample, and which of its features may change.
         access: What the most demanding attack needs of the model; without gradients nothing is
             differentiated.
 
@@ -67,7 +70,7 @@ def probe_model(model: Model, data: Data, bounds: Bounds, access: Access = "grad
             to the next, or with the other samples of the batch.
     """
     check_evaluation_mode(model)
-    batch = read_batch(model, data, range(min(PROBE_SAMPLES, len(data))), bounds)
+    batch = read_batch(model, data, range(min(PROBE_SAMPLES, len(data))), restrictions.bounds)
     _check_all_labels(data, batch.logits.shape[1])
     doubt = doubt_about_repeatability(model, batch.inputs, batch.logits)
     if doubt is not None:
@@ -75,8 +78,12 @@ def probe_model(model: Model, data: Data, bounds: Bounds, access: Access = "grad
     if len(batch.inputs) > 1:
         _check_independent(model, batch)
     doubts = (
-        *(_doubts_about_gradients(model, batch, bounds) if access == "gradients" else ()),
-        _doubt_about_scale(batch.inputs, bounds),
+        *(
+            _doubts_about_gradients(model, batch, restrictions.of(batch.inputs))
+            if access == "gradients"
+            else ()
+        ),
+        _doubt_about_scale(batch.inputs, restrictions.bounds),
     )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
     return Probe(
@@ -104,7 +111,7 @@ def _doubts_about_gradients(
 def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> Doubt | None:
     """Return why inputs do not seem to have the scale of 8-bit images that their bounds have."""
     largest = float(inputs.max())
-    if tuple(bounds) != (0, 255) or not 0 < largest <= 1:
+    if not is_interval(bounds) or tuple(bounds) != (0, 255) or not 0 < largest <= 1:
         return None
     return Doubt(
         "scale",

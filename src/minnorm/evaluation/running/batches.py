@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from minnorm import boxes
 from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
 from minnorm.attacks.engine.samples import check_samples
@@ -58,7 +59,7 @@ def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> Cl
     except InputError as error:
         raise InputError(f"{data.name}, samples {indices[0]} to {indices[-1]}: {error}") from error
     if dtype == torch.float64:  # float32 data may be outside the bounds by their rounding
-        inputs = inputs.clamp(*bounds)
+        inputs = boxes.clip_(inputs.clone(), boxes.for_batch(bounds, inputs))
     return CleanBatch(indices, inputs, labels, clean_logits(model, inputs, labels, data.name))
 
 

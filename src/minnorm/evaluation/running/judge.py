@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
+from minnorm import boxes
 from minnorm.acceleration import Accelerated, original, seconds_now
 from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, AttackResult, Model
@@ -139,7 +140,7 @@ def run_and_judge(
         inputs: The batch.
         labels: The true classes, or the target classes if `targeted`.
         targeted: Whether the labels are target classes.
-        bounds: The bounds of the inputs.
+        bounds: The bounds of the inputs, two numbers or tensors of the batch.
         seed: The seed of the generator.
         inset_gradients: Whether attacks differentiate the model slightly inside the bounds.
         on_pass: Called at each backward pass, or at each forward pass of an attack that needs no
@@ -156,7 +157,8 @@ def run_and_judge(
         on_backward=on_pass if differentiates else None,
         on_forward=None if differentiates else on_pass,
     )
-    attacked = InsetGradients(counted, bounds) if inset_gradients else counted
+    # An attack of the user may evaluate the model at any number of points.
+    attacked = InsetGradients(counted, boxes.common(bounds)) if inset_gradients else counted
     generator = Generator(inputs.device).manual_seed(seed)
     state = _state(model)
     started = seconds_now(inputs.device)
@@ -166,7 +168,7 @@ def run_and_judge(
         inputs.clone(),
         labels.clone(),
         targeted=targeted,
-        bounds=bounds,
+        bounds=boxes.copied(bounds),
         generator=generator,
     )
     seconds = seconds_now(inputs.device) - started
@@ -190,8 +192,7 @@ def run_and_judge(
             f"{list(labels.shape)}, one for each sample."
         )
     logits, shares = decide(model, points, labels, targeted=targeted)
-    flat = rows(points)
-    inside = ((flat >= bounds[0]) & (flat <= bounds[1]) & flat.isfinite()).all(1)
+    inside = rows((points >= bounds[0]) & (points <= bounds[1]) & points.isfinite()).all(1)
     success = is_adversarial(logits, labels, targeted) & inside
     _report_differences(name, reported, success, inside, is_random=shares is not None)
     forwards = sum(part.forwards for part in counters)

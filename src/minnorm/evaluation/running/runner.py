@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from minnorm import boxes
 from minnorm.acceleration import Accelerated
 from minnorm.attacks import Attack
 from minnorm.attacks.composition import norm_of, radius_limit_of
@@ -28,11 +29,12 @@ from minnorm.evaluation.running.judge import (
     with_misclassified,
 )
 from minnorm.evaluation.running.progress import EvaluationProgress
+from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.evaluation.running.targets import choose_targets
 from minnorm.evaluation.store.configuration import Configuration
 from minnorm.evaluation.store.unit_files import Kept
 from minnorm.evaluation.store.units import Unit
-from minnorm.geometry import distances, span
+from minnorm.geometry import distances
 from minnorm.logits import predictions
 from minnorm.radii import measured_gaps
 from minnorm.runtime import memory, ranks
@@ -63,6 +65,8 @@ class Runner:
         configuration: The configuration of the run: targets, batch size, seed and bounds.
         keep_adversarials: Whether the results include inputs and adversarials.
         inset_gradients: Whether attacks differentiate the model slightly inside the bounds.
+        restrictions: The bounds and the mask of a sample; by default the bounds of the
+            configuration.
     """
 
     model: Accelerated
@@ -71,6 +75,7 @@ class Runner:
     configuration: Configuration
     keep_adversarials: bool
     inset_gradients: bool = False
+    restrictions: Restrictions | None = None
     _fitting: int | None = None  # samples that fit into memory; set when a batch does not fit
 
     def records(self, on_progress: EvaluationProgress | None) -> Records:
@@ -110,7 +115,7 @@ class Runner:
                 continue
             positions = range(number * size, min((number + 1) * size, len(self.data)))
             model = self.model.original
-            batch = read_batch(model, self.data, positions, self.configuration.bounds)
+            batch = read_batch(model, self.data, positions, self._restrictions.bounds)
             batch = with_votes(model, batch, self.data.name)
             targets = choose_targets(
                 self.configuration.targets,
@@ -127,6 +132,10 @@ class Runner:
                 report()
                 logger.info("%s on batch %d: %d of %d done", name, number, done, total)
 
+    @property
+    def _restrictions(self) -> Restrictions:
+        return self.restrictions or Restrictions(self.configuration.bounds)
+
     def _attack_batch(
         self,
         name: str,
@@ -136,9 +145,9 @@ class Runner:
         on_pass: Callable[[], None],
     ) -> Result:
         """Run an attack on a batch, once for each target of its samples."""
-        low, _ = self.configuration.bounds
-        gray = torch.full_like(batch.inputs, low + span(self.configuration.bounds) / 2)
-        gray_distances = distances(gray, batch.inputs)
+        gray_distances = distances(
+            boxes.middle(self._restrictions.of(batch.inputs), batch.inputs), batch.inputs
+        )
         gaps = measured_gaps(batch.inputs)
         clean = decision_before(batch, batch.labels)
         correct = None if clean.shares is None else 1 - clean.shares
@@ -246,7 +255,7 @@ class Runner:
                 inputs,
                 labels,
                 targeted=targeted,
-                bounds=self.configuration.bounds,
+                bounds=self._restrictions.of(inputs),
                 seed=self.configuration.seed,
                 inset_gradients=self.inset_gradients,
                 on_pass=on_pass,

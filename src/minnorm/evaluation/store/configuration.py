@@ -82,6 +82,30 @@ class DrawsEntry(BaseModel):
         return f"{self.draws} with seed {self.seed}, threshold {self.threshold:g}"
 
 
+class RestrictionsEntry(BaseModel):
+    """What features of the inputs have bounds of their own, or may not change.
+
+    Attributes:
+        features: The number of features of a sample.
+        free: How many of them may change.
+        bounds: The SHA-256 of the bounds of each feature; `None` if all have the same.
+        mask: The SHA-256 of the mask; `None` without one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    features: int
+    free: int
+    bounds: str | None
+    mask: str | None
+
+    def __str__(self) -> str:
+        parts = [f"{self.free:,} of {self.features:,} features may change"]
+        parts += [f"mask {self.mask[:8]}"] if self.mask else []
+        parts += [f"bounds of each feature {self.bounds[:8]}"] if self.bounds else []
+        return ", ".join(parts)
+
+
 class OpenConfiguration(BaseModel):
     """The configuration of a run, of which batch size and acceleration may not be decided yet.
 
@@ -96,7 +120,10 @@ class OpenConfiguration(BaseModel):
             added to a run come last.
         targets: The classes that the attacks aim at, see `minnorm.evaluate`.
         seed: The seed of the run.
-        bounds: The bounds of the inputs.
+        bounds: The bounds of the inputs; the lowest and the highest one if features have bounds of
+            their own.
+        restrictions: What features have bounds of their own, or may not change; `None` if all have
+            the same bounds.
         dtype: The dtype of the model.
         device: The type of the device, such as `cpu`.
         random_draws: The draws of a random model; `None` for any other model.
@@ -117,6 +144,7 @@ class OpenConfiguration(BaseModel):
     targets: str | None
     seed: int
     bounds: tuple[float, float]
+    restrictions: RestrictionsEntry | None = None
     dtype: str
     device: str
     save_adversarials: bool

@@ -1,0 +1,68 @@
+"""How far the attacks of a run may change the inputs: their bounds, and a mask of features."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from minnorm import boxes
+from minnorm.boxes import Bounds, Interval
+from minnorm.evaluation.store.configuration import RestrictionsEntry
+
+
+@dataclass(frozen=True)
+class Restrictions:
+    """The bounds of a sample, and which of its features may change.
+
+    Attributes:
+        bounds: The lowest and the highest value: two numbers, or tensors that broadcast to a
+            sample; finite.
+        mask: Which features may change; it broadcasts to a sample. `None`: all of them.
+    """
+
+    bounds: Bounds
+    mask: Bool[Tensor, "..."] | None = None
+
+    def of(self, inputs: Float[Tensor, "b *d"]) -> Bounds:
+        """Return the bounds of a batch, with the mask in them."""
+        return boxes.masked(boxes.for_batch(self.bounds, inputs), inputs, self.mask)
+
+    @property
+    def range(self) -> Interval:
+        """The lowest and the highest bound of any feature."""
+        low, high = self.bounds
+        return float(torch.as_tensor(low).min()), float(torch.as_tensor(high).max())
+
+    def entry(self, shape: Sequence[int]) -> RestrictionsEntry | None:
+        """Return what the manifest records beside the range; `None` for two numbers and no mask.
+
+        Args:
+            shape: The shape of a sample.
+        """
+        if boxes.is_interval(self.bounds) and self.mask is None:
+            return None
+        whole = [_expanded(bound, shape) for bound in self.bounds]
+        own = not boxes.is_interval(self.bounds)
+        allowed = None if self.mask is None else self.mask.cpu().expand(tuple(shape))
+        free = whole[0] < whole[1] if allowed is None else (whole[0] < whole[1]) & allowed
+        return RestrictionsEntry(
+            features=free.numel(),
+            free=int(free.sum()),
+            bounds=_fingerprint(whole) if own else None,
+            mask=None if allowed is None else _fingerprint([allowed]),
+        )
+
+
+def _expanded(bound: float | Tensor, shape: Sequence[int]) -> Tensor:
+    return torch.as_tensor(bound, dtype=torch.float64).cpu().expand(tuple(shape))
+
+
+def _fingerprint(tensors: Sequence[Tensor]) -> str:
+    """Return the SHA-256 of the values of tensors of one shape."""
+    content = hashlib.sha256(repr(list(tensors[0].shape)).encode())
+    for one in tensors:
+        content.update(one.contiguous().numpy().tobytes())
+    return content.hexdigest()
