@@ -100,7 +100,10 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         layers = (_ConvNd, nn.Linear, _BatchNorm)
-        return isinstance(m, layers) or super().is_leaf_module(m, module_qualified_name)
+        is_opaque = getattr(m, "is_opaque", False) is True  # a `StraightThrough`
+        return (
+            isinstance(m, layers) or is_opaque or super().is_leaf_module(m, module_qualified_name)
+        )
 
 
 def _batch_norms(module: nn.Module) -> int:

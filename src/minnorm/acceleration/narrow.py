@@ -64,6 +64,18 @@ class _Convolution(torch.autograd.Function):
         ctx.size = images.shape
 
     @staticmethod
+    def vmap(
+        info: Any,  # noqa: ARG004 - what PyTorch passes
+        in_dims: tuple[int | None, ...],
+        inputs: Tensor,
+        *others: Any,
+    ) -> tuple[Tensor, int]:
+        """Convolve the samples of a `torch.func.vmap` as one batch; the weights are shared."""
+        images = inputs.movedim(in_dims[0] or 0, 0)
+        outputs = cast("Tensor", _Convolution.apply(images.flatten(0, 1), *others))
+        return outputs.reshape(*images.shape[:2], *outputs.shape[1:]), 0
+
+    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (weight,) = ctx.saved_tensors
         (outputs,) = gradients

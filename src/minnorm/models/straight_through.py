@@ -59,6 +59,9 @@ class StraightThrough(nn.Module):
         InputError: If one of them cannot be called.
     """
 
+    is_opaque = True
+    """Tells `minnorm.accelerate` that the code of the step cannot be traced."""
+
     def __init__(self, step: Step, backward: Step | None = None) -> None:
         super().__init__()
         for name, function in (("step", step), ("backward", backward)):
