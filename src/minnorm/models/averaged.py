@@ -101,9 +101,9 @@ class Averaged(nn.Module):
         alone = _single.get()
         if alone is not None:
             return self._draw(inputs, alone)
-        logits = self._draw(inputs, draw_seed(self.seed, 0))
+        logits = self._draw(inputs, draw_seed(self.seed, 0, 0))
         for number in range(1, self.draws):
-            logits = logits + self._draw(inputs, draw_seed(self.seed, number))
+            logits = logits + self._draw(inputs, draw_seed(self.seed, 0, number))
         return logits / self.draws
 
     def extra_repr(self) -> str:
