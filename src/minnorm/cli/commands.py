@@ -15,6 +15,7 @@ from minnorm.cli.options import (
     radius_option,
     read_batch_size,
     read_bounds,
+    read_mask,
     read_norm,
     read_radii,
 )
@@ -72,9 +73,21 @@ def evaluate(
     device: Device = None,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     bounds: Annotated[
-        tuple[str, str],
-        typer.Option(metavar="LOW HIGH", help="Lowest and highest value of an input."),
-    ] = ("0", "1"),
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="LOW HIGH|FILE.npz",
+            help="Lowest and highest value of an input, or a file with arrays low and high that "
+            "hold those of each feature. Default: those of the data, or 0 1.",
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="A boolean array of the shape of a sample, true for the features that may change. "
+            "Default: that of the data, or all may change.",
+        ),
+    ] = None,
     norm: OwnNorms = None,
     epsilon: Annotated[list[str] | None, radius_option("Show the accuracy at")] = None,
     adversarials: Annotated[
@@ -92,8 +105,10 @@ def evaluate(
     the run directory. With torchrun, the ranks share the work.
     """
     box, radii, size = read_bounds(bounds), read_radii(epsilon), read_batch_size(batch_size)
+    free = read_mask(mask)
 
     from minnorm import evaluation
+    from minnorm.evaluation.store.configuration import RestrictionsEntry
     from minnorm.report import results_table
     from minnorm.runtime import ranks
 
@@ -110,6 +125,7 @@ def evaluate(
             device=device,
             seed=seed,
             bounds=box,
+            mask=free,
             save_adversarials=adversarials,
             trust=trust,
             progress=True,
@@ -121,6 +137,8 @@ def evaluate(
         if known := shown.intersection(result.warnings):
             text = f"warnings: {len(known)}, see the messages or {out / 'manifest.json'}"
             output.print(text, style="yellow", soft_wrap=True)
+        if used := result.manifest["configuration"].get("restrictions"):
+            output.print(f"restrictions: {RestrictionsEntry(**used)}", soft_wrap=True)
         output.print(f"records: {out}", soft_wrap=True)
     if strict and result.warnings:
         raise typer.Exit(NOT_MET)

@@ -11,6 +11,7 @@ from minnorm import specs
 from minnorm.errors import InputError
 
 if TYPE_CHECKING:
+    from minnorm.data.arrays import Array
     from minnorm.evaluation.preparation.tuning import BatchSize
     from minnorm.geometry import Norm
 
@@ -27,7 +28,9 @@ Labels = Annotated[
 
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="zoo:NAME, FILE.safetensors, package.module:factory, ..."),
+    typer.Argument(
+        metavar="MODEL", help="zoo:NAME, FILE.safetensors, FILE.onnx, package.module:factory, ..."
+    ),
 ]
 
 Device = Annotated[
@@ -78,7 +81,7 @@ def radius_option(purpose: str, default: str = "") -> Any:
 
 
 class CommandWithBounds(TyperCommand):
-    """A command whose option `--bounds` takes two numbers, also with a comma between them."""
+    """A command whose option `--bounds` takes two numbers, also with a comma between, or a file."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words of the command line."""
@@ -88,8 +91,10 @@ class CommandWithBounds(TyperCommand):
 def separated(words: Sequence[str]) -> list[str]:
     """Return the words of a command with those of the bounds as typer takes them.
 
+    The name of a file gets an empty second word.
+
     Raises:
-        InputError: If the bounds are not two words.
+        InputError: If the bounds are neither two words nor a file.
     """
     found: list[str] = []
     rest = list(words)
@@ -103,9 +108,15 @@ def separated(words: Sequence[str]) -> list[str]:
             continue
         given = [value] if equals else []
         while (
-            rest and len(given) < 2 and not rest[0].startswith("--") and "," not in "".join(given)
+            rest
+            and len(given) < 2
+            and not rest[0].startswith("--")
+            and not ("," in "".join(given) or _is_file(given))
         ):
             given.append(rest.pop(0))
+        if _is_file(given):
+            found += [_BOUNDS, *given, ""]
+            continue
         parts = [part for one in given for part in one.split(",") if part.strip()]
         if len(parts) != 2:
             raise _not_bounds(given)
@@ -113,12 +124,22 @@ def separated(words: Sequence[str]) -> list[str]:
     return found
 
 
-def read_bounds(words: Sequence[str]) -> tuple[float, float]:
-    """Return the two numbers of `--bounds`.
+def _is_file(words: Sequence[str]) -> bool:
+    return len(words) == 1 and words[0].lower().endswith(".npz")
+
+
+def read_bounds(words: Sequence[str] | None) -> "tuple[float, float] | tuple[Array, Array] | None":
+    """Return the two numbers of `--bounds`, or the arrays of its file; `None` without the option.
 
     Raises:
-        InputError: If they are no numbers.
+        InputError: If they are no numbers, or the file cannot be read.
     """
+    if words is None:
+        return None
+    if words[1] == "" and _is_file(words[:1]):
+        from minnorm.data.array_files import read_bounds_file
+
+        return read_bounds_file(Path(words[0]))
     try:
         low, high = map(specs.read_number, words)
     except InputError as error:
@@ -129,8 +150,21 @@ def read_bounds(words: Sequence[str]) -> tuple[float, float]:
 def _not_bounds(words: Sequence[str]) -> InputError:
     return InputError(
         f"{' '.join([_BOUNDS, *words])}: expected two numbers, the lowest and the highest value of "
-        "an input, for example --bounds 0 1."
+        "an input, for example --bounds 0 1, or FILE.npz with arrays low and high."
     )
+
+
+def read_mask(path: Path | None) -> "Array | None":
+    """Return the array of `--mask`, `None` without the option.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
+    if path is None:
+        return None
+    from minnorm.data.array_files import read_mask_file
+
+    return read_mask_file(path)
 
 
 def read_norm(word: str | None) -> "Norm | None":

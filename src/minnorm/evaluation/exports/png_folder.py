@@ -122,9 +122,16 @@ def write_folder(
         The lines of the table.
 
     Raises:
-        InputError: If the samples are no images, or the run has not kept what is needed.
+        InputError: If the samples are no images, their features have bounds of their own, or the
+            run has not kept what is needed.
         MissingLibraryError: If Pillow is not installed.
     """
+    restrictions = manifest.configuration.restrictions
+    if restrictions is not None and restrictions.bounds is not None:
+        raise InputError(
+            "the features of this run have bounds of their own, so its samples have no common "
+            "scale of pixels: export the adversarials as FILE.npz."
+        )
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     scratch.mkdir()
     try:

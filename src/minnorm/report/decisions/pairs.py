@@ -19,6 +19,7 @@ from minnorm.evaluation.estimates import Array, count_distinct
 from minnorm.evaluation.metrics import is_correct, robust_radii
 from minnorm.evaluation.records import attacks_in, norms_in
 from minnorm.evaluation.selection import keys_of, values_of
+from minnorm.evaluation.store.configuration import RestrictionsEntry
 from minnorm.geometry import NORM_ORDERS, Norm
 from minnorm.report.decisions.measures import known_distances
 
@@ -27,6 +28,7 @@ _ALIKE = {
     "indices": "the part of the data set",
     "targets": "the targets",
     "bounds": "the bounds",
+    "restrictions": "the features that may change, or their bounds",
 }
 """The fields of a configuration in which two runs must be equal."""
 
@@ -255,7 +257,7 @@ def _sorted(records: Records) -> Records:
 
 def _comparable(configuration: Mapping[str, Any], name: str) -> Any:
     """Return a field so that equal values are the same, however they are written."""
-    value = configuration[name]
+    value: Any = configuration.get(name)
     if name == "indices":
         return range(*value)
     return list(value) if name == "bounds" else value
@@ -267,7 +269,10 @@ def _in_words(configuration: Mapping[str, Any], name: str) -> str:
         return f"{configuration['data']} (fingerprint {str(configuration[name])[:8]})"
     if name == "indices":
         return f"[{':'.join(map(str, configuration[name]))}]"
-    return "none" if configuration[name] is None else str(configuration[name])
+    value = configuration.get(name)
+    if name == "restrictions" and value is not None:
+        return str(RestrictionsEntry(**value))
+    return "none" if value is None else str(value)
 
 
 def _other_versions(a: Evaluation, b: Evaluation) -> list[str]:

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from minnorm.evaluation.preparation.arguments import is_spec
+from minnorm.evaluation.store.configuration import RestrictionsEntry
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import UNKNOWN
 
 _MODEL, _DATA = "MODEL", "DATA"
 """What stands in a command for something that was passed as a Python object."""
+
+_BOUNDS, _MASK = "FILE.npz", "FILE.npy"
+"""What stands in a command for the files of bounds and mask."""
 
 _HARDWARE_NAMES = {"memory_gib": "memory in GiB"}
 
@@ -62,8 +66,13 @@ def repeating_command(run: LabeledRun) -> str:
         words += ["--attack", attack["spec"]]
     if used["targets"] is not None:
         words += ["--targets", used["targets"]]
-    if used["bounds"] != _DEFAULT_BOUNDS:
+    restrictions = used.get("restrictions") or {}
+    if restrictions.get("bounds"):
+        words += ["--bounds", _BOUNDS]
+    elif used["bounds"] != _DEFAULT_BOUNDS:
         words += ["--bounds", *(f"{bound:g}" for bound in used["bounds"])]
+    if restrictions.get("mask"):
+        words += ["--mask", _MASK]
     words += ["--batch-size", str(used["batch_size"]), "--accelerate", used["acceleration"]]
     words += ["--device", used["device"], "--seed", str(used["seed"])]
     if not used["save_adversarials"]:
@@ -86,6 +95,11 @@ def _remark(used: Mapping[str, Any]) -> str:
             f"Replace {' and '.join(objects)} by a spec: the run got a Python object, which has "
             f"none. {text}"
         )
+    if used.get("restrictions"):
+        text += (
+            " A run keeps only checksums of a mask, and of the bounds of each feature: give their "
+            "file, or remove the option if the data set holds them."
+        )
     return text
 
 
@@ -103,6 +117,7 @@ def _configuration(run: LabeledRun, used: Mapping[str, Any]) -> Facts:
             *(("attack", _attack(attack)) for attack in used["attacks"]),
             ("targets", used["targets"] or "none: untargeted attacks"),
             ("bounds of inputs", f"{low:g} to {high:g}"),
+            *_restrictions(used.get("restrictions")),
             ("seed", str(used["seed"])),
             ("batch size", str(used["batch_size"])),
             ("acceleration", used["acceleration"]),
@@ -114,6 +129,11 @@ def _configuration(run: LabeledRun, used: Mapping[str, Any]) -> Facts:
             ("folder", str(run.run.directory or "none: in memory")),
         ),
     )
+
+
+def _restrictions(entry: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return what the report says of features that have bounds of their own, or may not change."""
+    return [] if entry is None else [("restrictions", str(RestrictionsEntry(**entry)))]
 
 
 def _attack(attack: Mapping[str, str]) -> str:

@@ -41,7 +41,10 @@ def ranking(
         return []
     used = [run.run.manifest["configuration"] for run in runs]
     shared = [norm for norm in radii if all(norm in norms_in(one) for one in records)]
-    if len({(one["data_fingerprint"], *one["bounds"]) for one in used}) > 1 or not shared:
+    problems = {
+        (one["data_fingerprint"], *one["bounds"], str(one.get("restrictions"))) for one in used
+    }
+    if len(problems) > 1 or not shared:
         return []
     found = {norm: [_by_sample(closest_part(run, norm)) for run in runs] for norm in shared}
     first, *others = [values_of(part, "index") for part in found[shared[0]]]
