@@ -82,7 +82,7 @@ class OnnxModel(nn.Module):
         self, network: nn.Module, session: Session, graph: Graph, meaning: Meaning
     ) -> None:
         super().__init__()
-        self.__name__ = session.name
+        self.__name__ = Path(session.name).stem  # reports show it
         self.network = network
         self._reference: Session | None = session
         self._name = session.name
@@ -175,7 +175,7 @@ def _predicted(graph: Graph, session: Session, meaning: Meaning) -> PredictOnly:
     model = PredictOnly(
         predict,
         "scores",
-        name=session.name,
+        name=Path(session.name).stem,
         identity=f"sha256={graph.digest}, output={graph.output}",
         arrays=False,
     )
