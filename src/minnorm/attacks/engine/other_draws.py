@@ -1,9 +1,9 @@
-"""Adversarials of random models: moved outwards until they hold in draws not used before.
+"""Adversarials of random models: moved until they hold in draws not used before.
 
 An attack finds points on the decision boundary of an average over fixed draws. In other draws about
 half of them are adversarial, and fewer if the average has few draws, since the attack has fitted
 these. So the points move away from the inputs until they hold in enough draws of a second set. A
-third set, which no attack sees, is for the evaluation.
+point of an attack within a radius, which may have no room left, descends inside the ball.
 """
 
 import math
@@ -16,20 +16,16 @@ from minnorm import geometry
 from minnorm.access import access_of
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
+from minnorm.attacks.engine.draw_shares import (
+    CONFIRMING,
+    draw_seeds,
+    required_share,
+    shares_of_draws,
+)
 from minnorm.attacks.engine.problem import Problem
-from minnorm.geometry import per_sample
+from minnorm.geometry import Norm, per_sample
 from minnorm.logits import is_adversarial, output_of
-from minnorm.models.averaged import Averaged, averaged_part, draw_seed, single_draw
-
-CONFIRMING, JUDGING = 1, 2
-"""The set of draws that attacks confirm their points with, and that of the evaluation."""
-
-_TIMES_AS_MANY, _FEWEST = 8, 100
-"""The draws of these sets, as a multiple of those of the average, and at least."""
-
-_DEVIATIONS = 2.0
-"""By how many standard deviations of the difference between two sets of draws a share must exceed
-the threshold: 98 of 100 points that just do so reach the threshold in the other set."""
+from minnorm.models.averaged import Averaged, averaged_part
 
 _FIRST_STEPS = (1e-2, 1e-3)
 """The first step outwards, relative to the perturbation, and the least relative to a usual one."""
@@ -37,27 +33,11 @@ _FIRST_STEPS = (1e-2, 1e-3)
 _DOUBLINGS, _HALVINGS = 14, 2
 """How often the step doubles until a point holds, and how often the last step is halved then."""
 
+_DESCENT_STEPS = 8
+"""The gradients of a descent within a radius; the points of steps 1, 2, 4, 8 are confirmed."""
 
-def number_of_draws(part: Averaged) -> int:
-    """Return the number of draws of each further set, beside those of the average itself."""
-    return max(_TIMES_AS_MANY * part.draws, _FEWEST)
-
-
-def draw_seeds(part: Averaged, which: int) -> list[int]:
-    """Return the seeds of a further set of draws.
-
-    Args:
-        part: The average.
-        which: `CONFIRMING` or `JUDGING`.
-    """
-    return [draw_seed(part.seed, which, number) for number in range(number_of_draws(part))]
-
-
-def required_share(part: Averaged) -> float:
-    """Return the share of the confirming draws from which on a point is expected to hold."""
-    threshold = part.threshold
-    variance = threshold * (1 - threshold) / number_of_draws(part)
-    return min(threshold + _DEVIATIONS * math.sqrt(2 * variance), 1.0)
+_DESCENT_LENGTH = 0.25
+"""The length of its steps, as a share of the radius."""
 
 
 def hold_in_other_draws(model: Model, result: AttackResult, problem: Problem) -> AttackResult:
@@ -77,6 +57,7 @@ def hold_in_other_draws(model: Model, result: AttackResult, problem: Problem) ->
         return result
     outward = _Outward(model, part, problem.part(rows), result.adversarials[rows])
     outward.search()
+    outward.descend()
     # Rounding, or a far point behind the boundary, may undo an adversarial of the average itself.
     kept = is_adversarial(output_of(model, outward.points), problem.goal.labels[rows], outward.aim)
     points = torch.where(
@@ -87,29 +68,6 @@ def hold_in_other_draws(model: Model, result: AttackResult, problem: Problem) ->
     return AttackResult(
         adversarials, torch.where(result.success, distances, torch.inf), result.success
     )
-
-
-def shares_of_draws(
-    model: Model,
-    points: Float[Tensor, "b *d"],
-    labels: Int64[Tensor, "b"],
-    targeted: bool,
-    seeds: list[int],
-) -> Float[Tensor, "b"]:
-    """Return the share of draws in which each point is adversarial, in float64.
-
-    Args:
-        model: The classifier, a part of which averages over draws.
-        points: The points.
-        labels: Their true labels, or the target classes if `targeted`.
-        targeted: Whether the labels are target classes.
-        seeds: The seeds of the draws.
-    """
-    held = torch.zeros(len(points), dtype=torch.float64, device=points.device)
-    for seed in seeds:
-        with single_draw(seed), torch.no_grad():
-            held += is_adversarial(output_of(model, points), labels, targeted)
-    return held / len(seeds)
 
 
 class _Outward:
@@ -141,7 +99,7 @@ class _Outward:
             self._lengths.masked_fill(none, 1.0), perturbations
         ).to(perturbations.dtype)
         if none.any():
-            aside = _downhill(model, problem)
+            aside = _downhill(model, problem, problem.origins, "l2")
             self._directions = torch.where(per_sample(none, aside), aside, self._directions)
         self._longest = _longest(problem, self._directions)
         relative, least = _FIRST_STEPS
@@ -190,11 +148,41 @@ class _Outward:
         Returns:
             Which samples have such a point.
         """
-        problem = self._problem.part(rows)
         directions = self._directions[rows]
         reached = torch.minimum(lengths, self._longest)[rows]
-        moved = problem.origins + per_sample(reached, directions).to(directions.dtype) * directions
-        points = problem.feasible_(moved)
+        origins = self._problem.origins[rows]
+        moved = origins + per_sample(reached, directions).to(directions.dtype) * directions
+        points = self._problem.part(rows).feasible_(moved)
+        return self._offer(points, rows, closer=closer)
+
+    def descend(self) -> None:
+        """Move the points that do not hold within a radius down the margin of the average."""
+        whole = self._problem
+        rows = (~self._holds).nonzero().squeeze(1)
+        limited = math.isfinite(whole.radius_limit) and whole.norm in ("l2", "linf")
+        if not limited or access_of(self._model) != "gradients":
+            return
+        points = self.points[rows]
+        for step in range(1, _DESCENT_STEPS + 1):
+            if len(rows) == 0:
+                return
+            problem = whole.part(rows)
+            radii = problem.radii()
+            directions = _downhill(self._model, problem, points)
+            length = per_sample(_DESCENT_LENGTH * radii, points).to(points.dtype)
+            moved = problem.perturbations(points) + length * directions
+            moved = geometry.project_onto_ball(moved, radii, problem.norm)
+            points = problem.points(moved)
+            if step & (step - 1) == 0:  # a power of 2
+                self._offer(points, rows, closer=False)
+                stay = ~self._holds[rows]
+                rows, points = rows[stay], points[stay]
+
+    def _offer(
+        self, points: Float[Tensor, "k *d"], rows: Int64[Tensor, "k"], *, closer: bool
+    ) -> Bool[Tensor, "b"]:
+        """Measure points of some of the samples, and keep those that are better; see `_try`."""
+        problem = self._problem.part(rows)
         distances = geometry.distances(points, problem.origins, problem.norm)
         shares = self._measure(points, rows).masked_fill(distances > problem.measured_limit, -1.0)
         better = shares >= self._required if closer else shares > self._shares[rows]
@@ -208,19 +196,26 @@ class _Outward:
         return shares_of_draws(self._model, points, labels, self.aim, self._seeds)
 
 
-def _downhill(model: Model, problem: Problem) -> Float[Tensor, "b *d"]:
-    """Return the directions of L2 norm 1 in which the margin falls fastest, for inputs themselves.
+def _downhill(
+    model: Model, problem: Problem, points: Float[Tensor, "b *d"], norm: Norm | None = None
+) -> Float[Tensor, "b *d"]:
+    """Return the directions of norm 1 in which the margin falls fastest.
 
     Without gradients it is the same random direction for all samples.
+
+    Args:
+        model: The classifier.
+        problem: The problem of the samples.
+        points: Where.
+        norm: The norm, `l2` or `linf`; by default that of the problem.
     """
-    origins = problem.origins
-    generator = torch.Generator(origins.device).manual_seed(0)
-    directions = torch.zeros_like(origins)
+    generator = torch.Generator(points.device).manual_seed(0)
+    directions = torch.zeros_like(points)
     if access_of(model) == "gradients":
-        logits, pull_back = differentiable(model, origins)
+        logits, pull_back = differentiable(model, points)
         directions = -pull_back(problem.goal.margin_direction(logits))
-    fallback = problem.along_free(noise_of_sample(origins, generator).expand_as(origins))
-    return geometry.unit(problem.along_free(directions), fallback)
+    fallback = problem.along_free(noise_of_sample(points, generator).expand_as(points))
+    return geometry.steepest(problem.along_free(directions), fallback, norm or problem.norm)
 
 
 def _longest(problem: Problem, directions: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:

@@ -1,7 +1,7 @@
 """The draws of a random model, as the manifest of a run holds them."""
 
 from minnorm.attacks import Model
-from minnorm.attacks.engine.other_draws import number_of_draws
+from minnorm.attacks.engine.draw_shares import number_of_draws
 from minnorm.evaluation.store.configuration import DrawsEntry
 from minnorm.models.averaged import averaged_part
 

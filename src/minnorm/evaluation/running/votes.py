@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
-from minnorm.attacks.engine.other_draws import JUDGING, draw_seeds
+from minnorm.attacks.engine.draw_shares import JUDGING, draw_seeds
 from minnorm.logits import output_of, predictions
 from minnorm.models.averaged import Averaged, averaged_part, single_draw
 
