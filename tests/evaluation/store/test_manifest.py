@@ -47,7 +47,9 @@ def test_the_keys_and_values_on_disk_are_those_of_format_4() -> None:
                 "data": "mnist",
                 "data_fingerprint": "a" * 64,
                 "indices": [0, 12, 1],
-                "attacks": [{"name": "ddn", "spec": "ddn", "norm": "l2", "code": ""}],
+                "attacks": [
+                    {"name": "ddn", "spec": "ddn", "norm": "l2", "code": "", "access": "gradients"}
+                ],
                 "targets": None,
                 "seed": 0,
                 "bounds": [0.0, 1.0],
@@ -74,7 +76,8 @@ def test_the_manifest_of_a_run_says_what_was_run_and_on_what(finished: Path) -> 
     assert configuration["data"] == "mnist-sample"
     assert configuration["indices"] == [0, 12, 1]
     assert configuration["attacks"] == [
-        {"name": name, "spec": name, "norm": "l2", "code": ""} for name in ATTACKS
+        {"name": name, "spec": name, "norm": "l2", "code": "", "access": "gradients"}
+        for name in ATTACKS
     ]
     assert (configuration["batch_size"], configuration["acceleration"]) == (5, "off")
     assert (configuration["seed"], configuration["bounds"]) == (0, [0.0, 1.0])
