@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from minnorm.checks import check_count
 from minnorm.errors import InputError, one_line
 from minnorm.logits import Model
-from minnorm.models.seeding import seeded
+from minnorm.models.seeding import preserved_generators
 from minnorm.models.straight_through import qualified_name
 
 logger = logging.getLogger(__name__)
@@ -99,51 +99,53 @@ class Averaged(nn.Module):
     def forward(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
         """Return the average logits."""
         alone = _single.get()
-        if alone is not None:
-            return self._draw(inputs, alone)
-        logits = self._draw(inputs, draw_seed(self.seed, 0, 0))
-        for number in range(1, self.draws):
-            logits = logits + self._draw(inputs, draw_seed(self.seed, 0, number))
-        return logits / self.draws
+        own = (draw_seed(self.seed, 0, number) for number in range(self.draws))
+        seeds = own if alone is None else iter((alone,))
+        with preserved_generators(self.model, inputs.device) as reseed:
+            logits = self._draw(inputs, next(seeds), reseed)
+            for seed in seeds:
+                logits = logits + self._draw(inputs, seed, reseed)
+        return logits / self.draws if alone is None else logits
 
     def extra_repr(self) -> str:
         """Return the arguments, and the name of a model that is no module."""
         name = "" if isinstance(self.model, nn.Module) else f"{qualified_name(self.model)}, "
         return f"{name}draws={self.draws}, seed={self.seed}, threshold={self.threshold}"
 
-    def _draw(self, inputs: Tensor, seed: int) -> Tensor:
+    def _draw(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> Tensor:
         """Return the logits of one draw."""
         if len(inputs) == 0:
-            return self._alone(inputs, seed)
+            return self._alone(inputs, seed, reseed)
         if self._one_by_one is None:
-            self._one_by_one = self._must_be_alone(inputs, seed)
-        return self._each_alone(inputs, seed) if self._one_by_one else self._together(inputs, seed)
+            self._one_by_one = self._must_be_alone(inputs, seed, reseed)
+        draw = self._each_alone if self._one_by_one else self._together
+        return draw(inputs, seed, reseed)
 
-    def _each_alone(self, inputs: Tensor, seed: int) -> Tensor:
-        rows = range(len(inputs))
-        return torch.cat([self._alone(inputs[row : row + 1], seed) for row in rows])
-
-    def _alone(self, inputs: Tensor, seed: int) -> Tensor:
-        with seeded(seed, self.model, inputs.device):
-            logits: Tensor = self.model(inputs.clone())
+    def _alone(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> Tensor:
+        reseed(seed)
+        logits: Tensor = self.model(inputs.clone())
         return logits
 
-    def _together(self, inputs: Tensor, seed: int) -> Tensor:
+    def _each_alone(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> Tensor:
+        samples = [inputs[row : row + 1] for row in range(len(inputs))]
+        return torch.cat([self._alone(sample, seed, reseed) for sample in samples])
+
+    def _together(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> Tensor:
         def classify(sample: Tensor) -> Tensor:
             logits: Tensor = self.model(sample.unsqueeze(0))
             return logits.squeeze(0)
 
         each: Callable[[Tensor], Tensor] = torch.func.vmap(classify, randomness="same")
-        with seeded(seed, self.model, inputs.device):
-            return each(inputs.clone())
+        reseed(seed)
+        return each(inputs.clone())
 
-    def _must_be_alone(self, inputs: Tensor, seed: int) -> bool:
+    def _must_be_alone(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> bool:
         """Return whether samples get the same random numbers only if they are alone in a batch."""
         with torch.no_grad():
             pair = inputs.detach()[[0, -1]]
-            expected = self._each_alone(pair, seed)
+            expected = self._each_alone(pair, seed, reseed)
             try:
-                found = self._together(pair, seed)
+                found = self._together(pair, seed, reseed)
             except Exception as error:  # a user's model may raise anything
                 reason = one_line(error)
             else:

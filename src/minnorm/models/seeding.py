@@ -11,26 +11,32 @@ from torch import nn
 
 
 @contextmanager
-def seeded(seed: int, model: object, device: torch.device) -> Iterator[None]:
-    """Seed all that a model draws random numbers from, and restore it afterwards.
+def preserved_generators(model: object, device: torch.device) -> Iterator[Callable[[int], None]]:
+    """Yield a function that seeds all that a model draws from; restore the states afterwards.
 
     These are the global generators of PyTorch (on the CPU and on the device), NumPy and Python, and
     the generators that are attributes of the parts of the model.
 
     Args:
-        seed: The seed, below 2**32.
         model: The model.
         device: The device of its inputs.
+
+    Yields:
+        A function that takes a seed below 2**32.
     """
+    sources = [*_generators_of_torch(device), np.random, random, *_own_generators(model)]
+
+    def reseed(seed: int) -> None:
+        for source in sources:
+            _seed(source, seed)
+
     with ExitStack() as restoring:
-        for generator in (*_global_generators(device), *_own_generators(model)):
-            restoring.callback(_reseeded(generator, seed))
-        for module in (np.random, random):
-            restoring.callback(_reseeded_module(module, seed))
-        yield
+        for source in sources:
+            restoring.callback(_restorer(source))
+        yield reseed
 
 
-def _global_generators(device: torch.device) -> list[torch.Generator]:
+def _generators_of_torch(device: torch.device) -> list[torch.Generator]:
     generators = [torch.default_generator]
     if device.type == "cuda":
         number = torch.cuda.current_device() if device.index is None else device.index
@@ -48,23 +54,25 @@ def _own_generators(model: object) -> list[Any]:
     return [*{id(value): value for value in attributes if isinstance(value, kinds)}.values()]
 
 
-def _reseeded(generator: Any, seed: int) -> Callable[[], object]:
-    """Seed a generator, and return the function that restores its state."""
-    if isinstance(generator, torch.Generator):
-        state = generator.get_state()
-        generator.manual_seed(seed)
-        return lambda: generator.set_state(state)
-    if isinstance(generator, np.random.Generator):
-        bits = generator.bit_generator
-        before = bits.state
+def _seed(source: Any, seed: int) -> None:
+    """Seed a generator, or a module that has one."""
+    if isinstance(source, torch.Generator):
+        source.manual_seed(seed)
+    elif isinstance(source, np.random.Generator):
+        bits = source.bit_generator
         bits.state = type(bits)(seed).state
+    else:
+        source.seed(seed)
+
+
+def _restorer(source: Any) -> Callable[[], object]:
+    """Return a function that gives a generator, or a module that has one, its state of now."""
+    if isinstance(source, np.random.Generator):
+        bits = source.bit_generator
+        before = bits.state
         return lambda: setattr(bits, "state", before)
-    return _reseeded_module(generator, seed)
-
-
-def _reseeded_module(source: Any, seed: int) -> Callable[[], object]:
-    """Seed a source of NumPy's older form or of Python, and return how to restore it."""
-    numpy = hasattr(source, "get_state")
-    state = source.get_state() if numpy else source.getstate()
-    source.seed(seed)
-    return lambda: source.set_state(state) if numpy else source.setstate(state)
+    if hasattr(source, "get_state"):  # of PyTorch, and of NumPy's older form
+        state = source.get_state()
+        return lambda: source.set_state(state)
+    state = source.getstate()
+    return lambda: source.setstate(state)
