@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks.cases import DECISION_VARIANTS, QUERY_VARIANTS, VARIANTS, Attack, access_of_variant
+from attacks.cases import (
+    DECISION_VARIANTS,
+    QUERY_VARIANTS,
+    VARIANTS,
+    Attack,
+    access_of_variant,
+    takes,
+)
 from attacks.networks import Curved, problem
 from minnorm.access import ACCESSES, Access, allows
 from minnorm.attacks.engine.queries import DecisionsOnly
