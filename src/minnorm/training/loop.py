@@ -61,6 +61,8 @@ class TrainingRun:
         self._network, self._objectives = checked.network, checked.objectives
         self._training, self._validation = checked.training, checked.validation
         self._classes = checked.classes
+        mask = checked.training.mask
+        self._mask = None if mask is None else mask.to(fabric.device)
         self._warned: set[str] = set()
         adversarial = [one for one in self._objectives.values() if isinstance(one, Adversarial)]
         self._is_adversarial = bool(adversarial)
@@ -196,7 +198,9 @@ class TrainingRun:
         starts = self._warm_starts.starts(batch, inputs) if objective.warm_start else None
         # The attack calls the network inside the wrappers, without their autocast.
         with self._fabric.autocast(), naming_objective(spec):
-            points, loss = perturb_and_loss(objective, self._module, inputs, labels, starts)
+            points, loss = perturb_and_loss(
+                objective, self._module, inputs, labels, starts, mask=self._mask
+            )
         if objective.warm_start:
             self._warm_starts.keep(batch, inputs, points)
         # This stays on the device, since reading a number would wait for it.

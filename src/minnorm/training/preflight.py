@@ -23,6 +23,7 @@ from minnorm.models.weights import check_state
 from minnorm.training.augmentation import load_augmentation
 from minnorm.training.checkpoints import Checkpoint
 from minnorm.training.evaluation_mode import in_evaluation_mode
+from minnorm.training.masks import check_masks, mask_fingerprint, with_mask
 from minnorm.training.objectives.contract import Adversarial, Objective
 from minnorm.training.objectives.registry import load_objective
 from minnorm.training.overlap import overlaps
@@ -44,8 +45,8 @@ class Preflight:
         validation: The data on which the best epoch is chosen.
         test: The data on which the result is reported.
         classes: The number of classes of the network.
-        fingerprints: The SHA-256 of the data, by their specs, and of the networks that the training
-            starts from or that its objectives use.
+        fingerprints: The SHA-256 of the data, by their specs, of their masks, and of the networks
+            that the training starts from or that its objectives use.
         warnings: What makes the accuracies of the run doubtful.
     """
 
@@ -81,10 +82,13 @@ def preflight(recipe: Recipe, *, ranks: int, resumes: bool, trust: bool) -> Pref
     if recipe.initial is not None and not resumes:
         _load_initial(recipe, recipe.initial, network, trust=trust)
         fingerprints[recipe.initial] = fingerprint(network)
-    test, validation = load_data(recipe.test), load_data(recipe.validation)
-    training = load_data(recipe.data)
+    test, validation, training = (
+        with_mask(load_data(spec), recipe.mask)
+        for spec in (recipe.test, recipe.validation, recipe.data)
+    )
     _check_batch_size(recipe, training, ranks)
     objectives = {start: load_objective(spec) for start, spec in recipe.objectives.items()}
+    check_masks({recipe.objectives[start]: one for start, one in objectives.items()}, training)
     parts = {recipe.data: training, recipe.validation: validation, recipe.test: test}
     classes = [_check_data(network, data) for data in parts.values()]
     _check_augmentation(recipe, network, training)
@@ -92,6 +96,11 @@ def preflight(recipe: Recipe, *, ranks: int, resumes: bool, trust: bool) -> Pref
     _check_other_networks(others, network, training)
     _check_robust_validation(recipe, network, validation)
     fingerprints |= {spec: data.fingerprint for spec, data in parts.items()}
+    fingerprints |= {
+        f"mask of {spec}": mask_fingerprint(data.mask)
+        for spec, data in parts.items()
+        if data.mask is not None
+    }
     fingerprints |= {name: fingerprint(other) for name, other in others.items()}
     judged = {f"validation: {recipe.validation}": validation, f"test: {recipe.test}": test}
     return Preflight(

@@ -175,6 +175,9 @@ class Recipe(_Settings):
         augmentation: The transforms of the training images, see `load_augmentation`.
         optimizer: The optimizer.
         schedule: The schedule of the learning rate.
+        mask: A boolean array FILE.npy that broadcasts to a sample, true for the features that
+            objectives and attacks may change, after augmentation. By default the masks of the data,
+            see `minnorm.data.from_arrays`.
         largest_gradient: The largest L2 norm of a gradient; a longer one is clipped to it. By
             default gradients are not clipped.
         ema: The decay of an exponential moving average of the weights, updated with each update.
@@ -195,6 +198,7 @@ class Recipe(_Settings):
     epochs: _Count
     batch_size: _Count
     augmentation: tuple[str, ...] = ()
+    mask: str | None = None
     optimizer: Optimizer
     schedule: Schedule = Schedule()
     largest_gradient: Annotated[_Number, Field(gt=0)] | None = None

@@ -10,7 +10,7 @@ from minnorm.attacks.composition import norm_of
 from minnorm.attacks.engine.autograd import own_autograd_mode
 from minnorm.data import Data
 from minnorm.data.dataset import drawn
-from minnorm.geometry import distances
+from minnorm.geometry import distances, masked
 from minnorm.logits import is_adversarial, predictions
 from minnorm.radii import least_radii, measured_gaps
 from minnorm.runtime import devices, ranks
@@ -60,7 +60,7 @@ def robust_accuracy(
     Args:
         model: Inputs `[b *d]` in 0..1 to logits `[b c]`; it is attacked in evaluation mode on the
             device of its parameters.
-        data: The samples.
+        data: The samples; their mask says which features the attack may change.
         validation: The attack, the radius, and the number of samples, which are drawn with a fixed
             seed.
         batch_size: The number of samples that are attacked at a time.
@@ -79,7 +79,8 @@ def robust_accuracy(
             inputs, labels = data.batch(positions[start : start + batch_size])
             inputs, labels = inputs.to(device), labels.to(device)
             generator = Generator(device).manual_seed(0)
-            points = attack(target, inputs, labels, generator=generator).adversarials
+            box = masked((0.0, 1.0), inputs, data.mask)
+            points = attack(target, inputs, labels, bounds=box, generator=generator).adversarials
             right = predictions(target(inputs)) == labels
             wrong = is_adversarial(target(points), labels, targeted=False)
             radii = least_radii(distances(points, inputs, norm), measured_gaps(inputs), norm)

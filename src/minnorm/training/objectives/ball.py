@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from minnorm import checks, geometry
@@ -38,6 +38,7 @@ def search_in_balls(
     *,
     epsilon: float,
     norm: geometry.Norm,
+    mask: Bool[Tensor, "..."] | None = None,
 ) -> Iterator[tuple[Search, Float[Tensor, "b"]]]:
     """Open a search around inputs in 0..1; yield it with the radii of the balls, for `ascend`."""
     with open_search(
@@ -46,6 +47,7 @@ def search_in_balls(
         labels,
         targeted=False,
         bounds=(0.0, 1.0),
+        mask=mask,
         generator=generator,
         norm=norm,
         radius_limit=epsilon,  # without it, lengths may be in another unit than the inputs

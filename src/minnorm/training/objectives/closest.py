@@ -56,9 +56,12 @@ def closest(
         labels: Tensor,
         starts: Tensor | None,
         generator: Generator,
+        *,
+        mask: Tensor | None = None,
     ) -> Tensor:
         warm: dict[str, Any] = {} if starts is None else {"starts": starts}
-        found = function(model, inputs, labels, generator=generator, **warm)
+        box = geometry.masked((0.0, 1.0), inputs, mask)
+        found = function(model, inputs, labels, bounds=box, generator=generator, **warm)
         radii = torch.full_like(found.distances, max_norm)
         return inputs + geometry.project_onto_ball(found.adversarials - inputs, radii, norm)
 

@@ -30,7 +30,11 @@ Perturb = Callable[
     ],
     Float[Tensor, "b *d"],
 ]
-"""`(model, inputs, labels, starts, generator) -> points`: the perturbed inputs to train on."""
+"""`(model, inputs, labels, starts, generator) -> points`: the perturbed inputs to train on.
+
+With a mask it is called with one more argument, `mask=`: a boolean tensor that broadcasts to the
+batch, true for the features that may change.
+"""
 
 
 Loss = Callable[
@@ -51,7 +55,8 @@ class Adversarial:
     To change one of the functions of an objective, use `dataclasses.replace`.
 
     Attributes:
-        perturb: `(model, inputs, labels, starts, generator) -> points`, in the shape of the inputs.
+        perturb: `(model, inputs, labels, starts, generator) -> points`, in the shape of the inputs;
+            it needs a parameter `mask` if the data or the recipe have one.
         loss: `(model, inputs, points, labels) -> scalar loss`.
         warm_start: Whether `starts` are the points of the previous epoch, in the first epoch the
             inputs; otherwise `starts` is `None`.

@@ -56,11 +56,13 @@ def ensemble(
         labels: Tensor,
         _starts: Tensor | None,
         generator: Generator,
+        *,
+        mask: Tensor | None = None,
     ) -> Tensor:
         device = generator.device
         drawn = int(torch.randint(len(fixed) + 1, (), generator=generator, device=device))
         source = fixed[drawn].to(inputs.device) if drawn < len(fixed) else model
-        return one_step(source, inputs, labels, generator, epsilon=epsilon, norm=norm)
+        return one_step(source, inputs, labels, generator, epsilon=epsilon, norm=norm, mask=mask)
 
     return Adversarial(perturb, mixed_loss(weight, label_smoothing), others=fixed)
 

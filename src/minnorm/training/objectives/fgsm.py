@@ -39,8 +39,10 @@ def fgsm(
         labels: Tensor,
         _starts: Tensor | None,
         generator: Generator,
+        *,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        return one_step(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
+        return one_step(model, inputs, labels, generator, epsilon=epsilon, norm=norm, mask=mask)
 
     return Adversarial(perturb, mixed_loss(weight, label_smoothing))
 
@@ -64,8 +66,11 @@ def one_step(
     *,
     epsilon: float,
     norm: geometry.Norm,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Return the points one FGSM step away from the inputs, adversarial or not."""
-    opened = search_in_balls(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
+    opened = search_in_balls(
+        model, inputs, labels, generator, epsilon=epsilon, norm=norm, mask=mask
+    )
     with opened as (search, radii):
         return ascend(search, search.problem.origins, radii, steps=1, step_size=epsilon)

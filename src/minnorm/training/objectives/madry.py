@@ -47,15 +47,22 @@ def madry(
         labels: Tensor,
         starts: Tensor | None,
         generator: Generator,
+        *,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        opened = search_in_balls(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
+        opened = search_in_balls(
+            model, inputs, labels, generator, epsilon=epsilon, norm=norm, mask=mask
+        )
         with opened as (search, radii):
             if starts is None:
                 # Each sample has its own start, so that training covers more of the ball.
-                directions = noise(inputs, generator)
+                directions = search.problem.along_free(noise(inputs, generator))
                 # The distribution function of a normal variable makes it uniform.
                 shares = torch.special.ndtr(noise(inputs.new_empty(len(inputs)), generator))
-                perturbations = epsilon * geometry.uniform_in_unit_ball(directions, shares, norm)
+                drawn = geometry.uniform_in_unit_ball(
+                    directions, shares, norm, search.problem.entries
+                )
+                perturbations = epsilon * drawn
             else:
                 perturbations = geometry.project_onto_ball(starts - inputs, radii, norm)
             first = search.problem.points(perturbations)

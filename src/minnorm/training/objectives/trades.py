@@ -55,8 +55,12 @@ def trades(
         labels: Tensor,
         _starts: Tensor | None,
         generator: Generator,
+        *,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        opened = search_in_balls(model, inputs, labels, generator, epsilon=epsilon, norm=norm)
+        opened = search_in_balls(
+            model, inputs, labels, generator, epsilon=epsilon, norm=norm, mask=mask
+        )
         with opened as (search, radii):
             climb = partial(ascend, search, radii=radii, step_size=length)
             # In low precision, rounding would hide the small perturbation of the start.
