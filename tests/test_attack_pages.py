@@ -13,7 +13,7 @@ from minnorm.attacks.combinators import COMBINATORS
 from minnorm.attacks.registry import load_attack
 
 DOCS = Path(__file__).parents[1] / "docs"
-SHARED = {"model", "inputs", "labels", "targeted", "levels", "bounds", "generator"}
+SHARED = {"model", "inputs", "labels", "targeted", "levels", "bounds", "mask", "generator"}
 """Parameters of all attacks, which one page shows."""
 
 SECTIONS = ["Idea", "Example", "Parameters", "Cost", "Limits", "Differences", "Source"]
