@@ -1,0 +1,143 @@
+"""Decision pursuit: normal pursuit whose normals are learned from predicted classes.
+
+A method of this package, see docs/decision-pursuit.md. It builds on the geometry of HopSkipJump
+(Chen, Jordan, Wainwright, IEEE S&P 2020, https://arxiv.org/abs/1904.02144), on assumed-density
+filtering (Minka, UAI 2001), and on the low frequencies of QEBA (Li et al., CVPR 2020).
+"""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor
+
+from minnorm.attacks.contract import AttackResult, Model, needs
+from minnorm.attacks.engine.autograd import ordinary
+from minnorm.attacks.engine.bases import Basis, basis_of
+from minnorm.attacks.engine.images import images
+from minnorm.attacks.engine.lines import Line, line_through, narrowed
+from minnorm.attacks.engine.normals import Sighting, first_sighting, probed, turned
+from minnorm.attacks.engine.opening import open_search
+from minnorm.attacks.engine.quota import LEAST_BUDGET, Quota
+from minnorm.checks import check_count
+from minnorm.geometry import Bounds, Norm, check_ball, distances, per_sample
+
+_SHRINKINGS, _SHRINKAGE, _NEARER = 4, 0.8, 0.95
+"""The queries of a candidate for the first line; the factor on its distance after each adversarial
+one; and its first distance, as a share of the least one before."""
+
+_CANDIDATES, _QUERIES_PER_CANDIDATE = (2, 14), 20
+"""The least and the largest number of candidates, and the budget of a candidate in between."""
+
+_FIRST_NARROWINGS, _LAST_NARROWINGS = 6, 6
+"""The queries along the first line, and along the last one."""
+
+_PROBES, _TURNS = 60, 2
+"""The probes of a round, and then the attempts to turn the line."""
+
+_RADII = (0.1, 0.05)
+"""The distance of the probes from the line, as a share of its length: in the first round, and in
+the last one."""
+
+
+@needs("decisions")
+def decision_pursuit(
+    model: Model,
+    inputs: Float[Tensor, "b *d"],
+    labels: Int64[Tensor, "b"],
+    *,
+    targeted: bool = False,
+    budget: int = 1000,
+    norm: Norm = "l2",
+    levels: int | None = None,
+    bounds: Bounds = (0.0, 1.0),
+    mask: Bool[Tensor, "..."] | None = None,
+    starts: Float[Tensor, "b *d"] | None = None,
+    generator: Generator | None = None,
+) -> AttackResult:
+    """Find adversarials of small norm from predicted classes alone.
+
+    A line from the input meets the boundary somewhere. At the closest point of the boundary, line
+    and normal are parallel, so the line turns towards the normal. What is known about the normal is
+    a Gaussian belief. Each query near the boundary improves it by Bayesian probit regression, and
+    it is kept when the line moves. For images, it includes the spectrum of the normal.
+
+    Args:
+        model, inputs, labels, targeted, levels, bounds, mask: See `minnorm.attacks.ddn`.
+        budget: The most queries of a sample, at least 5: forward passes of the model. Up to 4 of
+            them confirm the result, another one with `levels`.
+        norm: The norm to minimize, `l2` or `linf`.
+        starts: Adversarial points (a warm start), necessary in a targeted attack in most cases: for
+            example images of the target class. Points that are not adversarial have no effect.
+        generator: The source of all random numbers, which the samples of the batch share; by
+            default a generator with a fixed seed.
+
+    Returns:
+        The closest adversarial of each sample among all points visited.
+
+    Raises:
+        InputError: If an argument is not as described.
+    """
+    check_count("budget", budget, least=LEAST_BUDGET)
+    check_ball(norm)
+    with open_search(
+        model,
+        inputs,
+        labels,
+        targeted=targeted,
+        bounds=bounds,
+        mask=mask,
+        generator=generator,
+        norm=norm,
+        starts=starts,
+        levels=levels,
+        access="decisions",
+    ) as search:
+        quota, basis = Quota(search, budget), basis_of(search.problem.origins)
+        quota.classes_at(search.problem.origins)
+        candidates = images(search, basis)
+        if starts is not None:
+            candidates = chain([search.problem.feasible_(ordinary(starts).clone())], candidates)
+        seen = first_sighting(_first_line(quota, candidates), basis)
+        whole = quota.left
+        while quota.left > _LAST_NARROWINGS:
+            seen = _started(quota, basis, seen)
+            left = quota.left / whole
+            radius = _RADII[1] * (_RADII[0] / _RADII[1]) ** left
+            probes = min(_PROBES, quota.left - _LAST_NARROWINGS)
+            seen = probed(quota, basis, seen, probes=probes, radius=radius, candidates=candidates)
+            seen = turned(quota, basis, seen, _TURNS)
+        narrowed(quota, seen.line, quota.left)
+        return search.result()
+
+
+def _first_line(quota: Quota, candidates: Iterator[Tensor]) -> Line:
+    """Return the lines through the closest adversarial of some points and of blends with inputs."""
+    least, most = _CANDIDATES
+    number = min(max(quota.left // _QUERIES_PER_CANDIDATE, least), most)
+    problem = quota.search.problem
+    points, origins = problem.origins, problem.origins
+    best = torch.full_like(quota.search.incumbent.distances, torch.inf)
+    for candidate in islice(candidates, number):
+        far = distances(candidate, origins, problem.norm)
+        shares = (_NEARER * best / far).nan_to_num(1.0).clamp_max(1.0)
+        for _ in range(_SHRINKINGS):
+            weights = per_sample(shares, origins).to(origins.dtype)
+            blend = problem.feasible_(torch.lerp(origins, candidate, weights))
+            hits = quota.hits(quota.classes_at(blend))
+            length = distances(blend, origins, problem.norm)
+            closer = hits & (length < best)
+            best = torch.where(closer, length, best)
+            points = torch.where(per_sample(closer, points), blend, points)
+            shares = torch.where(hits, _SHRINKAGE * shares, shares)
+    line = line_through(problem, points, best.isfinite())
+    return narrowed(quota, line, _FIRST_NARROWINGS)
+
+
+def _started(quota: Quota, basis: Basis, seen: Sighting) -> Sighting:
+    """Return lines through the adversarials of samples that had none when the round began."""
+    incumbent = quota.search.incumbent
+    new = seen.line.high.isinf() & incumbent.distances.isfinite()
+    line = line_through(quota.search.problem, incumbent.points, incumbent.distances.isfinite())
+    return first_sighting(line, basis).where(new, seen)

@@ -1,0 +1,77 @@
+"""Points that are likely to be adversarial, as starts of attacks without gradients."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from minnorm import boxes
+from minnorm.attacks.engine.autograd import noise_of_sample
+from minnorm.attacks.engine.bases import Basis
+from minnorm.attacks.engine.lines import wide
+from minnorm.attacks.engine.search import Search
+from minnorm.geometry import norms, per_sample, rows
+
+_STRENGTHS = (0.4, 0.8, 1.2)
+"""The size of the noise in images of noise, as a share of the width of the bounds."""
+
+_STRENGTH = 0.3
+"""The size of the first noise that is added to inputs."""
+
+_WITHOUT_BOUNDS = 10.0
+"""The width where a bound is infinite, as a multiple of the usual size of the input's values."""
+
+
+def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
+    """Yield points: the ends of the bounds, the middle, the inverted input, and then noise.
+
+    The noise is smooth for images, and the same for all samples of the batch.
+    """
+    origins = wide(search.problem.origins)
+    low, high = finite_bounds(search)
+    # Of its own, since how many images are drawn depends on the batch.
+    generator = torch.Generator(origins.device).manual_seed(search.generator.initial_seed())
+    middle = (low + high) / 2
+    for values in (low, high, middle, low + high - origins):
+        yield _feasible(search, values.expand_as(origins))
+    number = 0
+    while True:
+        noise = smooth_noise(origins, basis, generator)
+        if number % 2 == 0:
+            strength = _STRENGTHS[number // 2 % len(_STRENGTHS)]
+            yield _feasible(search, middle + strength * (high - low) * noise)
+        else:
+            strength = _STRENGTH * (1 + number // 2 % 6)
+            yield _feasible(search, origins + strength * (high - low) * noise)
+        number += 1
+
+
+def smooth_noise(
+    origins: Float[Tensor, "b *d"], basis: Basis, generator: torch.Generator
+) -> Float[Tensor, "1 *d"]:
+    """Return noise of which a usual entry is 1, and which falls with the frequency for images."""
+    drawn = wide(noise_of_sample(origins, generator)).unsqueeze(0)
+    noise = basis.values(drawn / (1 + basis.frequencies))
+    return noise * per_sample(rows(noise).shape[1] ** 0.5 / norms(noise), noise)
+
+
+def finite_bounds(search: Search) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+    """Return the bounds as tensors that broadcast to the batch, finite ones for infinite ones."""
+    origins = wide(search.problem.origins)
+    sizes = rows(origins).abs().mean(1)
+    reach = _WITHOUT_BOUNDS * torch.where(sizes > 0, sizes, 1.0)
+    reach = per_sample(reach, origins)
+    low, high = (
+        torch.as_tensor(bound, dtype=origins.dtype, device=origins.device)
+        for bound in boxes.for_batch(search.problem.bounds, origins)
+    )
+    return (
+        torch.where(low.isfinite(), low, origins - reach),
+        torch.where(high.isfinite(), high, origins + reach),
+    )
+
+
+def _feasible(search: Search, points: Tensor) -> Tensor:
+    problem = search.problem
+    return problem.feasible_(points.to(problem.origins.dtype, copy=True))
