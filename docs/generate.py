@@ -15,6 +15,7 @@ from typing import Any
 
 from minnorm.attacks import ENTRIES
 from minnorm.attacks.combinators import COMBINATORS
+from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.geometry import Norm
 
 DOCS = Path(__file__).parent
@@ -28,7 +29,7 @@ _ARGUMENTS = re.compile(r"^Args:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 _ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 _ELSEWHERE = re.compile(r"See `minnorm\.attacks\.(\w+)`\.")
 _BATCH = ("model", "inputs", "labels")
-_SHARED = ("targeted", "levels", "bounds", "generator")
+_SHARED = ("targeted", "levels", "bounds", "mask", "generator")
 """The parameters of every attack that pages show once."""
 
 _NORM_NAMES: dict[Norm, str] = {"l2": "L2", "linf": "Linf"}
@@ -42,6 +43,22 @@ def overview() -> str:
         for name, entry in ENTRIES.items()
     ]
     return _table("attack", "needs", "goal", "norms", "targeted", "cost", "use it for", rows=rows)
+
+
+def best() -> str:
+    """Return the table of the best attacks by what they need of a model."""
+    rows = [
+        f"| `{access}` "
+        + "".join(f"| [`{names[norm]}`](attacks/{names[norm]}.md) " for norm in _NORM_NAMES)
+        + f"| {'gradients' if access == 'gradients' else 'queries'} "
+        + f"| {_budget(names['l2'])} |"
+        for access, names in BEST_ATTACKS.items()
+    ]
+    return _table("access", *_NORM_NAMES.values(), "a budget counts", "by default", rows=rows)
+
+
+def _budget(name: str) -> str:
+    return f"{inspect.signature(FUNCTIONS[name]).parameters['budget'].default:,}"
 
 
 def facts(name: str) -> str:
@@ -117,6 +134,7 @@ def _table(*names: str, rows: list[str], right: int = 0) -> str:
 
 
 PARTS: dict[str, Callable[..., str]] = {
+    "best": best,
     "costs": costs,
     "facts": facts,
     "overview": overview,
