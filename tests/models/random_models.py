@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from evaluation.tiny_models import linear
+from minnorm.models import averaged
+
 
 class Shifted(nn.Module):
     """A two-class linear classifier of inputs shifted by normal noise.
@@ -59,3 +62,24 @@ class Resized(nn.Module):
         again = nn.functional.interpolate(small, size=8, mode="bilinear")
         logits: Tensor = self.linear(again.flatten(1))
         return logits
+
+
+class Noise(nn.Module):
+    """Normal noise on the inputs."""
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + self.deviation * torch.randn_like(inputs)
+
+
+def noisy(deviation: float = 0.3) -> nn.Module:
+    """Return a linear classifier of noisy digits, for specs."""
+    return nn.Sequential(Noise(deviation), linear()).eval()
+
+
+def noisy_digits(draws: int = 4, deviation: float = 0.3, threshold: float = 0.5) -> nn.Module:
+    """Return the average of such a classifier."""
+    return averaged(noisy(deviation), draws, threshold=threshold)
