@@ -2,8 +2,10 @@
 
 import inspect
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -118,3 +120,26 @@ def test_a_model_that_is_random_only_sometimes_is_noticed_by_what_was_found(draw
 
     with pytest.warns(UserWarning, match="not adversarial when the model evaluates them again"):
         attack(random, inputs, labels, budget=30)
+
+
+@dataclass
+class Nearest:
+    """A classifier with the interface of scikit-learn: the class of the nearest center."""
+
+    centers: Any
+    classes_: Any
+
+    def predict(self, rows: Any) -> Any:
+        return self.decision_function(rows).argmax(1)
+
+    def decision_function(self, rows: Any) -> Any:
+        return -((rows[:, None] - self.centers) ** 2).sum(2)
+
+
+def test_takes_a_classifier_of_scikit_learn() -> None:
+    centers = np.array([[0.2, 0.2], [0.8, 0.2], [0.2, 0.8]])
+    inputs = np.array([[0.3, 0.4], [0.6, 0.3]], np.float32)
+    for access in ("decisions",):
+        found = attack(Nearest(centers, [0, 1, 2]), inputs, [0, 1], access=access, budget=500)
+        # The planes halfway between two centers.
+        torch.testing.assert_close(found.distances, torch.tensor([0.1, 0.1]), rtol=0.05, atol=0)

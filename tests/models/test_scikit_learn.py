@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from minnorm.acceleration.accelerated import check_callable
 from minnorm.access import access_of
 from minnorm.errors import InputError, MissingLibraryError, NotTrustedError
 from minnorm.logits import predictions
@@ -283,3 +284,8 @@ def test_a_factory_may_return_an_estimator(tmp_path: Path, monkeypatch: pytest.M
     model = load_model("factory_of_trees:tree(depth=12)")
     found = predictions(model(torch.from_numpy(IMAGES)))
     assert (found.numpy() == DIGITS).mean() > 0.9
+
+
+def test_an_attack_that_does_not_wrap_names_what_does(forest: Any) -> None:
+    with pytest.raises(InputError, match=r"minnorm\.models\.from_estimator\(model\)"):
+        check_callable(forest)

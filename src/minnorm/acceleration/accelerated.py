@@ -19,9 +19,14 @@ def check_callable(model: object) -> None:
         InputError: If it cannot.
     """
     if not callable(model):
+        advice = ""
+        if hasattr(model, "predict"):
+            advice = (
+                " A classifier of scikit-learn becomes one: minnorm.models.from_estimator(model)."
+            )
         raise InputError(
             f"the model is a {type(model).__name__}; expected a function from inputs to logits, "
-            "for example a torch.nn.Module or the result of minnorm.load_model."
+            f"for example a torch.nn.Module or the result of minnorm.load_model.{advice}"
         )
 
 

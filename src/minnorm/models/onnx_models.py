@@ -18,6 +18,7 @@ from minnorm.models.onnx_graph import Graph, read_graph
 from minnorm.models.onnx_session import Session, as_rows, fitted
 from minnorm.models.outputs import LEAST_PROBABILITY, Scores, log_probabilities_of, logits_of
 from minnorm.models.predict_only import PredictOnly
+from minnorm.runtime.devices import full_float32
 from minnorm.specs import choose
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class OnnxModel(nn.Module):
         return rows if rows.shape[1] > 1 else nn.functional.pad(rows, (1, 0))
 
     def _compare(self, session: Session, inputs: Tensor) -> None:
-        with torch.no_grad():
+        with torch.no_grad(), full_float32():
             found = self.network(fitted(inputs, self._graph, self._name))
         reason = difference(found, session.run(inputs), session)
         if reason:

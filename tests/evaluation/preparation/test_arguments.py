@@ -24,7 +24,7 @@ from minnorm.evaluation.preparation.arguments import (
     model_name,
     named_attacks,
 )
-from minnorm.models import Normalized
+from minnorm.models import Normalized, averaged, binary, predict_only
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,9 @@ def test_a_model_has_the_name_of_its_network() -> None:
     assert model_name("zoo:mnist-cnn") == "zoo:mnist-cnn"
     assert model_name(Centered()) == "Centered"
     assert model_name(Normalized(Centered(), 0.5, 0.5)) == "Normalized(Centered)"
+    assert model_name(binary(Centered())) == "Binary(Centered)"
+    assert model_name(averaged(Centered())) == "Averaged(Centered)"
+    assert model_name(predict_only(inside)) == "predict_only(inside)"
     assert model_name(inside) == "inside"
     assert model_name(partial(inside)) == "partial"
 
