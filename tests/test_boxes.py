@@ -1,0 +1,169 @@
+"""Boxes: bounds of each feature, masks, and the checks of both."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from minnorm import boxes
+from minnorm.errors import InputError
+
+INPUTS = torch.tensor([[0.0, 0.25, 0.5], [1.0, 0.75, 0.5]])
+LOW = torch.tensor([0.0, -1.0, 0.5])
+HIGH = torch.tensor([1.0, math.inf, 0.5])
+
+
+def numbers(bounds: boxes.Bounds) -> list[Any]:
+    return [bound.tolist() if isinstance(bound, Tensor) else bound for bound in bounds]
+
+
+def test_two_numbers_stay_two_numbers() -> None:
+    assert boxes.for_batch((0.0, 1.0), INPUTS) == (0.0, 1.0)
+    assert boxes.masked((0.0, 1.0), INPUTS, None) == (0.0, 1.0)
+    assert boxes.free((0.0, 1.0)) is None
+    assert boxes.part((0.0, 1.0), torch.tensor([0])) == (0.0, 1.0)
+    assert boxes.spans((0.0, 3.0), INPUTS) == 3
+    assert boxes.spans((0.0, math.inf), INPUTS) == 1
+
+
+def test_tensors_take_dimensions_and_dtype_of_the_batch() -> None:
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.float64)
+    low, high = boxes.for_batch((torch.zeros(3, 1, 1), 2.0), images)
+    assert isinstance(low, Tensor)
+    assert isinstance(high, Tensor)
+    assert (low.shape, high.shape) == ((1, 3, 1, 1), (1, 1, 1, 1))
+    assert low.dtype == high.dtype == torch.float64
+
+
+def test_a_mask_makes_the_value_of_a_feature_both_of_its_bounds() -> None:
+    mask = torch.tensor([True, False, True])
+    found = boxes.masked((-1.0, 2.0), INPUTS, mask)
+    assert numbers(found) == [
+        [[-1, 0.25, -1], [-1, 0.75, -1]],
+        [[2, 0.25, 2], [2, 0.75, 2]],
+    ]
+    free = boxes.free(found)
+    assert free is not None
+    assert free.tolist() == 2 * [[True, False, True]]
+    free = boxes.free(boxes.for_batch((LOW, HIGH), INPUTS))
+    assert free is not None
+    assert free.tolist() == [[True, True, False]]
+
+
+def test_a_part_of_the_samples_has_its_own_bounds() -> None:
+    low, high = boxes.part((INPUTS, INPUTS[:1]), torch.tensor([1, 1]))
+    assert isinstance(low, Tensor)
+    assert low.tolist() == 2 * [INPUTS[1].tolist()]
+    assert high is not None
+    assert numbers((low, high))[1] == [INPUTS[0].tolist()]
+
+
+def test_lengths_follow_the_features_of_each_sample_that_can_change() -> None:
+    low = torch.tensor([[0.0, 0.0], [0.0, 5.0], [1.0, 5.0], [0.0, -math.inf]])
+    high = torch.tensor([[3.0, 2.0], [4.0, 5.0], [1.0, 5.0], [4.0, 1.0]])
+    inputs = torch.zeros(4, 2)
+    spans, largest = boxes.spans((low, high), inputs), boxes.largest((low, high), inputs)
+    assert isinstance(spans, Tensor)
+    assert isinstance(largest, Tensor)
+    assert spans.tolist() == [3, 4, 1, 1]
+    assert largest.tolist() == [3, 4, 0, 4]
+    shared = boxes.spans((low[:1], high[:1]), inputs)
+    assert isinstance(shared, Tensor)
+    assert shared.tolist() == 4 * [3]
+
+
+def test_levels_lie_between_the_bounds_of_each_feature() -> None:
+    low, high = torch.tensor([[0.0, 10.0, 0.3]]), torch.tensor([[1.0, 20.0, 0.3]])
+    values = torch.tensor([[0.3, 13.0, 0.3], [0.8, 17.6, 0.3]])
+    expected = torch.tensor([[0.25, 12.5, 0.3], [0.75, 17.5, 0.3]])
+    assert torch.equal(boxes.quantize(values, 5, (low, high)), expected)
+    one = boxes.quantize(values[:, :1], 5, (0.0, 1.0))
+    assert torch.equal(boxes.quantize(values, 5, (low, high))[:, :1], one)
+    assert boxes.quantize(values, None, (low, high)) is values
+
+
+def test_the_middle_of_a_box_leaves_features_that_cannot_change() -> None:
+    box = boxes.masked((0.0, 4.0), INPUTS, torch.tensor([True, False, True]))
+    assert boxes.middle(box, INPUTS).tolist() == [[2, 0.25, 2], [2, 0.75, 2]]
+    assert boxes.middle((1.0, 4.0), INPUTS).tolist() == 2 * [3 * [2.5]]
+
+
+def test_common_bounds_hold_for_every_sample() -> None:
+    assert numbers(boxes.common((INPUTS, INPUTS + 1))) == [[[0, 0.25, 0.5]], [[2, 1.75, 1.5]]]
+    assert boxes.common((0.0, 1.0)) == (0.0, 1.0)
+
+
+def test_copies_of_bounds_do_not_share_memory() -> None:
+    low, high = boxes.copied((LOW, 2.0))
+    assert isinstance(low, Tensor)
+    assert torch.equal(low, LOW)
+    assert low.data_ptr() != LOW.data_ptr()
+    assert high == 2
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ((torch.ones(2), torch.zeros(2)), r"the bounds at \[0\] are 1 and 0: expected low <= high"),
+        ((torch.tensor([0.0, math.nan]), 1.0), r"the bounds at \[1\] are nan and 1"),
+        ((torch.tensor([math.inf]), math.inf), r"the bounds at \[0\] are inf and inf"),
+        ((torch.zeros(2), torch.ones(3)), r"the low bounds have shape \[2\], the high ones \[3\]"),
+        ((torch.zeros(2, dtype=torch.bool), 1.0), r"a Tensor of shape \[2\] and dtype torch.bool"),
+        ((np.array(["a"]), 1.0), r"a ndarray of shape \[1\] and dtype <U1"),
+        ((0.0, 1.0, torch.ones(2)), "expected .low, high., two numbers .* or tensors"),
+    ],
+)
+def test_bad_bounds_are_refused(bounds: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        boxes.bounds_of(bounds)
+
+
+def test_equal_bounds_arrays_and_whole_numbers_are_bounds() -> None:
+    low, high = boxes.bounds_of([np.zeros(2), np.array([0, 1])])
+    assert isinstance(low, Tensor)
+    assert isinstance(high, Tensor)
+    assert high.tolist() == [0, 1]
+    assert boxes.bounds_of((0, 1)) == (0, 1)
+
+
+@pytest.mark.parametrize("mask", [[0, 1], np.ones(2), torch.ones(2), "yes", object(), [[True], []]])
+def test_a_mask_is_boolean(mask: Any) -> None:
+    with pytest.raises(InputError, match="expected a boolean"):
+        boxes.mask_of(mask)
+
+
+def test_masks_are_tensors_arrays_lists_and_flags() -> None:
+    for mask in (torch.tensor([True, False]), np.array([True, False]), [True, False]):
+        found = boxes.mask_of(mask)
+        assert found is not None
+        assert found.tolist() == [True, False]
+    flag = boxes.mask_of(mask=True)
+    assert flag is not None
+    assert (flag.shape, bool(flag)) == ((), True)
+    assert boxes.mask_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [((3,), True), ((1, 3), True), ((2, 3), True), ((2, 1), True), ((), True), ((4,), False),
+     ((3, 3), False), ((1, 2, 3), False), ((2,), False)],
+)  # fmt: skip
+def test_a_mask_broadcasts_to_the_batch(shape: tuple[int, ...], fits: bool) -> None:
+    mask = torch.ones(shape, dtype=torch.bool)
+    if fits:
+        boxes.check_mask(mask, INPUTS.shape)
+        return
+    with pytest.raises(InputError, match=r"the mask has shape .* broadcasts to the inputs, of"):
+        boxes.check_mask(mask, INPUTS.shape)
+
+
+def test_masks_and_bounds_of_data_broadcast_to_a_sample() -> None:
+    assert boxes.sample_mask(None, (3,)) is None
+    assert boxes.sample_bounds((0.0, np.ones(3)), (3,))[0] == 0
+    with pytest.raises(InputError, match=r"the mask has shape \[2, 3\]; .* a sample, of shape"):
+        boxes.sample_mask(np.ones((2, 3), bool), (3,))
+    with pytest.raises(InputError, match=r"the bounds have shape \[2\]; .* to a sample"):
+        boxes.sample_bounds((np.zeros(2), 1.0), (3,))
