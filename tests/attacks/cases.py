@@ -54,10 +54,20 @@ CASES: dict[str, Case] = {
         slack=1.2,
     ),
     "ddn": Case({"steps": 60}, {"steps": 1, "initial_norm": 3.0}, {"steps": 100}),
+    "decision_pursuit": Case(
+        {"budget": 300}, {"budget": 40}, {"budget": 1000}, waits=True, slack=1.1
+    ),
     "deepfool": Case({}, waits=True, slack=1.05),
     "fab": Case({"steps": 30}, patient={"steps": 100}),
     "fgsm": Case({"epsilon": 2.0}, {}, many_gradients=False),
     "fmn": Case({"steps": 60}),
+    "hop_skip_jump": Case(
+        {"budget": 300, "initial_probes": 20},
+        {"budget": 40},
+        {"budget": 2000},
+        waits=True,
+        slack=1.2,
+    ),
     "lbfgs": Case({"searches": 3, "steps": 6}, patient={"searches": 10, "steps": 20}, slack=1.1),
     "normal_pursuit": Case({"budget": 60}, {"budget": 3}, {"budget": 100}, waits=True),
     "pdgd": Case(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from minnorm.attacks.combinators import bounded, with_bisection, with_restarts, worst_case
 from minnorm.attacks.composition import attack_name
 from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated, needs
+from minnorm.attacks.decision.decision_pursuit import decision_pursuit
+from minnorm.attacks.decision.hop_skip_jump import hop_skip_jump
 from minnorm.attacks.default import attack
 from minnorm.attacks.engine.incumbent import Incumbent
 from minnorm.attacks.fingerprints import attack_fingerprint
@@ -48,10 +50,12 @@ __all__ = [
     "bounded",
     "carlini_wagner",
     "ddn",
+    "decision_pursuit",
     "deepfool",
     "fab",
     "fgsm",
     "fmn",
+    "hop_skip_jump",
     "lbfgs",
     "load_attack",
     "needs",

@@ -15,6 +15,8 @@ from minnorm.access import Access
 from minnorm.attacks.combinators import COMBINATORS
 from minnorm.attacks.composition import GIVEN, access_needed, norm_of
 from minnorm.attacks.contract import Attack, AttackResult
+from minnorm.attacks.decision.decision_pursuit import decision_pursuit
+from minnorm.attacks.decision.hop_skip_jump import hop_skip_jump
 from minnorm.attacks.engine.problem import check_attack
 from minnorm.attacks.gradient.alma import alma
 from minnorm.attacks.gradient.apgd import apgd
@@ -120,6 +122,15 @@ ENTRIES: dict[str, Entry] = {
         "Rony et al. 2019",
         "small norms in 100 to 1,000 gradients; 8-bit adversarials",
     ),
+    "decision_pursuit": Entry(
+        decision_pursuit,
+        "closest",
+        ("l2", "linf"),
+        "yes",
+        "a `budget` in queries",
+        "this package, docs/decision-pursuit.md",
+        "a model that only tells the predicted class",
+    ),
     "deepfool": Entry(
         deepfool,
         "closest",
@@ -155,6 +166,15 @@ ENTRIES: dict[str, Entry] = {
         "1 forward, 1 backward per step",
         "Pintor et al. 2021",
         "small Linf norms in few gradients; in L2, an alternative to DDN",
+    ),
+    "hop_skip_jump": Entry(
+        hop_skip_jump,
+        "closest",
+        ("l2", "linf"),
+        "yes",
+        "a `budget` in queries",
+        "Chen et al. 2020",
+        "comparison with the literature",
     ),
     "lbfgs": Entry(
         lbfgs,

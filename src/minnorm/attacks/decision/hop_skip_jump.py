@@ -5,6 +5,8 @@ Chen, Jordan, Wainwright: "HopSkipJumpAttack: A Query-Efficient Decision-Based A
 """
 
 import math
+from collections.abc import Iterator
+from itertools import chain, islice
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -12,10 +14,12 @@ from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, needs
 from minnorm.attacks.engine.autograd import noise_of_sample, ordinary
-from minnorm.attacks.engine.images import finite_bounds
+from minnorm.attacks.engine.bases import basis_of
+from minnorm.attacks.engine.images import finite_bounds, images
 from minnorm.attacks.engine.lines import wide
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.quota import LEAST_BUDGET, SampleQuota
+from minnorm.attacks.engine.search import Search
 from minnorm.checks import check_count
 from minnorm.geometry import (
     Bounds,
@@ -68,7 +72,8 @@ def hop_skip_jump(
         norm: The norm to minimize, `l2` or `linf`.
         initial_probes: The probes of the first iteration, B_0; that of iteration t is larger by the
             square root of t.
-        draws: The most points that are drawn uniformly from the bounds until one is adversarial.
+        draws: The most points that are drawn uniformly from the bounds until one is adversarial,
+            and then the most black, white, inverted and noisy images.
         starts: Adversarial points (a warm start), necessary in a targeted attack in most cases.
             Points that are not adversarial have no effect.
         generator: The source of all random numbers, which the samples of the batch share; by
@@ -101,17 +106,17 @@ def hop_skip_jump(
         wrong = quota.adversarial_at(search.problem.origins, quota.left > 0)
         points, found = _first_points(quota, starts, draws, ~wrong)
         entries = math.prod(inputs.shape[1:])
-        tolerance = entries ** (-1.5 if norm == "l2" else -2.0)
+        low, high = finite_bounds(search)
+        widths = norms((high - low).expand_as(points), "linf")
+        # In L2 a share of the line; in Linf a length, in units of the width of the bounds.
+        tolerance = entries**-1.5 if norm == "l2" else widths * entries**-2.0
         points = _at_boundary(quota, points, found, tolerance)
         iteration = 0
         while bool((found & (quota.left > 0)).any()):
             iteration += 1
             probes = min(int(initial_probes * math.sqrt(iteration)), _MOST_PROBES)
             lengths = distances(points, search.problem.origins, norm)
-            deltas = lengths / entries
-            if iteration == 1:
-                low, high = finite_bounds(search)
-                deltas = _FIRST_DELTA * norms((high - low).expand_as(points), "linf")
+            deltas = _FIRST_DELTA * widths if iteration == 1 else lengths / entries
             directions = _estimated(quota, points, deltas, probes, found)
             points = _stepped(quota, points, directions, lengths / math.sqrt(iteration), found)
             points = _at_boundary(quota, points, found, tolerance)
@@ -138,23 +143,32 @@ def _first_points(
     if starts is not None:
         points = problem.feasible_(ordinary(starts).clone())
         found = quota.adversarial_at(points, wanted)
-    low, high = finite_bounds(search)
-    for _ in range(draws):
+    # Where no uniform draw is adversarial, other points may be: these are not in the paper.
+    others = islice(images(search, basis_of(problem.origins)), draws)
+    for drawn in chain(_uniform(search, draws), others):
         missing = wanted & ~found & (quota.left > 0)
         if not bool(missing.any()):
             break
-        # The distribution function of normal noise makes it uniform.
-        noise = wide(noise_of_sample(problem.origins, search.generator))
-        drawn = low + (high - low) * torch.special.ndtr(noise)
-        drawn = problem.feasible_(drawn.to(points.dtype).expand_as(points).clone())
         hits = quota.adversarial_at(drawn, missing)
         points = torch.where(per_sample(hits, points), drawn, points)
         found = found | hits
     return points, found
 
 
+def _uniform(search: Search, draws: int) -> Iterator[Float[Tensor, "b *d"]]:
+    """Yield points that are drawn uniformly from the bounds."""
+    problem = search.problem
+    low, high = finite_bounds(search)
+    for _ in range(draws):
+        # The distribution function of normal noise makes it uniform.
+        noise = wide(noise_of_sample(problem.origins, search.generator))
+        drawn = low + (high - low) * torch.special.ndtr(noise)
+        drawn = drawn.to(problem.origins.dtype).expand_as(problem.origins)
+        yield problem.feasible_(drawn.clone())
+
+
 def _at_boundary(
-    quota: SampleQuota, points: Tensor, found: Bool[Tensor, "b"], tolerance: float
+    quota: SampleQuota, points: Tensor, found: Bool[Tensor, "b"], tolerance: float | Tensor
 ) -> Float[Tensor, "b *d"]:
     """Move adversarial points to the boundary by bisection (algorithm 1).
 

@@ -20,11 +20,12 @@ _STRENGTH = 0.3
 """The size of the first noise that is added to inputs."""
 
 _WITHOUT_BOUNDS = 10.0
-"""The width where a bound is infinite, as a multiple of the usual size of the input's values."""
+"""The distance of a finite bound in place of an infinite one, as a multiple of how much the values
+of the input differ."""
 
 
 def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
-    """Yield points: the ends of the bounds, the middle, the inverted input, and then noise.
+    """Yield points: the ends of the bounds, the inverted input, and then noise.
 
     The noise is smooth for images, and the same for all samples of the batch.
     """
@@ -33,7 +34,7 @@ def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
     # Of its own, since how many images are drawn depends on the batch.
     generator = torch.Generator(origins.device).manual_seed(search.generator.initial_seed())
     middle = (low + high) / 2
-    for values in (low, high, middle, low + high - origins):
+    for values in (low, high, low + high - origins):
         yield _feasible(search, values.expand_as(origins))
     number = 0
     while True:
@@ -59,8 +60,11 @@ def smooth_noise(
 def finite_bounds(search: Search) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
     """Return the bounds as tensors that broadcast to the batch, finite ones for infinite ones."""
     origins = wide(search.problem.origins)
-    sizes = rows(origins).abs().mean(1)
-    reach = _WITHOUT_BOUNDS * torch.where(sizes > 0, sizes, 1.0)
+    values = rows(origins)
+    differences = (values - values.mean(1, keepdim=True)).abs().mean(1)
+    sizes = values.abs().mean(1)
+    reach = torch.where(differences > 0, differences, torch.where(sizes > 0, sizes, 1.0))
+    reach = _WITHOUT_BOUNDS * reach
     reach = per_sample(reach, origins)
     low, high = (
         torch.as_tensor(bound, dtype=origins.dtype, device=origins.device)

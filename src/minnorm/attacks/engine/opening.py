@@ -87,7 +87,9 @@ def open_search(
         own_lengths = math.isinf(radius_limit)  # otherwise lengths follow from the radius
         if access != "gradients":
             queried = original(model)
-            problem = with_queried_unit(problem, queried) if own_lengths else problem
+            # An attack by decisions has no use for a unit, and a limit on its queries.
+            if own_lengths and access == "scores":
+                problem = with_queried_unit(problem, queried)
             kind = DecisionSearch if access == "decisions" else ScoreSearch
             yield kind(problem, queried, seed)
             return

@@ -69,7 +69,7 @@ def _with_unit(
     if not loose.any():
         return problem
     units = distances.new_full((len(problem.origins),), 1.0) * problem.unit
-    units[suspects[loose]] = USUAL_UNIT * distances[loose]
+    units[suspects[loose]] = (USUAL_UNIT * distances[loose]).to(units.dtype)
     return replace(problem, unit=units)
 
 
