@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from torch import nn
 
 import minnorm
 from minnorm.attacks import AttackResult, needs
@@ -86,3 +88,20 @@ def test_a_run_continues_with_the_same_model_only(kind: str, tmp_path: Path) -> 
     assert again.records.equals(first.records)
     with pytest.raises(RunConflictError, match="the weights or the code of the model differ"):
         minnorm.evaluate(given(2), DATA, towards_others, out=out, trust=True)
+
+
+@pytest.mark.slow
+def test_decisions_of_a_network_lead_to_the_distances_of_its_gradients() -> None:
+    rows = IMAGES.reshape(len(IMAGES), -1)
+    perceptron = MLPClassifier([64], tol=1e-3, random_state=0).fit(rows[:1000], DIGITS[:1000])
+    layers: list[nn.Module] = []
+    for weights, biases in zip(perceptron.coefs_, perceptron.intercepts_, strict=True):
+        layer = nn.Linear(*weights.shape)
+        layer.load_state_dict({"weight": torch.tensor(weights.T), "bias": torch.tensor(biases)})
+        layers += [layer, nn.ReLU()]
+    rebuilt = nn.Sequential(*layers[:-1]).eval()
+    batch = rows[1000:1020], DIGITS[1000:1020]
+    by_gradients = minnorm.attack(rebuilt, *batch).distances
+    by_decisions = minnorm.attack(perceptron, *batch, access="decisions", budget=1000).distances
+    assert (by_decisions / by_gradients).nanmedian() < 1.05
+    assert by_decisions.median() < 1.2 * by_gradients.median()
