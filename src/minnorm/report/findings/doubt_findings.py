@@ -42,8 +42,8 @@ _ENTRIES = {
         "note",
         "The softmax of the model is saturated",
         "Do not rely on attacks that follow the cross-entropy, unless they take its direction from "
-        "the logits as those of this package do. For others, divide the logits by a constant, such "
-        "as the temperature of the training: the predictions stay the same.",
+        "the logits as those of this package do. For others, and for pdgd, divide the logits by a "
+        "constant, such as the temperature of the training: the predictions stay the same.",
     ),
     "random": _Entry(
         "problem",
