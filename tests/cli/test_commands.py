@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from cli.bad_evaluation import DATA, MODEL
 from cli.command_line import Shell
@@ -39,6 +41,26 @@ def test_an_evaluation_without_an_attack_uses_the_default(shell: Shell, tmp_path
     assert set(load_run(tmp_path / "run").records.column("attack").to_pylist()) == {name}
     assert name in outcome.output
     assert f"Default: {name};" in " ".join(shell("evaluate", "--help").output.split())
+
+
+def test_a_mask_and_bounds_of_each_feature_come_from_files(elsewhere: Path, shell: Shell) -> None:
+    mask = np.zeros((28, 28), dtype=bool)
+    mask[:, :14] = True
+    np.save("mask.npy", mask)
+    out = elsewhere / "run"
+    words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=2)", "--out", str(out)]
+    outcome = shell(*words, "--mask", "mask.npy")
+    assert outcome.code == 0
+    assert "restrictions: 392 of 784 features may change, mask " in outcome.output
+    kept = load_run(out).adversarials("ddn(steps=2)")
+    assert torch.equal(kept.adversarials[..., 14:], kept.inputs[..., 14:])
+    refused = shell(*words)
+    assert refused.code == 2
+    assert "restrictions: 392 of 784 features may change" in refused.message
+    np.savez("own.npz", low=np.zeros((28, 28)), high=np.ones((28, 28)))
+    refused = shell(*words[:-1], "other", "--bounds", "own.npz")
+    assert refused.code == 2
+    assert "unclear how to scale them to bounds of each feature" in refused.message
 
 
 def test_the_options_are_passed_to_the_evaluation(shell: Shell, tmp_path: Path) -> None:

@@ -1,8 +1,18 @@
 """Options that typer does not read: bounds, norms, radii and batch sizes, in all their forms."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from minnorm.cli.options import read_batch_size, read_bounds, read_norm, read_radii, separated
+from minnorm.cli.options import (
+    read_batch_size,
+    read_bounds,
+    read_mask,
+    read_norm,
+    read_radii,
+    separated,
+)
 from minnorm.errors import InputError
 
 
@@ -15,11 +25,13 @@ from minnorm.errors import InputError
         (["--bounds=0", "1"], ["--bounds", "0", "1"]),
         (["--bounds", "-1", "1", "m", "d"], ["--bounds", "-1", "1", "m", "d"]),
         (["--bounds", "0,1", "d", "--seed", "3"], ["--bounds", "0", "1", "d", "--seed", "3"]),
+        (["--bounds", "own.npz", "d"], ["--bounds", "own.npz", "", "d"]),
+        (["--bounds=a b.NPZ", "1"], ["--bounds", "a b.NPZ", "", "1"]),
         (["m", "d"], ["m", "d"]),
         (["--", "--bounds"], ["--", "--bounds"]),
     ],
 )  # fmt: skip
-def test_bounds_are_two_words(words: list[str], found: list[str]) -> None:
+def test_bounds_are_two_words_or_a_file(words: list[str], found: list[str]) -> None:
     assert separated(words) == found
 
 
@@ -44,6 +56,33 @@ def test_bounds_are_numbers_or_fractions() -> None:
     assert read_bounds(("0/255", "16/255")) == (0, 16 / 255)
     with pytest.raises(InputError, match=r"^--bounds a 1: expected two numbers"):
         read_bounds(("a", "1"))
+
+
+def test_bounds_and_masks_are_read_from_files(tmp_path: Path) -> None:
+    assert (read_bounds(None), read_mask(None)) == (None, None)
+    file = tmp_path / "own.npz"
+    np.savez(file, low=np.zeros(3), high=np.ones(3))
+    found = read_bounds((str(file), ""))
+    assert found is not None
+    assert np.array_equal(found, [np.zeros(3), np.ones(3)])
+    np.savez(file, low=np.zeros(3))
+    with pytest.raises(InputError, match=r"own.npz holds low; expected arrays named 'low' and"):
+        read_bounds((str(file), ""))
+    with pytest.raises(InputError, match=r"there is no file .*none.npz"):
+        read_bounds((str(tmp_path / "none.npz"), ""))
+    mask = tmp_path / "mask.npy"
+    np.save(mask, np.array([True, False]))
+    read = read_mask(mask)
+    assert read is not None
+    assert read.tolist() == [True, False]
+    np.save(mask, np.ones(2))
+    with pytest.raises(InputError, match=r"mask.npy is of dtype float64; expected one boolean"):
+        read_mask(mask)
+    with pytest.raises(InputError, match=r"own.npz has several arrays; expected one boolean"):
+        read_mask(file)
+    mask.write_bytes(b"no array")
+    with pytest.raises(InputError, match=r"mask.npy cannot be read"):
+        read_mask(mask)
 
 
 def test_radii_are_numbers_or_fractions_with_or_without_commas() -> None:
