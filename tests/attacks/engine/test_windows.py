@@ -24,12 +24,12 @@ def test_the_last_two_dimensions_are_the_image() -> None:
     assert picture((2, 3, 4, 5)) == (6, 4, 5)
 
 
-def test_the_share_halves_as_in_autoattack() -> None:
-    assert share_at(0, 10_000, 0.8) == share_at(10, 10_000, 0.8) == 0.8
+def test_the_share_halves_seven_times() -> None:
+    assert share_at(0, 10_000, 0.8) == share_at(200, 10_000, 0.8) == 0.8
     changes = [n for n in range(1, 10_000) if share_at(n, 10_000, 1) < share_at(n - 1, 10_000, 1)]
-    assert changes == [11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001]
-    assert share_at(9999, 10_000, 0.8) == pytest.approx(0.8 / 512)
-    assert share_at(100, 1000, 0.8) == share_at(1000, 10_000, 0.8)
+    assert changes == [201, 501, 1001, 2001, 4001, 6001, 8001]
+    assert share_at(9999, 10_000, 0.8) == pytest.approx(0.8 / 128)
+    assert share_at(101, 1000, 0.8) == share_at(1010, 10_000, 0.8) == 0.1
 
 
 @pytest.mark.parametrize(

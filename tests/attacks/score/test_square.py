@@ -46,12 +46,12 @@ def test_transcription(
         model, x, y = one_sample(index, targeted=targeted, shape=(2, 12, 12))
         found, result = visited(
             square, model, x, y, targeted=targeted, bounds=bounds, norm=norm, loss=loss,
-            epsilon=epsilon * (high - low), budget=60, initial_share=0.3,
+            epsilon=epsilon * (high - low), budget=60, initial_share=0.2,
         )  # fmt: skip
         steps, (start,) = drawn
         expected = square_of_one_sample(
             model, x, y, targeted=targeted, norm=norm, epsilon=epsilon, loss=loss,
-            first_share=0.3, start_draws=start, draws=steps,
+            first_share=0.2, start_draws=start, draws=steps,
         )  # fmt: skip
         check_same(found, [x, *expected])
         check_closest(result, model, found, x, y, targeted=targeted, norm=norm)

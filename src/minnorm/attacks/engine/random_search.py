@@ -74,15 +74,10 @@ def random_search(
         initial_share: The share of the image that the first windows cover.
         loss: The loss to minimize.
     """
-    channels, height, width = picture(search.problem.origins.shape[1:])
-    draws = uniform_numbers(search, queries - 1, 5 + channels)
-    first = _first_pattern(search, channels, height, width)
-    origins = search.problem.origins
-    wide = torch.promote_types(origins.dtype, torch.float32)
-    first = first.to(wide).to(origins.device).expand(len(radii), -1, -1, -1)
-    first = geometry.scale_to_norm(first, radii, search.problem.norm)
-    points = _points(search, first, radii)
-    values = _values(search, points, loss)
+    draws = draws_of_steps(search, queries - 1)
+    first = geometry.scale_to_norm(first_pattern(search), radii, search.problem.norm)
+    points = points_at(search, first, radii)
+    values = losses_at(search, points, loss)
     for step, numbers in enumerate(draws):
         if step in DROP_STEPS or step % _DROP_EVERY == 0:
             stay = search.drop_found()
@@ -91,14 +86,15 @@ def random_search(
             if len(stay) < len(radii):
                 radii, points, values = radii[stay], points[stay], values[stay]
         share = share_at(step, queries - 1, initial_share)
-        candidates = _proposal(search, points, radii, share, numbers)
-        new_values = _values(search, candidates, loss)
+        candidates = proposal(search, points, radii, share, numbers)
+        new_values = losses_at(search, candidates, loss)
         better = new_values <= values  # on a plateau any change may lead to its edge
         values = torch.where(better, new_values, values)
         points = torch.where(per_sample(better, points), candidates, points)
 
 
-def _values(search: Search, points: Float[Tensor, "b *d"], loss: ScoreLoss) -> Float[Tensor, "b"]:
+def losses_at(search: Search, points: Float[Tensor, "b *d"], loss: ScoreLoss) -> Float[Tensor, "b"]:
+    """Return the losses at the points; the search keeps what is adversarial."""
     if loss == "margin":
         return search.margins_at(points)
     return search.goal.soft_margins(search.logits_at(points))
@@ -114,19 +110,31 @@ def uniform_numbers(search: Search, number: int, each: int) -> list[list[float]]
     return drawn
 
 
-def _first_pattern(search: Search, channels: int, height: int, width: int) -> Tensor:
+def draws_of_steps(search: Search, steps: int) -> list[list[float]]:
+    """Draw the random numbers of all steps; see `proposal`."""
+    channels, _, _ = picture(search.problem.origins.shape[1:])
+    return uniform_numbers(search, steps, 5 + channels)
+
+
+def first_pattern(search: Search) -> Float[Tensor, "b c h w"]:
+    """Return the perturbations to begin with, of any size: stripes in Linf, tiles in L2."""
+    origins = search.problem.origins
+    channels, height, width = picture(origins.shape[1:])
     if search.problem.norm == "linf":  # stripes, which change predictions more than noise
         (numbers,) = uniform_numbers(search, 1, channels * width)
-        return torch.tensor(_signs(numbers)).view(channels, 1, width).expand(-1, height, -1)
-    (numbers,) = uniform_numbers(search, 1, draws_of_tiles(channels, height, width))
-    return tiles(channels, height, width, numbers)
+        pattern = torch.tensor(_signs(numbers)).view(channels, 1, width).expand(-1, height, -1)
+    else:
+        (numbers,) = uniform_numbers(search, 1, draws_of_tiles(channels, height, width))
+        pattern = tiles(channels, height, width, numbers)
+    wide = torch.promote_types(origins.dtype, torch.float32)
+    return pattern.to(wide).to(origins.device).expand(len(origins), -1, -1, -1)
 
 
 def _signs(numbers: Sequence[float]) -> list[float]:
     return [1.0 if number < 0.5 else -1.0 for number in numbers]
 
 
-def _proposal(
+def proposal(
     search: Search,
     points: Float[Tensor, "b *d"],
     radii: Float[Tensor, "b"],
@@ -143,21 +151,32 @@ def _proposal(
         numbers: Random numbers in 0..1: two for each place, one for an orientation, and one for the
             sign of each channel.
     """
-    channels, height, width = picture(points.shape[1:])
-    images = search.problem.perturbations(points).view(-1, channels, height, width)
-    if images.dtype.itemsize < 4:
-        images = images.float()
+    images = images_at(search, points)
+    height, width = images.shape[2:]
     size = sides(share, height, width, odd=search.problem.norm == "l2")
     first = place(size, (height, width), numbers[0:2])
     signs = torch.tensor(_signs(numbers[5:]), dtype=images.dtype).to(images.device).view(-1, 1, 1)
     if search.problem.norm == "linf":
         # Lines 5 to 8: 2 epsilon more or less, projected onto the ball, is epsilon more or less.
-        changed = images.clone()
-        changed[first.area] = per_sample(radii, images).to(images.dtype) * signs
-        return _points(search, changed, radii)
+        changes = per_sample(radii, images).to(images.dtype) * signs
+        candidates, opposite = (
+            points_at(search, _with_window(images, first, sign * changes), radii)
+            for sign in (1, -1)
+        )
+        # A window that has these signs already would waste a query.
+        unchanged = (candidates == points).flatten(1).all(1)
+        return torch.where(per_sample(unchanged, points), opposite, candidates)
     second = place(size, (height, width), numbers[2:4])
     pattern = signs * bumps(*size, numbers[4]).to(images.dtype).to(images.device)
-    return _points(search, _moved_mass(images, radii, first, second, pattern), radii)
+    return points_at(search, _moved_mass(images, radii, first, second, pattern), radii)
+
+
+def _with_window(
+    images: Float[Tensor, "b c h w"], window: Window, values: Float[Tensor, "b c 1 1"]
+) -> Float[Tensor, "b c h w"]:
+    changed = images.clone()
+    changed[window.area] = values
+    return changed
 
 
 def _moved_mass(
@@ -194,7 +213,15 @@ def _of_norm_one(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return images / torch.where(lengths > 0, lengths, 1.0)
 
 
-def _points(
+def images_at(search: Search, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c h w"]:
+    """Return the perturbations of the points as images, in float32 or wider."""
+    origins = search.problem.origins
+    wide = torch.promote_types(origins.dtype, torch.float32)
+    perturbations = search.problem.perturbations(points).to(wide)
+    return perturbations.view(-1, *picture(origins.shape[1:]))
+
+
+def points_at(
     search: Search, images: Float[Tensor, "b c h w"], radii: Float[Tensor, "b"]
 ) -> Float[Tensor, "b *d"]:
     """Return the feasible points at perturbations that are written as images.

@@ -51,8 +51,8 @@ def square(
         budget: The queries of a sample in each restart, forward passes.
         restarts: Number of runs.
         initial_share: The share of the image that the first windows cover. With a budget of 10,000
-            queries, the share halves after 10, 50, 200, 500, 1,000, 2,000, 4,000, 6,000 and 8,000
-            steps; with another budget after the same parts of it.
+            queries, the share halves after 200, 500, 1,000, 2,000, 4,000, 6,000 and 8,000 steps;
+            with another budget after the same parts of it.
         loss: `margin`, or `cross-entropy`, which the paper uses in targeted attacks.
 
     Returns:
