@@ -12,7 +12,7 @@ import onnx2pytorch
 import pytest
 import torch
 from onnx import helper
-from torch import nn
+from torch import fx, nn
 
 from minnorm.access import access_of
 from minnorm.errors import InputError, MissingFileError, MissingLibraryError
@@ -442,3 +442,55 @@ def test_a_file_takes_no_other_arguments_and_no_architecture(tmp_path: Path) -> 
     torch.save({"weight": torch.ones(1)}, tmp_path / "weights.pt")
     with pytest.raises(InputError, match=r"weights.pt takes no arguments: remove access"):
         load_model(f"{tmp_path / 'weights.pt'}(access=scores)")
+
+
+def test_a_network_of_images_consists_of_layers_of_pytorch(tmp_path: Path) -> None:
+    kernels = np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    path = save(
+        tmp_path / "m.onnx",
+        [
+            _node("Conv", "inputs", "kernels", "c"),
+            _node("Relu", "c", "r"),
+            _node("MaxPool", "r", "m", kernel_shape=[2, 2], strides=[2, 2]),
+            _node("GlobalAveragePool", "m", "logits"),
+        ],
+        {"kernels": kernels},
+        [value("inputs", np.float32, ["batch", 3, 6, 6])],
+        [value("logits", np.float32, ["batch", 4, 1, 1])],
+    )
+    model = load_model(str(path))
+    images = torch.rand(3, 3, 6, 6)
+    maps = nn.functional.conv2d(images, torch.from_numpy(kernels)).relu()
+    torch.testing.assert_close(model(images), nn.functional.max_pool2d(maps, 2).mean((2, 3)))
+    assert isinstance(model.network, fx.GraphModule)
+    assert sum(isinstance(part, nn.Conv2d) for part in model.modules()) == 1
+    assert model.input_shape == (3, 6, 6)
+
+
+def test_values_that_a_graph_inside_of_a_node_uses_are_kept(tmp_path: Path) -> None:
+    def branch(kind: str) -> Any:
+        output = helper.make_tensor_value_info("chosen", 1, None)
+        return helper.make_graph([_node(kind, "inputs", "weights", "chosen")], kind, [], [output])
+
+    nodes = [
+        _node("Shape", "inputs", "sizes"),
+        _node("Gather", "sizes", "place", "features"),
+        _node("Equal", "features", "six", "fits"),
+        helper.make_node(
+            "If", ["fits"], ["logits"], then_branch=branch("MatMul"), else_branch=branch("Gemm")
+        ),
+    ]
+    path = save(
+        tmp_path / "m.onnx",
+        [*nodes, _node("Identity", "unused", "other")],
+        {
+            "weights": WEIGHTS,
+            "place": np.array(1),
+            "six": np.array(6),
+            "unused": np.ones((2, 2), np.float32),
+        },
+        [value("inputs", np.float32, ["batch", 6])],
+        [value("logits", np.float32, ["batch", 4]), value("other", np.float32, [2, 2])],
+    )
+    model = load_model(f"{path}(access=scores, output=logits)")
+    torch.testing.assert_close(model(INPUTS), LOGITS)
