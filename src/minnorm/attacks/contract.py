@@ -74,10 +74,10 @@ _Function = TypeVar("_Function", bound=Callable[..., AttackResult])
 
 BEST_ATTACKS: dict[Access, dict[Norm, str]] = {
     "gradients": {"l2": "normal_pursuit", "linf": "fmn"},
-    "scores": {"l2": "square_min_norm", "linf": "square_min_norm"},
+    "scores": {"l2": "decision_pursuit", "linf": "decision_pursuit"},
     "decisions": {"l2": "decision_pursuit", "linf": "decision_pursuit"},
 }
-"""The names of the best attacks of the package, by what they need of a model, and by norm."""
+"""The names of the best attacks of the package, by what they may use of a model, and by norm."""
 
 _MARKER = "accepts_accelerated"
 _NEED = "needs_access"

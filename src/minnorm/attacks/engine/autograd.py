@@ -17,12 +17,12 @@ _OF_NUMPY = "Can't call numpy() on Tensor that requires grad"
 
 def without_gradients() -> str:
     """Return what to do with a model that has no gradients, in sentences."""
+    names = dict.fromkeys(BEST_ATTACKS[access]["l2"] for access in ("decisions", "scores"))
     return (
         "Give a step that blocks gradients those of another function by "
         "minnorm.models.straight_through. For a model that can only be predicted, use "
-        "minnorm.models.predict_only, or an attack that needs no gradients: "
-        f"{BEST_ATTACKS['scores']['l2']} reads scores, {BEST_ATTACKS['decisions']['l2']} only "
-        "decisions; minnorm.attack chooses them by access='scores' and access='decisions'."
+        "minnorm.models.predict_only, or an attack that needs no gradients, such as "
+        f"{' or '.join(names)}: minnorm.attack runs one with access='decisions' or 'scores'."
     )
 
 
