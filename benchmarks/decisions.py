@@ -7,8 +7,9 @@ Every attack runs once, with the largest budget. The model counts the queries of
 the closest adversarial that it has answered, whatever the attack returns, and ends the attack after
 the last query. The other libraries attack one image after the other, so that no image waits for
 another one. Images that are misclassified from the start count with a norm of 0. Beside them:
-`minnorm.attack` with gradients and a budget of 1,000. Finished attacks in runs/decisions are kept:
-after a change of an attack, delete its files. Tables and a figure go beside the JSON file.
+`minnorm.attack` with gradients and a budget of 1,000. Finished attacks and images in
+runs/decisions are kept: after a change of an attack, delete its files. Tables and a figure go
+beside the JSON file.
 """
 
 import argparse
@@ -164,6 +165,18 @@ def watched(
     return watch.ended()
 
 
+def single(
+    file: Path, name: str, model: nn.Module, sample: tuple[Tensor, Tensor], budget: int
+) -> dict[int, list[float]]:
+    """Return the norms of one sample at each mark; a finished one is read."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        found = watched(ATTACKS[name], model, *sample, budget)
+        file.write_text(json.dumps(found), encoding="utf-8")
+    read = json.loads(file.read_text(encoding="utf-8"))
+    return {int(mark): norms for mark, norms in read.items()}
+
+
 def measure(network: str, name: str, budget: int) -> dict[str, Any]:
     """Return the norms of an attack on a network at each mark; finished ones are read."""
     file = RUNS / network / f"{name.replace(' ', '-')}-{budget}.json"
@@ -185,7 +198,9 @@ def measure(network: str, name: str, budget: int) -> dict[str, Any]:
         curve = watched(ATTACKS[name], model, x, y, budget)
     else:
         singles = [
-            watched(ATTACKS[name], model, x[place, None], y[place, None], budget)
+            single(
+                file.with_suffix(f".{place}.json"), name, model, (x[[place]], y[[place]]), budget
+            )
             for place in range(len(x))
         ]
         curve = {mark: [single[mark][0] for single in singles] for mark in singles[0]}

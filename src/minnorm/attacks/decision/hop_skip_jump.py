@@ -5,7 +5,6 @@ Chen, Jordan, Wainwright: "HopSkipJumpAttack: A Query-Efficient Decision-Based A
 """
 
 import math
-from collections.abc import Iterator
 from itertools import chain, islice
 
 import torch
@@ -15,11 +14,10 @@ from torch import Generator, Tensor
 from minnorm.attacks.contract import AttackResult, Model, needs
 from minnorm.attacks.engine.autograd import noise_of_sample, ordinary
 from minnorm.attacks.engine.bases import basis_of
-from minnorm.attacks.engine.images import finite_bounds, images
+from minnorm.attacks.engine.images import finite_bounds, images, uniform_points
 from minnorm.attacks.engine.lines import wide
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.quota import LEAST_BUDGET, SampleQuota
-from minnorm.attacks.engine.search import Search
 from minnorm.checks import check_count
 from minnorm.geometry import (
     Bounds,
@@ -108,9 +106,7 @@ def hop_skip_jump(
         entries = math.prod(inputs.shape[1:])
         low, high = finite_bounds(search)
         widths = norms((high - low).expand_as(points), "linf")
-        # In L2 a share of the line; in Linf a length, in units of the width of the bounds.
-        tolerance = entries**-1.5 if norm == "l2" else widths * entries**-2.0
-        points = _at_boundary(quota, points, found, tolerance)
+        points = _at_boundary(quota, points, found, widths)
         iteration = 0
         while bool((found & (quota.left > 0)).any()):
             iteration += 1
@@ -119,7 +115,7 @@ def hop_skip_jump(
             deltas = _FIRST_DELTA * widths if iteration == 1 else lengths / entries
             directions = _estimated(quota, points, deltas, probes, found)
             points = _stepped(quota, points, directions, lengths / math.sqrt(iteration), found)
-            points = _at_boundary(quota, points, found, tolerance)
+            points = _at_boundary(quota, points, found, widths)
         return search.result()
 
 
@@ -145,7 +141,7 @@ def _first_points(
         found = quota.adversarial_at(points, wanted)
     # Where no uniform draw is adversarial, other points may be: these are not in the paper.
     others = islice(images(search, basis_of(problem.origins)), draws)
-    for drawn in chain(_uniform(search, draws), others):
+    for drawn in chain(islice(uniform_points(search), draws), others):
         missing = wanted & ~found & (quota.left > 0)
         if not bool(missing.any()):
             break
@@ -155,41 +151,29 @@ def _first_points(
     return points, found
 
 
-def _uniform(search: Search, draws: int) -> Iterator[Float[Tensor, "b *d"]]:
-    """Yield points that are drawn uniformly from the bounds."""
-    problem = search.problem
-    low, high = finite_bounds(search)
-    for _ in range(draws):
-        # The distribution function of normal noise makes it uniform.
-        noise = wide(noise_of_sample(problem.origins, search.generator))
-        drawn = low + (high - low) * torch.special.ndtr(noise)
-        drawn = drawn.to(problem.origins.dtype).expand_as(problem.origins)
-        yield problem.feasible_(drawn.clone())
-
-
 def _at_boundary(
-    quota: SampleQuota, points: Tensor, found: Bool[Tensor, "b"], tolerance: float | Tensor
+    quota: SampleQuota, points: Tensor, found: Bool[Tensor, "b"], widths: Float[Tensor, "b"]
 ) -> Float[Tensor, "b *d"]:
     """Move adversarial points to the boundary by bisection (algorithm 1).
 
     In L2 that is on the line to the input; in Linf, by projection onto smaller and smaller balls.
+    The widths of the bounds are the unit of the tolerance.
     """
     problem = quota.search.problem
     lengths = distances(points, problem.origins, problem.norm)
     is_l2 = problem.norm == "l2"
     high = torch.ones_like(lengths) if is_l2 else lengths
-    least = (
-        torch.full_like(high, tolerance) if is_l2 else (lengths * tolerance).clamp_max(tolerance)
-    )
-    # Beyond the precision of the dtype there is nothing to bisect.
-    least = least.clamp_min(torch.finfo(points.dtype).eps)
+    entries = math.prod(points.shape[1:])
+    # In L2 a share of the line; in Linf a length, or a share of the first length.
+    least = torch.minimum(widths.to(high.dtype), lengths) * entries**-2.0
+    least = torch.full_like(high, entries**-1.5) if is_l2 else least
+    # Beyond the precision of the dtype there is nothing to bisect. The factor: halves may be equal
+    # to the tolerance but for rounding.
+    least = 1.000001 * torch.maximum(least, torch.finfo(points.dtype).eps * high)
     low, ends = torch.zeros_like(high), points
     while bool((active := found & (quota.left > 0) & (high - low > least)).any()):
         middle = (low + high) / 2
-        inside = _blended(ends, problem.origins, middle) if is_l2 else None
-        if inside is None:
-            inside = _in_ball(ends, problem.origins, middle)
-        inside = problem.feasible_(inside)
+        inside = problem.feasible_((_blended if is_l2 else _in_ball)(ends, problem.origins, middle))
         hits = quota.adversarial_at(inside, active)
         points = torch.where(per_sample(hits, points), inside, points)
         high = torch.where(hits, middle, high)

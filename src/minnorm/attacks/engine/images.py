@@ -31,8 +31,7 @@ def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
     """
     origins = wide(search.problem.origins)
     low, high = finite_bounds(search)
-    # Of its own, since how many images are drawn depends on the batch.
-    generator = torch.Generator(origins.device).manual_seed(search.generator.initial_seed())
+    generator = other_generator(search)
     middle = (low + high) / 2
     for values in (low, high, low + high - origins):
         yield _feasible(search, values.expand_as(origins))
@@ -46,6 +45,23 @@ def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
             strength = _STRENGTH * (1 + number // 2 % 6)
             yield _feasible(search, origins + strength * (high - low) * noise)
         number += 1
+
+
+def uniform_points(search: Search) -> Iterator[Float[Tensor, "b *d"]]:
+    """Yield points that are drawn uniformly from the bounds, the same for all samples."""
+    origins = search.problem.origins
+    low, high = finite_bounds(search)
+    generator = other_generator(search)
+    while True:
+        # The distribution function of normal noise makes it uniform.
+        noise = wide(noise_of_sample(origins, generator))
+        yield _feasible(search, (low + (high - low) * torch.special.ndtr(noise)).expand_as(origins))
+
+
+def other_generator(search: Search) -> torch.Generator:
+    """Return a second source of random numbers, for those whose number depends on the batch."""
+    seed = (search.generator.initial_seed() + 1) % 2**62
+    return torch.Generator(search.generator.device).manual_seed(seed)
 
 
 def smooth_noise(
