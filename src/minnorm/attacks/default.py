@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from minnorm import boxes, geometry
+from minnorm import box_arguments, boxes, geometry
 from minnorm.acceleration import clean_logits, original
 from minnorm.access import Access, access_of, check_access
 from minnorm.attacks.contract import (
@@ -104,7 +104,7 @@ def attack(
         InputError: If an argument is not as described, the model offers less access, or it cannot
             take the inputs.
     """
-    bounds = boxes.bounds_of(bounds)
+    bounds = box_arguments.bounds_of(bounds)
     if access is not None:
         check_access(access)
     classifier: Model = as_model(model)
@@ -114,7 +114,7 @@ def attack(
     inputs, labels = _as_tensors(classifier, inputs, labels, bounds)
     if isinstance(starts, np.ndarray | list):
         starts = torch.as_tensor(np.asarray(starts)).to(inputs)
-    mask = boxes.mask_of(mask)
+    mask = box_arguments.mask_of(mask)
     check_problem(classifier, inputs, labels, bounds, starts, mask=mask)
     few = ordinary(inputs[:PROBE_SAMPLES])
     box = masked(boxes.for_batch(bounds, inputs), ordinary(inputs), mask)

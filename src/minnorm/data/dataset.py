@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from minnorm.boxes import Bounds, is_interval, sample_bounds, sample_mask
+from minnorm.box_arguments import sample_bounds, sample_mask
+from minnorm.boxes import Bounds, is_interval
 from minnorm.data.arrays import (
     Array,
     as_array,

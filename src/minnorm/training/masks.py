@@ -9,7 +9,8 @@ from pathlib import Path
 from jaxtyping import Bool
 from torch import Tensor
 
-from minnorm.boxes import is_interval, sample_mask
+from minnorm.box_arguments import sample_mask
+from minnorm.boxes import is_interval
 from minnorm.data import Data
 from minnorm.data.array_files import read_mask_file
 from minnorm.errors import InputError

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minnorm import boxes
+from minnorm import box_arguments, boxes
 from minnorm.checks import check_count
 from minnorm.errors import InputError
 
@@ -23,7 +23,7 @@ def check_samples(
         InputError: If one is not a tensor, a shape or dtype is wrong, the bounds or the mask are
             not as described, or an input or a start is NaN or outside the bounds.
     """
-    boxes.check_bounds(bounds)
+    box_arguments.check_bounds(bounds)
     for name, values in (("inputs", inputs), ("labels", labels), ("starts", starts)):
         if not isinstance(values, Tensor) and not (name == "starts" and values is None):
             raise InputError(
@@ -50,8 +50,8 @@ def check_samples(
         raise InputError(f"inputs have shape {list(inputs.shape)}: the samples hold no values.")
     for bound in bounds:
         if isinstance(bound, Tensor):
-            boxes.check_shape("the bounds have", bound, inputs.shape)
-    boxes.check_mask(mask, inputs.shape)
+            box_arguments.check_shape("the bounds have", bound, inputs.shape)
+    box_arguments.check_mask(mask, inputs.shape)
     _check_inside("inputs", inputs, bounds)
     if starts is not None:
         if starts.shape != inputs.shape or starts.dtype != inputs.dtype:

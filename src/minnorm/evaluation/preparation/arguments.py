@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minnorm import boxes, specs
+from minnorm import box_arguments, boxes, specs
 from minnorm.acceleration import original
 from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, Model, load_attack
@@ -71,7 +71,7 @@ def finite_bounds(bounds: Any) -> Bounds:
     example = "for example (0.0, 1.0)"
     pair = isinstance(bounds, Iterable) and not isinstance(bounds, str) and tuple(bounds)
     if pair and any(_is_of_features(bound) for bound in pair):
-        own = boxes.bounds_of(pair)
+        own = box_arguments.bounds_of(pair)
         if not all(bool(torch.as_tensor(bound).isfinite().all()) for bound in own):
             raise InputError(
                 "the bounds of some features are infinite: an evaluation needs finite bounds."
@@ -109,7 +109,10 @@ def restrictions_of(data: Data, bounds: Bounds | None, mask: Any) -> Restriction
     mask = data.mask if mask is None else mask
     if mask is not None or not boxes.is_interval(bounds):
         shape = data.batch([0])[0].shape[1:]
-        bounds, mask = boxes.sample_bounds(bounds, shape), boxes.sample_mask(mask, shape)
+        bounds, mask = (
+            box_arguments.sample_bounds(bounds, shape),
+            box_arguments.sample_mask(mask, shape),
+        )
     if taken:
         logger.info("%s: its own %s limit what the attacks change", data.name, " and ".join(taken))
     return Restrictions(bounds, mask)
