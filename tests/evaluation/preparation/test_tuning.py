@@ -366,6 +366,7 @@ def test_the_first_rank_shares_what_it_decided(
 def test_without_gradients_nothing_is_differentiated(machine: Machine, access: Access) -> None:
     tuned = _tune(LARGE, access=access)
     assert tuned.model.used == "off"
+    assert tuned.model.notes == ("the model is used as it is: no attack needs gradients",)
     assert tuned.batch_size in range(1, 1000)
     assert [name for name, _ in machine.calls] == ["accelerate"]
     assert _tune(LARGE, access=access, batch_size=3).batch_size == 3

@@ -100,8 +100,6 @@ def tune(
     """
     if inputs.device.type == "cpu":
         memory.keep_freed_memory()  # before measuring, since it changes how long a gradient takes
-    if access != "gradients" and acceleration == AUTO:
-        acceleration = OFF
     if interrupted is not None:
         acceleration = interrupted.acceleration if acceleration == AUTO else acceleration
         batch_size = interrupted.batch_size if batch_size == "auto" else batch_size
@@ -114,7 +112,9 @@ def tune(
             )
             key = None if fingerprint is None else decisions.circumstances(fingerprint, inputs)
             gradient = None
-            if acceleration == AUTO:
+            if acceleration == AUTO and access != "gradients":
+                accelerated = _as_it_is(model, inputs, "no attack needs gradients")
+            elif acceleration == AUTO:
                 accelerated, gradient = _accelerate(model, example, work, key)
             else:
                 accelerated = accelerate(model, inputs, acceleration)
