@@ -139,7 +139,7 @@ class Nearest:
 def test_takes_a_classifier_of_scikit_learn() -> None:
     centers = np.array([[0.2, 0.2], [0.8, 0.2], [0.2, 0.8]])
     inputs = np.array([[0.3, 0.4], [0.6, 0.3]], np.float32)
-    for access in ("decisions",):
-        found = attack(Nearest(centers, [0, 1, 2]), inputs, [0, 1], access=access, budget=500)
+    for access in ("scores", "decisions"):
+        found = attack(Nearest(centers, [0, 1, 2]), inputs, [0, 1], access=access, budget=300)
         # The planes halfway between two centers.
         torch.testing.assert_close(found.distances, torch.tensor([0.1, 0.1]), rtol=0.05, atol=0)
