@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minnorm.errors import InputError
 from minnorm.models import Averaged, averaged, fingerprint, straight_through
 from minnorm.models.averaged import averaged_part, draw_seed, passes_of_average, single_draw
-from models.random_models import Resized, Shifted
+from models.random_models import Noise, Resized, Shifted
 
 SOURCES = ["torch", "numpy", "python", torch.Generator, np.random.default_rng]
 
@@ -65,6 +65,14 @@ def test_samples_depend_neither_on_their_batch_nor_on_their_position(source: Any
     torch.testing.assert_close(model(inputs.flip(0)).flip(0), found)
     torch.testing.assert_close(torch.cat([model(inputs[:2]), model(inputs[2:])]), found)
     assert model(inputs[:0]).shape == (0, 2)
+
+
+def test_the_layout_of_the_inputs_does_not_change_the_draws() -> None:
+    inputs = torch.rand(2, 3, 4, 5)
+    other = inputs.contiguous(memory_format=torch.channels_last)
+    assert other.stride() != inputs.stride()
+    model = averaged(nn.Sequential(Noise(1.0), nn.Flatten()).eval(), draws=2)
+    assert torch.equal(model(other), model(inputs))
 
 
 @pytest.mark.parametrize("draws", [1, 400])

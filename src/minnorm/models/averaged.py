@@ -123,7 +123,7 @@ class Averaged(nn.Module):
 
     def _alone(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> Tensor:
         reseed(seed)
-        logits: Tensor = self.model(inputs.clone())
+        logits: Tensor = self.model(_laid_out(inputs))
         return logits
 
     def _each_alone(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> Tensor:
@@ -137,7 +137,7 @@ class Averaged(nn.Module):
 
         each: Callable[[Tensor], Tensor] = torch.func.vmap(classify, randomness="same")
         reseed(seed)
-        return each(inputs.clone())
+        return each(_laid_out(inputs))
 
     def _must_be_alone(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> bool:
         """Return whether samples get the same random numbers only if they are alone in a batch."""
@@ -159,6 +159,11 @@ class Averaged(nn.Module):
             reason,
         )
         return True
+
+
+def _laid_out(inputs: Tensor) -> Tensor:
+    """Return a copy in the usual layout: random numbers like a tensor follow its layout."""
+    return inputs.clone(memory_format=torch.contiguous_format)
 
 
 @contextmanager
