@@ -38,7 +38,8 @@ def averaged(model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.
     """Make a deterministic classifier of a random one: the average of its logits over fixed draws.
 
     Attacks need a model that returns the same logits each time. They attack this average, whose
-    gradient is the average of the gradients. Their results also hold for other draws: at the end
+    gradient is the average of the gradients. The logits are averaged and not the probabilities:
+    those of a few extreme draws would decide. Their results also hold for other draws: at the end
     an attack of this package moves its adversarials outwards until they hold in the share
     `threshold` of draws that it has not used before, and `minnorm.evaluate` counts them with draws
     that no attack has seen.

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from minnorm.attacks import Model
 from minnorm.data.dataset import WHITE
+from minnorm.evaluation.running.votes import decide
 from minnorm.geometry import Interval, Norm, distances, per_sample, span
-from minnorm.logits import is_adversarial, output_of, predictions
+from minnorm.logits import is_adversarial, predictions
 from minnorm.runtime.devices import dtype_and_device
 
 _STRETCHES = (1.01, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
@@ -68,7 +69,8 @@ class Verifier:
         dtype, device = dtype_and_device(self.model)
         with torch.no_grad():
             values = from_pixels(pixels, self.bounds).to(device, dtype)
-            logits = output_of(self.model, values).cpu()
+            decision = decide(self.model, values, labels.to(device), targeted=self.targeted)
+        logits = decision.logits.cpu()
         return Answers(predictions(logits), is_adversarial(logits, labels, self.targeted))
 
 
