@@ -1,11 +1,11 @@
 """Defenses that do not hold: what is measured without knowledge of the defense, and with it.
 
-    python benchmarks/adaptive.py [--images 100] [--only NAME ...] [--json FILE]
+    python benchmarks/adaptive.py [--images 100] [--only NAME ...] [--peers] [--json FILE]
 
 The defenses are those of docs/examples/broken_defenses.py, on its small network, which is trained
 here in seconds. `plain` is what a user measures who does not know of the defense, with the kinds of
-the warnings; `adaptive` uses the wrapper that the page docs/broken-defenses.md names. Needs
-`minnorm` and Pillow alone.
+the warnings; `adaptive` uses the wrapper that the page docs/broken-defenses.md names. `--peers`
+adds PGD of other libraries on the distilled network. Only that needs other libraries.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import minnorm
+from minnorm.attacks import pgd
 from minnorm.evaluation import accuracy_at, clean_accuracy, median_distance
 from minnorm.models import averaged, predict_only, straight_through
 from minnorm.runtime import provenance
@@ -30,6 +31,7 @@ sys.path.append(str(Path(__file__).parents[1] / "docs" / "examples"))
 import broken_defenses as defenses  # type: ignore[import-not-found]
 
 RADIUS = 2.0
+PGD_STEPS = 40
 DRAWS = 16
 FEW = "normal_pursuit(budget=30)"  # of an average, where each gradient is one of all draws
 FRESH_DRAWS = 100
@@ -194,6 +196,28 @@ CASES = (
 """The defenses, in the order of the page."""
 
 
+def peers(samples: Samples) -> dict[str, dict[str, float]]:
+    """Return the accuracy under PGD of several libraries, without and with distillation."""
+    from libraries import of_foolbox, of_ours, of_torchattacks
+
+    inputs, labels = samples
+    runs = {
+        "foolbox": of_foolbox("L2ProjectedGradientDescentAttack", radius=RADIUS, steps=PGD_STEPS),
+        "torchattacks": of_torchattacks(
+            "PGDL2", eps=RADIUS, alpha=2.5 * RADIUS / PGD_STEPS, steps=PGD_STEPS
+        ),
+        "minnorm": of_ours(pgd, epsilon=RADIUS, steps=PGD_STEPS),
+    }
+    networks = {"undefended": network(), "distilled": defenses.distilled()}
+    return {
+        name: {
+            key: float((model(run(model, inputs, labels, 0)).argmax(1) == labels).float().mean())
+            for key, model in networks.items()
+        }
+        for name, run in runs.items()
+    }
+
+
 def table(results: dict[str, Any]) -> str:
     """Return the results as a table."""
     undefended = results["undefended"]
@@ -219,6 +243,18 @@ def table(results: dict[str, Any]) -> str:
             f"| {_median(plain)} | {', '.join(plain['doubts'])} "
             f"| {100 * adaptive['accuracy']:.0f} | {_median(adaptive)} | {row['wrapper']} |"
         )
+    if "peers" in results:
+        lines += [
+            "",
+            f"Accuracy in % under PGD of {PGD_STEPS} steps in L2 within {RADIUS:g}:",
+            "",
+            "| library | no defense | defensive distillation |",
+            "|---|---:|---:|",
+        ]
+        for name, row in results["peers"].items():
+            lines.append(
+                f"| {name} | {100 * row['undefended']:.0f} | {100 * row['distilled']:.0f} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -231,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--only", nargs="*", help="names of defenses")
+    parser.add_argument("--peers", action="store_true", help="needs foolbox and torchattacks")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     samples = minnorm.load_data(defenses.TEST).batch(range(options.images))
@@ -249,6 +286,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "adaptive": asdict(adaptive),
                 "wrapper": case.wrapper,
             }
+    if options.peers:
+        results["peers"] = peers(samples)
     write(options.json, results, table(results))
 
 

@@ -14,6 +14,7 @@ FOUND = {
     "3 bits and JPEG": ("zero-gradients",),
     "random resizing and noise": ("random",),
     "defensive distillation": ("saturated",),
+    "classes only": ("zero-gradients", "probabilities"),
 }
 """The defenses that are tested, and the kinds of the warnings without knowledge of them."""
 
