@@ -1,0 +1,42 @@
+"""Cosine bases: orthonormal, the transform of scipy's definition, and the bands of a spectrum."""
+
+import math
+
+import pytest
+import torch
+
+from minnorm.attacks.engine.bases import basis_of
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 9), (5, 5), (2, 4, 7), (3,), (), (2, 3)])
+def test_lengths_and_inner_products_stay(shape: tuple[int, ...]) -> None:
+    values, others = torch.randn(2, 4, *shape, dtype=torch.float64)
+    basis = basis_of(values)
+    there, too = basis.coefficients(values), basis.coefficients(others)
+    assert torch.allclose(basis.values(there), values)
+    assert torch.allclose((there * too).sum(), (values * others).sum())
+
+
+def test_coefficients_of_cosines() -> None:
+    places = torch.arange(8, dtype=torch.float64)
+    waves = torch.cos(math.pi / 8 * 3 * (places + 0.5))[:, None].expand(8, 6)
+    basis = basis_of(waves[None])
+    coefficients = basis.coefficients(waves[None])[0]
+    expected = torch.zeros(8, 6, dtype=torch.float64)
+    expected[3, 0] = waves.norm()
+    assert torch.allclose(coefficients, expected, atol=1e-12)
+
+
+def test_a_band_is_averaged() -> None:
+    values = torch.rand(2, 3, 4, 4, dtype=torch.float64)
+    basis = basis_of(values)
+    averaged = basis.averaged(values)
+    for channel, down, across in ((0, 0, 0), (2, 1, 1), (1, 3, 3)):
+        band = round(math.hypot(down, across))
+        same = [
+            values[:, c, i, j]
+            for c in range(3) for i in range(4) for j in range(4)
+            if round(math.hypot(i, j)) == band
+        ]  # fmt: skip
+        expected = torch.stack(same).mean(0)
+        assert torch.allclose(averaged[:, channel, down, across], expected)
