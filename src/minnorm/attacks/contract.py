@@ -51,9 +51,9 @@ class Attack(Protocol):
     It changes nothing that it is given and no global state. Samples are independent: permuting or
     splitting the batch permutes or splits the result.
 
-    Bounds are two numbers, or two tensors with a bound for each feature, which broadcast to the batch.
-    The attacks of this package also take a `mask` of the features that may change; an evaluation
-    puts it into the bounds, so an attack of your own does not need it.
+    Bounds are two numbers, or two tensors with a bound for each feature, which broadcast to the
+    batch. The attacks of this package also take a `mask` of the features that may change; an
+    evaluation puts it into the bounds, so an attack of your own does not need it.
 
     Distances are measured in the norm that is the default of its parameter `norm`, in `l2` if it
     has no such parameter. An attack of your own that minimizes another norm needs that parameter.
