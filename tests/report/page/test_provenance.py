@@ -8,6 +8,7 @@ import pytest
 
 from cli.command_line import Shell
 from minnorm.evaluation import Evaluation, load_run
+from minnorm.evaluation.store.configuration import DrawsEntry
 from minnorm.report import LabeledRun, label_runs
 from minnorm.report.page.page import page_html
 from minnorm.report.page.provenance import provenance, repeating_command
@@ -103,3 +104,12 @@ def test_a_session_that_tells_nothing_is_shown() -> None:
         "started": "unknown", "revision": "unknown", "versions": "", "processes": "unknown",
     }  # fmt: skip
     assert "Code and machine" in page_html([labeled(run)])
+
+
+def test_the_draws_of_a_random_model_are_shown() -> None:
+    entry = DrawsEntry(draws=32, seed=4, threshold=0.5, judged=1024)
+    (configuration, *_) = provenance(labeled(made_run(random_draws=entry))).facts
+    rows = dict(configuration.entries)
+    assert rows["draws"] == "32 with seed 4, threshold 0.5, judged in 1,024 others"
+    (other, *_) = provenance(labeled(made_run())).facts
+    assert "draws" not in dict(other.entries)

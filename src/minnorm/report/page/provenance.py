@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minnorm.evaluation.preparation.arguments import is_spec
-from minnorm.evaluation.store.configuration import RestrictionsEntry
+from minnorm.evaluation.store.configuration import DrawsEntry, RestrictionsEntry
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import UNKNOWN
 
@@ -118,6 +118,7 @@ def _configuration(run: LabeledRun, used: Mapping[str, Any]) -> Facts:
             ("targets", used["targets"] or "none: untargeted attacks"),
             ("bounds of inputs", f"{low:g} to {high:g}"),
             *_restrictions(used.get("restrictions")),
+            *_draws(used.get("random_draws")),
             ("seed", str(used["seed"])),
             ("batch size", str(used["batch_size"])),
             ("acceleration", used["acceleration"]),
@@ -134,6 +135,13 @@ def _configuration(run: LabeledRun, used: Mapping[str, Any]) -> Facts:
 def _restrictions(entry: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Return what the report says of features that have bounds of their own, or may not change."""
     return [] if entry is None else [("restrictions", str(RestrictionsEntry(**entry)))]
+
+
+def _draws(entry: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return what the report says of the draws of a random model."""
+    if entry is None:
+        return []
+    return [("draws", f"{DrawsEntry(**entry)}, judged in {entry['judged']:,} others")]
 
 
 def _attack(attack: Mapping[str, str]) -> str:
