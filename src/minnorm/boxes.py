@@ -52,7 +52,7 @@ def _for_batch(values: float | Tensor, inputs: Tensor) -> Tensor:
     if not isinstance(values, Tensor):
         return inputs.new_full((1,) * inputs.ndim, values)
     missing = inputs.ndim - values.ndim
-    return values.to(inputs.device, inputs.dtype).view(*(1,) * missing, *values.shape)
+    return values.to(inputs.dtype).to(inputs.device).view(*(1,) * missing, *values.shape)
 
 
 def masked(

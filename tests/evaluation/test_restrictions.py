@@ -12,7 +12,8 @@ from torch import Generator, Tensor, nn
 
 from attacks.networks import Linear, problem
 from minnorm.attacks import AttackResult, Model, ddn
-from minnorm.data import from_arrays, load_data
+from minnorm.data import as_data, from_arrays, load_data
+from minnorm.data.summary import description
 from minnorm.errors import InputError, RunConflictError
 from minnorm.evaluation import WORST_CASE, Evaluation, evaluate
 from minnorm.evaluation.exports.exports import export_adversarials
@@ -208,6 +209,21 @@ def test_a_file_of_data_holds_bounds_and_mask(tmp_path: Path) -> None:
     np.savez(path, **arrays, mask=MASK[:2, :3])
     with pytest.raises(InputError, match=r"own.npz: the mask has shape \[2, 3\]"):
         load_data(str(path))
+
+
+def test_a_mapping_of_data_holds_bounds_and_mask(tmp_path: Path) -> None:
+    _, inputs, labels = samples()
+    arrays: dict[str, Any] = {"images": inputs, "labels": labels, "low": LOW, "high": HIGH}
+    both = run(bounds=(LOW, HIGH), mask=MASK)
+    assert restrictions(run(data={**arrays, "mask": MASK.tolist()})) == restrictions(both)
+    np.savez(tmp_path / "own.npz", **arrays, mask=MASK)
+    with np.load(tmp_path / "own.npz") as archive:
+        found = as_data(archive)
+    assert restrictions(run(data=found)) == restrictions(both)
+    shown = description(found)
+    assert (shown["bounds"], shown["may change"]) == ("-0.5 to 2", "10 of 16 features")
+    with pytest.raises(InputError, match="data holds only one of 'low' and 'high'"):
+        as_data({"images": inputs, "labels": labels, "high": HIGH})
 
 
 def test_older_manifests_have_no_restrictions(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch.utils.data import (
 )
 
 from minnorm.data.arrays import as_array, check_pair, class_numbers
-from minnorm.data.dataset import Data, from_arrays
+from minnorm.data.dataset import Data, from_arrays, limits_in
 from minnorm.data.items import from_map_dataset, input_and_label
 from minnorm.data.pixels import is_picture
 from minnorm.errors import InputError
@@ -39,7 +39,7 @@ def from_value(value: Any, name: str) -> Data:
     if isinstance(value, DataLoader):
         value = _data_set_of(value)
     if isinstance(value, Mapping):
-        return from_arrays(name, *_inputs_and_labels(value))
+        return from_arrays(name, *_inputs_and_labels(value), **limits_in(name, value))
     kind = type(value).__name__
     if _is_pair(value):
         inputs, labels = value

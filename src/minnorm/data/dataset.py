@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -188,6 +188,26 @@ def from_arrays(
         bounds=checked,
         mask=free,
     )
+
+
+def limits_in(source: str, arrays: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the bounds and the mask among named arrays, as `from_arrays` takes them.
+
+    Args:
+        source: Where the arrays come from, for the message.
+        arrays: Arrays named `low`, `high` and `mask`, all optional, among others.
+
+    Raises:
+        InputError: If there is only one of the two bounds.
+    """
+    if ("low" in arrays) != ("high" in arrays):
+        raise InputError(f"{source} holds only one of 'low' and 'high': bounds need both.")
+    limits: dict[str, Any] = {}
+    if "low" in arrays:
+        limits["bounds"] = tuple(as_array(arrays[name], name) for name in ("low", "high"))
+    if "mask" in arrays:
+        limits["mask"] = arrays["mask"]
+    return limits
 
 
 def evenly_spaced(count: int, most: int) -> list[int]:

@@ -14,7 +14,7 @@ from minnorm import checks, factories, specs
 from minnorm.data.arrays import Array
 from minnorm.data.catalogue import CATALOGUE, open_cached
 from minnorm.data.conversion import from_value
-from minnorm.data.dataset import Data, from_arrays
+from minnorm.data.dataset import Data, from_arrays, limits_in
 from minnorm.data.folder import load_folder
 from minnorm.errors import InputError, MissingFileError, one_line
 
@@ -93,7 +93,7 @@ def as_data(value: Any, name: str = "data") -> Data:
             - a data spec, or the path of a file;
             - `Data`;
             - a pair (inputs, labels), or a mapping with the keys `images` and `labels`, of tensors,
-              arrays or lists;
+              arrays or lists; a mapping may have `low`, `high` and `mask` too;
             - a map-style PyTorch data set, see `from_map_dataset`; or a `DataLoader` that only
               batches and shuffles one.
         name: The name of the data set, unless `value` has one.
@@ -197,12 +197,8 @@ def _file(path: Path) -> Data:
         raise InputError(
             f"{path} cannot be read as {path.suffix[1:]}: {one_line(error)}"
         ) from error
-    if ("low" in arrays) != ("high" in arrays):
-        raise InputError(f"{path} holds only one of 'low' and 'high': bounds need both.")
-    bounds = (arrays["low"], arrays["high"]) if "low" in arrays else None
-    return from_arrays(
-        path.name, arrays["images"], arrays["labels"], bounds=bounds, mask=arrays.get("mask")
-    )
+    limits = limits_in(str(path), arrays)
+    return from_arrays(path.name, arrays["images"], arrays["labels"], **limits)
 
 
 def _npz(path: Path) -> dict[str, Array | Tensor]:

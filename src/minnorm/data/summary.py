@@ -1,6 +1,7 @@
 """What a data set holds, in words."""
 
 import numpy as np
+import torch
 
 from minnorm.data.dataset import Data, drawn
 
@@ -16,7 +17,8 @@ def description(data: Data) -> dict[str, str]:
 
     Returns:
         The name, the number of samples, the shape of an input, the range of values of some inputs,
-        and the name and number of samples of each label, as far as they are known.
+        its bounds and mask, and the name and number of samples of each label, as far as they are
+        known.
     """
     inputs, labels = data.batch(drawn(len(data), _READ))
     low, high = inputs.aminmax() if inputs.numel() else (0, 0)
@@ -26,6 +28,12 @@ def description(data: Data) -> dict[str, str]:
         "shape of an input": str(list(inputs.shape[1:])),
         "values": f"{float(low):.4g} to {float(high):.4g} in {len(inputs)} samples",
     }
+    if data.bounds is not None:
+        lowest, highest = (torch.as_tensor(bound) for bound in data.bounds)
+        found["bounds"] = f"{float(lowest.min()):.4g} to {float(highest.max()):.4g}"
+    if data.mask is not None:
+        free = data.mask.expand(inputs.shape[1:])
+        found["may change"] = f"{int(free.sum()):,} of {free.numel():,} features"
     counts: dict[int, str] = {}
     if data.labels is not None:
         kinds, sizes = np.unique(data.labels[np.asarray(data.indices)], return_counts=True)

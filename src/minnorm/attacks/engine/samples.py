@@ -108,19 +108,26 @@ def _check_inside(name: str, values: Tensor, bounds: Any) -> None:
 
 
 def _check_inside_box(name: str, values: Tensor, bounds: Any) -> None:
-    wide = values.detach().double()
+    wide = values.detach().to(torch.promote_types(values.dtype, torch.float32))
     if wide.isnan().any():
         raise InputError(f"{name} hold NaN: remove those samples or fix them.")
-    ends = [torch.as_tensor(bound, dtype=torch.float64, device=wide.device) for bound in bounds]
-    dtypes = (values.dtype, torch.float32)
-    low, high = (torch.stack([end.to(dtype).double() for dtype in dtypes]) for end in ends)
-    outside = (wide < low.amin(0)) | (wide > high.amax(0)) | wide.isinf()
+    # The dtype before the device, which may not have the dtype of the bounds.
+    low, high = (
+        torch.stack([_as(bound, dtype).to(wide.dtype) for dtype in (values.dtype, torch.float32)])
+        for bound in bounds
+    )
+    low, high = low.amin(0).to(wide.device), high.amax(0).to(wide.device)
+    outside = (wide < low) | (wide > high) | wide.isinf()
     if not outside.any():
         return
     where = tuple(int(place) for place in outside.nonzero()[0])
-    least, most = (float(end.expand_as(wide)[where]) for end in ends)
+    least, most = (float(end.expand_as(wide)[where]) for end in (low, high))
     raise InputError(
         f"{name} are outside the bounds in {int(outside.sum())} values, for example "
         f"{float(wide[where]):g} at {list(where)}, where the bounds are {least:g} and {most:g}: "
         "clamp them, or set the bounds that they have."
     )
+
+
+def _as(bound: float | Tensor, dtype: torch.dtype) -> Tensor:
+    return bound.to(dtype) if isinstance(bound, Tensor) else torch.tensor(bound, dtype=dtype)
