@@ -75,6 +75,16 @@ def test_the_layout_of_the_inputs_does_not_change_the_draws() -> None:
     assert torch.equal(model(other), model(inputs))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_dtypes_are_averaged_in_batches_as_well(
+    dtype: torch.dtype, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = torch.rand(3, 1, 8, 8, dtype=dtype)
+    logits = averaged(Resized().to(dtype), draws=2)(inputs)
+    assert logits.dtype == dtype
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("draws", [1, 400])
 def test_more_draws_come_closer_to_the_expectation(draws: int) -> None:
     # The sum of 4 entries with noise of 1 each has a standard deviation of 2.

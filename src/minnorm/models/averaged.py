@@ -31,7 +31,8 @@ _single: ContextVar[int | None] = ContextVar("single draw", default=None)
 """The seed of the only draw that averages consist of at the moment; `None` for their own draws."""
 
 _ROUNDING = 1e-3
-"""How far logits of one draw may differ, relative to the largest, if samples share a batch."""
+"""How far logits of one draw may differ by rounding if samples share a batch, relative to the
+largest; in half precision it is more."""
 
 
 def averaged(model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.5) -> "Averaged":
@@ -150,7 +151,8 @@ class Averaged(nn.Module):
             except Exception as error:  # a user's model may raise anything
                 reason = one_line(error)
             else:
-                tolerance = _ROUNDING * float(expected.nan_to_num().abs().max())
+                share = max(_ROUNDING, 8 * torch.finfo(expected.dtype).eps)
+                tolerance = share * float(expected.nan_to_num().abs().max())
                 if torch.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
                     return False
                 reason = "its logits differ then"
