@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import minnorm
 from minnorm.errors import InputError
 from minnorm.models import Averaged, averaged, fingerprint, straight_through
 from minnorm.models.averaged import averaged_part, draw_seed, passes_of_average, single_draw
@@ -83,6 +84,16 @@ def test_other_dtypes_are_averaged_in_batches_as_well(
     logits = averaged(Resized().to(dtype), draws=2)(inputs)
     assert logits.dtype == dtype
     assert caplog.records == []
+
+
+def test_outputs_that_are_no_logits_get_the_usual_message() -> None:
+    class Classes(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return (inputs + torch.rand_like(inputs)).argmax(1)
+
+    labels = torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(InputError, match=r"output of shape \[3\] for 3 inputs; expected logits"):
+        minnorm.ddn(averaged(Classes().eval(), 2), torch.rand(3, 4), labels, steps=2)
 
 
 @pytest.mark.parametrize("draws", [1, 400])

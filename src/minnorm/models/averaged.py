@@ -146,6 +146,8 @@ class Averaged(nn.Module):
         with torch.no_grad():
             pair = inputs.detach()[[0, -1]]
             expected = self._each_alone(pair, seed, reseed)
+            if not expected.is_floating_point():  # no logits: callers say what is wrong
+                return False
             try:
                 found = self._together(pair, seed, reseed)
             except Exception as error:  # a user's model may raise anything
