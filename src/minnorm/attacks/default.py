@@ -15,10 +15,10 @@ from minnorm import box_arguments, boxes, geometry
 from minnorm.acceleration import clean_logits, original
 from minnorm.access import Access, access_of, check_access
 from minnorm.attacks.contract import (
-    BEST_ATTACKS,
     AttackResult,
     Model,
     accepts_accelerated,
+    best_name,
     check_offer,
 )
 from minnorm.attacks.engine.autograd import ordinary, own_autograd_mode
@@ -110,8 +110,9 @@ def attack(
     classifier: Model = as_model(model)
     used = access_of(classifier) if access is None else access
     check_offer(classifier, used, f"minnorm.attack(access={used!r})")
-    chosen = best_attack(used, norm, budget)
+    geometry.check_ball(norm)
     inputs, labels = _as_tensors(classifier, inputs, labels, bounds)
+    chosen = best_attack(used, norm, budget, inputs.ndim - 1)
     if isinstance(starts, np.ndarray | list):
         starts = torch.as_tensor(np.asarray(starts)).to(inputs)
     mask = box_arguments.mask_of(mask)
@@ -145,7 +146,7 @@ def attack(
 
 
 def best_attack(
-    access: Access, norm: Norm = "l2", budget: int | None = None
+    access: Access, norm: Norm = "l2", budget: int | None = None, dimensions: int = 3
 ) -> Callable[..., AttackResult]:
     """Return the best attack of the package, see `attack`.
 
@@ -153,13 +154,12 @@ def best_attack(
         access: What it may use of the model.
         norm: The norm that it minimizes.
         budget: The cost of a sample, in gradients or in queries; `None` for the attack's default.
+        dimensions: The dimensions of a sample: 1 for the row of a table.
 
     Raises:
-        InputError: If no attack has this access and this norm, or the budget is no count.
+        InputError: If the budget is no count.
     """
-    geometry.check_ball(norm)
-    name = BEST_ATTACKS[access][norm]
-    function = ATTACKS[name]
+    function = ATTACKS[best_name(access, norm, dimensions)]
     parameters = inspect.signature(function).parameters
     given: dict[str, Any] = {"norm": norm} if "norm" in parameters else {}
     if budget is not None:

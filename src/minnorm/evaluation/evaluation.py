@@ -12,7 +12,7 @@ from minnorm.acceleration import check_use
 from minnorm.access import access_of
 from minnorm.attacks import Model
 from minnorm.attacks.composition import attack_name, most_demanding, norm_of
-from minnorm.attacks.contract import BEST_ATTACKS
+from minnorm.attacks.contract import best_name
 from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
 from minnorm.data import as_data
 from minnorm.doubts import Doubt
@@ -155,7 +155,8 @@ def evaluate(
     samples = samples.within(restrictions.bounds)
     classifier = load_classifier(model, device, trust=trust)
     if attacks is None:
-        named = named_attacks(BEST_ATTACKS[access_of(classifier)]["l2"])
+        dimensions = samples.batch(range(1))[0].ndim - 1
+        named = named_attacks(best_name(access_of(classifier), "l2", dimensions))
     accesses = accesses_of(named, classifier)
     access = most_demanding(accesses.values())
     probe = probe_model(classifier, samples, restrictions, access)
