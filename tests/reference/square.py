@@ -130,7 +130,9 @@ def l2_step(x: Tensor, best: Tensor, epsilon: float, p: float, draws: Sequence[f
         ]
         window = nu[i, r1 : r1 + side, s1 : s1 + side]
         length = float(window.norm())
-        mixed = sign(draws[5 + i]) * eta + (window / length if length > 0 else 0)  # line 8
+        mixed = sign(draws[5 + i]) * eta  # line 8
+        mixed = mixed + window / length if length > 1e-5 * epsilon else mixed
+        mixed = mixed if mixed.norm() > 1e-3 else sign(draws[5 + i]) * eta
         available = math.sqrt(sum(inside) + unused / channels)  # line 9
         moved[i, r2 : r2 + side, s2 : s2 + side] = 0  # line 10
         moved[i, r1 : r1 + side, s1 : s1 + side] = mixed / mixed.norm() * available

@@ -26,6 +26,7 @@ from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
 from minnorm.attacks.registry import ATTACKS, ENTRIES, Entry, attack_parameters, load_attack
 from minnorm.attacks.score.square import square
+from minnorm.attacks.score.square_min_norm import square_min_norm
 from minnorm.attacks.suites import autoattack
 from minnorm.attacks.words import hint_for_attribute as _hint_for_attribute
 
@@ -63,6 +64,7 @@ __all__ = [
     "pdgd",
     "pgd",
     "square",
+    "square_min_norm",
     "superdeepfool",
     "with_bisection",
     "with_restarts",

@@ -33,6 +33,7 @@ from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
 from minnorm.attacks.score.square import square
+from minnorm.attacks.score.square_min_norm import square_min_norm
 from minnorm.attacks.suites import autoattack
 from minnorm.attacks.words import known_attack, known_parameters
 from minnorm.errors import InputError, NotTrustedError
@@ -220,6 +221,15 @@ ENTRIES: dict[str, Entry] = {
         "a `budget` in queries, until an adversarial is found",
         "Andriushchenko et al. 2020",
         "robust accuracy at one radius of a model that hides its gradients",
+    ),
+    "square_min_norm": Entry(
+        square_min_norm,
+        "closest",
+        ("l2", "linf"),
+        "our extension",
+        "a `budget` in queries",
+        "Andriushchenko et al. 2020",
+        "small norms without gradients, by the logits alone",
     ),
     "superdeepfool": Entry(
         superdeepfool,

@@ -33,6 +33,12 @@ ScoreLoss: TypeAlias = Literal["margin", "cross-entropy"]
 _FILLINGS = 3
 """How often the norm that clipping takes away is given back, in L2."""
 
+_NOISE = 1e-5
+"""A window whose norm is below this share of the radius holds errors of rounding only."""
+
+_CANCELED = 1e-3
+"""Two patterns of norm 1 whose sum is shorter than this cancel each other."""
+
 _DROP_EVERY = 10
 """Finished samples leave after at most this many steps: each step costs them a query."""
 
@@ -200,17 +206,23 @@ def _moved_mass(
     unused = (radii.square() - images.square().sum((1, 2, 3))).clamp_min(0)  # line 2
     inside = (images.square() * union).sum((2, 3))
     lengths = (inside + (unused / images.shape[1]).unsqueeze(1)).sqrt()  # line 9
-    mixed = pattern + _of_norm_one(images[first.area])  # line 8
+    least = per_sample(_NOISE * radii, images)
+    mixed = pattern + _of_norm_one(images[first.area], least)  # line 8
+    # Where the window holds the opposite pattern, nothing but errors of rounding is left.
+    left = torch.linalg.vector_norm(mixed, dim=(2, 3), keepdim=True) > _CANCELED
+    mixed = torch.where(left, mixed, pattern)
     changed = images.clone()
     changed[second.area] = 0  # line 10
-    changed[first.area] = _of_norm_one(mixed) * lengths[..., None, None].to(images.dtype)
+    changed[first.area] = _of_norm_one(mixed, _CANCELED) * lengths[..., None, None].to(images.dtype)
     return changed
 
 
-def _of_norm_one(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Scale each channel to norm 1; one of zeros stays as it is."""
+def _of_norm_one(
+    images: Float[Tensor, "b c h w"], least: float | Float[Tensor, "b 1 1 1"]
+) -> Float[Tensor, "b c h w"]:
+    """Scale each channel to norm 1; one whose norm is below `least` becomes zero."""
     lengths = torch.linalg.vector_norm(images, dim=(2, 3), keepdim=True)
-    return images / torch.where(lengths > 0, lengths, 1.0)
+    return torch.where(lengths > least, images / lengths, 0.0)
 
 
 def images_at(search: Search, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c h w"]:

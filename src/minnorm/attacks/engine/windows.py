@@ -76,21 +76,22 @@ def sides(share: float, height: int, width: int, *, odd: bool = False) -> tuple[
         share: The share of the image that it covers.
         height: The height of the image.
         width: Its width.
-        odd: Whether the sides are odd numbers of at least 3, where the image is as large.
+        odd: Whether the sides are odd numbers, of at least 3 in an image with a side of 5 or more.
     """
+    least = 3 if odd and max(height, width) >= 5 else 1
     area = share * height * width
     side = math.sqrt(area)
     if min(height, width) < side:  # it fills the short side of the image
-        long = _rounded(area / min(height, width), odd=odd)
+        long = _rounded(area / min(height, width), least, odd=odd)
         tall = height > width
         return (min(long, height), width) if tall else (height, min(long, width))
-    side = _rounded(side, odd=odd)
+    side = _rounded(side, least, odd=odd)
     return min(side, height), min(side, width)
 
 
-def _rounded(side: float, *, odd: bool) -> int:
+def _rounded(side: float, least: int, *, odd: bool) -> int:
     whole = round(side)
-    return max(whole + 1 - whole % 2, 3) if odd else max(whole, 1)
+    return max(whole + 1 - whole % 2 if odd else whole, least)
 
 
 def place(size: tuple[int, int], image: tuple[int, int], draws: Sequence[float]) -> Window:
