@@ -69,7 +69,7 @@ def test_every_way_to_write_the_linf_norm_is_understood(word: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("hop-skip-jump", "no attacks that read nothing but the predicted class"),
+        ("boundary-attack", "decision_pursuit and hop_skip_jump read nothing but the predicted"),
         ("BIM", "BIM is PGD without a random start"),
         ("ddn-linf", "unknown attack 'ddn-linf': ddn has no parameter norm"),
         ("fmn(norm=L3)", "norm='L3': expected one of l0, l1, l2, linf"),

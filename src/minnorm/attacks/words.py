@@ -69,9 +69,8 @@ _OTHER_MEANINGS = {("alma", "alpha"), ("fab", "alpha")}
 _INSTEAD = {
     "basiciterativemethod": "bim",
     "bim": "BIM is PGD without a random start: pgd(epsilon=8/255, norm=linf, random_start=False).",
-    "boundary": "This package has no attacks that read nothing but the predicted class.",
+    "boundary": "decision_pursuit and hop_skip_jump read nothing but the predicted class, either.",
     "boundaryattack": "boundary",
-    "hopskipjump": "boundary",
     "ifgsm": "bim",
 }
 """Attacks of other libraries that are not here, and what to use instead, or another key."""
