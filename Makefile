@@ -14,8 +14,10 @@
 #   make figures      draw the figures of the README from the committed results
 #   make bench        measure the speed: other libraries, floor, time to quality, memory, ranks
 #   make peers        compare the attacks with those of other libraries
+#   make suites       measure Square and AutoAttack beside those of torchattacks (hours)
 #   make rates        simulate how often the gate is wrong (10 minutes)
 #   make anytime      measure the norms at budgets from 10 to 1,000 (6 hours)
+#   make decisions    measure norms against queries, for attacks by decisions (days)
 #   make defenses     measure how robust the trained networks are, and what training costs (days)
 #
 # WORKERS=8 runs the tests in eight processes instead of two. UV=uv installs with uv, and then
@@ -35,7 +37,7 @@ FAST := -m 'not slow and not fetch'
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: demo quick browser check test tests test-fetch test-gpu coverage mutants docs docs-serve figures static \
-	bench peers rates anytime defenses
+	bench peers suites rates anytime decisions defenses
 .DEFAULT_GOAL := check
 
 .venv/.ready: pyproject.toml
@@ -116,6 +118,12 @@ peers: benchmarks/.venv/.ready
 		--data 'cifar10[:25]' --radius-l2 0.15 --radius-linf 0.01 --step-size 0.01 \
 		--json benchmarks/results/peers-cifar10.json
 
+suites: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/minnorm data fetch mnist
+	benchmarks/.venv/bin/minnorm data fetch cifar10
+	benchmarks/.venv/bin/python benchmarks/square.py --json benchmarks/results/square.json
+	benchmarks/.venv/bin/python benchmarks/autoattack.py --json benchmarks/results/autoattack.json
+
 rates: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/gate_rates.py --json benchmarks/results/gate-rates.json
 
@@ -124,6 +132,15 @@ anytime: benchmarks/.venv/.ready
 	benchmarks/.venv/bin/python benchmarks/anytime.py --json benchmarks/results/anytime.json
 	benchmarks/.venv/bin/python benchmarks/ablation.py --json benchmarks/results/ablation.json \
 		--networks mnist-cnn mnist-cnn-ddn cifar10-cnn cifar10-cnn-madry-l2
+
+# Finished images in runs/decisions are kept.
+decisions: benchmarks/.venv/.ready
+	benchmarks/.venv/bin/minnorm data fetch mnist
+	benchmarks/.venv/bin/minnorm data fetch cifar10
+	benchmarks/.venv/bin/python benchmarks/decisions.py --json benchmarks/results/decisions.json
+	benchmarks/.venv/bin/python benchmarks/decisions_ablation.py \
+		--networks mnist-cnn cifar10-cnn cifar10-cnn-ddn \
+		--json benchmarks/results/decisions-ablation.json
 
 # Finished records in benchmarks/results/defenses are kept.
 defenses: benchmarks/.venv/.ready

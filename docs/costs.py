@@ -30,20 +30,37 @@ SPECS = {
         "apgd_min_norm",
         "apgd_min_norm(norm=linf, initial_norm=0.1)",
     ],
+    "autoattack": ["autoattack(epsilon=1.5)"],
     "bounded": ["ddn", "bounded(attack=ddn, epsilon=1.5)"],
     "carlini_wagner": [
         "carlini_wagner(searches=4, steps=25, step_size=0.3, initial_constant=1)",
         "carlini_wagner",
     ],
     "ddn": ["ddn(steps=30)", "ddn", "ddn(steps=300)", "ddn(steps=1000)", "ddn(levels=256)"],
+    "decision_pursuit": [
+        "decision_pursuit(budget=250)",
+        "decision_pursuit",
+        "decision_pursuit(norm=linf)",
+    ],
     "deepfool": ["deepfool", "deepfool(candidates=3)", "deepfool(norm=linf)"],
     "fab": ["fab(steps=10)", "fab", "fab(steps=10, one_by_one=True)", "fab(norm=linf)"],
     "fgsm": ["fgsm(epsilon=1.5)", "fgsm(epsilon=0.1, norm=linf)"],
     "fmn": ["fmn(steps=30)", "fmn", "fmn(steps=300)", "fmn(norm=linf)"],
+    "hop_skip_jump": [
+        "hop_skip_jump(budget=250)",
+        "hop_skip_jump",
+        "hop_skip_jump(norm=linf)",
+    ],
     "lbfgs": ["lbfgs"],
     "normal_pursuit": [f"normal_pursuit(budget={budget})" for budget in (10, 30, 100, 300, 1000)],
     "pdgd": ["pdgd(steps=100)", "pdgd"],
     "pgd": ["pgd(epsilon=1.5)", "pgd(epsilon=1.5, restarts=5)", "pgd(epsilon=0.1, norm=linf)"],
+    "square": ["square(epsilon=2.0, budget=1000)", "square(epsilon=0.15, budget=1000, norm=linf)"],
+    "square_min_norm": [
+        "square_min_norm(budget=300)",
+        "square_min_norm",
+        "square_min_norm(norm=linf)",
+    ],
     "superdeepfool": ["superdeepfool", "superdeepfool(candidates=3)"],
     "with_bisection": ["fgsm(epsilon=5)", "with_bisection(attack='fgsm(epsilon=5)')"],
     "with_restarts": ["ddn", "with_restarts(attack=ddn, restarts=5)"],
@@ -72,7 +89,7 @@ def main() -> None:
     rows = json.loads(FILE.read_text()) if FILE.exists() else {}
     for name in sys.argv[1:] or SPECS:
         rows[name] = [measure(spec) for spec in SPECS[name]]
-    FILE.write_text(json.dumps({name: rows[name] for name in SPECS}, indent=1) + "\n")
+    FILE.write_text(json.dumps({name: rows[name] for name in SPECS if name in rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -151,6 +151,9 @@ STARTED_VARIANTS = [variant for variant in VARIANTS if takes(attack_of(variant),
 """The attacks that take a warm start."""
 
 DEVICE_VARIANTS = [
-    variant for variant in VARIANTS if effort(attack_of(variant)) and variant != "lbfgs"
+    variant
+    for variant in VARIANTS
+    if effort(attack_of(variant)) and variant.removesuffix(LINF) not in ("lbfgs", "hop_skip_jump")
 ]
-"""The attacks whose steps run on the device: L-BFGS runs on the host."""
+"""The attacks whose steps run on the device: L-BFGS runs on the host, and with HopSkipJump the host
+must know which samples continue."""

@@ -8,13 +8,10 @@ from torch import Tensor
 
 from attacks.gradient.stepwise import SAMPLES, check_closest, check_same, one_sample, visited
 from minnorm.attacks import hop_skip_jump
-from minnorm.attacks.engine.quota import LEAST_BUDGET
+from minnorm.attacks.engine.queries import CONFIRMATION_QUERIES
 from minnorm.geometry import Norm
 from reference.common import is_adversarial
 from reference.hop_skip_jump import hop_skip_jump_of_one_sample
-
-RESERVE = LEAST_BUDGET - 1
-"""The queries that an attack keeps for the end of the search, before one for the input."""
 
 
 def noise(shape: torch.Size, seed: int) -> Iterator[Tensor]:
@@ -37,8 +34,8 @@ def test_transcription(norm: Norm, targeted: bool) -> None:
                 yield one / one.norm()
 
         expected = hop_skip_jump_of_one_sample(
-            model, x, y, targeted=targeted, norm=norm, queries=200 - RESERVE, initial_probes=10,
-            draws=map(torch.special.ndtr, noise(x.shape, seed=1)), directions=directions(),
+            model, x, y, targeted=targeted, norm=norm, queries=200 - CONFIRMATION_QUERIES,
+            initial_probes=10, draws=map(torch.special.ndtr, noise(x.shape, seed=1)), directions=directions(),
         )  # fmt: skip
         found, result = visited(
             hop_skip_jump, model, x, y, targeted=targeted, bounds=bounds, norm=norm, budget=200,

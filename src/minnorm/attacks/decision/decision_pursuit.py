@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
-from minnorm.attacks.contract import AttackResult, Model, needs
+from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.bases import Basis, basis_of
 from minnorm.attacks.engine.images import images
@@ -41,6 +41,7 @@ _RADII = (0.1, 0.05)
 the last one."""
 
 
+@accepts_accelerated
 @needs("decisions")
 def decision_pursuit(
     model: Model,
@@ -65,7 +66,7 @@ def decision_pursuit(
 
     Args:
         model, inputs, labels, targeted, levels, bounds, mask: See `minnorm.attacks.ddn`.
-        budget: The most queries of a sample, at least 5: forward passes of the model. Up to 4 of
+        budget: The most queries of a sample, at least 3: forward passes of the model. Up to 4 of
             them confirm the result, another one with `levels`.
         norm: The norm to minimize, `l2` or `linf`.
         starts: Adversarial points (a warm start), necessary in a targeted attack in most cases: for

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
-from minnorm.attacks.contract import AttackResult, Model, needs
+from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.engine.autograd import noise_of_sample, ordinary
 from minnorm.attacks.engine.bases import basis_of
 from minnorm.attacks.engine.images import finite_bounds, images, uniform_points
@@ -19,15 +19,7 @@ from minnorm.attacks.engine.lines import wide
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.quota import LEAST_BUDGET, SampleQuota
 from minnorm.checks import check_count
-from minnorm.geometry import (
-    Bounds,
-    Norm,
-    check_ball,
-    distances,
-    norms,
-    per_sample,
-    steepest,
-)
+from minnorm.geometry import Bounds, Norm, check_ball, distances, norms, per_sample, steepest
 
 _MOST_PROBES = 10_000
 """The most probes of an iteration, as in the authors' code."""
@@ -40,6 +32,7 @@ _HALVINGS = 30
 """The most halvings of a step: in the paper they end when the point is adversarial."""
 
 
+@accepts_accelerated
 @needs("decisions")
 def hop_skip_jump(
     model: Model,
@@ -65,7 +58,7 @@ def hop_skip_jump(
 
     Args:
         model, inputs, labels, targeted, levels, bounds, mask: See `minnorm.attacks.ddn`.
-        budget: The most queries of a sample, at least 5: forward passes of the model. Up to 4 of
+        budget: The most queries of a sample, at least 3: forward passes of the model. Up to 4 of
             them confirm the result, another one with `levels`.
         norm: The norm to minimize, `l2` or `linf`.
         initial_probes: The probes of the first iteration, B_0; that of iteration t is larger by the

@@ -8,13 +8,16 @@ from minnorm.attacks.engine.queries import CONFIRMATION_QUERIES
 from minnorm.attacks.engine.search import Search
 from minnorm.logits import predictions
 
-LEAST_BUDGET = CONFIRMATION_QUERIES + 2
-"""The least budget in queries: one for the input itself, and those in reserve for the end."""
+LEAST_BUDGET = 3
+"""The least budget in queries: for the input itself, to round it to levels, and to confirm it."""
 
 
 def _without_reserve(search: Search, budget: int) -> int:
-    """Return the queries that are left without those that the end of the search may need."""
-    return budget - CONFIRMATION_QUERIES - (search.problem.levels is not None)
+    """Return the queries that are left without those that the end of the search may need.
+
+    With a very small budget that is one, for the input itself: it costs one more to confirm it.
+    """
+    return max(budget - CONFIRMATION_QUERIES - (search.problem.levels is not None), 1)
 
 
 class Quota:

@@ -1,0 +1,147 @@
+"""Decision pursuit without one of its parts at a time.
+
+python benchmarks/decisions_ablation.py [--networks mnist-cnn ...] [--budgets 1000 ...]
+                                        [--images 30] [--json FILE]
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from decisions import NETWORKS
+from minnorm import load_data, load_model
+from minnorm.attacks import decision_pursuit
+from minnorm.attacks.engine import normals
+from minnorm.attacks.engine.bases import Basis
+from minnorm.attacks.engine.beliefs import prior, rescaled
+from minnorm.runtime import provenance
+from output import write
+
+MODULE = "minnorm.attacks.decision.decision_pursuit"
+NORMALS = "minnorm.attacks.engine.normals"
+
+BUDGETS = (1000, 5000)
+"""The budgets, in queries."""
+
+
+def entries(inputs: Tensor) -> Basis:
+    """Return the basis of the entries themselves, with one band."""
+    sample = inputs.shape[1:]
+    bands = torch.zeros(sample.numel(), dtype=torch.int64)
+    return Basis(None, torch.zeros(sample), bands, torch.tensor([float(sample.numel())]))
+
+
+def fixed_spectrum(seen: normals.Sighting, _: Basis) -> normals.Sighting:
+    """Keep the spectrum that is expected before any probe."""
+    return replace(seen, belief=rescaled(seen.belief))
+
+
+def forgetful(*arguments: Any, **settings: Any) -> normals.Sighting:
+    """Turn the line, and forget the normal, but not its spectrum."""
+    seen = TURNED(*arguments, **settings)
+    belief = prior(seen.powers)
+    return replace(seen, belief=belief)
+
+
+def from_the_prior(*arguments: Any, **settings: Any) -> Tensor:
+    """Draw directions from the belief, with their part along its mean."""
+    quota, belief = arguments
+    zeros = belief._replace(means=torch.zeros_like(belief.means))
+    return DRAWN(quota, zeros, **settings)
+
+
+TURNED, DRAWN = normals.turned, normals._drawn
+
+WITHOUT: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "what it knew before each move": {f"{MODULE}.turned": forgetful},
+    "cosines and bands": {f"{MODULE}.basis_of": entries},
+    "learning the spectrum": {f"{NORMALS}._with_spectrum": fixed_spectrum},
+    "probes where both answers are equally likely": {f"{NORMALS}._FARTHEST": 0.0},
+    "probes orthogonal to what is known": {f"{NORMALS}._drawn": from_the_prior},
+}
+"""What is replaced for each variant."""
+
+
+@contextmanager
+def without(part: str) -> Iterator[None]:
+    """Run the attack without a part."""
+    patches = [patch(target, value) for target, value in WITHOUT[part].items()]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()
+
+
+def measure(network: str, budgets: list[int], images: int) -> list[dict[str, Any]]:
+    """Run all variants on a network."""
+    model_spec, data_spec = NETWORKS[network]
+    model, data = load_model(model_spec), load_data(data_spec)
+    inputs, labels = data.batch(range(min(images, len(data))))
+    rows = []
+    for budget in budgets:
+        for part in WITHOUT:
+            with without(part):
+                found = decision_pursuit(model, inputs, labels, budget=budget).distances
+            row = {
+                "budget": budget,
+                "without": part,
+                "median": float(found.median()),
+                "mean": float(found.mean()),
+            }
+            rows.append(row)
+            print(f"{network}: {row}", flush=True)
+    return rows
+
+
+def tables(measured: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the median and the mean norm of each variant as Markdown."""
+    parts = []
+    for budget in sorted({row["budget"] for rows in measured.values() for row in rows}):
+        parts += [
+            f"## Budget {budget:,}: median (mean)",
+            "",
+            "| without | " + " | ".join(measured) + " |",
+            "|---|" + "--:|" * len(measured),
+        ]
+        for part in WITHOUT:
+            cells = [
+                f"{row['median']:.3f} ({row['mean']:.3f})"
+                for rows in measured.values()
+                for row in rows
+                if row["budget"] == budget and row["without"] == part
+            ]
+            parts.append(f"| {part} | " + " | ".join(cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Measure, print, and write the result with the versions and the hardware."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--budgets", nargs="*", type=int, default=list(BUDGETS))
+    parser.add_argument("--images", type=int, default=30)
+    parser.add_argument("--json", type=Path, help="the file of the result; the tables go beside it")
+    options = parser.parse_args()
+    session = provenance.describe(torch.device("cpu"))
+    measured = {}
+    for network in options.networks:
+        measured[network] = measure(network, options.budgets, options.images)
+        result = {"images": options.images, "measured": measured, **session}
+        write(options.json, result, tables(measured))
+    print(tables(measured))
+
+
+if __name__ == "__main__":
+    main()
