@@ -43,8 +43,8 @@ def evaluate(
         typer.Option(
             help="An attack, for example 'ddn(steps=300)' or package.module:function. Repeat it "
             "for several attacks, or separate them by commas. Name all attacks of a run again to "
-            "add more to it. Default: normal_pursuit; for a model without gradients, the best attack "
-            "by scores or decisions."
+            "add more to it. Default: normal_pursuit; for a model without gradients, the best "
+            "attack by scores or decisions."
         ),
     ] = None,
     targets: Annotated[
