@@ -35,7 +35,8 @@ def test_transcription(norm: Norm, targeted: bool) -> None:
 
         expected = hop_skip_jump_of_one_sample(
             model, x, y, targeted=targeted, norm=norm, queries=200 - CONFIRMATION_QUERIES,
-            initial_probes=10, draws=map(torch.special.ndtr, noise(x.shape, seed=1)), directions=directions(),
+            initial_probes=10, directions=directions(),
+            draws=map(torch.special.ndtr, noise(x.shape, seed=1)),
         )  # fmt: skip
         found, result = visited(
             hop_skip_jump, model, x, y, targeted=targeted, bounds=bounds, norm=norm, budget=200,
