@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks.cases import VARIANTS, Attack, Case, takes
+from attacks.cases import VARIANTS, Attack, Case, access_of_variant, takes
 from attacks.networks import Linear, problem
 from minnorm import geometry
 from minnorm.geometry import Norm, masked
@@ -43,7 +43,9 @@ BOXES = {"masks": masks, "random boxes": random_boxes, "half-open boxes": half_o
 
 
 @pytest.mark.parametrize("kind", BOXES)
-def test_near_the_optimum_in_a_box(attack: Attack, case: Case, norm: Norm, kind: str) -> None:
+def test_near_the_optimum_in_a_box(
+    attack: Attack, case: Case, norm: Norm, name: str, kind: str
+) -> None:
     model, inputs, labels = problem((20,), batch=10, classes=2, dtype=torch.float64, network=Linear)
     low, high = BOXES[kind](inputs)
     # The first sample cannot change at all; the second one cannot either, and is misclassified.
@@ -67,7 +69,9 @@ def test_near_the_optimum_in_a_box(attack: Attack, case: Case, norm: Norm, kind:
     found = result.success[2:]
     assert found.any() or not case.many_gradients
     if not takes(attack, "epsilon"):
-        assert found.sum() >= 0.9 * optima[2:].isfinite().sum()
+        # By decisions alone, a small corner of a box is hard to find.
+        share = 0.75 if access_of_variant(name) == "decisions" else 0.9
+        assert found.sum() >= share * optima[2:].isfinite().sum()
         # Some attacks take their lengths from the bounds, and infinite ones have none.
         slack = case.slack * (1.25 if kind == "half-open boxes" else 1)
         assert (result.distances / optima)[2:][found].median() <= slack

@@ -165,7 +165,7 @@ def test_noise_is_normal_and_shared_by_the_batch() -> None:
     few = search_on(threshold, torch.zeros(1, 3000), seed=5)
     many = search_on(threshold, torch.zeros(4, 3000), seed=5)
     noise = few.noise()
-    assert noise.shape == (3000,)
+    assert noise.shape == (1, 3000)
     assert float(noise.mean()) == pytest.approx(0, abs=0.1)
     assert float(noise.std()) == pytest.approx(1, abs=0.1)
     assert torch.equal(many.noise(), noise)
@@ -193,7 +193,7 @@ def test_points_in_balls_follow_from_the_seed_alone(norm: Norm) -> None:
     radii = torch.tensor([0.25, 0.125], dtype=torch.float64)
     points = search.points_in_ball(radii)
     assert torch.equal(torch.random.get_rng_state(), state)
-    noise = twin.noise().unsqueeze(0)
+    noise = twin.noise()
     share = torch.rand(1, generator=twin.generator).double()
     drawn = uniform_in_unit_ball(noise, share, norm)
     assert torch.equal(points, origins + radii.unsqueeze(1) * drawn)
@@ -228,7 +228,7 @@ def test_gradients_without_a_direction_become_noise_of_norm_1() -> None:
     noise = other.noise()
     assert norms(found)[:3].tolist() == pytest.approx([1, 1, 1])
     for row in found[:3]:
-        torch.testing.assert_close(row, noise / noise.norm())
+        torch.testing.assert_close(row, (noise / noise.norm())[0])
     assert found[3].tolist() == [1] * 5
 
 
