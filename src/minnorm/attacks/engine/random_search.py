@@ -37,7 +37,8 @@ _NOISE = 1e-5
 """A window whose norm is below this share of the radius holds errors of rounding only."""
 
 _CANCELED = 1e-3
-"""Two patterns of norm 1 whose sum is shorter than this cancel each other."""
+"""A change that is shorter than this share counts as none: of the radius in Linf, of the patterns
+that cancel each other in L2."""
 
 _DROP_EVERY = 10
 """Finished samples leave after at most this many steps: each step costs them a query."""
@@ -170,7 +171,8 @@ def proposal(
             for sign in (1, -1)
         )
         # A window that has these signs already would waste a query.
-        unchanged = (candidates == points).flatten(1).all(1)
+        moves = geometry.norms(search.problem.in_units(candidates - points), "linf")
+        unchanged = moves <= _CANCELED * radii
         return torch.where(per_sample(unchanged, points), opposite, candidates)
     second = place(size, (height, width), numbers[2:4])
     pattern = signs * bumps(*size, numbers[4]).to(images.dtype).to(images.device)

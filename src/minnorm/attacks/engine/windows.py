@@ -66,7 +66,8 @@ def share_at(step: int, steps: int, first: float) -> float:
         first: The share of the first window.
     """
     scaled = step * _STEPS // steps
-    return first / 2 ** sum(scaled > one for one in _HALVINGS)
+    halvings: int = sum(scaled > one for one in _HALVINGS)
+    return math.ldexp(first, -halvings)
 
 
 def sides(share: float, height: int, width: int, *, odd: bool = False) -> tuple[int, int]:
@@ -130,7 +131,8 @@ def _bumps(height: int, width: int, *, beside: bool) -> Float[Tensor, "h w"]:
     else:
         parts = [_bump(height // 2, width), -_bump(height - height // 2, width)]
     pattern = torch.cat(parts, dim=1 if beside else 0)
-    return pattern / torch.linalg.vector_norm(pattern)
+    scaled: Tensor = pattern / torch.linalg.vector_norm(pattern)
+    return scaled
 
 
 def _bump(height: int, width: int) -> Float[Tensor, "h w"]:
@@ -141,8 +143,9 @@ def _bump(height: int, width: int) -> Float[Tensor, "h w"]:
     distances = torch.maximum(down[:, None], across[None, :])
     terms = 1 / torch.arange(1, max(middle, center) + 2).double().square()
     sums = terms.flip(0).cumsum(0).flip(0)
-    pattern: Tensor = sums[distances]
-    return pattern / torch.linalg.vector_norm(pattern)
+    pattern = sums[distances]
+    scaled: Tensor = pattern / torch.linalg.vector_norm(pattern)
+    return scaled
 
 
 def tiles(channels: int, height: int, width: int, draws: Sequence[float]) -> Float[Tensor, "c h w"]:
