@@ -89,7 +89,9 @@ def main() -> None:
     rows = json.loads(FILE.read_text()) if FILE.exists() else {}
     for name in sys.argv[1:] or SPECS:
         rows[name] = [measure(spec) for spec in SPECS[name]]
-    FILE.write_text(json.dumps({name: rows[name] for name in SPECS if name in rows}, indent=1) + "\n")
+    FILE.write_text(
+        json.dumps({name: rows[name] for name in SPECS if name in rows}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":
