@@ -123,7 +123,7 @@ def test_adversarials_hold_in_batches_of_any_size(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_random_directions_come_from_the_generator(name: str) -> None:
     attack = attack_of(name)
-    short = {effort(attack): 3} if effort(attack) else {}
+    short = {effort(attack): 30} if effort(attack) else {}
 
     def visited(seed: int) -> list[Tensor]:
         recorded = Recorded(Constant(connected=True).eval())

@@ -20,7 +20,7 @@ ATTACKS = [
     Case("gamma=2", ("gamma=2: expected a number above 0 and below 1",), attack="ddn(gamma=2)"),
     Case("levels=1", ("levels=1: expected a whole number of at least 2",), attack="ddn(levels=1)"),
     Case("malformed", ("cannot read the arguments '(steps=)'",), attack="ddn(steps=)"),
-    Case("AutoAttack", ("AutoAttack is several attacks",), attack="autoattack"),
+    Case("no radius", ("'autoattack' requires epsilon",), attack="autoattack"),
     Case("no such norm", ("norm='L3': expected one of l0, l1",), attack="fmn(norm=L3)"),
     Case("code", ("there is no module 'no_such_module'",), attack="no_such_module:attack"),
     Case("by position", ("cannot read the arguments '(3)'", "name=value"), attack="ddn(3)"),

@@ -132,8 +132,8 @@ def test_inputs_that_are_already_adversarial_stay_as_they_are(
 def test_starts_are_used_and_kept_when_they_are_best(attack: Attack) -> None:
     model, inputs, labels = problem((20,), network=Curved)
     first = attack(model, inputs, labels, **{effort(attack): 300})
-    warm = attack(model, inputs, labels, **{effort(attack): 2}, starts=first.adversarials)
+    warm = attack(model, inputs, labels, **{effort(attack): 8}, starts=first.adversarials)
     assert (warm.distances <= first.distances).all()
     wrong = (labels + 1) % 5
-    again = attack(model, inputs, wrong, **{effort(attack): 2}, starts=first.adversarials)
+    again = attack(model, inputs, wrong, **{effort(attack): 8}, starts=first.adversarials)
     assert again.distances.eq(0).all()

@@ -24,6 +24,8 @@ REPORTING = {
     "apgd linf",
     "apgd_min_norm",
     "apgd_min_norm linf",
+    "autoattack",
+    "autoattack linf",
     "carlini_wagner",
     "ddn",
     "fmn",

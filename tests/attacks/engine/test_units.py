@@ -136,7 +136,8 @@ def test_a_sample_with_loose_bounds_does_not_change_the_others(name: str) -> Non
     given: dict[str, dict[str, Any]] = {
         "lbfgs": {"searches": 2},
         "carlini_wagner": {"steps": 20},
-        **{attack: {"epsilon": 5.0} for attack in ("fgsm", "pgd", "apgd")},
+        **{attack: {"epsilon": 5.0} for attack in ("fgsm", "pgd", "apgd", "square")},
+        "autoattack": {"epsilon": 5.0, "steps": 5, "budget": 50},
     }
     attack = partial(ATTACKS[name], **given.get(name, {}), bounds=(-100.0, 100.0))
     whole, part = attack(model, inputs, labels), attack(model, inputs[1:], labels[1:])

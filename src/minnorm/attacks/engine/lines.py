@@ -122,6 +122,6 @@ def narrowed(
     return replace(line, low=low, high=high)
 
 
-def wide(values: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+def wide(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Return the values in float32 or wider."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
