@@ -4,7 +4,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minnorm.geometry import Bounds, Norm
+from minnorm.boxes import Bounds
+from minnorm.geometry import Norm
 
 ALL_NORMS: tuple[Norm, ...] = ("l0", "l1", "l2", "linf")
 BALL_NORMS = st.sampled_from(["l2", "linf"])

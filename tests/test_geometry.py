@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from batches import ALL_NORMS, LEVELS, batches, boxed
+from minnorm.boxes import Interval, quantize, rows, span
 from minnorm.geometry import (
     NORM_ORDERS,
-    Interval,
     Norm,
     distances,
     dot,
@@ -22,9 +22,6 @@ from minnorm.geometry import (
     norm_of_word,
     norms,
     per_sample,
-    quantize,
-    rows,
-    span,
     unit,
 )
 

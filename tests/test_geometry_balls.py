@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from batches import ALL_NORMS, BALL_NORMS, BOXES, SHAPES, batches
+from minnorm.boxes import Bounds, quantize, rows
 from minnorm.errors import InputError
 from minnorm.geometry import (
-    Bounds,
     Norm,
     check_ball,
     check_norm,
@@ -25,9 +25,7 @@ from minnorm.geometry import (
     norms,
     per_sample,
     project_onto_ball,
-    quantize,
     rounding,
-    rows,
     scale_to_norm,
     steepest,
     to_halfspace,

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from minnorm.geometry import NORM_ORDERS, Interval, Norm, distances, norms
+from minnorm.boxes import Interval
+from minnorm.geometry import NORM_ORDERS, Norm, distances, norms
 from minnorm.radii import inscribed_radius, least_radii, measured_gaps
 
 

@@ -15,39 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from minnorm import boxes
-from minnorm.boxes import Bounds, Interval, masked, quantize, rows, span
+from minnorm.boxes import Bounds, rows
 from minnorm.errors import InputError
-
-__all__ = [
-    "NORM_ORDERS",
-    "Bounds",
-    "Interval",
-    "Norm",
-    "check_ball",
-    "check_norm",
-    "distances",
-    "dot",
-    "dual_norms",
-    "farthest_corner",
-    "has_direction",
-    "inner_radii",
-    "masked",
-    "norm_of_word",
-    "normalized",
-    "norms",
-    "per_sample",
-    "project_onto_ball",
-    "quantize",
-    "read_norm",
-    "rounding",
-    "rows",
-    "scale_to_norm",
-    "span",
-    "steepest",
-    "to_halfspace",
-    "uniform_in_unit_ball",
-    "unit",
-]
 
 Norm: TypeAlias = Literal["l0", "l1", "l2", "linf"]
 """The name of a norm."""

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minnorm.geometry import rows
+from minnorm.boxes import rows
 
 
 class Constant(nn.Module):

@@ -23,8 +23,9 @@ from minnorm.attacks import (
     with_restarts,
     worst_case,
 )
+from minnorm.boxes import quantize
 from minnorm.errors import InputError
-from minnorm.geometry import Norm, distances, quantize
+from minnorm.geometry import Norm, distances
 
 SHORT = partial(ddn, steps=15)
 COMBINED: dict[str, Attack] = {

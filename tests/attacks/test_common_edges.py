@@ -13,8 +13,8 @@ from attacks.hard_models import Constant
 from attacks.networks import Recorded, problem
 from minnorm import attacks
 from minnorm.attacks import ATTACKS, AttackResult, apgd, fab, pgd
+from minnorm.boxes import Bounds
 from minnorm.evaluation.running.judge import CountingModel
-from minnorm.geometry import Bounds
 
 
 def median(result: AttackResult) -> float:

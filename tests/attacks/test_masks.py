@@ -23,8 +23,8 @@ from minnorm.attacks import (
     worst_case,
 )
 from minnorm.attacks.engine.inset import InsetGradients, loses_gradients
+from minnorm.boxes import Bounds, masked
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds
 
 MASK = torch.arange(20) % 3 != 0
 
@@ -98,7 +98,7 @@ def test_gradients_inside_the_bounds_leave_masked_features(attack: Attack) -> No
         return logits
 
     labels = clamped(inputs).argmax(1)
-    box = minnorm.geometry.masked((0.0, 1.0), inputs, MASK)
+    box = masked((0.0, 1.0), inputs, MASK)
     assert loses_gradients(clamped, inputs, box)
     result = attack(InsetGradients(clamped, (0.0, 1.0)), inputs, labels, mask=MASK)
     assert torch.equal(result.adversarials[:, ~MASK], inputs[:, ~MASK])
@@ -114,9 +114,7 @@ def test_gradients_at_masked_features_do_not_count_as_lost() -> None:
         return logits
 
     assert loses_gradients(clamped_there, inputs, (0.0, 1.0))
-    assert not loses_gradients(
-        clamped_there, inputs, minnorm.geometry.masked((0.0, 1.0), inputs, MASK)
-    )
+    assert not loses_gradients(clamped_there, inputs, masked((0.0, 1.0), inputs, MASK))
 
 
 def test_the_default_attack_takes_arrays() -> None:

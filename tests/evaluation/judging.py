@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from minnorm.attacks import Attack, AttackResult, Model
+from minnorm.boxes import Bounds
 from minnorm.evaluation.running.judge import Verdict, run_and_judge
-from minnorm.geometry import Bounds
 
 
 def forged(points: Tensor, distances: Tensor, success: Tensor) -> AttackResult:

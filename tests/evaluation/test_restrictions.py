@@ -12,12 +12,12 @@ from torch import Generator, Tensor, nn
 
 from attacks.networks import Linear, problem
 from minnorm.attacks import AttackResult, Model, ddn
+from minnorm.boxes import Bounds
 from minnorm.data import as_data, from_arrays, load_data
 from minnorm.data.summary import description
 from minnorm.errors import InputError, RunConflictError
 from minnorm.evaluation import WORST_CASE, Evaluation, evaluate
 from minnorm.evaluation.exports.exports import export_adversarials
-from minnorm.geometry import Bounds
 from minnorm.report import compare, label_runs
 from minnorm.report.page.provenance import provenance
 

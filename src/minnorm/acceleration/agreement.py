@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minnorm.geometry import rows
+from minnorm.boxes import rows
 from minnorm.logits import Model, output_of
 
 _GRADIENT_TOLERANCE = 0.05

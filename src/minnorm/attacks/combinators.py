@@ -18,9 +18,10 @@ from minnorm.attacks.engine.incumbent import Incumbent
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.problem import check_attack, check_problem
 from minnorm.attacks.engine.search import Search
+from minnorm.boxes import Bounds, masked
 from minnorm.checks import check_count, check_number
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds, Norm, masked, per_sample
+from minnorm.geometry import Norm, per_sample
 from minnorm.radii import least_radii, measured_gaps
 
 

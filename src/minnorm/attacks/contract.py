@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from minnorm.access import Access, access_of, allows
+from minnorm.boxes import Bounds
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Norm
 from minnorm.logits import Model
 
 __all__ = [

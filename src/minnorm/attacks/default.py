@@ -33,11 +33,12 @@ from minnorm.attacks.engine.doubts import (
 from minnorm.attacks.engine.inset import LOST_GRADIENTS, InsetGradients, loses_gradients
 from minnorm.attacks.engine.problem import check_problem
 from minnorm.attacks.registry import ATTACKS
+from minnorm.boxes import Bounds, masked
 from minnorm.checks import check_count
 from minnorm.data import from_arrays
 from minnorm.data.arrays import as_array, class_numbers
 from minnorm.doubts import Doubt
-from minnorm.geometry import Bounds, Norm, masked
+from minnorm.geometry import Norm
 from minnorm.models.scikit_learn import Estimator, as_model
 from minnorm.runtime.devices import dtype_and_device
 

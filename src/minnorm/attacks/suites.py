@@ -17,8 +17,9 @@ from minnorm.attacks.engine.search import Search
 from minnorm.attacks.gradient.apgd import apgd
 from minnorm.attacks.gradient.fab import fab
 from minnorm.attacks.score.square import square
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Norm
 
 _CANDIDATES = 9
 """The number of target classes of APGD and FAB in the standard suite."""

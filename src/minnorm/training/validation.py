@@ -8,9 +8,10 @@ from torch import Generator, Tensor, nn
 from minnorm.attacks import load_attack
 from minnorm.attacks.composition import norm_of
 from minnorm.attacks.engine.autograd import own_autograd_mode
+from minnorm.boxes import masked
 from minnorm.data import Data
 from minnorm.data.dataset import drawn
-from minnorm.geometry import distances, masked
+from minnorm.geometry import distances
 from minnorm.logits import is_adversarial, predictions
 from minnorm.radii import least_radii, measured_gaps
 from minnorm.runtime import devices, ranks

@@ -9,7 +9,8 @@ from torch import Tensor
 from attacks.cases import VARIANTS, Attack, Case, access_of_variant, takes
 from attacks.networks import Linear, problem
 from minnorm import geometry
-from minnorm.geometry import Norm, masked
+from minnorm.boxes import masked, quantize
+from minnorm.geometry import Norm
 from reference.linear import optimal_distance
 
 pytestmark = pytest.mark.parametrize("name", VARIANTS)
@@ -105,7 +106,7 @@ def test_masked_features_keep_their_bits(attack: Attack, norm: Norm, levels: int
     assert torch.allclose(result.distances[result.success], measured[result.success])
     if levels is not None:
         hit = result.success & (result.distances > 0)
-        grid = geometry.quantize(result.adversarials, levels, (low.bfloat16(), high.bfloat16()))
+        grid = quantize(result.adversarials, levels, (low.bfloat16(), high.bfloat16()))
         moved = mask.expand_as(inputs)[hit]
         assert torch.equal(result.adversarials[hit][moved], grid[hit][moved])
 

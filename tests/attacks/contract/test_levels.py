@@ -6,7 +6,8 @@ import torch
 from attacks.agreement import check_agreement
 from attacks.cases import RADIUS_VARIANTS, VARIANTS, Attack, Case, takes
 from attacks.networks import Linear, problem
-from minnorm.geometry import Norm, distances, quantize
+from minnorm.boxes import quantize
+from minnorm.geometry import Norm, distances
 
 BOUNDS = (0.0, 1.0)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from attacks.networks import Curved, Linear, problem
-from minnorm import geometry
+from minnorm import boxes
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
@@ -25,7 +25,7 @@ def linear(weights: Sequence[Sequence[float]], biases: Sequence[float]) -> Calla
 
 def threshold(points: Tensor) -> Tensor:
     """Return logits of two classes: the second one where the first entry is above 0.5."""
-    rise = 2 * (geometry.rows(points)[:, 0] - 0.5)
+    rise = 2 * (boxes.rows(points)[:, 0] - 0.5)
     return torch.stack([torch.zeros_like(rise), rise], 1)
 
 
@@ -39,7 +39,7 @@ def problem_of(
 ) -> Problem:
     """Return a problem; by default all labels are 0, and the unit is the width of the bounds."""
     labels = torch.zeros(len(inputs), dtype=torch.int64) if labels is None else labels
-    settings.setdefault("unit", geometry.span(settings.get("bounds", (0.0, 1.0))))
+    settings.setdefault("unit", boxes.span(settings.get("bounds", (0.0, 1.0))))
     return Problem(inputs, Goal(labels, targeted, confidence), **settings)
 
 

@@ -25,8 +25,9 @@ from minnorm.attacks.engine.problem import (
     check_problem,
 )
 from minnorm.attacks.engine.samples import check_levels, check_samples
+from minnorm.boxes import Bounds
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds, Norm, dot, inner_radii, norms
+from minnorm.geometry import Norm, dot, inner_radii, norms
 from minnorm.radii import ROUNDED_SHARE
 
 EPS = torch.finfo(torch.float32).eps

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from minnorm.attacks.engine.samples import check_samples
+from minnorm.boxes import Bounds
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds
 
 INPUTS, LABELS = torch.tensor([[0.0, 0.5], [0.5, 1.0]]), torch.tensor([0, 1])
 

@@ -10,7 +10,8 @@ from attacks.engine.rays import double, ray
 from attacks.engine.searches import linear, search_on, small_problem, threshold
 from attacks.networks import Recorded
 from minnorm.attacks.engine.rays import Pursuit, Ray
-from minnorm.geometry import Bounds, norms
+from minnorm.boxes import Bounds
+from minnorm.geometry import norms
 
 WIDE: Bounds = (-9.0, 9.0)
 

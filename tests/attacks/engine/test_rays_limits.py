@@ -11,7 +11,7 @@ from attacks.engine.rays import double, ray
 from attacks.engine.searches import linear, search_on, threshold
 from attacks.networks import Recorded
 from minnorm.attacks.engine.rays import Pursuit
-from minnorm.geometry import Bounds
+from minnorm.boxes import Bounds
 
 WIDE: Bounds = (-9.0, 9.0)
 

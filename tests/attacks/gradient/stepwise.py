@@ -11,7 +11,8 @@ from torch import Tensor
 from attacks.cases import Attack
 from attacks.networks import Curved, Linear, Recorded, problem
 from minnorm.attacks import AttackResult
-from minnorm.geometry import Bounds, Norm
+from minnorm.boxes import Bounds
+from minnorm.geometry import Norm
 from reference.common import is_adversarial
 
 Classifier = Callable[[Tensor], Tensor]

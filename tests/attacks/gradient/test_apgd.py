@@ -11,7 +11,8 @@ from attacks.cases import Attack
 from attacks.gradient.stepwise import SAMPLES, check_closest, check_same, one_sample, visited
 from attacks.networks import problem
 from minnorm.attacks import apgd, apgd_min_norm
-from minnorm.geometry import Bounds, Norm
+from minnorm.boxes import Bounds
+from minnorm.geometry import Norm
 from reference.apgd import apgd_of_one_sample
 
 

@@ -11,7 +11,7 @@ from minnorm.attacks import apgd_min_norm
 from minnorm.attacks.engine.adaptive_ascent import maximize
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search
-from minnorm.geometry import Interval
+from minnorm.boxes import Interval
 from reference.apgd_min_norm import radii_of_one_sample
 
 

@@ -20,8 +20,8 @@ from attacks.gradient.stepwise import (
 )
 from attacks.networks import Recorded, problem
 from minnorm.attacks import Model, carlini_wagner
+from minnorm.boxes import Interval
 from minnorm.evaluation.running.judge import CountingModel
-from minnorm.geometry import Interval
 from minnorm.logits import margins
 from reference.carlini_wagner import carlini_wagner_of_one_sample
 from reference.common import is_adversarial

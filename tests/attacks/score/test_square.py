@@ -11,9 +11,10 @@ from attacks.networks import Linear, Recorded, problem
 from minnorm.attacks import load_attack, square
 from minnorm.attacks.engine import random_search
 from minnorm.attacks.engine.search import Search
+from minnorm.boxes import Bounds
 from minnorm.errors import InputError
 from minnorm.evaluation.running.judge import CountingModel
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Norm
 from reference.linear import optimal_distance
 from reference.square import square_of_one_sample
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from attacks.networks import Linear, problem
 from minnorm.attacks import ddn
+from minnorm.boxes import Interval
 from minnorm.evaluation.exports.eight_bit import (
     Verifier,
     from_pixels,
@@ -14,7 +15,6 @@ from minnorm.evaluation.exports.eight_bit import (
     stay_adversarial,
     to_pixels,
 )
-from minnorm.geometry import Interval
 
 BOUNDS: list[Interval] = [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)]
 

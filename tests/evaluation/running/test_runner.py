@@ -17,12 +17,12 @@ from evaluation.record_tables import same
 from evaluation.small_runs import configuration
 from minnorm.acceleration import Accelerated
 from minnorm.attacks import Attack, AttackResult, Model, ddn
+from minnorm.boxes import Bounds
 from minnorm.data import as_data
 from minnorm.errors import InputError, OutOfMemoryError
 from minnorm.evaluation import SCHEMA
 from minnorm.evaluation.running.runner import Runner
 from minnorm.evaluation.store.units import Unit
-from minnorm.geometry import Bounds
 
 TWO_ATTACKS: dict[str, Attack] = {"three": partial(ddn, steps=3), "two": partial(ddn, steps=2)}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minnorm.geometry import Interval
+from minnorm.boxes import Interval
 from minnorm.report.facts.pictures import (
     is_picture,
     magnification_of,

@@ -20,8 +20,9 @@ from minnorm.attacks.engine.lines import Line, line_through, narrowed
 from minnorm.attacks.engine.normals import Sighting, first_sighting, probed, turned
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.quota import LEAST_BUDGET, Quota
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count
-from minnorm.geometry import Bounds, Norm, check_ball, distances, per_sample
+from minnorm.geometry import Norm, check_ball, distances, per_sample
 
 _SHRINKINGS, _SHRINKAGE, _NEARER = 4, 0.8, 0.95
 """The queries of a candidate for the first line; the factor on its distance after each adversarial

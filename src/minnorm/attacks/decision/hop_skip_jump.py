@@ -18,8 +18,9 @@ from minnorm.attacks.engine.images import finite_bounds, images, uniform_points
 from minnorm.attacks.engine.lines import wide
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.quota import LEAST_BUDGET, SampleQuota
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count
-from minnorm.geometry import Bounds, Norm, check_ball, distances, norms, per_sample, steepest
+from minnorm.geometry import Norm, check_ball, distances, norms, per_sample, steepest
 
 _MOST_PROBES = 10_000
 """The most probes of an iteration, as in the authors' code."""

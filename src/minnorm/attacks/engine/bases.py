@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from minnorm.geometry import rows
+from minnorm.boxes import rows
 
 _SMALLEST_IMAGE = 4
 """The least height and width of inputs that count as images."""

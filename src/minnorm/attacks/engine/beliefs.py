@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from minnorm.geometry import dot, norms, per_sample, rows
+from minnorm.boxes import rows
+from minnorm.geometry import dot, norms, per_sample
 
 _LEAST_LEFT = 0.5
 """The least share of a variance that is left after one observation. The entries are independent in

@@ -11,7 +11,8 @@ from minnorm.attacks.engine.autograd import noise_of_sample
 from minnorm.attacks.engine.bases import Basis
 from minnorm.attacks.engine.lines import wide
 from minnorm.attacks.engine.search import Search
-from minnorm.geometry import norms, per_sample, rows
+from minnorm.boxes import rows
+from minnorm.geometry import norms, per_sample
 
 _STRENGTHS = (0.4, 0.8, 1.2)
 """The size of the noise in images of noise, as a share of the width of the bounds."""

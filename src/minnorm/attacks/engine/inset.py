@@ -18,8 +18,8 @@ from minnorm.access import Access, access_of
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable
 from minnorm.attacks.engine.problem import Problem
+from minnorm.boxes import Bounds
 from minnorm.doubts import Doubt
-from minnorm.geometry import Bounds
 from minnorm.logits import output_of
 
 _INSET = 2.0**-17

@@ -14,8 +14,9 @@ from minnorm import boxes, geometry
 from minnorm.acceleration.accelerated import check_callable, original
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.samples import check_samples
+from minnorm.boxes import Bounds
 from minnorm.errors import InputError
-from minnorm.geometry import Bounds, Norm, per_sample
+from minnorm.geometry import Norm, per_sample
 from minnorm.logits import parts_in_training_mode
 from minnorm.radii import ROUNDED_SHARE
 

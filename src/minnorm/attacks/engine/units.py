@@ -18,7 +18,8 @@ from minnorm.attacks.contract import Model
 from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
 from minnorm.attacks.engine.inset import inset
 from minnorm.attacks.engine.problem import LOOSE, USUAL_UNIT, Problem
-from minnorm.geometry import per_sample, rows
+from minnorm.boxes import Bounds, rows
+from minnorm.geometry import per_sample
 from minnorm.logits import check_logits, output_of, predictions
 
 _SMALL = 0.03
@@ -73,7 +74,7 @@ def _with_unit(
     return replace(problem, unit=units)
 
 
-def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[Tensor, "b"]:
+def _suspects(origins: Float[Tensor, "b *d"], bounds: Bounds) -> Bool[Tensor, "b"]:
     """Return the samples for which the bounds may be loose.
 
     Those whose features have different bounds are always among them.
@@ -98,7 +99,7 @@ def _suspects(origins: Float[Tensor, "b *d"], bounds: geometry.Bounds) -> Bool[T
 
 
 def _common_bounds(
-    origins: Tensor, bounds: geometry.Bounds
+    origins: Tensor, bounds: Bounds
 ) -> tuple[float | Tensor, float | Tensor, bool | Tensor]:
     """Return the bounds of all features, and for tensors where they differ or are infinite."""
     free = boxes.free(bounds)

@@ -12,6 +12,7 @@ from minnorm import geometry
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search, Visit
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
 from minnorm.geometry import per_sample
 
@@ -33,7 +34,7 @@ def alma(
     growth: float = 1.2,
     smoothing: float = 0.9,
     levels: int | None = None,
-    bounds: geometry.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:

@@ -11,8 +11,9 @@ from torch import Generator, Tensor
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.adaptive_ascent import LossName, check_ascent, maximize
 from minnorm.attacks.engine.opening import open_search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
-from minnorm.geometry import Bounds, Norm
+from minnorm.geometry import Norm
 
 
 @accepts_accelerated

@@ -16,8 +16,9 @@ from minnorm.attacks.engine.adam import Adam
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
+from minnorm.boxes import Bounds, rows
 from minnorm.checks import check_count, check_flag, check_number
-from minnorm.geometry import Bounds, per_sample, rows
+from minnorm.geometry import per_sample
 from minnorm.logits import unusual_scales
 
 _REPEAT_FROM = 9

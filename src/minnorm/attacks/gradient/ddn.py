@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.descent import descend
 from minnorm.attacks.engine.opening import open_search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
-from minnorm.geometry import Bounds
 
 
 @accepts_accelerated

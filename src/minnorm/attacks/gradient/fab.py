@@ -15,6 +15,7 @@ from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.linear_model import likeliest_rivals, nearest_boundary
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_flag, check_number
 from minnorm.geometry import per_sample
 
@@ -35,7 +36,7 @@ def fab(
     largest_share: float = 0.1,
     backstep: float = 0.9,
     levels: int | None = None,
-    bounds: geometry.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from minnorm import geometry
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.opening import open_search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_number
 from minnorm.geometry import per_sample
 
@@ -24,7 +25,7 @@ def fgsm(
     targeted: bool = False,
     norm: geometry.Norm = "l2",
     levels: int | None = None,
-    bounds: geometry.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:

@@ -13,6 +13,7 @@ from minnorm import geometry, schedules
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.linear_model import shortest_step
 from minnorm.attacks.engine.opening import open_search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
 
 
@@ -28,7 +29,7 @@ def fmn(
     step_size: float = 1.0,
     gamma: float = 0.05,
     levels: int | None = None,
-    bounds: geometry.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     mask: Bool[Tensor, "..."] | None = None,
     starts: Float[Tensor, "b *d"] | None = None,
     generator: Generator | None = None,

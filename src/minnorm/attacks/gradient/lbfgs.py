@@ -19,8 +19,8 @@ from minnorm.attacks.engine.bisection import bisect
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
-from minnorm.geometry import Bounds
 
 _TINY = torch.finfo(torch.float64).tiny
 

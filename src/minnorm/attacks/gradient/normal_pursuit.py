@@ -19,8 +19,8 @@ from minnorm.attacks.engine.descent import descend
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.rays import Pursuit, Ray
 from minnorm.attacks.engine.tournaments import FORWARD_COST, Tournament, plan
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_flag
-from minnorm.geometry import Bounds
 
 _EARLY_PROGRESS = 0.01
 """The progress reported before the last round: whatever is found there will be improved."""

@@ -14,6 +14,7 @@ from minnorm import geometry
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.adam import Adam
 from minnorm.attacks.engine.opening import open_search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
 from minnorm.geometry import per_sample
 from minnorm.logits import unusual_scales
@@ -33,7 +34,7 @@ def pdgd(
     dual_step_size: float = 0.1,
     initial_ratio: float = 0.01,
     levels: int | None = None,
-    bounds: geometry.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:

@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.ascent import ascend, default_step_size
 from minnorm.attacks.engine.opening import open_search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_flag, check_number
-from minnorm.geometry import Bounds, Norm, check_ball
+from minnorm.geometry import Norm, check_ball
 
 
 @accepts_accelerated

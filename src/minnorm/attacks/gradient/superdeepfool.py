@@ -13,6 +13,7 @@ from minnorm.attacks.engine.bisection import bisect
 from minnorm.attacks.engine.linear_model import cross_boundary
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search
+from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
 from minnorm.geometry import per_sample
 
@@ -30,7 +31,7 @@ def superdeepfool(
     overshoot: float = 0.02,
     bisections: int = 10,
     levels: int | None = None,
-    bounds: geometry.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     mask: Bool[Tensor, "..."] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:

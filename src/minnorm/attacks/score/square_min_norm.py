@@ -27,8 +27,9 @@ from minnorm.attacks.engine.random_search import (
 )
 from minnorm.attacks.engine.search import Search
 from minnorm.attacks.engine.windows import share_at
+from minnorm.boxes import Bounds
 from minnorm.checks import check_number
-from minnorm.geometry import Bounds, Norm, per_sample
+from minnorm.geometry import Norm, per_sample
 
 _BISECTIONS = 12
 """The most radii that are tried with the first pattern."""

@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from minnorm.attacks import Model
+from minnorm.boxes import Interval, span
 from minnorm.data.dataset import WHITE
 from minnorm.evaluation.running.votes import decide
-from minnorm.geometry import Interval, Norm, distances, per_sample, span
+from minnorm.geometry import Norm, distances, per_sample
 from minnorm.logits import is_adversarial, predictions
 from minnorm.runtime.devices import dtype_and_device
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from minnorm.boxes import Interval
 from minnorm.errors import InputError
 from minnorm.evaluation.exports.eight_bit import Verifier, from_pixels, stay_adversarial, to_pixels
 from minnorm.evaluation.exports.png_files import check_images, file_name, read_png, write_png
@@ -25,7 +26,7 @@ from minnorm.evaluation.records import Records
 from minnorm.evaluation.selection import values_of
 from minnorm.evaluation.store.adversarials import Adversarials, batches_of, read_adversarials
 from minnorm.evaluation.store.manifest import Manifest
-from minnorm.geometry import Interval, Norm, distances
+from minnorm.geometry import Norm, distances
 
 INDEX = "index.csv"
 """The name of the table of all records."""

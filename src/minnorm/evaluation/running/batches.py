@@ -10,10 +10,10 @@ from minnorm import boxes
 from minnorm.acceleration import clean_logits
 from minnorm.attacks import Model
 from minnorm.attacks.engine.samples import check_samples
+from minnorm.boxes import Bounds
 from minnorm.data import Data
 from minnorm.errors import InputError
 from minnorm.evaluation.running.votes import Decision, Votes, votes_on_inputs
-from minnorm.geometry import Bounds
 from minnorm.runtime.devices import dtype_and_device
 
 

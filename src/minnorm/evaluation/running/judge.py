@@ -15,9 +15,10 @@ from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.attacks.composition import access_needed, takes_accelerated
 from minnorm.attacks.engine.inset import InsetGradients
+from minnorm.boxes import Bounds, rows
 from minnorm.errors import InputError
 from minnorm.evaluation.running.votes import decide
-from minnorm.geometry import NORM_ORDERS, Bounds, Norm, distances, per_sample, rows
+from minnorm.geometry import NORM_ORDERS, Norm, distances, per_sample
 from minnorm.logits import is_adversarial, output_of, predictions
 from minnorm.models.averaged import Averaged, averaged_part, passes_of_average
 

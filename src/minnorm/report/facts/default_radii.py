@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minnorm.boxes import span
 from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct, search_limit
 from minnorm.evaluation.selection import values_of
-from minnorm.geometry import Norm, span
+from minnorm.geometry import Norm
 from minnorm.report.facts.round_numbers import round_numbers
 from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.runs import LabeledRun

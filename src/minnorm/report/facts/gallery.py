@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch import Tensor
 
+from minnorm.boxes import Interval
 from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Records, of_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.selection import closest_as_found, keys_of, values_of
 from minnorm.evaluation.store.adversarials import read_adversarials
-from minnorm.geometry import Interval, Norm
+from minnorm.geometry import Norm
 from minnorm.report.facts.pictures import (
     is_picture,
     magnification_of,

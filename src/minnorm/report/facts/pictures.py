@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from minnorm.boxes import Interval, span
 from minnorm.errors import MissingLibraryError
 from minnorm.evaluation.estimates import Array
-from minnorm.geometry import Interval, span
 from minnorm.report.facts.round_numbers import round_down
 
 _CHANNELS = (1, 3)

@@ -2,12 +2,13 @@
 
 import math
 
+from minnorm.boxes import span
 from minnorm.evaluation import Records, accuracy_at, clean_accuracy
 from minnorm.evaluation.estimates import Estimate, Z
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
-from minnorm.geometry import Norm, span
+from minnorm.geometry import Norm
 from minnorm.report.facts.default_radii import default_radii
 from minnorm.report.findings.finding import Finding
 from minnorm.report.parts import closest_part, main_norm

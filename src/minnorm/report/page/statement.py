@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minnorm.boxes import span
 from minnorm.evaluation import Estimate, Records, Summary, clean_accuracy, summarize
 from minnorm.evaluation.metrics import accuracies_at, is_correct
 from minnorm.evaluation.records import are_targeted, attacks_in, norms_in, samples_in
 from minnorm.evaluation.selection import values_of
-from minnorm.geometry import Norm, span
+from minnorm.geometry import Norm
 from minnorm.report.findings.measured_attacks import measured_attacks
 from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.runs import LabeledRun

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from minnorm import checks, geometry
+from minnorm import boxes, checks, geometry
 from minnorm.attacks import load_attack
 from minnorm.attacks.composition import norm_of, tree
 from minnorm.errors import InputError
@@ -60,7 +60,7 @@ def closest(
         mask: Tensor | None = None,
     ) -> Tensor:
         warm: dict[str, Any] = {} if starts is None else {"starts": starts}
-        box = geometry.masked((0.0, 1.0), inputs, mask)
+        box = boxes.masked((0.0, 1.0), inputs, mask)
         found = function(model, inputs, labels, bounds=box, generator=generator, **warm)
         radii = torch.full_like(found.distances, max_norm)
         return inputs + geometry.project_onto_ball(found.adversarials - inputs, radii, norm)
