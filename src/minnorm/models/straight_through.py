@@ -60,7 +60,7 @@ class StraightThrough(nn.Module):
     """
 
     is_opaque = True
-    """Tells `minnorm.accelerate` that the code of the step cannot be traced."""
+    """The mark of a module whose code `minnorm.accelerate` must not trace."""
 
     def __init__(self, step: Step, backward: Step | None = None) -> None:
         super().__init__()
