@@ -1,6 +1,5 @@
 """Estimators of scikit-learn, and of libraries with its interface, as models without gradients."""
 
-import hashlib
 import logging
 import sys
 from collections.abc import Callable, Hashable, Mapping
@@ -14,6 +13,7 @@ from torch import nn
 
 from minnorm.errors import InputError, MissingLibraryError, NotTrustedError, one_line
 from minnorm.factories import search_current_folder
+from minnorm.files import file_sha256
 from minnorm.models.outputs import (
     Scores,
     class_positions,
@@ -125,8 +125,7 @@ def load_estimator(path: Path, *, trust: bool) -> nn.Module:
             f"{path} holds a {type(content).__name__}; expected an estimator of scikit-learn. "
             "Write package.module:factory, a function of yours that returns the estimator in it."
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return from_estimator(content, identity=f"sha256={digest}")
+    return from_estimator(content, identity=f"sha256={file_sha256(path)}")
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
