@@ -53,12 +53,10 @@ def import_function(head: str, kind: str, example: str) -> Callable[..., Any]:
     search_current_folder()
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if f"{module_name}.".startswith(f"{missing}."):
-            raise InputError(_about_missing(head, missing, example)) from error
-        raise InputError(f"{head!r}: importing {module_name} raised {one_line(error)}") from error
     except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{module_name}.".startswith(f"{missing}."):
+            raise InputError(_about_missing(head, missing, example)) from error
         raise InputError(f"{head!r}: importing {module_name} raised {one_line(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
