@@ -14,6 +14,9 @@ from minnorm.specs import choose
 _DTYPES = {"FLOAT": np.float32, "DOUBLE": np.float64, "FLOAT16": np.float16}
 """The element types of inputs that attacks can change, and their dtypes."""
 
+_FLOATS = (1, 10, 11)
+"""Their numbers in files: float, float16 and double."""
+
 _ACTIVATIONS = ("Softmax", "Sigmoid")
 """Last layers that do not change which score of a sample is the largest."""
 
@@ -202,7 +205,7 @@ def _may_be_scores(value: Any) -> bool:
         return True
     tensor = value.type.tensor_type
     rank = len(tensor.shape.dim) if tensor.HasField("shape") else 2
-    return tensor.elem_type in (1, 10, 11) and rank != 1  # float, float16, double
+    return tensor.elem_type in _FLOATS and rank != 1
 
 
 def _without_last_layers(proto: Any, scores: Any) -> tuple[str, str]:
@@ -230,7 +233,7 @@ def _without_last_layers(proto: Any, scores: Any) -> tuple[str, str]:
 def _check_output(path: Path, scores: Any, name: str) -> None:
     """Refuse an output without scores, from which nothing was left out that had some."""
     is_map = scores.type.WhichOneof("value") != "tensor_type"
-    if name == scores.name and (is_map or scores.type.tensor_type.elem_type not in (1, 10, 11)):
+    if name == scores.name and (is_map or scores.type.tensor_type.elem_type not in _FLOATS):
         raise InputError(
             f"the output {scores.name!r} of {path} holds no scores, only classes: name another "
             f"output, or {_WRAP}(function, outputs='classes', classes=...)."
