@@ -131,7 +131,12 @@ def _random_inputs(graph: Graph) -> Tensor | None:
     generator = torch.Generator().manual_seed(0)
     sizes = [size for size in graph.shape if size is not None]
     values = torch.rand(count, *sizes, generator=generator)
-    return values.to(torch.from_numpy(np.empty(0, graph.dtype)).dtype)
+    return values.to(_dtype_of(graph))
+
+
+def _dtype_of(graph: Graph) -> torch.dtype:
+    """Return the dtype of the inputs as PyTorch names it."""
+    return torch.from_numpy(np.empty(0, graph.dtype)).dtype
 
 
 def _meaning(graph: Graph, session: Session, probes: Tensor | None) -> Meaning:
@@ -180,4 +185,4 @@ def _predicted(graph: Graph, session: Session, meaning: Meaning) -> PredictOnly:
         identity=f"sha256={graph.digest}, output={graph.output}",
         arrays=False,
     )
-    return model.to(torch.from_numpy(np.empty(0, graph.dtype)).dtype)
+    return model.to(_dtype_of(graph))
