@@ -99,3 +99,11 @@ def test_copies_of_bounds_do_not_share_memory() -> None:
     assert torch.equal(low, LOW)
     assert low.data_ptr() != LOW.data_ptr()
     assert high == 2
+
+
+def test_checksums_tell_shapes_and_values_apart() -> None:
+    mask = torch.arange(20) % 4 == 0
+    masks = [mask, ~mask, mask.view(4, 5), mask[:10]]
+    assert len({boxes.fingerprint(one) for one in masks}) == 4
+    assert boxes.fingerprint(mask) == boxes.fingerprint(mask.clone())
+    assert boxes.fingerprint(LOW, HIGH) != boxes.fingerprint(HIGH, LOW)

@@ -3,6 +3,7 @@
 Shapes: `b` is the batch, `*d` the shape of one sample.
 """
 
+import hashlib
 import math
 from typing import TypeAlias, TypeGuard, cast
 
@@ -140,6 +141,14 @@ def copied(bounds: Bounds) -> Bounds:
     """Return bounds whose tensors are copies."""
     low, high = (bound.clone() if isinstance(bound, Tensor) else bound for bound in bounds)
     return low, high
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Return the SHA-256 of a mask, or of bounds of one shape: of the shape and the values."""
+    content = hashlib.sha256(repr(list(tensors[0].shape)).encode())
+    for one in tensors:
+        content.update(one.cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()
 
 
 def largest(

@@ -1,13 +1,9 @@
 """Features that training leaves as they are: the mask of a recipe, or of its data."""
 
-import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-
-from jaxtyping import Bool
-from torch import Tensor
 
 from minnorm.box_arguments import sample_mask
 from minnorm.boxes import is_interval
@@ -62,9 +58,3 @@ def check_masks(objectives: Mapping[str, Objective | Adversarial], data: Data) -
 def _takes_mask(objective: Adversarial) -> bool:
     parameters = inspect.signature(objective.perturb).parameters.values()
     return any(one.name == "mask" or one.kind is one.VAR_KEYWORD for one in parameters)
-
-
-def mask_fingerprint(mask: Bool[Tensor, "..."]) -> str:
-    """Return the SHA-256 of the shape and the values of a mask."""
-    content = repr(list(mask.shape)).encode() + mask.cpu().contiguous().numpy().tobytes()
-    return hashlib.sha256(content).hexdigest()

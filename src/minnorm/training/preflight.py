@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from minnorm import boxes
 from minnorm.data import Data, load_data
 from minnorm.data.dataset import evenly_spaced
 from minnorm.errors import InputError, RunConflictError, is_bug, one_line
@@ -23,7 +24,7 @@ from minnorm.models.weights import check_state
 from minnorm.training.augmentation import load_augmentation
 from minnorm.training.checkpoints import Checkpoint
 from minnorm.training.evaluation_mode import in_evaluation_mode
-from minnorm.training.masks import check_masks, mask_fingerprint, with_mask
+from minnorm.training.masks import check_masks, with_mask
 from minnorm.training.objectives.contract import Adversarial, Objective
 from minnorm.training.objectives.registry import load_objective
 from minnorm.training.overlap import overlaps
@@ -97,7 +98,7 @@ def preflight(recipe: Recipe, *, ranks: int, resumes: bool, trust: bool) -> Pref
     _check_robust_validation(recipe, network, validation)
     fingerprints |= {spec: data.fingerprint for spec, data in parts.items()}
     fingerprints |= {
-        f"mask of {spec}": mask_fingerprint(data.mask)
+        f"mask of {spec}": boxes.fingerprint(data.mask)
         for spec, data in parts.items()
         if data.mask is not None
     }

@@ -1,6 +1,5 @@
 """How far the attacks of a run may change the inputs: their bounds, and a mask of features."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,25 +43,16 @@ class Restrictions:
         """
         if boxes.is_interval(self.bounds) and self.mask is None:
             return None
-        whole = [_expanded(bound, shape) for bound in self.bounds]
-        own = not boxes.is_interval(self.bounds)
-        allowed = None if self.mask is None else self.mask.cpu().expand(tuple(shape))
-        free = whole[0] < whole[1] if allowed is None else (whole[0] < whole[1]) & allowed
+        low, high = (_expanded(bound, shape) for bound in self.bounds)
+        mask = None if self.mask is None else self.mask.cpu().expand(tuple(shape))
+        free = low < high if mask is None else (low < high) & mask
         return RestrictionsEntry(
             features=free.numel(),
             free=int(free.sum()),
-            bounds=_fingerprint(whole) if own else None,
-            mask=None if allowed is None else _fingerprint([allowed]),
+            bounds=None if boxes.is_interval(self.bounds) else boxes.fingerprint(low, high),
+            mask=None if mask is None else boxes.fingerprint(mask),
         )
 
 
 def _expanded(bound: float | Tensor, shape: Sequence[int]) -> Tensor:
     return torch.as_tensor(bound, dtype=torch.float64).cpu().expand(tuple(shape))
-
-
-def _fingerprint(tensors: Sequence[Tensor]) -> str:
-    """Return the SHA-256 of the values of tensors of one shape."""
-    content = hashlib.sha256(repr(list(tensors[0].shape)).encode())
-    for one in tensors:
-        content.update(one.contiguous().numpy().tobytes())
-    return content.hexdigest()
