@@ -59,7 +59,8 @@ def hold_in_other_draws(model: Model, result: AttackResult, problem: Problem) ->
     outward.search()
     outward.descend()
     # Rounding, or a far point behind the boundary, may undo an adversarial of the average itself.
-    kept = is_adversarial(output_of(model, outward.points), problem.goal.labels[rows], outward.aim)
+    goal = problem.goal.part(rows)
+    kept = is_adversarial(output_of(model, outward.points), goal.labels, goal.targeted)
     points = torch.where(
         per_sample(kept, outward.points), outward.points, result.adversarials[rows]
     )
@@ -82,7 +83,6 @@ class _Outward:
     Attributes:
         points: The best point of each sample so far: the closest that holds, else the one that
             holds in most draws.
-        aim: Whether the labels are target classes.
     """
 
     def __init__(
@@ -91,7 +91,6 @@ class _Outward:
         self._model, self._problem = model, problem
         self._seeds = draw_seeds(part, CONFIRMING)
         self._required = required_share(part)
-        self.aim = problem.goal.targeted
         perturbations = points - problem.origins
         self._lengths = geometry.distances(points, problem.origins)
         none = self._lengths == 0
@@ -192,8 +191,8 @@ class _Outward:
         return torch.zeros_like(self._holds).index_fill(0, chosen, True)
 
     def _measure(self, points: Tensor, rows: Tensor) -> Tensor:
-        labels = self._problem.goal.labels[rows]
-        return shares_of_draws(self._model, points, labels, self.aim, self._seeds)
+        goal = self._problem.goal.part(rows)
+        return shares_of_draws(self._model, points, goal.labels, goal.targeted, self._seeds)
 
 
 def _downhill(
