@@ -109,10 +109,8 @@ def restrictions_of(data: Data, bounds: Bounds | None, mask: Any) -> Restriction
     mask = data.mask if mask is None else mask
     if mask is not None or not boxes.is_interval(bounds):
         shape = data.batch([0])[0].shape[1:]
-        bounds, mask = (
-            box_arguments.sample_bounds(bounds, shape),
-            box_arguments.sample_mask(mask, shape),
-        )
+        bounds = box_arguments.sample_bounds(bounds, shape)
+        mask = box_arguments.sample_mask(mask, shape)
     if taken:
         logger.info("%s: its own %s limit what the attacks change", data.name, " and ".join(taken))
     return Restrictions(bounds, mask)
