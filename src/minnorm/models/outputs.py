@@ -99,22 +99,22 @@ def log_probabilities_of(output: Any, samples: int, classes: int | None = None) 
     return np.log(np.maximum(values, LEAST_PROBABILITY))
 
 
-def one_hot_of(output: Any, samples: int, names: Sequence[Hashable]) -> Scores:
+def one_hot_of(output: Any, samples: int, known: Mapping[Hashable, int]) -> Scores:
     """Return one-hot rows of predicted classes.
 
     Args:
         output: What a function returned: one class for each input; `None` or NaN for no class.
         samples: The number of its inputs.
-        names: The classes in order.
+        known: The numbers of the classes, by name.
 
     Raises:
         InputError: If the output is no such array, or a class is none of these.
     """
-    positions = class_positions(output, samples, {name: at for at, name in enumerate(names)})
-    rows = np.zeros((samples, len(names)), dtype=np.float32)
-    known = positions >= 0
-    rows[known, positions[known]] = 1
-    rows[~known] = np.nan
+    positions = class_positions(output, samples, known)
+    rows = np.zeros((samples, len(known)), dtype=np.float32)
+    has_class = positions >= 0
+    rows[has_class, positions[has_class]] = 1
+    rows[~has_class] = np.nan
     return rows
 
 

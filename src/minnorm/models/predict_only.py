@@ -82,7 +82,8 @@ def predict_only(
                 "outputs='classes' needs the classes: their number, classes=10, or their names in "
                 "order, classes=['cat', 'dog']."
             )
-        read: Callable[[Any, int], Scores] = partial(one_hot_of, names=names)
+        numbers = {name: at for at, name in enumerate(names)}
+        read: Callable[[Any, int], Scores] = partial(one_hot_of, known=numbers)
     else:
         reader = logits_of if outputs == "logits" else log_probabilities_of
         read = partial(reader, classes=None if names is None else len(names))

@@ -157,7 +157,7 @@ def _predict(
             "classifier with one."
         )
     if score is None:
-        return one_hot_of(predicted, len(rows), [*classes])
+        return one_hot_of(predicted, len(rows), classes)
     scores = score(rows)
     return settled(scores, scores.dtype, class_positions(predicted, len(rows), classes))
 
