@@ -142,7 +142,7 @@ class PredictOnly(nn.Module):
             InputError: If the function does not return what it should.
         """
         if len(inputs) == 0:  # few functions take that, and the number of classes is not known
-            return self.forward(torch.zeros((1, *inputs.shape[1:])).to(inputs))[:0]
+            return self.forward(inputs.new_zeros((1, *inputs.shape[1:])))[:0]
         with torch.no_grad():
             parts = torch.split(inputs.detach(), self._batch_size or len(inputs))
             rows = np.concatenate([self._rows(part) for part in parts])
