@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import minnorm
 from minnorm.errors import InputError
 from minnorm.models import Averaged, averaged, fingerprint, straight_through
-from minnorm.models.averaged import averaged_part, draw_seed, passes_of_average, single_draw
+from minnorm.models.averaged import averaged_part, passes_of_average, seed_of, single_draw
 from models.random_models import Noise, Resized, Shifted
 
 SOURCES = ["torch", "numpy", "python", torch.Generator, np.random.default_rng]
@@ -34,7 +34,7 @@ def test_the_average_is_that_of_single_samples_in_each_draw(model: nn.Module) ->
     inputs = torch.rand(3, 1, 8, 8)
     found = averaged(model, draws=5, seed=7)(inputs)
     each = [
-        torch.stack([one_draw(model, sample, draw_seed(7, 0, draw)) for sample in inputs])
+        torch.stack([one_draw(model, sample, seed_of(7, 0, draw)) for sample in inputs])
         for draw in range(5)
     ]
     torch.testing.assert_close(found, torch.stack(each).mean(0))
@@ -179,7 +179,7 @@ def test_without_vmap_samples_are_called_alone_and_a_warning_says_so(
         torch.testing.assert_close(average(inputs[2:3]), found[2:3])
     assert len(caplog.records) == 1
     assert reason in caplog.text
-    each = [one_draw(model, inputs[3], draw_seed(0, 0, draw)).detach() for draw in range(2)]
+    each = [one_draw(model, inputs[3], seed_of(0, 0, draw)).detach() for draw in range(2)]
     torch.testing.assert_close(found[3], torch.stack(each).mean(0))
 
 

@@ -101,7 +101,7 @@ class Averaged(nn.Module):
     def forward(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
         """Return the average logits."""
         alone = _single.get()
-        own = (draw_seed(self.seed, 0, number) for number in range(self.draws))
+        own = (seed_of(self.seed, 0, number) for number in range(self.draws))
         seeds = own if alone is None else iter((alone,))
         with preserved_generators(self.model, inputs.device) as reseed:
             logits = self._draw(inputs, next(seeds), reseed)
@@ -198,7 +198,7 @@ def averaged_part(model: object) -> Averaged | None:
     return part if isinstance(part, Averaged) else None
 
 
-def draw_seed(*numbers: int) -> int:
+def seed_of(*numbers: int) -> int:
     """Return a seed below 2**32 that depends on all of the numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minnorm.attacks.contract import Model
 from minnorm.logits import is_adversarial, output_of
-from minnorm.models.averaged import Averaged, draw_seed, single_draw
+from minnorm.models.averaged import Averaged, seed_of, single_draw
 
 CONFIRMING, JUDGING = 1, 2
 """The set of draws that attacks confirm their points with, and that of the evaluation."""
@@ -38,7 +38,7 @@ def draw_seeds(part: Averaged, which: int) -> list[int]:
         part: The average.
         which: `CONFIRMING` or `JUDGING`.
     """
-    return [draw_seed(part.seed, which, number) for number in range(number_of_draws(part))]
+    return [seed_of(part.seed, which, number) for number in range(number_of_draws(part))]
 
 
 def required_share(part: Averaged) -> float:
