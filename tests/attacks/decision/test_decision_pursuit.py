@@ -125,7 +125,7 @@ def test_a_sample_that_is_found_late_continues_with_what_is_left(norm: Norm) -> 
     )
 
 
-def test_rivals_of_curved_boundaries() -> None:
+def test_a_larger_budget_on_curved_boundaries() -> None:
     model, inputs, labels = problem((1, 6, 6), batch=6, network=Curved, dtype=torch.float64)
     short = decision_pursuit(model, inputs, labels, budget=150)
     long = decision_pursuit(model, inputs, labels, budget=1200)

@@ -97,7 +97,7 @@ def decision_pursuit(
         access="decisions",
     ) as search:
         quota, basis = Quota(search, budget), basis_of(search.problem.origins)
-        quota.classes_at(search.problem.origins)
+        quota.adversarial_at(search.problem.origins)
         candidates = images(search, basis)
         if starts is not None:
             candidates = chain([search.problem.feasible_(ordinary(starts).clone())], candidates)
@@ -127,7 +127,7 @@ def _first_line(quota: Quota, candidates: Iterator[Tensor]) -> Line:
         for _ in range(_SHRINKINGS):
             weights = per_sample(shares, origins).to(origins.dtype)
             blend = problem.feasible_(torch.lerp(origins, candidate, weights))
-            hits = quota.hits(quota.classes_at(blend))
+            hits = quota.adversarial_at(blend)
             length = distances(blend, origins, problem.norm)
             closer = hits & (length < best)
             best = torch.where(closer, length, best)

@@ -6,7 +6,7 @@ Lengths are in units of the inputs, and in the norm of the problem.
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from minnorm import boxes
@@ -32,13 +32,11 @@ class Line:
         directions: The directions, of norm 1; points are clipped to the bounds.
         low: The longest length known to be before the boundary.
         high: The shortest length known to be beyond it; infinite where no adversarial is known.
-        rivals: The class beyond the boundary; -1 if any class counts.
     """
 
     directions: Float[Tensor, "b *d"]
     low: Float[Tensor, "b"]
     high: Float[Tensor, "b"]
-    rivals: Int64[Tensor, "b"]
 
     @property
     def middle(self) -> Float[Tensor, "b"]:
@@ -51,7 +49,6 @@ class Line:
             torch.where(per_sample(yes, self.directions), self.directions, other.directions),
             torch.where(yes, self.low, other.low),
             torch.where(yes, self.high, other.high),
-            torch.where(yes, self.rivals, other.rivals),
         )
 
 
@@ -68,8 +65,7 @@ def line_through(problem: Problem, points: Float[Tensor, "b *d"], found: Bool[Te
     # A sample that is adversarial itself, or has no adversarial, has no direction.
     divisors = torch.where(lengths > 0, lengths, 1.0)
     high = torch.where(found, lengths, torch.inf)
-    everything = torch.full_like(problem.goal.labels, -1)
-    return Line(moves / per_sample(divisors, moves), torch.zeros_like(high), high, everything)
+    return Line(moves / per_sample(divisors, moves), torch.zeros_like(high), high)
 
 
 def points_at(
@@ -92,9 +88,7 @@ def points_at(
     return problem.feasible_(points.to(problem.origins.dtype))
 
 
-def narrowed(
-    quota: Quota, line: Line, queries: int, where: Bool[Tensor, "b"] | None = None
-) -> Line:
+def narrowed(quota: Quota, line: Line, queries: int) -> Line:
     """Return the lines with a smaller interval, after queries inside of it.
 
     The first queries of a line without a lower end try lengths that fall faster and faster, since
@@ -104,18 +98,16 @@ def narrowed(
         quota: The queries.
         line: The lines.
         queries: The number of queries.
-        where: The samples whose answers count; by default all.
     """
     low, high = line.low, line.high
-    counts = high.isfinite() if where is None else where & high.isfinite()
+    counts = high.isfinite()
     fall = torch.full_like(low, 0.5)
     for _ in range(queries):
         if quota.left == 0:
             break
         middle = torch.where(high > _WIDE * low, (low * high).sqrt(), (low + high) / 2)
         middle = torch.where(low > 0, middle, fall * high)
-        classes = quota.classes_at(points_at(quota.search.problem, line.directions, middle))
-        hits = quota.hits(classes, line.rivals)
+        hits = quota.adversarial_at(points_at(quota.search.problem, line.directions, middle))
         fall = torch.where(hits, fall.square(), fall)
         high = torch.where(counts & hits, middle, high)
         low = torch.where(counts & ~hits, middle, low)

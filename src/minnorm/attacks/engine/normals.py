@@ -149,7 +149,7 @@ def probed(
         points = problem.feasible_(points.to(problem.origins.dtype))
         if some_lost:
             points = torch.where(per_sample(lost, points), next(candidates), points)
-        hits = quota.hits(quota.classes_at(points), line.rivals)
+        hits = quota.adversarial_at(points)
         belief = belief._replace(spreads=belief.spreads + _DRIFT * bend)
         belief = after_signs(belief, basis.coefficients((wide(points) - here) / lengths), hits)
     return _with_spectrum(replace(seen, belief=belief), basis)
@@ -178,8 +178,8 @@ def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
         sizes = norms(directions, problem.norm)
         directions = directions / per_sample(torch.where(sizes > 0, sizes, 1.0), directions)
         goal = _CLOSER * line.high
-        classes = quota.classes_at(points_at(problem, directions, goal))
-        closer = quota.hits(classes, line.rivals) & line.high.isfinite()
+        hits = quota.adversarial_at(points_at(problem, directions, goal))
+        closer = hits & line.high.isfinite()
         low = torch.where(closer, _LEAST_OF_BEFORE * goal, goal)
         new = narrowed(quota, replace(line, directions=directions, low=low, high=goal), _NARROWINGS)
         moves = 1 - _cosines(line.directions, directions) + (1 - new.high / line.high)

@@ -1,12 +1,11 @@
 """A limited number of queries: forward passes of each sample."""
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from minnorm.attacks.engine.queries import CONFIRMATION_QUERIES
 from minnorm.attacks.engine.search import Search
-from minnorm.logits import predictions
 
 LEAST_BUDGET = 3
 """The least budget in queries: for the input itself, to round it to levels, and to confirm it."""
@@ -36,27 +35,12 @@ class Quota:
         self.search = search
         self.left = _without_reserve(search, budget)
 
-    def classes_at(self, points: Float[Tensor, "b *d"]) -> Int64[Tensor, "b"]:
-        """Return the predicted classes, -1 for no class; after the last query, -1 for all."""
+    def adversarial_at(self, points: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
+        """Return which of the points are adversarial; after the last query, none is."""
         if self.left <= 0:
-            return torch.full_like(self.search.goal.labels, -1)
+            return torch.zeros_like(self.search.goal.labels, dtype=torch.bool)
         self.left -= 1
-        return predictions(self.search.logits_at(points))
-
-    def hits(
-        self, classes: Int64[Tensor, "b"], only: Int64[Tensor, "b"] | None = None
-    ) -> Bool[Tensor, "b"]:
-        """Return which classes reach the goal.
-
-        Args:
-            classes: The predicted classes.
-            only: The class that counts for each sample, -1 for any; by default any.
-        """
-        labels = self.search.goal.labels
-        if self.search.goal.targeted:
-            return classes == labels
-        others = (classes >= 0) & (classes != labels)
-        return others if only is None else others & ((only < 0) | (classes == only))
+        return self.search.adversarial_at(points)
 
 
 class SampleQuota:
