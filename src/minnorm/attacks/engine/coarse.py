@@ -17,10 +17,9 @@ from minnorm.acceleration.accelerated import Accelerated
 from minnorm.attacks.contract import AttackResult
 from minnorm.attacks.engine.autograd import differentiable, noise_of_sample
 from minnorm.attacks.engine.incumbent import Incumbent
-from minnorm.attacks.engine.inset import BoundWatch, restore_origins
-from minnorm.attacks.engine.other_draws import hold_in_other_draws
+from minnorm.attacks.engine.inset import BoundWatch
 from minnorm.attacks.engine.problem import Problem
-from minnorm.attacks.engine.search import Search, round_unmoved
+from minnorm.attacks.engine.search import Search
 from minnorm.geometry import per_sample
 from minnorm.logits import output_of
 
@@ -134,10 +133,7 @@ class AcceleratedSearch(Search):
         accelerated = self._accelerated
         if accelerated.exact is not accelerated.original:
             result = self._verified(result, whole)
-        if self.watch.active:
-            result = restore_origins(accelerated.original, result, whole)
-        result = round_unmoved(accelerated.original, result, whole)
-        return hold_in_other_draws(accelerated.original, result, whole)
+        return self._finalized_by(accelerated.original, result, whole)
 
     def _verified(self, result: AttackResult, whole: Problem) -> AttackResult:
         """Confirm a result with the original model.

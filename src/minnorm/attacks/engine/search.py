@@ -274,10 +274,13 @@ class Search:
 
     def _finalized(self, result: AttackResult, whole: Problem) -> AttackResult:
         """Return the result of the whole batch in its final form."""
+        return self._finalized_by(self.model, result, whole)
+
+    def _finalized_by(self, model: Model, result: AttackResult, whole: Problem) -> AttackResult:
         if self.watch.active:
-            result = restore_origins(self.model, result, whole)
-        result = round_unmoved(self.model, result, whole)
-        return hold_in_other_draws(self.model, result, whole)
+            result = restore_origins(model, result, whole)
+        result = round_unmoved(model, result, whole)
+        return hold_in_other_draws(model, result, whole)
 
 
 def round_unmoved(model: Model, result: AttackResult, problem: Problem) -> AttackResult:
