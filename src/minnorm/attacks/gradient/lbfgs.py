@@ -22,8 +22,6 @@ from minnorm.attacks.engine.search import Search
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
 
-_TINY = torch.finfo(torch.float64).tiny
-
 
 @accepts_accelerated
 def lbfgs(
@@ -117,7 +115,7 @@ def _search_constant(
     length = 0.0 if bool(geometry.has_direction(gradients)) else 0.5
     for noise in noises:
         free_noise = search.problem.along_free(noise.unsqueeze(0)).double()
-        start = length * free_noise / torch.linalg.vector_norm(free_noise).clamp_min(_TINY)
+        start = length * geometry.normalized(free_noise)
         part = search.part()
         minimize(
             _Objective(part, constant, scale),
