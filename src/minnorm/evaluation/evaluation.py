@@ -228,8 +228,8 @@ def evaluate(
             named,
             configuration,
             keep,
-            probe.loses_gradients,
             restrictions,
+            probe.loses_gradients,
         )
         libraries = {key: one for code in codes.values() for key, one in code.libraries.items()}
         session = new_session(place, tuning.model.notes, libraries)

@@ -21,6 +21,7 @@ from minnorm.boxes import Bounds
 from minnorm.data import as_data
 from minnorm.errors import InputError, OutOfMemoryError
 from minnorm.evaluation import SCHEMA
+from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.evaluation.running.runner import Runner
 from minnorm.evaluation.store.units import Unit
 
@@ -42,8 +43,9 @@ def runner(
         Accelerated(model, model, None, "off", ()),
         as_data((inputs, labels)),
         attacks or {"ddn": partial(ddn, steps=5)},
-        configuration(bounds=bounds, **changes),
+        configuration(**changes),
         adversarials,
+        Restrictions(bounds),
     )
 
 

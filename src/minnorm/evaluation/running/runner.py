@@ -62,11 +62,10 @@ class Runner:
         model: The model to attack, and its original, which the judge uses.
         data: The samples.
         attacks: The attacks by name; the numbers of the units follow their order.
-        configuration: The configuration of the run: targets, batch size, seed and bounds.
+        configuration: The configuration of the run: targets, batch size and seed.
         keep_adversarials: Whether the results include inputs and adversarials.
+        restrictions: The bounds and the mask of a sample.
         inset_gradients: Whether attacks differentiate the model slightly inside the bounds.
-        restrictions: The bounds and the mask of a sample; by default the bounds of the
-            configuration.
     """
 
     model: Accelerated
@@ -74,8 +73,8 @@ class Runner:
     attacks: Mapping[str, Attack]
     configuration: Configuration
     keep_adversarials: bool
+    restrictions: Restrictions
     inset_gradients: bool = False
-    restrictions: Restrictions | None = None
     _fitting: int | None = None  # samples that fit into memory; set when a batch does not fit
 
     def records(self, on_progress: EvaluationProgress | None) -> Records:
@@ -115,7 +114,7 @@ class Runner:
                 continue
             positions = range(number * size, min((number + 1) * size, len(self.data)))
             model = self.model.original
-            batch = read_batch(model, self.data, positions, self._restrictions.bounds)
+            batch = read_batch(model, self.data, positions, self.restrictions.bounds)
             batch = with_votes(model, batch, self.data.name)
             targets = choose_targets(
                 self.configuration.targets,
@@ -132,10 +131,6 @@ class Runner:
                 report()
                 logger.info("%s on batch %d: %d of %d done", name, number, done, total)
 
-    @property
-    def _restrictions(self) -> Restrictions:
-        return self.restrictions or Restrictions(self.configuration.bounds)
-
     def _attack_batch(
         self,
         name: str,
@@ -146,7 +141,7 @@ class Runner:
     ) -> Result:
         """Run an attack on a batch, once for each target of its samples."""
         gray_distances = distances(
-            boxes.middle(self._restrictions.of(batch.inputs), batch.inputs), batch.inputs
+            boxes.middle(self.restrictions.of(batch.inputs), batch.inputs), batch.inputs
         )
         gaps = measured_gaps(batch.inputs)
         clean = decision_before(batch, batch.labels)
@@ -255,7 +250,7 @@ class Runner:
                 inputs,
                 labels,
                 targeted=targeted,
-                bounds=self._restrictions.of(inputs),
+                bounds=self.restrictions.of(inputs),
                 seed=self.configuration.seed,
                 inset_gradients=self.inset_gradients,
                 on_pass=on_pass,
