@@ -265,6 +265,7 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
     sizes = torch.tensor([len(part.success) for part in parts], dtype=torch.float64)
     spent = (sizes / sizes.sum()) @ torch.tensor([part.spent for part in parts]).double()
     forwards, backwards, seconds = spent.tolist()
+    shares = [part.shares for part in parts if part.shares is not None]
     return Verdict(
         adversarials=torch.cat([part.adversarials for part in parts]),
         predictions=torch.cat([part.predictions for part in parts]),
@@ -274,12 +275,8 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
             norm: torch.cat([part.distances[norm] for part in parts]) for norm in NORM_ORDERS
         },
         spent=(forwards, backwards, seconds),
-        shares=torch.cat(shares) if (shares := _all_shares(parts)) else None,
+        shares=torch.cat(shares) if shares else None,
     )
-
-
-def _all_shares(parts: Sequence[Verdict]) -> list[Tensor]:
-    return [part.shares for part in parts if part.shares is not None]
 
 
 def _was_changed(model: Model, before: list[tuple[Any, ...]], inputs: Tensor) -> bool:
