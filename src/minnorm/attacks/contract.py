@@ -158,8 +158,8 @@ def check_offer(model: object, needed: Access, name: str = "this attack") -> Non
     offered = access_of(model)
     if allows(offered, needed):
         return
-    use = f" Use {BEST_ATTACKS[offered]['l2']}, the best attack that needs {offered} only."
     raise InputError(
         f"{name} needs {needed} of the model, but a {type(model).__name__} offers {offered} only."
-        f"{use} Mark an attack of your own that needs less with minnorm.attacks.needs."
+        f" Use {BEST_ATTACKS[offered]['l2']}, the best attack that needs {offered} only. Mark an "
+        "attack of your own that needs less with minnorm.attacks.needs."
     )
