@@ -123,7 +123,7 @@ def tune(
             elif access == "gradients":
                 size = _choose_batch_size(accelerated, inputs, work, gradient, key)
             else:
-                size = _usual_batch_size(accelerated, inputs, work)
+                size = _batch_size_of_queries(accelerated, inputs, work)
     used, size = ranks.gather((accelerated.used if accelerated else acceleration, size))[0]
     with ranks.raise_on_all():
         return Tuning(accelerated or accelerate(model, inputs, used), size)
@@ -190,7 +190,7 @@ def _as_it_is(model: Model, example: Tensor, reason: str) -> Accelerated:
     return replace(accelerate(model, example, OFF), notes=(note,))
 
 
-def _usual_batch_size(accelerated: Accelerated, inputs: Tensor, work: Workload) -> int:
+def _batch_size_of_queries(accelerated: Accelerated, inputs: Tensor, work: Workload) -> int:
     """Choose the batch size of attacks that only make forward passes."""
     available = _SHARE_OF_MEMORY * memory.available_memory(inputs.device)
     return querying_batch_size(accelerated, inputs, most=work.samples, memory=available)
