@@ -3,14 +3,14 @@
 The function maps features to a number: a gradient times the features, plus an offset. The belief
 has a mean and a variance for each entry of the gradient, and for the offset. An observation of the
 sign of the function is Bayesian probit regression by assumed-density filtering (Minka, UAI 2001;
-Graepel et al., ICML 2010), one of its value is linear regression. Pure functions.
+Graepel et al., ICML 2010). Pure functions.
 """
 
 import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from minnorm.boxes import rows
@@ -39,10 +39,6 @@ class Belief(NamedTuple):
     offsets: Float[Tensor, "b"]
     spreads: Float[Tensor, "b"]
 
-    def part(self, chosen: Int64[Tensor, "k"]) -> "Belief":
-        """Return the belief about some of the samples."""
-        return Belief(*(part[chosen] for part in self))
-
     def values(self, features: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
         """Return the mean of the function at the features."""
         return dot(self.means, features) + self.offsets
@@ -60,7 +56,10 @@ def after_signs(
     belief: Belief, features: Float[Tensor, "b *d"], positive: Bool[Tensor, "b"]
 ) -> Belief:
     """Return the belief after the signs of the function at the features have been observed."""
-    shared, total = _shared(belief, features)
+    # The covariances of the gradient and the function, and the variance of the function.
+    shared = belief.variances * features
+    total = dot(shared, features) + belief.spreads
+    total = total.clamp_min(torch.finfo(total.dtype).tiny)
     deviations = total.sqrt()
     signs = torch.where(positive, 1.0, -1.0).to(total.dtype)
     # How far the observed side is from surprising, in standard deviations.
@@ -68,36 +67,7 @@ def after_signs(
     log_density = -expected.square() / 2 - math.log(2 * math.pi) / 2
     # The mean of a normal variable that is cut off at the expected place, and what it loses.
     shifts = (log_density - torch.special.log_ndtr(expected)).exp()
-    return _after(belief, shared, signs * shifts / deviations, shifts * (shifts + expected) / total)
-
-
-def after_values(
-    belief: Belief,
-    features: Float[Tensor, "b *d"],
-    values: Float[Tensor, "b"],
-    noise: Float[Tensor, "b"],
-) -> Belief:
-    """Return the belief after the values of the function at the features have been observed.
-
-    Args:
-        belief: The belief before.
-        features: Where the function was observed.
-        values: The observed values.
-        noise: The variances of their errors.
-    """
-    shared, total = _shared(belief, features)
-    total = total + noise
-    return _after(belief, shared, (values - belief.values(features)) / total, 1 / total)
-
-
-def _shared(belief: Belief, features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the covariances of the gradient and the function, and the function's variance."""
-    shared = belief.variances * features
-    total = dot(shared, features) + belief.spreads
-    return shared, total.clamp_min(torch.finfo(total.dtype).tiny)
-
-
-def _after(belief: Belief, shared: Tensor, gains: Tensor, losses: Tensor) -> Belief:
+    gains, losses = signs * shifts / deviations, shifts * (shifts + expected) / total
     variances = torch.addcmul(
         belief.variances, shared.square(), per_sample(losses, shared), value=-1
     )
