@@ -138,6 +138,7 @@ def test_modules_inside_are_parts_of_the_module_and_give_it_their_mode() -> None
 def test_the_fingerprint_names_functions_and_no_addresses() -> None:
     module = straight_through(rounded)
     assert repr(module) == f"StraightThrough(step={__name__}.rounded)"
+    assert repr(straight_through(torch.Tensor.round)).endswith(".round)")
     assert fingerprint(module) == fingerprint(copy.deepcopy(module))
     assert fingerprint(module) != fingerprint(straight_through(jpeg))
     assert fingerprint(module) != fingerprint(straight_through(rounded, torch.sigmoid))

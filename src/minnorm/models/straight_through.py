@@ -179,4 +179,5 @@ def _check_shapes(outputs: Tensor, stand_in: Any, inputs: Tensor, backward: Step
 def qualified_name(function: Any) -> str:
     """Return the qualified name of a function, or that of the class of another object."""
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    module = getattr(named, "__module__", None)  # methods of built-in classes have none
+    return f"{module}.{named.__qualname__}" if module else str(named.__qualname__)
