@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
-from minnorm.attacks.engine.autograd import noise_of_sample, ordinary
+from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.bases import basis_of
 from minnorm.attacks.engine.images import finite_bounds, images, uniform_points
 from minnorm.attacks.engine.lines import wide
@@ -20,7 +20,15 @@ from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.quota import LEAST_BUDGET, SampleQuota
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count
-from minnorm.geometry import Norm, check_ball, distances, norms, per_sample, steepest
+from minnorm.geometry import (
+    Norm,
+    check_ball,
+    distances,
+    norms,
+    per_sample,
+    project_onto_ball,
+    steepest,
+)
 
 _MOST_PROBES = 10_000
 """The most probes of an iteration, as in the authors' code."""
@@ -180,8 +188,7 @@ def _blended(ends: Tensor, origins: Tensor, shares: Float[Tensor, "b"]) -> Tenso
 
 
 def _in_ball(ends: Tensor, origins: Tensor, radii: Float[Tensor, "b"]) -> Tensor:
-    limits = per_sample(radii, ends).to(ends.dtype)
-    return origins + torch.maximum(torch.minimum(ends - origins, limits), -limits)
+    return origins + project_onto_ball(ends - origins, radii, "linf")
 
 
 def _estimated(
@@ -203,10 +210,8 @@ def _estimated(
     distance = per_sample(deltas, here)
     for _ in range(probes):
         active = found & (quota.left > 0)
-        noise = wide(noise_of_sample(problem.origins, search.generator)).unsqueeze(0)
-        noise = problem.along_free(
-            2 * torch.special.ndtr(noise) - 1 if problem.norm == "linf" else noise
-        )
+        noise = wide(search.noise())
+        noise = 2 * torch.special.ndtr(noise) - 1 if problem.norm == "linf" else noise
         noise = noise / per_sample(norms(noise), noise)
         probe = problem.feasible_((here + distance * noise).to(points.dtype))
         decisions = torch.where(quota.adversarial_at(probe, active), 1.0, -1.0) * active
