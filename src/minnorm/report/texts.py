@@ -30,6 +30,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def are_queries(forwards: float, backwards: float) -> bool:
+    """Return whether the passes of an attack are queries: forward passes, and no backward pass.
+
+    Args:
+        forwards: The mean number of forward passes, 0 if the cost is unknown.
+        backwards: The mean number of backward passes.
+    """
+    return forwards > 0 and backwards == 0
+
+
 def rounded_up(count: float) -> int:
     """Round a number of samples up to two digits.
 

@@ -18,7 +18,7 @@ from minnorm.evaluation.records import are_targeted, attacks_in
 from minnorm.evaluation.selection import keys_of, limits_of, values_of
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun
-from minnorm.report.texts import attack_text, counted
+from minnorm.report.texts import are_queries, attack_text, counted
 
 _MORE_THAN_TARGETS = 2**20
 """A number above that of any target class."""
@@ -138,7 +138,7 @@ def _measured(
         norm=norm,
         limit=float(limits_of(part, norm).min()),
         cost=FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards,
-        queries_only=forwards > 0 and backwards == 0,
+        queries_only=are_queries(forwards, backwards),
         distances=values_of(part, norm)[chosen],
         reported=values_of(part, "reported")[chosen],
         targeted=are_targeted(part),

@@ -15,6 +15,7 @@ from minnorm.report.findings.measured_attacks import measured_attacks
 from minnorm.report.parts import closest_part, main_norm
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import (
+    are_queries,
     counted,
     distance,
     distance_interval,
@@ -230,11 +231,12 @@ def _cost(run: LabeledRun, records: Records) -> str:
     )
     several = len(attacks_in(run.run.records)) > 1
     case = "pair" if are_targeted(records) else "sample"
-    passes = f"{counted(round(backwards), 'gradient')} and " + counted(
-        round(forwards), "forward pass", "forward passes"
-    )
-    if forwards > 0 and backwards == 0:
+    if are_queries(forwards, backwards):
         passes = counted(round(forwards), "query", "queries")
+    else:
+        passes = f"{counted(round(backwards), 'gradient')} and " + counted(
+            round(forwards), "forward pass", "forward passes"
+        )
     return (
         f"{'All attacks together' if several else 'It'} took {passes} per {case}, "
         f"{_duration(float(values_of(records, 'seconds').sum()))} in total."

@@ -19,7 +19,7 @@ from minnorm.evaluation import Records, Summary
 from minnorm.geometry import Norm
 from minnorm.report.tables.result_notes import heading_of
 from minnorm.report.tables.results import ResultRow, Results, results_of_records
-from minnorm.report.texts import attack_text, beyond, decimals, radius_text
+from minnorm.report.texts import are_queries, attack_text, beyond, decimals, radius_text
 from minnorm.runtime.terminal import SIZE_OF_LOGS, Terminal, printable
 
 _WIDEST = 10_000
@@ -344,6 +344,6 @@ def costs(summary: Summary) -> tuple[str, str, str]:
     The forward passes of an attack without gradients are queries.
     """
     forwards, seconds = f"{summary.forwards:,.0f}", f"{summary.seconds:.1f}"
-    if summary.forwards > 0 and summary.backwards == 0:
+    if are_queries(summary.forwards, summary.backwards):
         return "-", f"{forwards} queries", seconds
     return f"{summary.backwards:,.0f}", forwards, seconds
