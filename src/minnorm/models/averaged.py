@@ -183,8 +183,10 @@ def single_draw(seed: int) -> Iterator[None]:
 
 def passes_of_average(model: object) -> float:
     """Return how many passes a call of a model is: 1, or a part of one in `single_draw`."""
+    if _single.get() is None:  # looking for the part takes time at each pass of any model
+        return 1.0
     part = averaged_part(model)
-    return 1.0 if part is None or _single.get() is None else 1.0 / part.draws
+    return 1.0 if part is None else 1.0 / part.draws
 
 
 def averaged_part(model: object) -> Averaged | None:
