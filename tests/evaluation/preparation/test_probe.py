@@ -16,6 +16,8 @@ from minnorm.errors import InputError
 from minnorm.evaluation.preparation.probe import probe_model
 from minnorm.evaluation.running.restrictions import Restrictions
 
+UNIT = Restrictions((0.0, 1.0))
+
 
 def data(samples: int = 12) -> Data:
     inputs = torch.rand(samples, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -24,7 +26,7 @@ def data(samples: int = 12) -> Data:
 
 def test_a_probe_holds_the_first_samples_and_their_logits() -> None:
     model, inputs, labels = problem((5,), classes=3, batch=12)
-    probe = probe_model(model, as_data((inputs, labels)), Restrictions((0.0, 1.0)))
+    probe = probe_model(model, as_data((inputs, labels)), UNIT)
     assert torch.equal(probe.inputs, inputs[:8])
     assert probe.classes == 3
     with torch.no_grad():
@@ -37,17 +39,15 @@ def test_answers_are_those_of_the_first_ten_classes_and_finite() -> None:
         logits = torch.arange(12.0).expand(len(inputs), 12) + 0 * inputs.flatten(1)[:, :1]
         return logits.clone().index_fill_(1, torch.tensor(3), torch.nan)
 
-    probe = probe_model(model, data(2), Restrictions((0.0, 1.0)))
+    probe = probe_model(model, data(2), UNIT)
     assert probe.classes == 12
     assert list(probe.answers) == 2 * [0.0, 1.0, 2.0, 0.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
     assert not any(doubt.kind == "nan" for doubt in probe.doubts)  # the whole run is counted
 
 
 def test_fewer_samples_than_a_probe_takes_are_enough() -> None:
-    assert len(probe_model(Centered().eval(), data(3), Restrictions((0.0, 1.0))).inputs) == 3
-    assert (
-        len(probe_model(Picky(8).eval(), data(1), Restrictions((0.0, 1.0))).inputs) == 1
-    )  # nothing to compare
+    assert len(probe_model(Centered().eval(), data(3), UNIT).inputs) == 3
+    assert len(probe_model(Picky(8).eval(), data(1), UNIT).inputs) == 1  # nothing to compare
 
 
 class Noisy(Centered):
@@ -102,7 +102,7 @@ class Picky(Centered):
 )
 def test_a_model_that_cannot_be_evaluated_is_refused(model: nn.Module, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        probe_model(model, data(), Restrictions((0.0, 1.0)))
+        probe_model(model, data(), UNIT)
 
 
 @pytest.mark.parametrize(
@@ -111,23 +111,23 @@ def test_a_model_that_cannot_be_evaluated_is_refused(model: nn.Module, message: 
 def test_differences_by_rounding_are_accepted(
     kind: type[Noisy] | type[Mixed], accepted: float, refused: float
 ) -> None:
-    probe_model(kind(accepted).eval(), data(), Restrictions((0.0, 1.0)))
+    probe_model(kind(accepted).eval(), data(), UNIT)
     with pytest.raises(InputError, match="different logits"):
-        probe_model(kind(refused).eval(), data(), Restrictions((0.0, 1.0)))
+        probe_model(kind(refused).eval(), data(), UNIT)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_noise_is_noticed_on_few_samples(count: int) -> None:
     with pytest.raises(InputError, match="the same inputs"):
-        probe_model(Noisy(0.02).eval(), data(count), Restrictions((0.0, 1.0)))
+        probe_model(Noisy(0.02).eval(), data(count), UNIT)
 
 
 def test_the_advice_for_a_randomized_model_fits_its_mode() -> None:
     model = Noisy(0.02).eval()
     with pytest.raises(InputError, match="it draws random numbers in evaluation mode too"):
-        probe_model(model, data(), Restrictions((0.0, 1.0)))
+        probe_model(model, data(), UNIT)
     with pytest.raises(InputError, match=r"it is in training mode \(dropout\) or draws random"):
-        probe_model(partial(model), data(), Restrictions((0.0, 1.0)))
+        probe_model(partial(model), data(), UNIT)
 
 
 class BatchStatistics(Centered):
@@ -164,7 +164,7 @@ def quantized() -> nn.Module:
 )
 def test_the_reason_for_dependent_samples_fits_the_model(model: Model, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        probe_model(model, data(), Restrictions((0.0, 1.0)))
+        probe_model(model, data(), UNIT)
 
 
 def test_dynamic_quantization_is_named() -> None:
@@ -172,15 +172,15 @@ def test_dynamic_quantization_is_named() -> None:
     inputs[0] *= 0.02  # other inputs scale its activations
     samples = as_data((inputs, torch.zeros(8, dtype=torch.int64)))
     with pytest.raises(InputError, match="dynamic quantization scales the activations by the"):
-        probe_model(quantized(), samples, Restrictions((0.0, 1.0)))
+        probe_model(quantized(), samples, UNIT)
 
 
 def test_a_model_that_loses_its_gradients_at_the_bounds_has_a_warning() -> None:
     model = Centered().eval()
-    probe = probe_model(lambda inputs: model(inputs.clamp(0, 1)), data(), Restrictions((0.0, 1.0)))
+    probe = probe_model(lambda inputs: model(inputs.clamp(0, 1)), data(), UNIT)
     assert probe.loses_gradients
     assert probe.doubts == (LOST_GRADIENTS,)
-    assert not probe_model(model, data(), Restrictions((0.0, 1.0))).loses_gradients
+    assert not probe_model(model, data(), UNIT).loses_gradients
 
 
 def test_noise_of_small_logits_is_noticed() -> None:
@@ -189,13 +189,13 @@ def test_noise_of_small_logits_is_noticed() -> None:
         for parameter in model.parameters():
             parameter.mul_(1e-4)
     with pytest.raises(InputError, match="the same inputs"):
-        probe_model(model, data(), Restrictions((0.0, 1.0)))
+        probe_model(model, data(), UNIT)
 
 
 def test_reduced_precision_may_differ_more() -> None:
-    probe_model(Noisy(0.01).eval().bfloat16(), data(), Restrictions((0.0, 1.0)))
+    probe_model(Noisy(0.01).eval().bfloat16(), data(), UNIT)
     with pytest.raises(InputError, match="the same inputs"):
-        probe_model(Noisy(0.1).eval().bfloat16(), data(), Restrictions((0.0, 1.0)))
+        probe_model(Noisy(0.1).eval().bfloat16(), data(), UNIT)
 
 
 def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
@@ -205,12 +205,12 @@ def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
         return model(torch.from_numpy(inputs.numpy()))  # type: ignore[no-any-return]
 
     with pytest.raises(InputError, match=r"cannot be differentiated .* passes them to NumPy"):
-        probe_model(outside_of_autograd, data(), Restrictions((0.0, 1.0)))
+        probe_model(outside_of_autograd, data(), UNIT)
 
 
 def test_a_model_without_gradients_has_a_warning() -> None:
     model = Centered().eval()
-    probe = probe_model(lambda inputs: model(inputs).detach(), data(), Restrictions((0.0, 1.0)))
+    probe = probe_model(lambda inputs: model(inputs).detach(), data(), UNIT)
     [doubt] = probe.doubts
     assert doubt.kind == "zero-gradients"
     assert "gradients with respect to its inputs are all zero" in doubt.text
@@ -218,15 +218,11 @@ def test_a_model_without_gradients_has_a_warning() -> None:
 
 def test_a_saturated_softmax_has_a_warning() -> None:
     model = Centered().eval()
-    [doubt] = probe_model(
-        lambda inputs: 1e6 * model(inputs), data(), Restrictions((0.0, 1.0))
-    ).doubts
+    [doubt] = probe_model(lambda inputs: 1e6 * model(inputs), data(), UNIT).doubts
     assert doubt.kind == "saturated"
 
 
 def test_probabilities_have_a_warning() -> None:
-    [doubt] = probe_model(
-        nn.Sequential(Centered(), nn.Softmax(1)).eval(), data(), Restrictions((0.0, 1.0))
-    ).doubts
+    [doubt] = probe_model(nn.Sequential(Centered(), nn.Softmax(1)).eval(), data(), UNIT).doubts
     assert doubt.kind == "probabilities"
     assert "look like probabilities" in doubt.text
