@@ -165,8 +165,9 @@ def test_pictures_need_common_bounds(tmp_path: Path) -> None:
     mask = np.arange(8) < 4
     arguments: dict[str, Any] = {"attacks": ATTACK, "accelerate": "off", "batch_size": 4}
     plain = evaluate(model, (images, labels), out=tmp_path / "a", mask=mask, **arguments)
-    folder = export_adversarials(plain, tmp_path / "pictures", "png", model=model)
-    assert folder is not None
+    exported = export_adversarials(plain, tmp_path / "pictures", "png", model=model)
+    assert len(exported.pictures) == 4
+    assert any(picture.file for picture in exported.pictures)
     kept = plain.adversarials(WORST_CASE)
     assert torch.equal(kept.adversarials[..., 4:], images[..., 4:] / 255)
     own = (np.zeros(8), np.ones(8))
