@@ -184,15 +184,9 @@ def quantize(
     """
     if levels is None:
         return inputs
-    if not is_interval(bounds):
-        return _quantized(inputs, levels, *_tensors(bounds))
     low, high = bounds
     steps = (levels - 1) / (high - low)
     # Rounding errors of the last operations can leave the bounds.
-    return ((inputs - low) * steps).round_().div_(steps).add_(low).clamp_(low, high)
-
-
-def _quantized(inputs: Tensor, levels: int, low: Tensor, high: Tensor) -> Tensor:
-    steps = (levels - 1) / (high - low)
-    rounded = ((inputs - low) * steps).round_().div_(steps).add_(low).clamp_(low, high)
-    return torch.where(low < high, rounded, inputs)
+    rounded = clip_(((inputs - low) * steps).round_().div_(steps).add_(low), bounds)
+    changeable = free(bounds)
+    return rounded if changeable is None else torch.where(changeable, rounded, inputs)
