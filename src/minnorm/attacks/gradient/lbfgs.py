@@ -150,6 +150,7 @@ class _Objective:
     def __call__(self, flat: Float64[np.ndarray, "n"]) -> tuple[float, Float64[np.ndarray, "n"]]:
         search = self._search
         origins = search.problem.origins
+        # A copy, since the array is read-only where no entry can change.
         perturbations = torch.tensor(flat).to(origins).view_as(origins)
         visit = search.visit(search.problem.points(perturbations))
         # In double precision, where a probability near 1 does not round to 1 yet.
