@@ -1,11 +1,15 @@
-"""Boxes: bounds of each feature, masks, and the checks of both."""
+"""Boxes: bounds of each feature, masks and levels; each function against its definition."""
 
 import math
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
+from hypothesis import given
 from torch import Tensor
 
+from batches import LEVELS, batches, boxed
 from minnorm import boxes
 
 INPUTS = torch.tensor([[0.0, 0.25, 0.5], [1.0, 0.75, 0.5]])
@@ -107,3 +111,76 @@ def test_checksums_tell_shapes_and_values_apart() -> None:
     assert len({boxes.fingerprint(one) for one in masks}) == 4
     assert boxes.fingerprint(mask) == boxes.fingerprint(mask.clone())
     assert boxes.fingerprint(LOW, HIGH) != boxes.fingerprint(HIGH, LOW)
+
+
+@given(batches())
+def test_rows_are_the_samples(values: Tensor) -> None:
+    expected = values.numpy().reshape(len(values), math.prod(values.shape[1:]))
+    assert np.array_equal(boxes.rows(values).numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ((0.0, 1.0), 1.0),
+        ((-1.0, 3.0), 4.0),
+        ((0.0, math.inf), 1.0),
+        ((-math.inf, math.inf), 1.0),
+    ],
+)
+def test_the_span_is_one_where_a_bound_is_infinite(bounds: boxes.Interval, expected: float) -> None:
+    assert boxes.span(bounds) == expected
+
+
+@given(boxed(), LEVELS)
+def test_quantize_returns_the_nearest_value_of_the_grid(
+    problem: tuple[Tensor, boxes.Interval], levels: int
+) -> None:
+    inputs, (low, high) = problem
+    grid = torch.linspace(low, high, levels, dtype=torch.float64)
+    result = boxes.rows(boxes.quantize(inputs, levels, (low, high))).double()
+    for sample, quantized in zip(boxes.rows(inputs).double(), result, strict=True):
+        tolerance = 1e-6 * (high - low)
+        off_grid = (quantized[:, None] - grid).abs().amin(1)
+        assert (off_grid < tolerance).all()
+        nearest = (sample[:, None] - grid).abs().amin(1)
+        assert ((quantized - sample).abs() < nearest + tolerance).all()
+
+
+@given(boxed(), LEVELS)
+def test_quantize_again_changes_nothing(
+    problem: tuple[Tensor, boxes.Interval], levels: int
+) -> None:
+    inputs, bounds = problem
+    once = boxes.quantize(inputs, levels, bounds)
+    assert torch.equal(boxes.quantize(once, levels, bounds), once)
+
+
+@given(boxed(), LEVELS)
+def test_quantize_stays_inside_the_bounds(
+    problem: tuple[Tensor, boxes.Interval], levels: int
+) -> None:
+    inputs, (low, high) = problem
+    result = boxes.quantize(inputs, levels, (low, high))
+    assert torch.equal(result, result.clamp(low, high))
+
+
+def test_quantize_moves_what_is_outside_the_bounds_to_the_nearest_bound() -> None:
+    found = boxes.quantize(torch.tensor([-0.7, 1.9]), 5, (0.0, 1.0))
+    assert found.tolist() == [0, 1]
+
+
+def test_quantize_keeps_8_bit_images_bit_by_bit() -> None:
+    images = torch.arange(256, dtype=torch.uint8).to(torch.float32)[None] / 255
+    assert torch.equal(boxes.quantize(images, 256, (0.0, 1.0)), images)
+
+
+def test_without_levels_nothing_is_rounded() -> None:
+    inputs = torch.tensor([0.123, 7.0])
+    assert boxes.quantize(inputs, None, (0.0, 1.0)) is inputs
+
+
+def test_quantize_leaves_its_input_alone() -> None:
+    inputs = torch.tensor([0.3, 0.6])
+    boxes.quantize(inputs, 2, (0.0, 1.0))
+    assert torch.equal(inputs, torch.tensor([0.3, 0.6]))

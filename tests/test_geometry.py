@@ -1,4 +1,4 @@
-"""Geometry of norms, directions, boxes and grids: each function against its definition."""
+"""Geometry of norms, directions and boxes: each function against its definition."""
 
 import itertools
 import math
@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from batches import ALL_NORMS, LEVELS, batches, boxed
-from minnorm.boxes import Interval, quantize, rows, span
+from batches import ALL_NORMS, batches, boxed
+from minnorm.boxes import Interval, rows
 from minnorm.geometry import (
     NORM_ORDERS,
     Norm,
@@ -24,12 +24,6 @@ from minnorm.geometry import (
     per_sample,
     unit,
 )
-
-
-@given(batches())
-def test_rows_are_the_samples(values: Tensor) -> None:
-    expected = values.numpy().reshape(len(values), math.prod(values.shape[1:]))
-    assert np.array_equal(rows(values).numpy(), expected)
 
 
 @given(batches())
@@ -160,69 +154,6 @@ def test_the_farthest_corner_is_the_farthest_of_all_corners(
 def test_the_farthest_corner_of_an_unbounded_box_is_infinitely_far() -> None:
     inputs = torch.zeros(2, 3)
     assert farthest_corner(inputs, (0.0, math.inf)).tolist() == [math.inf, math.inf]
-
-
-@pytest.mark.parametrize(
-    ("bounds", "expected"),
-    [
-        ((0.0, 1.0), 1.0),
-        ((-1.0, 3.0), 4.0),
-        ((0.0, math.inf), 1.0),
-        ((-math.inf, math.inf), 1.0),
-    ],
-)
-def test_the_span_is_one_where_a_bound_is_infinite(bounds: Interval, expected: float) -> None:
-    assert span(bounds) == expected
-
-
-@given(boxed(), LEVELS)
-def test_quantize_returns_the_nearest_value_of_the_grid(
-    problem: tuple[Tensor, Interval], levels: int
-) -> None:
-    inputs, (low, high) = problem
-    grid = torch.linspace(low, high, levels, dtype=torch.float64)
-    result = rows(quantize(inputs, levels, (low, high))).double()
-    for sample, quantized in zip(rows(inputs).double(), result, strict=True):
-        tolerance = 1e-6 * (high - low)
-        off_grid = (quantized[:, None] - grid).abs().amin(1)
-        assert (off_grid < tolerance).all()
-        nearest = (sample[:, None] - grid).abs().amin(1)
-        assert ((quantized - sample).abs() < nearest + tolerance).all()
-
-
-@given(boxed(), LEVELS)
-def test_quantize_again_changes_nothing(problem: tuple[Tensor, Interval], levels: int) -> None:
-    inputs, bounds = problem
-    once = quantize(inputs, levels, bounds)
-    assert torch.equal(quantize(once, levels, bounds), once)
-
-
-@given(boxed(), LEVELS)
-def test_quantize_stays_inside_the_bounds(problem: tuple[Tensor, Interval], levels: int) -> None:
-    inputs, (low, high) = problem
-    result = quantize(inputs, levels, (low, high))
-    assert torch.equal(result, result.clamp(low, high))
-
-
-def test_quantize_moves_what_is_outside_the_bounds_to_the_nearest_bound() -> None:
-    found = quantize(torch.tensor([-0.7, 1.9]), 5, (0.0, 1.0))
-    assert found.tolist() == [0, 1]
-
-
-def test_quantize_keeps_8_bit_images_bit_by_bit() -> None:
-    images = torch.arange(256, dtype=torch.uint8).to(torch.float32)[None] / 255
-    assert torch.equal(quantize(images, 256, (0.0, 1.0)), images)
-
-
-def test_without_levels_nothing_is_rounded() -> None:
-    inputs = torch.tensor([0.123, 7.0])
-    assert quantize(inputs, None, (0.0, 1.0)) is inputs
-
-
-def test_quantize_leaves_its_input_alone() -> None:
-    inputs = torch.tensor([0.3, 0.6])
-    quantize(inputs, 2, (0.0, 1.0))
-    assert torch.equal(inputs, torch.tensor([0.3, 0.6]))
 
 
 @pytest.mark.parametrize(
