@@ -30,6 +30,11 @@ def per_sample(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *(1,) * (like.ndim - 1))
 
 
+def wide(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return the values in float32 or wider."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def norms(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> Float[Tensor, "b"]:
     """Return the norm of each sample, in float32 or the dtype of `values` if that is wider.
 

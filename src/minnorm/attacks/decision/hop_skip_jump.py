@@ -15,7 +15,6 @@ from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, n
 from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.bases import basis_of
 from minnorm.attacks.engine.images import finite_bounds, images, uniform_points
-from minnorm.attacks.engine.lines import wide
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.quota import LEAST_BUDGET, SampleQuota
 from minnorm.boxes import Bounds
@@ -28,6 +27,7 @@ from minnorm.geometry import (
     per_sample,
     project_onto_ball,
     steepest,
+    wide,
 )
 
 _MOST_PROBES = 10_000

@@ -9,10 +9,9 @@ from torch import Tensor
 from minnorm import boxes
 from minnorm.attacks.engine.autograd import noise_of_sample
 from minnorm.attacks.engine.bases import Basis
-from minnorm.attacks.engine.lines import wide
 from minnorm.attacks.engine.search import Search
 from minnorm.boxes import rows
-from minnorm.geometry import norms, per_sample
+from minnorm.geometry import norms, per_sample, wide
 
 _STRENGTHS = (0.4, 0.8, 1.2)
 """The size of the noise in images of noise, as a share of the width of the bounds."""

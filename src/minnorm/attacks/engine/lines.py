@@ -12,7 +12,7 @@ from torch import Tensor
 from minnorm import boxes
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.quota import Quota
-from minnorm.geometry import norms, per_sample
+from minnorm.geometry import norms, per_sample, wide
 
 _ITERATIONS = 12
 """Iterations for the length of a clipped line."""
@@ -112,8 +112,3 @@ def narrowed(quota: Quota, line: Line, queries: int) -> Line:
         high = torch.where(counts & hits, middle, high)
         low = torch.where(counts & ~hits, middle, low)
     return replace(line, low=low, high=high)
-
-
-def wide(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return the values in float32 or wider."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))

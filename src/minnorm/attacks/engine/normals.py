@@ -14,9 +14,9 @@ from minnorm import boxes
 from minnorm.attacks.engine.autograd import noise_of_sample
 from minnorm.attacks.engine.bases import Basis
 from minnorm.attacks.engine.beliefs import Belief, after_signs, prior, relaxed, rescaled
-from minnorm.attacks.engine.lines import Line, narrowed, points_at, wide
+from minnorm.attacks.engine.lines import Line, narrowed, points_at
 from minnorm.attacks.engine.quota import Quota
-from minnorm.geometry import dot, norms, per_sample
+from minnorm.geometry import dot, norms, per_sample, wide
 
 _BEND = 0.25
 """How far the boundary may be from its tangent plane at the probes, as a multiple of the square of

@@ -229,10 +229,8 @@ def _of_norm_one(
 
 def images_at(search: Search, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b c h w"]:
     """Return the perturbations of the points as images, in float32 or wider."""
-    origins = search.problem.origins
-    wide = torch.promote_types(origins.dtype, torch.float32)
-    perturbations = search.problem.perturbations(points).to(wide)
-    return perturbations.view(-1, *picture(origins.shape[1:]))
+    perturbations = geometry.wide(search.problem.perturbations(points))
+    return perturbations.view(-1, *picture(points.shape[1:]))
 
 
 def points_at(

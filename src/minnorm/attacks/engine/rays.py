@@ -288,5 +288,5 @@ def _normals_and_slopes(
 
 
 def _finite(values: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
-    wide = torch.promote_types(values.dtype, torch.float32)
-    return values.to(wide).nan_to_num(_LARGEST, _LARGEST, -_LARGEST).clamp(-_LARGEST, _LARGEST)
+    finite = geometry.wide(values).nan_to_num(_LARGEST, _LARGEST, -_LARGEST)
+    return finite.clamp(-_LARGEST, _LARGEST)
