@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from minnorm.evaluation import Records, of_attack
+from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
 from minnorm.evaluation.records import attacks_in
 from minnorm.evaluation.selection import values_of
@@ -53,10 +54,10 @@ def _rule(run: LabeledRun, draws: dict[str, Any]) -> Finding:
         f"A sample counts as misclassified, before an attack or after it, if the model "
         f"misclassifies it in at least {100 * draws['threshold']:g} % of "
         f"{counted(draws['judged'], 'draw')} that no attack has seen. On average the inputs are "
-        f"classified correctly in {_average(closest, 'clean_share')} of these draws"
+        f"classified correctly in {_average(values_of(closest, 'clean_share'))} of these draws"
     )
     if found.any():
-        held = _average(closest, "adversarial_share", found)
+        held = _average(values_of(closest, "adversarial_share")[found])
         text += f", and the closest adversarials are misclassified in {held}"
     return Finding(
         "random-model",
@@ -67,9 +68,8 @@ def _rule(run: LabeledRun, draws: dict[str, Any]) -> Finding:
     )
 
 
-def _average(records: Records, column: str, rows: Any = None) -> str:
-    shares = values_of(records, column)
-    return percent(float(np.nanmean(shares if rows is None else shares[rows])))
+def _average(shares: Array) -> str:
+    return percent(float(np.nanmean(shares)))
 
 
 def _few(draws: dict[str, Any]) -> list[Finding]:
