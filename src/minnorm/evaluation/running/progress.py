@@ -41,6 +41,5 @@ def shown_progress(
 
 def passes_in_words(accesses: Iterable[Access]) -> str:
     """Return what the passes of attacks are that need this access to the model."""
-    differentiate = {access == "gradients" for access in accesses}
-    words = {True: "gradients", False: "queries"}
-    return " and ".join(words[one] for one in (True, False) if one in differentiate)
+    words = {"gradients" if access == "gradients" else "queries" for access in accesses}
+    return " and ".join(sorted(words))
