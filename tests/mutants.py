@@ -42,7 +42,8 @@ AREAS = {
     "schedules": Area(("src/minnorm/schedules.py",), ("tests/test_schedules.py",)),
     "logits": Area(("src/minnorm/logits.py",), ("tests/test_logits.py",)),
     "geometry": Area(
-        ("src/minnorm/geometry.py",), ("tests/test_geometry.py", "tests/test_geometry_balls.py")
+        ("src/minnorm/geometry.py", "src/minnorm/boxes.py"),
+        ("tests/test_geometry.py", "tests/test_geometry_balls.py", "tests/test_boxes.py"),
     ),
     "evaluation": Area(
         ("src/minnorm/evaluation/*.py", "src/minnorm/evaluation/*/*.py"), ("tests/evaluation",)
