@@ -1,6 +1,5 @@
 """Models outside of PyTorch, from the words of a shell to a report."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +54,10 @@ def test_classifiers_of_scikit_learn_are_evaluated_and_reported(
         assert done.code == 0, done.errors
         assert "queries" in done.output
         runs.append(f"runs/{name}")
-        records = minnorm.load_run(runs[-1]).records
-        assert all(records["success"].to_pylist())
-        assert 0.2 < median_distance(records).value < 1.5
-        configuration = json.loads((elsewhere / runs[-1] / "manifest.json").read_text())
-        attacks = configuration["configuration"]["attacks"]
+        run = minnorm.load_run(runs[-1])
+        assert all(run.records["success"].to_pylist())
+        assert 0.2 < median_distance(run.records).value < 1.5
+        attacks = run.manifest["configuration"]["attacks"]
         assert [entry["access"] for entry in attacks] == ["decisions"]
     done = shell("report", *runs, "--out", "digits.html")
     assert done.code == 0, done.errors

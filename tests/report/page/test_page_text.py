@@ -123,21 +123,8 @@ def test_the_command_writes_a_report_and_says_where(
     run(tmp_path / "a")
     run(tmp_path / "b", seed=1)
     shell = Shell(monkeypatch, capsys)
-    words = [
-        "a",
-        "b",
-        "--epsilon",
-        "0.5,1",
-        "--title",
-        "Mine",
-        "--gallery",
-        "0",
-        "--label",
-        "Ada",
-        "--label",
-        "Bob",
-    ]
-    done = shell("report", *words)
+    options = ["--epsilon", "0.5,1", "--title", "Mine", "--gallery", "0"]
+    done = shell("report", "a", "b", *options, "--label", "Ada", "--label", "Bob")
     assert (done.code, done.output) == (0, "report: report.html\n")
     text = Path("report.html").read_text()
     assert "<title>Mine</title>" in text
