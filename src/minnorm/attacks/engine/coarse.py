@@ -34,8 +34,8 @@ _RETRY_GROWTHS = (0.05, 0.25, 1.0)
 """How much farther away the points are that the exact classifier evaluates before the last steps,
 for samples whose coarse adversarial it rejects."""
 
-_CONFIRM_GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
-"""By how much a perturbation grows until the original model confirms it."""
+CONFIRM_GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
+"""By how much a perturbation grows until the model as given confirms it."""
 
 _ASIDE = 1e-4
 """How far, in units, an input on the boundary is moved along the gradient."""
@@ -144,7 +144,7 @@ class AcceleratedSearch(Search):
         """
         incumbent = Incumbent(whole.origins, whole.norm, whole.measured_limit)
         found, missing = result.adversarials, result.success
-        for growth in _CONFIRM_GROWTHS:
+        for growth in CONFIRM_GROWTHS:
             rows = missing.nonzero().squeeze(1)
             if len(rows) == 0:
                 break

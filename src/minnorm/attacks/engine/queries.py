@@ -7,17 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minnorm.attacks.contract import AttackResult, Model
-from minnorm.attacks.engine.coarse import moved_away
+from minnorm.attacks.engine.coarse import CONFIRM_GROWTHS, moved_away
 from minnorm.attacks.engine.incumbent import Incumbent
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.search import Search
 from minnorm.logits import output_of, predictions
 from minnorm.models.averaged import Averaged, averaged_part
 
-_GROWTHS = (0.0, 1e-4, 1e-3, 1e-2)
-"""By how much a perturbation grows until the model confirms it."""
-
-CONFIRMATION_QUERIES = len(_GROWTHS)
+CONFIRMATION_QUERIES = len(CONFIRM_GROWTHS)
 """The most queries of a sample that the end of a `DecisionSearch` costs, beside those of `levels`;
 usually it costs one. An attack with a budget keeps them in reserve."""
 
@@ -87,7 +84,7 @@ class DecisionSearch(ScoreSearch):
             return result
         incumbent = Incumbent(whole.origins, whole.norm, whole.measured_limit)
         found, missing = result.adversarials, result.success
-        for growth in _GROWTHS:
+        for growth in CONFIRM_GROWTHS:
             rows = missing.nonzero().squeeze(1)
             if len(rows) == 0:
                 break
