@@ -58,7 +58,6 @@ def test_a_part_of_the_samples_has_its_own_bounds() -> None:
     low, high = boxes.part((INPUTS, INPUTS[:1]), torch.tensor([1, 1]))
     assert isinstance(low, Tensor)
     assert low.tolist() == 2 * [INPUTS[1].tolist()]
-    assert high is not None
     assert numbers((low, high))[1] == [INPUTS[0].tolist()]
 
 
