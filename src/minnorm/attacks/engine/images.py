@@ -1,12 +1,12 @@
 """Points that are likely to be adversarial, as starts of attacks without gradients."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minnorm import boxes
 from minnorm.attacks.engine.autograd import noise_of_sample
 from minnorm.attacks.engine.bases import Basis
 from minnorm.attacks.engine.search import Search
@@ -35,16 +35,13 @@ def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
     middle = (low + high) / 2
     for values in (low, high, low + high - origins):
         yield _feasible(search, values.expand_as(origins))
-    number = 0
-    while True:
-        noise = smooth_noise(origins, basis, generator)
-        if number % 2 == 0:
-            strength = _STRENGTHS[number // 2 % len(_STRENGTHS)]
-            yield _feasible(search, middle + strength * (high - low) * noise)
-        else:
-            strength = _STRENGTH * (1 + number // 2 % 6)
-            yield _feasible(search, origins + strength * (high - low) * noise)
-        number += 1
+    for number in count():
+        for center, strength in (
+            (middle, _STRENGTHS[number % len(_STRENGTHS)]),
+            (origins, _STRENGTH * (1 + number % 6)),
+        ):
+            noise = smooth_noise(origins, basis, generator)
+            yield _feasible(search, center + strength * (high - low) * noise)
 
 
 def uniform_points(search: Search) -> Iterator[Float[Tensor, "b *d"]]:
@@ -80,11 +77,10 @@ def finite_bounds(search: Search) -> tuple[Float[Tensor, "..."], Float[Tensor, "
     differences = (values - values.mean(1, keepdim=True)).abs().mean(1)
     sizes = values.abs().mean(1)
     reach = torch.where(differences > 0, differences, torch.where(sizes > 0, sizes, 1.0))
-    reach = _WITHOUT_BOUNDS * reach
-    reach = per_sample(reach, origins)
+    reach = per_sample(_WITHOUT_BOUNDS * reach, origins)
     low, high = (
         torch.as_tensor(bound, dtype=origins.dtype, device=origins.device)
-        for bound in boxes.for_batch(search.problem.bounds, origins)
+        for bound in search.problem.bounds
     )
     return (
         torch.where(low.isfinite(), low, origins - reach),
