@@ -16,7 +16,7 @@ from minnorm.attacks.engine.bases import Basis
 from minnorm.attacks.engine.beliefs import Belief, after_signs, prior, relaxed, rescaled
 from minnorm.attacks.engine.lines import Line, narrowed, points_at
 from minnorm.attacks.engine.quota import Quota
-from minnorm.geometry import dot, norms, per_sample, wide
+from minnorm.geometry import Norm, dot, norms, per_sample, wide
 
 _BEND = 0.25
 """How far the boundary may be from its tangent plane at the probes, as a multiple of the square of
@@ -95,10 +95,8 @@ def first_sighting(line: Line, basis: Basis) -> Sighting:
     """Return lines with a belief that has no direction yet."""
     powers = (1 + (basis.frequencies / _KNEE).square()) ** -_FALL
     belief = prior(powers.expand_as(line.directions))
-    shares, cosines = (
-        torch.full_like(line.low, _SHARES[1]),
-        torch.full_like(line.low, _FIRST_COSINE),
-    )
+    shares = torch.full_like(line.low, _SHARES[1])
+    cosines = torch.full_like(line.low, _FIRST_COSINE)
     return Sighting(line, belief, belief.variances, shares, cosines)
 
 
@@ -175,8 +173,7 @@ def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
         if quota.left == 0:
             break
         directions = torch.lerp(line.directions, ascent, per_sample(shares, ascent))
-        sizes = norms(directions, problem.norm)
-        directions = directions / per_sample(torch.where(sizes > 0, sizes, 1.0), directions)
+        directions, _ = _directions(directions, problem.norm)
         goal = _CLOSER * line.high
         hits = quota.adversarial_at(points_at(problem, directions, goal))
         closer = hits & line.high.isfinite()
@@ -216,9 +213,9 @@ def _with_spectrum(seen: Sighting, basis: Basis) -> Sighting:
     return replace(seen, belief=belief, powers=powers)
 
 
-def _directions(values: Float[Tensor, "b *d"]) -> tuple[Tensor, Tensor]:
-    """Return values of L2 norm 1, and their norms, `[b 1 ... 1]`; zeros have the norm 1."""
-    lengths = per_sample(norms(values), values)
+def _directions(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> tuple[Tensor, Tensor]:
+    """Return values of norm 1, and the norms that they had, `[b 1 ... 1]`; that of zeros is 1."""
+    lengths = per_sample(norms(values, norm), values)
     lengths = torch.where(lengths > 0, lengths, 1.0)
     return values / lengths, lengths
 
