@@ -266,3 +266,9 @@ def test_the_most_demanding_access_includes_the_others() -> None:
     assert most_demanding(["decisions", "gradients", "scores"]) == "gradients"
     assert most_demanding(["decisions", "scores"]) == "scores"
     assert most_demanding([]) == "decisions"
+
+
+def test_a_mark_with_another_word_is_refused() -> None:
+    word: Any = "decision"
+    with pytest.raises(InputError, match="access='decision': expected one of 'gradients'"):
+        attacks.needs(word)

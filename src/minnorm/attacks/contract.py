@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from minnorm.access import Access, access_of, allows
+from minnorm.access import Access, access_of, allows, check_access
 from minnorm.boxes import Bounds
 from minnorm.errors import InputError
 from minnorm.geometry import Norm
@@ -116,7 +116,11 @@ def needs(access: Access) -> Callable[[_Function], _Function]:
 
     Args:
         access: `scores` if the attack reads logits, `decisions` if it reads predicted classes only.
+
+    Raises:
+        InputError: If there is no such access.
     """
+    check_access(access)
 
     def mark(attack: _Function) -> _Function:
         # `functools.wraps` copies the mark: what wraps an attack needs what the attack needs.
