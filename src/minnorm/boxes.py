@@ -137,6 +137,12 @@ def common(bounds: Bounds) -> Bounds:
     return low.amin(0, keepdim=True), high.amax(0, keepdim=True)
 
 
+def interval(bounds: Bounds) -> Interval:
+    """Return the lowest and the highest bound of any feature."""
+    low, high = bounds
+    return float(torch.as_tensor(low).min()), float(torch.as_tensor(high).max())
+
+
 def copied(bounds: Bounds) -> Bounds:
     """Return bounds whose tensors are copies."""
     low, high = (bound.clone() if isinstance(bound, Tensor) else bound for bound in bounds)

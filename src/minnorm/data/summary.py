@@ -1,8 +1,8 @@
 """What a data set holds, in words."""
 
 import numpy as np
-import torch
 
+from minnorm import boxes
 from minnorm.data.dataset import Data, drawn
 
 _READ = 100
@@ -29,8 +29,8 @@ def description(data: Data) -> dict[str, str]:
         "values": f"{float(low):.4g} to {float(high):.4g} in {len(inputs)} samples",
     }
     if data.bounds is not None:
-        lowest, highest = (torch.as_tensor(bound) for bound in data.bounds)
-        found["bounds"] = f"{float(lowest.min()):.4g} to {float(highest.max()):.4g}"
+        lowest, highest = boxes.interval(data.bounds)
+        found["bounds"] = f"{lowest:.4g} to {highest:.4g}"
     if data.mask is not None:
         free = data.mask.expand(inputs.shape[1:])
         found["may change"] = f"{int(free.sum()):,} of {free.numel():,} features"

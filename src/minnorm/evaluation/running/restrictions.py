@@ -32,8 +32,7 @@ class Restrictions:
     @property
     def range(self) -> Interval:
         """The lowest and the highest bound of any feature."""
-        low, high = self.bounds
-        return float(torch.as_tensor(low).min()), float(torch.as_tensor(high).max())
+        return boxes.interval(self.bounds)
 
     def entry(self, shape: Sequence[int]) -> RestrictionsEntry | None:
         """Return what the manifest records beside the range; `None` for two numbers and no mask.
