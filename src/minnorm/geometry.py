@@ -1,4 +1,4 @@
-"""Geometry on batches: norms, spheres, boxes and grids. Pure functions, no model.
+"""Geometry on batches: norms, spheres and boxes. Pure functions, no model.
 
 Shapes: `b` is the batch, `*d` the shape of one sample (none, one or many dimensions).
 Norms and distances are computed sample by sample, in float32 at least, so that half precision

@@ -29,7 +29,6 @@ this share of the width on average; or where most values that are not 0 are belo
 _FAR = 0.25
 """The least distance of the mean from both bounds, as a share of the width, in the second case."""
 
-
 _FACTORS = tuple(8.0**power for power in range(-4, 6))
 """The lengths, relative to the usual size of a sample's values, at which its prediction is queried.
 """
