@@ -174,7 +174,7 @@ def read_requirement(text: str) -> Requirement:
             f"the requirement {text!r} compares with {sign}: expected >=, >, <= or <. "
             f"Did you mean {meant!r}?"
         )
-    if _is_share(left):
+    if _share(left) is not None:
         meant = f"{word} {_FLIPPED[relation]} {left}"
         raise InputError(
             f"the requirement {text!r}: the metric stands first. Did you mean {meant!r}?"
@@ -231,12 +231,11 @@ def read_margin(text: str) -> float:
     Raises:
         InputError: If it is not a number from 0 to 1.
     """
-    expected = f"the margin {text!r}: expected a share such as 0.02 or 2%."
-    if not _is_share(text):
-        raise InputError(expected)
-    margin = read_share(text)
-    if not 0 <= margin < 1:
-        raise InputError(f"{expected}{_as_percent(text, 1, 100)}")
+    margin = _share(text)
+    if margin is None or not 0 <= margin < 1:
+        raise InputError(
+            f"the margin {text!r}: expected a share such as 0.02 or 2%.{_as_percent(text, 1, 100)}"
+        )
     return margin
 
 
@@ -248,28 +247,28 @@ def read_confidence(text: str) -> float | None:
     """
     if text.strip().lower() == "none":
         return None
-    expected = f"the confidence {text!r}: expected a share such as 0.95 or 95%, or none."
-    if not _is_share(text):
-        raise InputError(expected)
-    confidence = read_share(text)
-    if not 0 < confidence < 1:
-        raise InputError(f"{expected}{_as_percent(text, 50, 100)}")
+    confidence = _share(text)
+    if confidence is None or not 0 < confidence < 1:
+        raise InputError(
+            f"the confidence {text!r}: expected a share such as 0.95 or 95%, or none."
+            f"{_as_percent(text, 50, 100)}"
+        )
     return confidence
 
 
 def _as_percent(text: str, least: float, below: float) -> str:
     """Return the question whether a number that is too large is meant in percent, or nothing."""
-    is_meant = not text.strip().endswith("%") and least <= read_share(text) < below
+    share = _share(text)
+    is_meant = share is not None and not text.strip().endswith("%") and least <= share < below
     return f" Did you mean {text.strip()}%?" if is_meant else ""
 
 
-def _is_share(text: str) -> bool:
-    """Return whether a text is a number, also with `%`."""
+def _share(text: str) -> float | None:
+    """Return the number that a text stands for, also with `%`; `None` if it is no number."""
     try:
-        read_share(text)
+        return read_share(text)
     except InputError:
-        return False
-    return True
+        return None
 
 
 def _kind_and_norm(name: str) -> tuple[Kind, Norm | None]:
@@ -295,12 +294,12 @@ def _radius(text: str, words: str) -> float:
 def _threshold(word: str, metric: Metric, text: str) -> float:
     """Return the number of a requirement."""
     limit = f"the limit of the requirement {text!r}"
-    if not _is_share(word):
+    threshold = _share(word)
+    if threshold is None:
         like = (
             "a share such as 0.6 or 60%" if metric.is_share else "a distance such as 0.8 or 8/255"
         )
         raise InputError(f"{limit}: {word!r} is not a number: write {like}, and no other unit.")
-    threshold = read_share(word)
     if metric.is_share and not 0 <= threshold <= 1:
         raise InputError(
             f"{limit}: expected a share from 0 to 1, or from 0% to 100%."
