@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from floor import Passes
 from libraries import ContiguousGradients, Run, of_ours
 from minnorm import attack, attacks, load_data, load_model
 from minnorm.geometry import Norm
 from minnorm.runtime import provenance
 from output import write
-from square import THEIR_NORMS, Passes, found
+from square import THEIR_NORMS, found
 
 
 class Case(NamedTuple):

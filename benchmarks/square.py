@@ -8,13 +8,14 @@ Every result is predicted and measured again here. Each run has another seed; th
 import argparse
 import importlib.metadata
 import json
-from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from floor import Passes
 from libraries import Run, of_ours, of_torchattacks
 from minnorm import attacks, load_data, load_model
 from minnorm.geometry import Norm, distances
@@ -48,23 +49,6 @@ CASES = {
         Case("zoo:mnist-cnn", "mnist[:100]", "linf", 0.12, 3000),
     )
 }
-
-
-class Passes:
-    """A counter of the samples that pass forward and backward through a network."""
-
-    def __init__(self) -> None:
-        self.forwards = 0
-        self.backwards = 0
-
-    def __call__(self, _network: nn.Module, _inputs: object, logits: Tensor) -> None:
-        """Count a pass; registered as a forward hook."""
-        self.forwards += len(logits)
-        if logits.requires_grad:
-            logits.register_hook(self._count)  # type: ignore[no-untyped-call]
-
-    def _count(self, gradients: Tensor) -> None:
-        self.backwards += len(gradients)
 
 
 def found(
@@ -102,11 +86,6 @@ def measure(case: Case, runs: int) -> dict[str, Any]:
     return {"images": len(inputs), **result}
 
 
-def mean(values: Sequence[float]) -> float:
-    """Return the mean."""
-    return sum(values) / len(values)
-
-
 def table(measured: dict[str, Any]) -> str:
     """Return the results as Markdown."""
     lines = [
@@ -128,9 +107,9 @@ def table(measured: dict[str, Any]) -> str:
         ]  # fmt: skip
         for side in ("minnorm", "torchattacks"):
             shares = [100 * number / one["images"] for number in one[side]["success"]]
-            cells.append(f"{mean(shares):.1f} ({', '.join(f'{share:.0f}' for share in shares)})")
+            cells.append(f"{fmean(shares):.1f} ({', '.join(f'{share:.0f}' for share in shares)})")
         cells.append(
-            ", ".join(f"{mean(one[side]['queries']):.0f}" for side in ("minnorm", "torchattacks"))
+            ", ".join(f"{fmean(one[side]['queries']):.0f}" for side in ("minnorm", "torchattacks"))
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
