@@ -6,7 +6,7 @@ python benchmarks/decisions_ablation.py [--networks mnist-cnn ...] [--budgets 10
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from minnorm import load_data, load_model
 from minnorm.attacks import decision_pursuit
 from minnorm.attacks.engine import normals
 from minnorm.attacks.engine.bases import Basis
-from minnorm.attacks.engine.beliefs import prior, rescaled
+from minnorm.attacks.engine.beliefs import Belief, prior, rescaled
+from minnorm.attacks.engine.quota import Quota
 from minnorm.runtime import provenance
 from output import write
 
@@ -46,15 +47,12 @@ def fixed_spectrum(seen: normals.Sighting, _: Basis) -> normals.Sighting:
 def forgetful(*arguments: Any, **settings: Any) -> normals.Sighting:
     """Turn the line, and forget the normal, but not its spectrum."""
     seen = TURNED(*arguments, **settings)
-    belief = prior(seen.powers)
-    return replace(seen, belief=belief)
+    return replace(seen, belief=prior(seen.powers))
 
 
-def from_the_prior(*arguments: Any, **settings: Any) -> Tensor:
+def from_the_prior(quota: Quota, belief: Belief) -> Tensor:
     """Draw directions from the belief, with their part along its mean."""
-    quota, belief = arguments
-    zeros = belief._replace(means=torch.zeros_like(belief.means))
-    return DRAWN(quota, zeros, **settings)
+    return DRAWN(quota, belief._replace(means=torch.zeros_like(belief.means)))
 
 
 TURNED, DRAWN = normals.turned, normals._drawn
@@ -73,14 +71,10 @@ WITHOUT: dict[str, dict[str, Any]] = {
 @contextmanager
 def without(part: str) -> Iterator[None]:
     """Run the attack without a part."""
-    patches = [patch(target, value) for target, value in WITHOUT[part].items()]
-    for one in patches:
-        one.start()
-    try:
+    with ExitStack() as stack:
+        for target, value in WITHOUT[part].items():
+            stack.enter_context(patch(target, value))
         yield
-    finally:
-        for one in patches:
-            one.stop()
 
 
 def measure(network: str, budgets: list[int], images: int) -> list[dict[str, Any]]:
