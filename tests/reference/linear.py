@@ -68,3 +68,20 @@ def optimal_distance(
         if j != y
     ]
     return max(distances) if targeted else min(distances)
+
+
+def optimal_distances(
+    weight: Tensor, bias: Tensor, inputs: Tensor, labels: Tensor, *, targeted: bool = False,
+    norm: str = "l2",
+) -> Tensor:  # fmt: skip
+    """Return the optimal distance of each sample of a batch in the bounds 0 and 1."""
+    weight, bias = weight.detach(), bias.detach()
+    return torch.tensor(
+        [
+            optimal_distance(
+                weight, bias, x.flatten(), int(y), targeted=targeted, low=0.0, high=1.0, norm=norm
+            )
+            for x, y in zip(inputs, labels, strict=True)
+        ],
+        dtype=torch.float64,
+    )

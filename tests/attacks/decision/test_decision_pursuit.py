@@ -11,7 +11,7 @@ from attacks.networks import Curved, Linear, Recorded, problem
 from minnorm.attacks import decision_pursuit
 from minnorm.attacks.engine.quota import LEAST_BUDGET
 from minnorm.geometry import Norm, distances
-from reference.linear import optimal_distance
+from reference.linear import optimal_distances
 
 
 def ratios(norm: Norm, budget: int, shape: tuple[int, ...], *, targeted: bool = False) -> Tensor:
@@ -27,14 +27,9 @@ def ratios(norm: Norm, budget: int, shape: tuple[int, ...], *, targeted: bool = 
         model, inputs, goals, targeted=targeted, norm=norm, budget=budget, starts=starts
     )
     assert result.success.all()
-    optima = [
-        optimal_distance(
-            model.weight.detach(), model.bias.detach(), sample.flatten(), int(goal),
-            targeted=targeted, low=0.0, high=1.0, norm=norm,
-        )
-        for sample, goal in zip(inputs, goals, strict=True)
-    ]  # fmt: skip
-    found = result.distances / torch.tensor(optima, dtype=torch.float64)
+    found = result.distances / optimal_distances(
+        model.weight, model.bias, inputs, goals, targeted=targeted, norm=norm
+    )
     already = goals == labels if targeted else torch.zeros_like(goals, dtype=torch.bool)
     assert (found[~already] >= 1 - 1e-9).all()
     return found[~already]

@@ -15,7 +15,7 @@ from minnorm.boxes import Bounds
 from minnorm.errors import InputError
 from minnorm.evaluation.running.judge import CountingModel
 from minnorm.geometry import Norm
-from reference.linear import optimal_distance
+from reference.linear import optimal_distances
 from reference.square import square_of_one_sample
 
 
@@ -86,15 +86,7 @@ def test_restarts_find_more() -> None:
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_it_succeeds_a_little_beyond_the_optimum(shape: tuple[int, ...], norm: Norm) -> None:
     model, inputs, labels = problem(shape, batch=12, classes=2, network=Linear)
-    optima = torch.tensor(
-        [
-            optimal_distance(
-                model.weight.detach(), model.bias.detach(), x.flatten(), int(y),
-                targeted=False, low=0.0, high=1.0, norm=norm,
-            )
-            for x, y in zip(inputs, labels, strict=True)
-        ]
-    )  # fmt: skip
+    optima = optimal_distances(model.weight, model.bias, inputs, labels, norm=norm)
     # In L2 the smallest windows are 3 pixels wide: they are too large for noise.
     radius = float(optima.max()) * (2.0 if norm == "l2" else 1.4)
     assert square(model, inputs, labels, epsilon=radius, norm=norm, budget=1000).success.all()
