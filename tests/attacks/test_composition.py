@@ -269,6 +269,5 @@ def test_the_most_demanding_access_includes_the_others() -> None:
 
 
 def test_a_mark_with_another_word_is_refused() -> None:
-    word: Any = "decision"
     with pytest.raises(InputError, match="access='decision': expected one of 'gradients'"):
-        attacks.needs(word)
+        attacks.needs("decision")

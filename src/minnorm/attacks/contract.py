@@ -109,7 +109,7 @@ def is_marked(function: Callable[..., object]) -> bool:
     return getattr(function, _MARKER, None) is function
 
 
-def needs(access: Access) -> Callable[[_Function], _Function]:
+def needs(access: str) -> Callable[[_Function], _Function]:
     """Mark an attack as one that needs less than gradients; use it as a decorator.
 
     An attack without this mark needs gradients. A marked one passes the same word to `open_search`.
