@@ -76,9 +76,8 @@ def l2_start(x: Tensor, epsilon: float, draws: Sequence[float]) -> Tensor:
     delta, numbers = torch.zeros_like(x), iter(draws)
     for row in range(number):
         for column in range(number):
-            eta = torch.ones(1, 1).double() if side == 1 else None
             draw = next(numbers)
-            eta = two_bumps(side, draw) if eta is None else eta
+            eta = torch.ones(1, 1).double() if side == 1 else two_bumps(side, draw)
             r, s = first + row * side, first + column * side
             for i in range(channels):
                 delta[i, r : r + side, s : s + side] = sign(next(numbers)) * eta
@@ -146,7 +145,7 @@ def square_of_one_sample(
     first_share: float, loss: str, start_draws: Sequence[float],
     draws: Sequence[Sequence[float]],
 ) -> list[Tensor]:  # fmt: skip
-    """Return all points, from the first one on; the last one is the first adversarial, if any."""
+    """Return the points that are evaluated after the input, as if none were adversarial."""
 
     def value(point: Tensor) -> float:
         if loss == "margin":
