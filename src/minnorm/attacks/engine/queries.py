@@ -35,8 +35,9 @@ class DecisionsOnly:
     def __call__(self, inputs: Tensor, /) -> Any:
         """Return the decisions for a batch, `[b c]`."""
         logits: object = self._model(inputs)
-        usable = isinstance(logits, Tensor) and logits.is_floating_point() and logits.ndim == 2
-        if not usable or not isinstance(logits, Tensor) or logits.shape[1] == 0:
+        if not isinstance(logits, Tensor) or not logits.is_floating_point():
+            return logits
+        if logits.ndim != 2 or logits.shape[1] == 0:
             return logits
         classes = predictions(logits).unsqueeze(1)
         rows = torch.zeros_like(logits).scatter_(1, classes.clamp_min(0), 1.0)
