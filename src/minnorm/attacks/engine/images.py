@@ -31,7 +31,7 @@ def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
     """
     origins = wide(search.problem.origins)
     low, high = finite_bounds(search)
-    generator = other_generator(search)
+    generator = _other_generator(search)
     middle = (low + high) / 2
     for values in (low, high, low + high - origins):
         yield _feasible(search, values.expand_as(origins))
@@ -40,7 +40,7 @@ def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
             (middle, _STRENGTHS[number % len(_STRENGTHS)]),
             (origins, _STRENGTH * (1 + number % 6)),
         ):
-            noise = smooth_noise(origins, basis, generator)
+            noise = _smooth_noise(origins, basis, generator)
             yield _feasible(search, center + strength * (high - low) * noise)
 
 
@@ -48,20 +48,20 @@ def uniform_points(search: Search) -> Iterator[Float[Tensor, "b *d"]]:
     """Yield points that are drawn uniformly from the bounds, the same for all samples."""
     origins = search.problem.origins
     low, high = finite_bounds(search)
-    generator = other_generator(search)
+    generator = _other_generator(search)
     while True:
         # The distribution function of normal noise makes it uniform.
         noise = wide(noise_of_sample(origins, generator))
         yield _feasible(search, (low + (high - low) * torch.special.ndtr(noise)).expand_as(origins))
 
 
-def other_generator(search: Search) -> torch.Generator:
+def _other_generator(search: Search) -> torch.Generator:
     """Return a second source of random numbers, for those whose number depends on the batch."""
     seed = (search.generator.initial_seed() + 1) % 2**62
     return torch.Generator(search.generator.device).manual_seed(seed)
 
 
-def smooth_noise(
+def _smooth_noise(
     origins: Float[Tensor, "b *d"], basis: Basis, generator: torch.Generator
 ) -> Float[Tensor, "1 *d"]:
     """Return noise of which a usual entry is 1, and which falls with the frequency for images."""
