@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from minnorm import boxes, geometry, schedules
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
+from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.random_search import (
     ScoreLoss,
@@ -102,7 +103,7 @@ def square_min_norm(
         images = first_pattern(search)
         radii = torch.full_like(search.incumbent.distances, initial_norm)
         if starts is not None:
-            points = search.problem.feasible_(starts.detach()[stay].clone())
+            points = search.problem.feasible_(ordinary(starts)[stay])
             images = images_at(search, points)
             # A start at the input itself leads nowhere.
             moved = per_sample(geometry.norms(images, norm) > 0, images)
