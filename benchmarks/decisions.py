@@ -203,7 +203,7 @@ def measure(network: str, name: str, budget: int) -> dict[str, Any]:
             )
             for place in range(len(x))
         ]
-        curve = {mark: [single[mark][0] for single in singles] for mark in singles[0]}
+        curve = {mark: [one[mark][0] for one in singles] for mark in singles[0]}
     zeros = [0.0] * int((~right).sum())
     result = {
         "norms": {str(mark): [*zeros, *norms] for mark, norms in curve.items()},
