@@ -183,3 +183,8 @@ def test_quantize_leaves_its_input_alone() -> None:
     inputs = torch.tensor([0.3, 0.6])
     boxes.quantize(inputs, 2, (0.0, 1.0))
     assert torch.equal(inputs, torch.tensor([0.3, 0.6]))
+
+
+def test_the_range_of_bounds_keeps_every_digit_of_numbers() -> None:
+    assert boxes.interval((-0.1, 1.1)) == (-0.1, 1.1)
+    assert boxes.interval((torch.tensor([-2.0, 0.5]), 1.1)) == (-2.0, 1.1)

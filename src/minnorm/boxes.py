@@ -140,7 +140,10 @@ def common(bounds: Bounds) -> Bounds:
 def interval(bounds: Bounds) -> Interval:
     """Return the lowest and the highest bound of any feature."""
     low, high = bounds
-    return float(torch.as_tensor(low).min()), float(torch.as_tensor(high).max())
+    return (
+        float(low.min() if isinstance(low, Tensor) else low),
+        float(high.max() if isinstance(high, Tensor) else high),
+    )
 
 
 def copied(bounds: Bounds) -> Bounds:
