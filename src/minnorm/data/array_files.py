@@ -36,13 +36,15 @@ def read_bounds_file(path: Path) -> tuple[Array, Array]:
     """
 
     def arrays(found: Any) -> dict[str, Array]:
+        if isinstance(found, np.ndarray):
+            return {}  # a single array has no name
         return {name: found[name] for name in found.files}
 
     held = _opened(path, arrays)
     if not {"low", "high"} <= set(held):
         raise InputError(
-            f"{path} holds {', '.join(sorted(held)) or 'nothing'}; expected arrays named 'low' and "
-            "'high', the bounds of the inputs."
+            f"{path} holds {', '.join(sorted(held)) or 'no named arrays'}; expected arrays named "
+            "'low' and 'high', the bounds of the inputs."
         )
     return held["low"], held["high"]
 
