@@ -39,7 +39,7 @@ def problem_of(
 ) -> Problem:
     """Return a problem; by default all labels are 0, and the unit is the width of the bounds."""
     labels = torch.zeros(len(inputs), dtype=torch.int64) if labels is None else labels
-    settings.setdefault("unit", boxes.span(settings.get("bounds", (0.0, 1.0))))
+    settings.setdefault("unit", boxes.spans(settings.get("bounds", (0.0, 1.0)), inputs))
     return Problem(inputs, Goal(labels, targeted, confidence), **settings)
 
 

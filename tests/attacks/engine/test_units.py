@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attacks.engine.searches import linear, problem_of
 from attacks.networks import Recorded
+from minnorm import boxes
 from minnorm.attacks import ATTACKS, apgd, deepfool, fab, fgsm, fmn, pgd
 from minnorm.attacks.engine.units import with_queried_unit, with_unit
 
@@ -169,6 +170,22 @@ def test_without_gradients_the_unit_is_of_the_same_order(
     assert (ratios > 0.1).all()
     one = with_queried_unit(problem.part(torch.tensor([3])), queried).unit
     assert torch.allclose(torch.as_tensor(one), found[3:4])
+
+
+def test_without_gradients_features_that_cannot_change_do_not_count_in_the_unit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(3, 400, generator=generator)
+    inputs = torch.rand(30, 400, generator=generator)
+
+    def model(points: Tensor) -> Tensor:
+        return points @ weights.T - weights.sum(1) / 2
+
+    labels = model(inputs).argmax(1)
+    bounds = boxes.masked((-INF, INF), inputs, torch.arange(400) < 4)
+    problem = problem_of(inputs, labels, bounds=bounds, norm="linf")
+    found = torch.as_tensor(with_queried_unit(problem, model).unit)
+    ratios = found / torch.as_tensor(with_unit(problem, model).unit)
+    assert 0.5 < ratios.median() < 8
 
 
 def test_without_gradients_the_unit_of_images_is_the_width_and_costs_nothing() -> None:

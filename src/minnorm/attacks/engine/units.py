@@ -157,8 +157,8 @@ def _queried_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
             found = torch.where(changed, factor * typical, found)
         if found.isfinite().all():  # waits for the device, a few times in an attack
             break
-    entries = math.prod(origins.shape[1:])
-    return found / math.sqrt(entries) if problem.norm == "linf" else found
+    entries = torch.as_tensor(problem.entries, dtype=found.dtype, device=found.device)
+    return found / entries.clamp_min(1.0).sqrt() if problem.norm == "linf" else found
 
 
 def _typical_values(origins: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
