@@ -18,15 +18,15 @@ from torch import Tensor
 from decisions import NETWORKS
 from minnorm import load_data, load_model
 from minnorm.attacks import decision_pursuit
-from minnorm.attacks.engine import normals
-from minnorm.attacks.engine.bases import Basis
-from minnorm.attacks.engine.beliefs import Belief, prior, rescaled
-from minnorm.attacks.engine.quota import Quota
+from minnorm.attacks.engine.queries import normals
+from minnorm.attacks.engine.queries.bases import Basis
+from minnorm.attacks.engine.queries.beliefs import Belief, prior, rescaled
+from minnorm.attacks.engine.queries.quota import Quota
 from minnorm.runtime import provenance
 from output import write
 
 MODULE = "minnorm.attacks.decision.decision_pursuit"
-NORMALS = "minnorm.attacks.engine.normals"
+NORMALS = "minnorm.attacks.engine.queries.normals"
 
 BUDGETS = (1000, 5000)
 """The budgets, in queries."""

@@ -19,7 +19,7 @@ from attacks.cases import (
 )
 from attacks.networks import Curved, problem
 from minnorm.access import ACCESSES, Access, allows
-from minnorm.attacks.engine.queries import DecisionsOnly
+from minnorm.attacks.engine.queries.searches import DecisionsOnly
 from minnorm.errors import InputError
 from minnorm.evaluation.running.judge import CountingModel
 

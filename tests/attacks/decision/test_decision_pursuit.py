@@ -9,7 +9,7 @@ from torch import Tensor
 from attacks.hard_models import Constant
 from attacks.networks import Curved, Linear, Recorded, problem
 from minnorm.attacks import decision_pursuit
-from minnorm.attacks.engine.quota import LEAST_BUDGET
+from minnorm.attacks.engine.queries.quota import LEAST_BUDGET
 from minnorm.geometry import Norm, distances
 from reference.linear import optimal_distances
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attacks.gradient.stepwise import SAMPLES, check_closest, check_same, one_sample, visited
 from minnorm.attacks import hop_skip_jump
-from minnorm.attacks.engine.queries import CONFIRMATION_QUERIES
+from minnorm.attacks.engine.queries.searches import CONFIRMATION_QUERIES
 from minnorm.geometry import Norm
 from reference.common import is_adversarial
 from reference.hop_skip_jump import hop_skip_jump_of_one_sample

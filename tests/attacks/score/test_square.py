@@ -9,7 +9,7 @@ from torch import Tensor
 from attacks.gradient.stepwise import SAMPLES, check_closest, check_same, one_sample, visited
 from attacks.networks import Linear, Recorded, problem
 from minnorm.attacks import load_attack, square
-from minnorm.attacks.engine import random_search
+from minnorm.attacks.engine.queries import random_search
 from minnorm.attacks.engine.search import Search
 from minnorm.boxes import Bounds
 from minnorm.errors import InputError

@@ -14,12 +14,12 @@ from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.engine.autograd import ordinary
-from minnorm.attacks.engine.bases import Basis, basis_of
-from minnorm.attacks.engine.images import images
-from minnorm.attacks.engine.lines import Line, line_through, narrowed
-from minnorm.attacks.engine.normals import Sighting, first_sighting, probed, turned
 from minnorm.attacks.engine.opening import open_search
-from minnorm.attacks.engine.quota import LEAST_BUDGET, Quota
+from minnorm.attacks.engine.queries.bases import Basis, basis_of
+from minnorm.attacks.engine.queries.images import images
+from minnorm.attacks.engine.queries.lines import Line, line_through, narrowed
+from minnorm.attacks.engine.queries.normals import Sighting, first_sighting, probed, turned
+from minnorm.attacks.engine.queries.quota import LEAST_BUDGET, Quota
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count
 from minnorm.geometry import Norm, check_ball, distances, per_sample

@@ -13,10 +13,10 @@ from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.engine.autograd import ordinary
-from minnorm.attacks.engine.bases import basis_of
-from minnorm.attacks.engine.images import finite_bounds, images, uniform_points
 from minnorm.attacks.engine.opening import open_search
-from minnorm.attacks.engine.quota import LEAST_BUDGET, SampleQuota
+from minnorm.attacks.engine.queries.bases import basis_of
+from minnorm.attacks.engine.queries.images import finite_bounds, images, uniform_points
+from minnorm.attacks.engine.queries.quota import LEAST_BUDGET, SampleQuota
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count
 from minnorm.geometry import (

@@ -14,7 +14,7 @@ from minnorm.attacks.engine.coarse import AcceleratedSearch
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.inset import BoundWatch, InsetGradients
 from minnorm.attacks.engine.problem import Problem, check_problem
-from minnorm.attacks.engine.queries import DecisionSearch, ScoreSearch
+from minnorm.attacks.engine.queries.searches import DecisionSearch, ScoreSearch
 from minnorm.attacks.engine.samples import check_levels
 from minnorm.attacks.engine.search import Search
 from minnorm.attacks.engine.units import with_queried_unit, with_unit

@@ -9,7 +9,11 @@ from torch import Generator, Tensor
 
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.engine.opening import open_search
-from minnorm.attacks.engine.random_search import ScoreLoss, check_random_search, random_search
+from minnorm.attacks.engine.queries.random_search import (
+    ScoreLoss,
+    check_random_search,
+    random_search,
+)
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count, check_number
 from minnorm.geometry import Norm

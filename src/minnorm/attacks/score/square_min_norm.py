@@ -16,7 +16,7 @@ from minnorm import boxes, geometry, schedules
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.opening import open_search
-from minnorm.attacks.engine.random_search import (
+from minnorm.attacks.engine.queries.random_search import (
     ScoreLoss,
     check_random_search,
     draws_of_steps,
@@ -26,8 +26,8 @@ from minnorm.attacks.engine.random_search import (
     points_at,
     proposal,
 )
+from minnorm.attacks.engine.queries.windows import share_at
 from minnorm.attacks.engine.search import Search
-from minnorm.attacks.engine.windows import share_at
 from minnorm.boxes import Bounds
 from minnorm.checks import check_number
 from minnorm.geometry import Norm, per_sample

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minnorm.attacks.engine.beliefs import Belief, after_signs, prior, relaxed, rescaled
+from minnorm.attacks.engine.queries.beliefs import Belief, after_signs, prior, relaxed, rescaled
 
 
 @pytest.mark.parametrize("mean", [-1.0, 0.0, 2.0])

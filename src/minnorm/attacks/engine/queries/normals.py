@@ -12,10 +12,10 @@ from torch import Tensor
 
 from minnorm import boxes
 from minnorm.attacks.engine.autograd import noise_of_sample
-from minnorm.attacks.engine.bases import Basis
-from minnorm.attacks.engine.beliefs import Belief, after_signs, prior, relaxed, rescaled
-from minnorm.attacks.engine.lines import Line, narrowed, points_at
-from minnorm.attacks.engine.quota import Quota
+from minnorm.attacks.engine.queries.bases import Basis
+from minnorm.attacks.engine.queries.beliefs import Belief, after_signs, prior, relaxed, rescaled
+from minnorm.attacks.engine.queries.lines import Line, narrowed, points_at
+from minnorm.attacks.engine.queries.quota import Quota
 from minnorm.geometry import Norm, dot, norms, per_sample, wide
 
 _BEND = 0.25

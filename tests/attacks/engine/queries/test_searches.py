@@ -14,7 +14,7 @@ from minnorm.attacks import ddn
 from minnorm.attacks.engine.bisection import bisect
 from minnorm.attacks.engine.inset import InsetGradients
 from minnorm.attacks.engine.opening import open_search
-from minnorm.attacks.engine.queries import (
+from minnorm.attacks.engine.queries.searches import (
     CONFIRMATION_QUERIES,
     DecisionSearch,
     DecisionsOnly,

@@ -13,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minnorm import boxes, geometry
-from minnorm.attacks.engine.search import DROP_STEPS, Search
-from minnorm.attacks.engine.windows import (
+from minnorm.attacks.engine.queries.windows import (
     Window,
     bumps,
     draws_of_tiles,
@@ -24,6 +23,7 @@ from minnorm.attacks.engine.windows import (
     sides,
     tiles,
 )
+from minnorm.attacks.engine.search import DROP_STEPS, Search
 from minnorm.checks import check_choice, check_count, check_number
 from minnorm.geometry import per_sample
 

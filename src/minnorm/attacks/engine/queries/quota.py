@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from minnorm.attacks.engine.queries import CONFIRMATION_QUERIES
+from minnorm.attacks.engine.queries.searches import CONFIRMATION_QUERIES
 from minnorm.attacks.engine.search import Search
 
 LEAST_BUDGET = 3

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from minnorm.attacks.engine.bases import basis_of
+from minnorm.attacks.engine.queries.bases import basis_of
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 9), (5, 5), (2, 4, 7), (3,), (), (2, 3)])

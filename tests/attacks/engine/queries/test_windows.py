@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from minnorm.attacks.engine.windows import (
+from minnorm.attacks.engine.queries.windows import (
     bumps,
     draws_of_tiles,
     picture,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from minnorm import boxes
 from minnorm.attacks.engine.problem import Problem
-from minnorm.attacks.engine.quota import Quota
+from minnorm.attacks.engine.queries.quota import Quota
 from minnorm.geometry import norms, per_sample, wide
 
 _ITERATIONS = 12

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minnorm.attacks.engine.autograd import noise_of_sample
-from minnorm.attacks.engine.bases import Basis
+from minnorm.attacks.engine.queries.bases import Basis
 from minnorm.attacks.engine.search import Search
 from minnorm.boxes import rows
 from minnorm.geometry import norms, per_sample, wide

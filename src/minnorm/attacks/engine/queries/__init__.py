@@ -1,0 +1,1 @@
+"""What attacks by queries share: searches, normals of boundaries, random search."""
