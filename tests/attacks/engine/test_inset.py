@@ -84,8 +84,11 @@ def test_other_models_do_not(model: Callable[[Tensor], Tensor]) -> None:
 
 @pytest.mark.parametrize("bounds", [(-math.inf, math.inf), (0.0, math.inf)])
 def test_infinite_bounds_lose_nothing(bounds: tuple[float, float]) -> None:
-    model = guarded("clip from below")
-    assert loses_gradients(model, torch.rand(4, 3), bounds) is math.isfinite(bounds[0])
+    model, inputs = guarded("clip from below"), torch.rand(4, 3)
+    low, high = bounds
+    of_features = (torch.full((3,), low), high)
+    for box in (bounds, of_features):
+        assert loses_gradients(model, inputs, box) is math.isfinite(low)
 
 
 def test_of_no_samples_nothing_is_lost() -> None:

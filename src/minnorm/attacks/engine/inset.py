@@ -292,38 +292,22 @@ def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds)
 def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
     """Return the inputs with a quarter of the entries at each bound that is near, at random.
 
-    Each entry is at each of these bounds in a quarter of the samples, or in one.
+    Each entry is at each of these bounds in a quarter of the samples, or in one. A bound is near if
+    it is closer to the data than these are wide; features count as shares of their width.
     """
     generator = torch.Generator().manual_seed(0)
     drawn = torch.rand(inputs.shape, generator=generator, dtype=torch.float32)
     # The places of the samples in a random order of each entry, from 0 to 1.
     drawn = (drawn.argsort(0).argsort(0) / max(len(inputs) - 1, 1)).to(inputs.device)
-    if not boxes.is_interval(bounds):
-        return _with_entries_at_sides(inputs, bounds, drawn)
     low, high = bounds
-    least, most = (float(value) for value in inputs.aminmax())
+    width = torch.as_tensor(high - low, device=inputs.device)
+    free, width = width > 0, width.where(width.isfinite(), 1.0)
     points = inputs
-    if least - low <= most - least:
-        points = torch.where(drawn < _MOVED, low, points)
-    if high - most <= most - least:
-        points = torch.where(drawn > 1 - _MOVED, high, points)
-    return points.to(inputs.dtype)
-
-
-def _with_entries_at_sides(inputs: Tensor, bounds: Bounds, drawn: Tensor) -> Tensor:
-    """Do the same for tensor bounds: each feature counts as a share of the width of its bounds."""
-    low, high = (torch.as_tensor(bound).expand_as(inputs) for bound in bounds)
-    widths = high - low
-    wide = (widths > 0) & widths.isfinite()
-    shares = ((inputs - low) / widths)[wide]
-    if len(shares) == 0:
-        return inputs
-    least, most = (float(value) for value in shares.aminmax())
-    points = inputs
-    if least <= most - least:
-        points = torch.where(wide & (drawn < _MOVED), low, points)
-    if 1 - most <= most - least:
-        points = torch.where(wide & (drawn > 1 - _MOVED), high, points)
+    for bound, chosen in ((low, drawn < _MOVED), (high, drawn > 1 - _MOVED)):
+        movable = (free & torch.as_tensor(bound, device=inputs.device).isfinite()).expand_as(inputs)
+        gaps = ((inputs - bound).abs() / width)[movable]
+        if len(gaps) > 0 and gaps.amin() <= gaps.amax() - gaps.amin():
+            points = torch.where(movable & chosen, bound, points)
     return points
 
 
