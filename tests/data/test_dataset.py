@@ -54,6 +54,12 @@ def test_samples_may_have_no_dimension() -> None:
     assert (inputs.tolist(), labels.tolist()) == ([0.5], [0])
 
 
+@pytest.mark.parametrize("shape", [(), (5,), (3, 2, 2)], ids=str)
+def test_the_shape_of_a_sample(shape: tuple[int, ...]) -> None:
+    data = from_arrays("x", np.zeros((4, *shape), np.uint8), np.zeros(4, np.int64))
+    assert data.sample_shape == data[2:].sample_shape == shape
+
+
 def test_a_batch_may_be_empty() -> None:
     inputs, labels = _numbered().batch([])
     assert (inputs.shape, labels.shape) == ((0, 1), (0,))

@@ -110,8 +110,7 @@ def open_cached(name: str, split: str) -> Data:
     if read_card(name).splits != dict(entry.splits):
         raise damaged(name, f"holds other data than {name}: its checksums are not those expected")
     data = open_split(name, split)
-    inputs, _ = data.batch([0])
-    if data.divisor is None or inputs.shape[1:] != entry.shape:
+    if data.divisor is None or data.sample_shape != entry.shape:
         raise damaged(name, f"holds images that are not 8-bit of shape {list(entry.shape)}")
     return replace(data, classes=entry.classes)
 

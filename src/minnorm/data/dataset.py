@@ -96,6 +96,12 @@ class Data:
         """The texts of the doubts."""
         return tuple(doubt.text for doubt in self.doubts)
 
+    @property
+    def sample_shape(self) -> torch.Size:
+        """The shape of one sample; the first one is read."""
+        inputs, _ = self.batch([0])
+        return inputs.shape[1:]
+
     def batch(self, positions: Sequence[int]) -> Batch:
         """Return the samples at `positions` of this slice, `0 <= position < len(self)`."""
         values, labels = self.read([self.indices[position] for position in positions])

@@ -155,7 +155,7 @@ def evaluate(
     samples = samples.within(restrictions.bounds)
     classifier = load_classifier(model, device, trust=trust)
     if attacks is None:
-        dimensions = samples.batch(range(1))[0].ndim - 1
+        dimensions = len(samples.sample_shape)
         named = named_attacks(best_name(access_of(classifier), "l2", dimensions))
     accesses = accesses_of(named, classifier)
     access = most_demanding(accesses.values())

@@ -32,9 +32,8 @@ def with_mask(data: Data, file: str | None) -> Data:
         )
     if file is None:
         return data
-    shape = data.batch([0])[0].shape[1:]
     try:
-        return replace(data, mask=sample_mask(read_mask_file(Path(file)), shape))
+        return replace(data, mask=sample_mask(read_mask_file(Path(file)), data.sample_shape))
     except InputError as error:
         raise InputError(f"mask: {error}") from error
 

@@ -108,7 +108,7 @@ def restrictions_of(data: Data, bounds: Bounds | None, mask: Any) -> Restriction
         bounds = (0.0, 1.0) if data.bounds is None else finite_bounds(data.bounds)
     mask = data.mask if mask is None else mask
     if mask is not None or not boxes.is_interval(bounds):
-        shape = data.batch([0])[0].shape[1:]
+        shape = data.sample_shape
         bounds = box_arguments.sample_bounds(bounds, shape)
         mask = box_arguments.sample_mask(mask, shape)
     if taken:
