@@ -106,7 +106,9 @@ def test_a_model_that_offers_less_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     model, inputs, labels = problem((20,))
     decided = offering(model, "decisions")
     for access in ("gradients", "scores"):
-        message = rf"access='{access}'\) needs {access} of the model, but a PredictOnly offers "
+        message = (
+            rf"access='{access}'\) needs {access}, but the model predict_only\(<lambda>\) offers "
+        )
         with pytest.raises(InputError, match=f"{message}decisions only. Use {_best('decisions')}"):
             attack(decided, inputs, labels, access=access)
     wrong: list[tuple[str, dict[str, Any]]] = [

@@ -14,10 +14,11 @@ from attacks.querying import by_decisions, by_scores
 from evaluation.small_runs import DATA
 from evaluation.tiny_models import Centered
 from minnorm.access import Access
-from minnorm.attacks import ENTRIES
+from minnorm.attacks import ENTRIES, fgsm
 from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, evaluate
+from minnorm.evaluation.preparation.arguments import accesses_of
 from minnorm.models import predict_only
 
 WEIGHT = Centered().weight.detach().numpy()
@@ -92,10 +93,19 @@ def test_a_model_that_offers_less_is_refused_before_anything_runs(
 
     model = predict_only(never, outputs="classes", classes=10)
     needed = "gradients" if instead else "scores"
-    message = rf"needs {needed} of the model, but a PredictOnly offers decisions only\. Use \w+"
+    message = (
+        rf"needs {needed}, but the model predict_only\({never.__name__}\) offers decisions only\. "
+        r"Use \w+"
+    )
     with pytest.raises(InputError, match=message):
         measured(model, [by_decisions, attack], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_refusal_names_the_model_as_the_user_does() -> None:
+    model = predict_only(lambda _: [0], outputs="classes", classes=2)
+    with pytest.raises(InputError, match=r"^fast needs gradients, but the model net\.onnx offers"):
+        accesses_of({"fast": fgsm}, model, "net.onnx")
 
 
 def test_a_function_without_a_graph_needs_an_attack_without_gradients(

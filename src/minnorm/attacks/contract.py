@@ -13,6 +13,7 @@ from minnorm.boxes import Bounds
 from minnorm.errors import InputError
 from minnorm.geometry import Norm
 from minnorm.logits import Model
+from minnorm.models import names
 
 __all__ = [
     "Attack",
@@ -148,13 +149,16 @@ def best_name(access: Access, norm: Norm, dimensions: int) -> str:
     return BEST_ON_ROWS.get(access, best) if dimensions <= 1 else best
 
 
-def check_offer(model: object, needed: Access, name: str = "this attack") -> None:
+def check_offer(
+    model: Model, needed: Access, name: str = "this attack", model_name: str | None = None
+) -> None:
     """Check that a model offers what an attack needs.
 
     Args:
         model: The classifier.
         needed: What the attack needs.
         name: The name of the attack, for the message.
+        model_name: The name of the model, for the message; by default that in reports.
 
     Raises:
         InputError: If it offers less; the message names the attack that would do.
@@ -162,8 +166,9 @@ def check_offer(model: object, needed: Access, name: str = "this attack") -> Non
     offered = access_of(model)
     if allows(offered, needed):
         return
+    shown = names.model_name(model) if model_name is None else model_name
     raise InputError(
-        f"{name} needs {needed} of the model, but a {type(model).__name__} offers {offered} only."
-        f" Use {BEST_ATTACKS[offered]['l2']}, the best attack that needs {offered} only. Mark an "
+        f"{name} needs {needed}, but the model {shown} offers {offered} only. "
+        f"Use {BEST_ATTACKS[offered]['l2']}, the best attack that needs {offered} only. Mark an "
         "attack of your own that needs less with minnorm.attacks.needs."
     )

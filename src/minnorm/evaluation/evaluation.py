@@ -24,7 +24,6 @@ from minnorm.evaluation.preparation.arguments import (
     checked_seed,
     finite_bounds,
     load_classifier,
-    model_name,
     named_attacks,
     restrictions_of,
 )
@@ -55,6 +54,7 @@ from minnorm.evaluation.store.manifest import Manifest, new_run, new_session
 from minnorm.evaluation.store.run_directory import Claim, RunDirectory
 from minnorm.evaluation.store.unit_files import UnitFiles
 from minnorm.models import Estimator, fingerprint
+from minnorm.models.names import model_name
 from minnorm.runtime import devices, ranks, threads
 
 logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def evaluate(
     if attacks is None:
         dimensions = len(samples.sample_shape)
         named = named_attacks(best_name(access_of(classifier), "l2", dimensions))
-    accesses = accesses_of(named, classifier)
+    accesses = accesses_of(named, classifier, model)
     access = most_demanding(accesses.values())
     probe = probe_model(classifier, samples, restrictions, access)
     doubts = (*samples.doubts, *probe.doubts)

@@ -21,10 +21,8 @@ from minnorm.evaluation.preparation.arguments import (
     checked_seed,
     finite_bounds,
     load_classifier,
-    model_name,
     named_attacks,
 )
-from minnorm.models import Normalized, averaged, binary, predict_only
 
 
 @pytest.mark.parametrize(
@@ -186,21 +184,6 @@ def test_the_original_of_an_accelerated_model_is_taken() -> None:
     model = Centered().eval()
     fast = Accelerated(model, model, None, "plain", ())
     assert load_classifier(fast, None, trust=False) is model
-
-
-def test_a_model_has_the_name_of_its_network() -> None:
-    assert model_name("zoo:mnist-cnn") == "zoo:mnist-cnn"
-    assert model_name(Centered()) == "Centered"
-    assert model_name(Normalized(Centered(), 0.5, 0.5)) == "Normalized(Centered)"
-    assert model_name(binary(Centered())) == "Binary(Centered)"
-    assert model_name(averaged(Centered())) == "Averaged(Centered)"
-    assert model_name(predict_only(inside)) == "predict_only(inside)"
-    assert model_name(inside) == "inside"
-    assert model_name(partial(inside)) == "partial"
-
-
-def inside(inputs: Tensor) -> Tensor:
-    return inputs
 
 
 def test_a_function_is_taken_whatever_the_device() -> None:

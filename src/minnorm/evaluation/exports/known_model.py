@@ -8,10 +8,11 @@ import torch
 from minnorm import specs
 from minnorm.attacks import Model
 from minnorm.errors import InputError
-from minnorm.evaluation.preparation.arguments import is_spec, load_classifier
+from minnorm.evaluation.preparation.arguments import load_classifier
 from minnorm.evaluation.store.configuration import Configuration
 from minnorm.models import ARCHITECTURES, fingerprint
 from minnorm.models.libraries import LIBRARIES
+from minnorm.models.names import is_spec
 from minnorm.models.recognition import MODEL_FILES
 
 _ADVICE = "name the model to verify them, --model SPEC in the shell, model=... in Python"

@@ -25,8 +25,7 @@ from minnorm.errors import InputError
 from minnorm.evaluation.preparation.tuning import BatchSize
 from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.evaluation.selection import is_name_of_row
-from minnorm.models import Averaged, Binary, Normalized, load_model
-from minnorm.models.recognition import MODEL_FILES
+from minnorm.models import load_model
 from minnorm.models.scikit_learn import Estimator, as_model
 from minnorm.runtime import devices
 
@@ -155,12 +154,15 @@ def named_attacks(attacks: Any) -> dict[str, Attack]:
     return named
 
 
-def accesses_of(attacks: Mapping[str, Attack], model: Model) -> dict[str, Access]:
+def accesses_of(
+    attacks: Mapping[str, Attack], model: Model, given: str | Model | Estimator
+) -> dict[str, Access]:
     """Return what each attack of a run needs of the model.
 
     Args:
         attacks: The attacks by name.
         model: The classifier.
+        given: What the user gave, for messages: the spec of the classifier, or itself.
 
     Raises:
         InputError: If the model offers less.
@@ -168,7 +170,7 @@ def accesses_of(attacks: Mapping[str, Attack], model: Model) -> dict[str, Access
     offered = access_of(model)
     needed = {name: access_needed(attack, offered) for name, attack in attacks.items()}
     for name, access in needed.items():
-        check_offer(model, access, name)
+        check_offer(model, access, name, given if isinstance(given, str) else None)
     return needed
 
 
@@ -226,26 +228,6 @@ def check_device(model: object, device: str | torch.device | None) -> None:
         devices.parse_device(str(device))
     elif isinstance(model, str):
         devices.default_device()
-
-
-def model_name(model: str | Model) -> str:
-    """Return the name of a model in reports: its spec, or the name of its class or function.
-
-    A wrapper has that of the model inside too.
-    """
-    if isinstance(model, str):
-        return model
-    if isinstance(model, Normalized | Averaged | Binary):
-        return f"{type(model).__name__}({model_name(model.model)})"
-    return str(getattr(model, "__name__", type(model).__name__))
-
-
-def is_spec(name: str) -> bool:
-    """Return whether `model_name` returned a spec, and not the name of a class or function.
-
-    Without a spec, the model of a run was a Python object, which cannot be loaded again.
-    """
-    return ":" in name or any(ending in name.lower() for ending in MODEL_FILES)
 
 
 def load_classifier(

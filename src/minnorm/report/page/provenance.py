@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minnorm.evaluation.preparation.arguments import is_spec
 from minnorm.evaluation.store.configuration import DrawsEntry, RestrictionsEntry
+from minnorm.models.names import is_spec
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import UNKNOWN
 

@@ -171,7 +171,7 @@ def test_a_model_that_offers_less_is_refused_with_what_would_do() -> None:
     inputs, labels = column(0.2, 0.4), torch.tensor([0, 0])
     assert by_decisions(model, inputs, labels).success.all()
     for attack, needed in ((ddn, "gradients"), (by_scores, "scores")):
-        message = f"needs {needed} of the model, but a Sequential offers decisions only. Use [a-z]"
+        message = f"needs {needed}, but the model Sequential offers decisions only. Use [a-z]"
         with pytest.raises(InputError, match=message):
             attack(nn.Sequential(nn.Identity(), model).eval(), inputs, labels)
 

@@ -1,0 +1,27 @@
+"""The names of models, in reports and in messages."""
+
+from minnorm.logits import Model
+from minnorm.models.averaged import Averaged
+from minnorm.models.binary import Binary
+from minnorm.models.normalized import Normalized
+from minnorm.models.recognition import MODEL_FILES
+
+
+def model_name(model: str | Model) -> str:
+    """Return the name of a model: its spec, or the name of its class or function.
+
+    A wrapper has that of the model inside too.
+    """
+    if isinstance(model, str):
+        return model
+    if isinstance(model, Normalized | Averaged | Binary):
+        return f"{type(model).__name__}({model_name(model.model)})"
+    return str(getattr(model, "__name__", type(model).__name__))
+
+
+def is_spec(name: str) -> bool:
+    """Return whether `model_name` returned a spec, and not the name of a class or function.
+
+    Without a spec, the model was a Python object, which cannot be loaded again.
+    """
+    return ":" in name or any(ending in name.lower() for ending in MODEL_FILES)
