@@ -1,5 +1,7 @@
 """Two processes train as one does."""
 
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -30,6 +33,21 @@ def network() -> nn.Module:
 def network_with_batch_norms() -> nn.Module:
     """Return a network with batch statistics, which differ between ranks."""
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.BatchNorm1d(32), nn.Linear(32, 10))
+
+
+@functools.cache
+def look_at_the_end() -> None:
+    """Make this process fail if it exits with an open process group.
+
+    What is registered first runs last: this is called before the ranks are connected.
+    """
+    atexit.register(lambda: os._exit(77) if dist.is_initialized() else None)
+
+
+def network_that_looks_at_the_end() -> nn.Module:
+    """Return the network, and make this process fail if it exits with an open process group."""
+    look_at_the_end()
+    return network()
 
 
 def network_on_a_full_disk() -> nn.Module:
@@ -113,7 +131,10 @@ def assert_same_training(one: Path, two: Path) -> None:
         {"objective": "madry(epsilon=0.5, steps=3)"},
         {"objective": "ddn(max_norm=0.5, steps=5)", "largest_gradient": 0.5},
         {"objective": "ddn(max_norm=0.5, steps=2, warm_start=True)", "epochs": 4},
-        {"objective": "trades(epsilon=0.1, steps=2)"},
+        {
+            "objective": "trades(epsilon=0.1, steps=2)",
+            "architecture": "training.test_ranks:network_that_looks_at_the_end",
+        },
         {
             "objective": "ensemble(models=['zoo:mnist-cnn'], epsilon=0.1)",
             "ema": 0.9,

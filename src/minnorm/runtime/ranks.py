@@ -1,5 +1,7 @@
 """Ranks: the processes of one run, started by `torchrun`. A single process is rank 0 of 1."""
 
+import atexit
+import gc
 import itertools
 import logging
 from collections.abc import Iterator
@@ -58,6 +60,21 @@ def process_group() -> Iterator[None]:
     try:
         yield
     finally:
+        dist.destroy_process_group()
+
+
+def leave_at_exit() -> None:
+    """Leave, when this process exits, the process group that another library has joined.
+
+    Threads of a group that is left open release Python objects while the interpreter shuts down,
+    which now and then ends a process that has done its work with SIGABRT.
+    """
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    gc.collect()  # the threads end with the group, and a module in a cycle would keep it
+    if dist.is_initialized():
         dist.destroy_process_group()
 
 

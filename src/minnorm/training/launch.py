@@ -74,7 +74,7 @@ def _check_precision(precision: str, kind: str) -> None:
 
 
 def launch_fabric(recipe: Recipe, device: torch.device | None = None) -> "Fabric":
-    """Return Fabric with all ranks connected.
+    """Return Fabric with all ranks connected, until this process exits.
 
     Args:
         recipe: The recipe, for the precision.
@@ -92,6 +92,7 @@ def launch_fabric(recipe: Recipe, device: torch.device | None = None) -> "Fabric
         ) from error
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    joined = dist.is_initialized()
     chosen: Any = local
     if device is not None and device.type == "cuda" and device.index is not None:
         chosen = [device.index]
@@ -107,6 +108,8 @@ def launch_fabric(recipe: Recipe, device: torch.device | None = None) -> "Fabric
             fabric.launch()
     except Exception as error:  # Fabric raises an error of its own for more ranks than GPUs
         raise InputError(f"{local} ranks cannot run on this machine: {one_line(error)}") from error
+    if not joined and dist.is_initialized():
+        ranks.leave_at_exit()
     return fabric
 
 
