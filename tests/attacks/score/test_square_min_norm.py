@@ -65,6 +65,13 @@ def test_an_adversarial_start_helps() -> None:
     assert (again.distances <= patient.distances * 1.001).all()
 
 
+def test_starts_at_the_inputs_change_nothing() -> None:
+    model, inputs, labels = problem((1, 8, 8), batch=4)
+    without = square_min_norm(model, inputs, labels, budget=40)
+    found = square_min_norm(model, inputs, labels, budget=40, starts=inputs)
+    assert torch.equal(found.adversarials, without.adversarials)
+
+
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_a_larger_budget_finds_less_distance(norm: Norm) -> None:
     model, inputs, labels = problem((1, 8, 8), batch=20, network=Linear)

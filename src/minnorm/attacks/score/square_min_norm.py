@@ -103,13 +103,11 @@ def square_min_norm(
         images = first_pattern(search)
         radii = torch.full_like(search.incumbent.distances, initial_norm)
         if starts is not None:
-            points = search.problem.feasible_(ordinary(starts)[stay])
-            images = images_at(search, points)
-            # A start at the input itself leads nowhere.
-            moved = per_sample(geometry.norms(images, norm) > 0, images)
-            images = torch.where(moved, images, first_pattern(search))
-            lengths = geometry.norms(images, norm)
-            radii = torch.where(moved.view(-1), lengths, radii)
+            given = images_at(search, search.problem.feasible_(ordinary(starts)[stay]))
+            lengths = geometry.norms(given, norm)
+            moved = lengths > 0  # a start at the input itself leads nowhere
+            images = torch.where(per_sample(moved, given), given, images)
+            radii = torch.where(moved, lengths, radii)
         bisections = min(_BISECTIONS, budget // 2)
         radii = _bisected(search, images, radii, bisections)
         radii = torch.minimum(radii, _largest_radii(search))
