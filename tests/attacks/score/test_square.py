@@ -102,6 +102,35 @@ def test_all_of_the_radius_is_used_inside_the_bounds() -> None:
     assert torch.allclose(lengths, torch.full_like(lengths, 2.0), rtol=1e-2)
 
 
+@pytest.mark.parametrize(("norm", "most"), [("l2", 5), ("linf", 0)])
+def test_few_queries_are_wasted_on_features_that_cannot_change(norm: Norm, most: int) -> None:
+    """Of 58, windows anywhere in the image waste about 50."""
+    inputs = torch.full((2, 2, 16, 16), 0.5).double()
+    mask = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
+    mask[0, 0, :4, 2:6] = mask[1, 0, 9:12, 12:] = True  # at other places of each sample
+    slopes = torch.randn(512, generator=torch.Generator().manual_seed(0)).double()
+    labels = torch.zeros(2, dtype=torch.int64)
+
+    def robust(points: Tensor) -> Tensor:
+        scores = points.flatten(1) @ slopes
+        return torch.stack([scores + 1000, torch.zeros_like(scores)], dim=1)
+
+    recorded = Recorded(robust)
+    settings: Any = {"epsilon": 0.2, "norm": norm, "budget": 60, "initial_share": 0.05}
+    square(recorded, inputs, labels, mask=mask, **settings)
+    for row in range(2):
+        _, best, *candidates = [batch[row] for batch in recorded.batches]
+        wasted = 0
+        for candidate in candidates:
+            wasted += bool((candidate - best).abs().max() < 1e-4)
+            if candidate.flatten() @ slopes <= best.flatten() @ slopes:
+                best = candidate
+        assert wasted <= most
+        alone = Recorded(robust)
+        square(alone, inputs[:1], labels[:1], mask=mask[row : row + 1], **settings)
+        assert torch.equal(torch.cat(alone.batches), torch.stack([*recorded.batches])[:, row])
+
+
 def test_the_words_of_other_libraries_are_understood() -> None:
     attack: Any = load_attack("Square(eps=8/255, norm=Linf, n_queries=100, p_init=0.5, loss=ce)")
     assert attack.func is square

@@ -43,8 +43,9 @@ def square(
     Each step changes a window of the image and keeps the change if the loss falls. In Linf, the
     window is a square in which each channel moves by the radius up or down; in L2, two bumps are
     added to a window, and the norm of another window moves there. The windows shrink with the
-    steps. They are the same for all samples of the batch. A sample leaves when its adversarial has
-    been found, at most ten queries later.
+    steps. All samples of the batch have the same ones, unless their masks differ: a window touches
+    a feature that may change. A sample leaves when its adversarial has been found, at most ten
+    queries later.
 
     The last two dimensions of a sample are the image, those before it its channels. A sample with
     one dimension is an image of one row, with windows of neighboring features.

@@ -1,6 +1,7 @@
 """The windows and patterns of Square."""
 
 import itertools
+from collections import Counter
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from minnorm.attacks.engine.queries.windows import (
     draws_of_tiles,
     picture,
     place,
+    place_on,
     share_at,
     sides,
     tiles,
@@ -53,6 +55,34 @@ def test_windows_are_squares_where_the_image_allows(
     share: float, image: tuple[int, int], odd: bool, expected: tuple[int, int]
 ) -> None:
     assert sides(share, *image, odd=odd) == expected
+
+
+def test_windows_hold_a_pixel_that_can_change() -> None:
+    generator = torch.Generator().manual_seed(0)
+    free = torch.rand(6, 5, 9, generator=generator) < 0.05
+    free[0] = True
+    for _ in range(200):
+        draws = torch.rand(2, generator=generator).tolist()
+        size = tuple(int(torch.randint(1, most + 1, (), generator=generator)) for most in (5, 9))
+        placed = place_on(size, free, draws)
+        usual = place(size, (5, 9), draws)
+        assert (placed.tops[0], placed.lefts[0]) == (usual.top, usual.left)
+        inside = placed.cut(free.unsqueeze(1).double())
+        assert (inside.sum((1, 2, 3)) > 0).equal(free.any(2).any(1))
+        filled = placed.filled(free.unsqueeze(1).double(), inside + 1)
+        assert (filled - free.unsqueeze(1).double()).sum((1, 2, 3)).eq(size[0] * size[1]).all()
+        assert placed.cut(filled).equal(inside + 1)
+
+
+def test_every_place_with_a_pixel_that_can_change_is_as_likely_as_another() -> None:
+    free = torch.zeros(1, 4, 8, dtype=torch.bool)
+    free[0, 1, 3] = free[0, 3, 7] = True
+    numbers = [(index + 0.5) / 64 for index in range(64)]
+    seen = [place_on((2, 2), free, (one, other)) for one in numbers for other in numbers]
+    counts = Counter((int(window.tops), int(window.lefts)) for window in seen)
+    # Four places hold the one pixel, one holds the other: those of row 2 share a fifth.
+    assert sorted(counts) == [(0, 2), (0, 3), (1, 2), (1, 3), (2, 6)]
+    assert max(counts.values()) - min(counts.values()) <= 64
 
 
 def test_every_place_is_as_likely_as_another() -> None:

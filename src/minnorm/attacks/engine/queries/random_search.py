@@ -15,10 +15,12 @@ from torch import Tensor
 from minnorm import boxes, geometry
 from minnorm.attacks.engine.queries.windows import (
     Window,
+    Windows,
     bumps,
     draws_of_tiles,
     picture,
     place,
+    place_on,
     share_at,
     sides,
     tiles,
@@ -161,37 +163,36 @@ def proposal(
     images = images_at(search, points)
     height, width = images.shape[2:]
     size = sides(share, height, width, odd=search.problem.norm == "l2")
-    first = place(size, (height, width), numbers[0:2])
+    first, second = (_window(search, size, numbers[at : at + 2]) for at in (0, 2))
     signs = torch.tensor(_signs(numbers[5:]), dtype=images.dtype).to(images.device).view(-1, 1, 1)
     if search.problem.norm == "linf":
         # Lines 5 to 8: 2 epsilon more or less, projected onto the ball, is epsilon more or less.
         changes = per_sample(radii, images).to(images.dtype) * signs
         candidates, opposite = (
-            points_at(search, _with_window(images, first, sign * changes), radii)
-            for sign in (1, -1)
+            points_at(search, first.filled(images, sign * changes), radii) for sign in (1, -1)
         )
         # A window that has these signs already would waste a query.
         moves = geometry.norms(search.problem.in_units(candidates - points), "linf")
         unchanged = moves <= _CANCELED * radii
         return torch.where(per_sample(unchanged, points), opposite, candidates)
-    second = place(size, (height, width), numbers[2:4])
     pattern = signs * bumps(*size, numbers[4]).to(images.dtype).to(images.device)
     return points_at(search, _moved_mass(images, radii, first, second, pattern), radii)
 
 
-def _with_window(
-    images: Float[Tensor, "b c h w"], window: Window, values: Float[Tensor, "b c 1 1"]
-) -> Float[Tensor, "b c h w"]:
-    changed = images.clone()
-    changed[window.area] = values
-    return changed
+def _window(search: Search, size: tuple[int, int], draws: Sequence[float]) -> Window | Windows:
+    """Return a window at a random place; one that only holds fixed features wastes a query."""
+    origins, free = search.problem.origins, search.problem.free
+    image = picture(origins.shape[1:])
+    if free is None:
+        return place(size, image[1:], draws)
+    return place_on(size, free.expand_as(origins).reshape(-1, *image).any(1), draws)
 
 
 def _moved_mass(
     images: Float[Tensor, "b c h w"],
     radii: Float[Tensor, "b"],
-    first: Window,
-    second: Window,
+    first: Window | Windows,
+    second: Window | Windows,
     pattern: Float[Tensor, "c k l"],
 ) -> Float[Tensor, "b c h w"]:
     """Return perturbations whose second window has moved into the first one (algorithm 3).
@@ -203,20 +204,17 @@ def _moved_mass(
         second: The window that becomes zero.
         pattern: What is added to the direction of the first window.
     """
-    union = images.new_zeros(images.shape[-2:])
-    union[first.area] = union[second.area] = 1
+    union = second.filled(first.filled(torch.zeros_like(images[:, :1]), 1.0), 1.0)
     unused = (radii.square() - images.square().sum((1, 2, 3))).clamp_min(0)  # line 2
     inside = (images.square() * union).sum((2, 3))
     lengths = (inside + (unused / images.shape[1]).unsqueeze(1)).sqrt()  # line 9
     least = per_sample(_NOISE * radii, images)
-    mixed = pattern + _of_norm_one(images[first.area], least)  # line 8
+    mixed = pattern + _of_norm_one(first.cut(images), least)  # line 8
     # Where the window holds the opposite pattern, nothing but errors of rounding is left.
     left = torch.linalg.vector_norm(mixed, dim=(2, 3), keepdim=True) > _CANCELED
     mixed = torch.where(left, mixed, pattern)
-    changed = images.clone()
-    changed[second.area] = 0  # line 10
-    changed[first.area] = _of_norm_one(mixed, _CANCELED) * lengths[..., None, None].to(images.dtype)
-    return changed
+    enlarged = _of_norm_one(mixed, _CANCELED) * lengths[..., None, None].to(images.dtype)
+    return first.filled(second.filled(images, 0.0), enlarged)  # line 10
 
 
 def _of_norm_one(

@@ -11,8 +11,9 @@ from functools import lru_cache
 from types import EllipsisType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 _HALVINGS = (200, 500, 1000, 2000, 4000, 6000, 8000)
 """The steps after which the share of the windows halves, of `_STEPS`. The paper also halves it
@@ -21,6 +22,9 @@ budgets find more."""
 
 _STEPS = 10_000
 """The number of steps that `_HALVINGS` refer to."""
+
+_FINE = 2**24
+"""Random numbers of single precision are multiples of 1 / 2**24."""
 
 _TILES = 5
 """The number of tiles along each side of the first pattern for L2."""
@@ -45,6 +49,54 @@ class Window:
         """The index that cuts the window out of images `[... h w]`."""
         rows = slice(self.top, self.top + self.height)
         return ..., rows, slice(self.left, self.left + self.width)
+
+    def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
+        """Return the window of each image."""
+        return images[self.area]
+
+    def filled(
+        self, images: Float[Tensor, "b c h w"], values: float | Float[Tensor, "..."]
+    ) -> Float[Tensor, "b c h w"]:
+        """Return the images with these values, which broadcast to the window, inside of it."""
+        changed = images.clone()
+        changed[self.area] = values
+        return changed
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A rectangle of each image of a batch, in pixels, of the same size.
+
+    Attributes:
+        tops, lefts: Their first rows and columns.
+        height, width: Their size.
+    """
+
+    tops: Int64[Tensor, "b"]
+    lefts: Int64[Tensor, "b"]
+    height: int
+    width: int
+
+    def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
+        """Return the windows of the images."""
+        pixels = images.flatten(2).gather(2, self._positions(images))
+        return pixels.unflatten(2, (self.height, self.width))
+
+    def filled(
+        self, images: Float[Tensor, "b c h w"], values: float | Float[Tensor, "..."]
+    ) -> Float[Tensor, "b c h w"]:
+        """Return the images with these values, which broadcast to the windows, inside of them."""
+        shape = (*images.shape[:2], self.height, self.width)
+        pixels = torch.as_tensor(values).to(images).expand(shape).flatten(2)
+        return images.flatten(2).scatter(2, self._positions(images), pixels).view_as(images)
+
+    def _positions(self, images: Tensor) -> Int64[Tensor, "b c n"]:
+        """Return the positions of the pixels in images that are flat."""
+        device = images.device
+        rows = self.tops.unsqueeze(1) + torch.arange(self.height, device=device)
+        columns = self.lefts.unsqueeze(1) + torch.arange(self.width, device=device)
+        positions = rows.unsqueeze(2) * images.shape[-1] + columns.unsqueeze(1)
+        return positions.flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1)
 
 
 def picture(shape: Sequence[int]) -> tuple[int, int, int]:
@@ -108,6 +160,32 @@ def place(size: tuple[int, int], image: tuple[int, int], draws: Sequence[float])
         for draw, whole, part in zip(draws, image, size, strict=True)
     )
     return Window(top, left, *size)
+
+
+def place_on(size: tuple[int, int], free: Bool[Tensor, "b h w"], draws: Sequence[float]) -> Windows:
+    """Return windows at random places, each with a pixel that can change.
+
+    Where all pixels can change, the places are those of `place`.
+
+    Args:
+        size: Height and width of the windows.
+        free: Which pixels can change. An image without any gets the last place.
+        draws: Two numbers in single precision, uniformly distributed in 0..1.
+    """
+    height, width = size
+    sums = functional.pad(free.long().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    columns = sums[:, :, width:] - sums[:, :, :-width]
+    usable = columns[:, height:] > columns[:, :-height]
+    tops = _drawn(usable.sum(2), draws[0])
+    rows = usable[torch.arange(len(usable), device=usable.device), tops]
+    return Windows(tops, _drawn(rows, draws[1]), height, width)
+
+
+def _drawn(weights: Tensor, draw: float) -> Int64[Tensor, "b"]:
+    """Return a position in each row, as likely as its weight, a whole number, is large."""
+    ends = weights.cumsum(1)
+    chosen = int(draw * _FINE) * ends[:, -1:] // _FINE  # exact: all devices draw the same
+    return (ends <= chosen).sum(1).clamp_max(weights.shape[1] - 1)
 
 
 def bumps(height: int, width: int, draw: float) -> Float[Tensor, "h w"]:
