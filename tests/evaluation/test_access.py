@@ -14,7 +14,7 @@ from attacks.querying import by_decisions, by_scores
 from evaluation.small_runs import DATA
 from evaluation.tiny_models import Centered
 from minnorm.access import Access
-from minnorm.attacks import ENTRIES, fgsm
+from minnorm.attacks import ENTRIES, ddn
 from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, evaluate
@@ -105,7 +105,7 @@ def test_a_model_that_offers_less_is_refused_before_anything_runs(
 def test_a_refusal_names_the_model_as_the_user_does() -> None:
     model = predict_only(lambda _: [0], outputs="classes", classes=2)
     with pytest.raises(InputError, match=r"^fast needs gradients, but the model net\.onnx offers"):
-        accesses_of({"fast": fgsm}, model, "net.onnx")
+        accesses_of({"fast": ddn}, model, "net.onnx")
 
 
 def test_a_function_without_a_graph_needs_an_attack_without_gradients(
