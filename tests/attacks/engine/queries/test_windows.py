@@ -62,11 +62,11 @@ def test_windows_hold_a_pixel_that_can_change() -> None:
     free = torch.rand(6, 5, 9, generator=generator) < 0.05
     free[0] = True
     for _ in range(200):
-        draws = torch.rand(2, generator=generator).tolist()
-        size = tuple(int(torch.randint(1, most + 1, (), generator=generator)) for most in (5, 9))
+        high, wide, *draws = torch.rand(4, generator=generator).tolist()
+        size = (1 + int(5 * high), 1 + int(9 * wide))
         placed = place_on(size, free, draws)
         usual = place(size, (5, 9), draws)
-        assert (placed.tops[0], placed.lefts[0]) == (usual.top, usual.left)
+        assert [int(placed.tops[0]), int(placed.lefts[0])] == [usual.top, usual.left]
         inside = placed.cut(free.unsqueeze(1).double())
         assert (inside.sum((1, 2, 3)) > 0).equal(free.any(2).any(1))
         filled = placed.filled(free.unsqueeze(1).double(), inside + 1)

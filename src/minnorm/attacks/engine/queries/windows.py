@@ -80,7 +80,7 @@ class Windows:
     def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
         """Return the windows of the images."""
         pixels = images.flatten(2).gather(2, self._positions(images))
-        return pixels.unflatten(2, (self.height, self.width))
+        return pixels.view(*images.shape[:2], self.height, self.width)
 
     def filled(
         self, images: Float[Tensor, "b c h w"], values: float | Float[Tensor, "..."]
