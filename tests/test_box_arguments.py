@@ -1,6 +1,7 @@
 """Bounds and masks as users give them: what is refused, and what becomes of the rest."""
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from minnorm.errors import InputError
         ((torch.zeros(2), torch.ones(3)), r"the low bounds have shape \[2\], the high ones \[3\]"),
         ((torch.zeros(2, dtype=torch.bool), 1.0), r"a Tensor of shape \[2\] and dtype torch.bool"),
         ((np.array(["a"]), 1.0), r"a ndarray of shape \[1\] and dtype <U1"),
+        ((0, 10**400), "expected .low, high., two numbers"),
         ((0.0, 1.0, torch.ones(2)), "expected .low, high., two numbers .* or tensors"),
     ],
 )
@@ -34,7 +36,9 @@ def test_equal_bounds_arrays_and_whole_numbers_are_bounds() -> None:
     assert isinstance(low, Tensor)
     assert isinstance(high, Tensor)
     assert high.tolist() == [0, 1]
-    assert box_arguments.bounds_of((0, 1)) == (0, 1)
+    numbers = box_arguments.bounds_of((np.float64(0), Fraction(1, 2)))
+    assert [type(number) for number in numbers] == [float, float]
+    assert numbers == (0, 0.5)
 
 
 @pytest.mark.parametrize("mask", [[0, 1], np.ones(2), torch.ones(2), "yes", object(), [[True], []]])
@@ -75,3 +79,5 @@ def test_masks_and_bounds_of_data_broadcast_to_a_sample() -> None:
         box_arguments.sample_mask(np.ones((2, 3), bool), (3,))
     with pytest.raises(InputError, match=r"the bounds have shape \[2\]; .* to a sample"):
         box_arguments.sample_bounds((np.zeros(2), 1.0), (3,))
+    with pytest.raises(InputError, match=r"false for all features, .* true means fixed"):
+        box_arguments.sample_mask(np.zeros(3, bool), (3,))

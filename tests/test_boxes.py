@@ -23,6 +23,8 @@ def numbers(bounds: boxes.Bounds) -> list[Any]:
 
 def test_two_numbers_stay_two_numbers() -> None:
     assert boxes.for_batch((0.0, 1.0), INPUTS) == (0.0, 1.0)
+    converted = boxes.for_batch((np.float64(0), np.float32(1)), INPUTS)  # type: ignore[arg-type]
+    assert {type(bound) for bound in converted} == {float}
     assert boxes.masked((0.0, 1.0), INPUTS, None) == (0.0, 1.0)
     assert boxes.free((0.0, 1.0)) is None
     assert boxes.part((0.0, 1.0), torch.tensor([0])) == (0.0, 1.0)

@@ -49,7 +49,7 @@ def check_bounds(bounds: Any) -> None:
 
 
 def bounds_of(bounds: Any) -> Bounds:
-    """Return bounds given as numbers, tensors or arrays as numbers or tensors.
+    """Return bounds given as numbers, tensors or arrays as numbers of Python or tensors.
 
     Raises:
         InputError: If they are not bounds, see `check_bounds`.
@@ -60,14 +60,20 @@ def bounds_of(bounds: Any) -> Bounds:
             for one in bounds
         )
     check_bounds(bounds)
-    low, high = bounds
+    low, high = (bound if isinstance(bound, Tensor) else float(bound) for bound in bounds)
     return low, high
 
 
 def _is_bound(bound: object) -> bool:
     if isinstance(bound, Tensor):
         return bound.dtype != torch.bool and not bound.is_complex()
-    return isinstance(bound, Real) and not isinstance(bound, bool)
+    if not isinstance(bound, Real) or isinstance(bound, bool):
+        return False
+    try:
+        float(bound)
+    except OverflowError:  # of a whole number with too many digits
+        return False
+    return True
 
 
 def _shown(bounds: Any) -> str:
@@ -167,11 +173,17 @@ def sample_mask(mask: Any, shape: Sequence[int]) -> Bool[Tensor, "..."] | None:
         shape: The shape of a sample.
 
     Raises:
-        InputError: If it is not boolean, or does not broadcast to a sample.
+        InputError: If it is not boolean, does not broadcast to a sample, or lets no feature change.
     """
     checked = mask_of(mask)
-    if checked is not None:
-        _check_sample("the mask has", checked, shape)
+    if checked is None:
+        return None
+    _check_sample("the mask has", checked, shape)
+    if not checked.any():
+        raise InputError(
+            "the mask is false for all features, so an attack could change none: expected true for "
+            "the features that may change. If true means fixed, pass its opposite, ~mask."
+        )
     return checked
 
 

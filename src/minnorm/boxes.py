@@ -41,10 +41,10 @@ def is_interval(bounds: Bounds) -> TypeGuard[Interval]:
 def for_batch(bounds: Bounds, inputs: Float[Tensor, "b *d"]) -> Bounds:
     """Return tensor bounds as `[b *d]`, or with dimensions of 1, in the dtype of the inputs.
 
-    Two numbers stay as they are.
+    Two numbers become numbers of Python: with those of NumPy, tensors compute something else.
     """
     if is_interval(bounds):
-        return bounds
+        return float(bounds[0]), float(bounds[1])
     low, high = (_for_batch(bound, inputs) for bound in bounds)
     return low, high
 

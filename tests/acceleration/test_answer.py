@@ -107,3 +107,11 @@ def test_what_does_not_fit_is_named_with_its_source(source: str) -> None:
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         clean_logits(broken, inputs, labels, source)
+
+
+def test_the_message_of_a_wrapper_stays_as_it_is() -> None:
+    def model(_: Tensor) -> Tensor:
+        raise InputError("the function returned text")
+
+    with pytest.raises(InputError, match=r"^data.npz: the function returned text$"):
+        answer(model, torch.ones(2, 3), where="data.npz")

@@ -37,6 +37,8 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
     except Exception as error:  # a user's model may raise anything
         if is_out_of_memory(error):
             return None
+        if isinstance(error, InputError):  # of a wrapper, which says what is wrong
+            raise InputError(f"{where}: {error}" if where else str(error)) from error
         origin = f" from {where}" if where else ""
         advice = batch_size_advice(error) + (layout_advice(inputs.shape) or channel_advice(error))
         reason = one_line(error)
