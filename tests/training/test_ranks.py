@@ -91,21 +91,14 @@ def recipe(digits: Path, folder: Path, **changes: Any) -> Path:
 
 
 def two_ranks(path: Path, out: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return launched("minnorm", "train", str(path), "--out", str(out), "--trust", *options)
+
+
+def launched(module: str, *words: str) -> "subprocess.CompletedProcess[str]":
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "minnorm",
-        "train",
-        str(path),
-        "--out",
-        str(out),
-        "--trust",
-    ]
     # The time limit makes a hang a failure.
     return subprocess.run(
-        [*launcher, *command, "--trust", *options],
+        [*launcher, "--nproc-per-node", "2", "-m", module, *words],
         cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
         # The modules that this process imports, in particular the same checkout of the package.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -125,33 +118,49 @@ def assert_same_training(one: Path, two: Path) -> None:
         torch.testing.assert_close(others[name], weight, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"objective": "madry(epsilon=0.5, steps=3)"},
-        {"objective": "ddn(max_norm=0.5, steps=5)", "largest_gradient": 0.5},
-        {"objective": "ddn(max_norm=0.5, steps=2, warm_start=True)", "epochs": 4},
-        {
-            "objective": "trades(epsilon=0.1, steps=2)",
-            "architecture": "training.test_ranks:network_that_looks_at_the_end",
-        },
-        {
-            "objective": "ensemble(models=['zoo:mnist-cnn'], epsilon=0.1)",
-            "ema": 0.9,
-            "robust_validation": {"attack": "ddn(steps=5)", "epsilon": 0.3},
-        },
-    ],
-    ids=["madry", "ddn", "warm", "trades", "ensemble"],
-)
-def test_two_ranks_have_the_losses_of_one(
-    digits: Path, tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    path = recipe(digits, tmp_path, **changes)
-    train(load_recipe(path, trust=True), tmp_path / "one")
-    done = two_ranks(path, tmp_path / "two")
+SAME: dict[str, dict[str, Any]] = {
+    # First: `look_at_the_end` must run before the ranks are connected.
+    "trades": {
+        "objective": "trades(epsilon=0.1, steps=2)",
+        "architecture": "training.test_ranks:network_that_looks_at_the_end",
+    },
+    "madry": {"objective": "madry(epsilon=0.5, steps=3)"},
+    "ddn": {"objective": "ddn(max_norm=0.5, steps=5)", "largest_gradient": 0.5},
+    "warm": {"objective": "ddn(max_norm=0.5, steps=2, warm_start=True)", "epochs": 4},
+    "ensemble": {
+        "objective": "ensemble(models=['zoo:mnist-cnn'], epsilon=0.1)",
+        "ema": 0.9,
+        "robust_validation": {"attack": "ddn(steps=5)", "epsilon": 0.3},
+    },
+}
+"""Recipes whose losses do not depend on the number of ranks, by name."""
+
+_BATCH_NORMS: dict[str, Any] = {
+    "architecture": "training.test_ranks:network_with_batch_norms",
+    "epochs": 30,
+}
+
+BATCH_NORMS = {"last": _BATCH_NORMS, "average": {**_BATCH_NORMS, "ema": 0.9}}
+
+
+@pytest.fixture(scope="module")
+def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with folders of recipes, each trained by two ranks."""
+    parent = tmp_path_factory.mktemp("trained")
+    for name, changes in {**SAME, **BATCH_NORMS, "plain": {}}.items():
+        (parent / name).mkdir()
+        recipe(digits, parent / name, **changes)
+    folders = [str(parent / name) for name in (*SAME, *BATCH_NORMS, "plain")]
+    done = launched("training.train_several", *folders)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("network:") == 1  # the first rank alone prints
-    assert_same_training(tmp_path / "one", tmp_path / "two")
+    assert done.stdout.count("network:") == len(folders)  # the first rank alone prints
+    return parent
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_two_ranks_have_the_losses_of_one(trained: Path, tmp_path: Path, name: str) -> None:
+    train(load_recipe(trained / name / "tiny.yaml", trust=True), tmp_path / "one")
+    assert_same_training(tmp_path / "one", trained / name / "two")
 
 
 def test_a_checkpoint_that_is_not_written_stops_no_rank(digits: Path, tmp_path: Path) -> None:
@@ -172,24 +181,19 @@ def test_an_unused_parameter_is_named(digits: Path, tmp_path: Path) -> None:
     assert "the parameters unused.weight, unused.bias take no part in the loss" in done.stderr
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}], ids=["last", "average"])
+@pytest.mark.parametrize("name", BATCH_NORMS)
 def test_ranks_agree_on_the_best_epoch_of_a_network_with_batch_norms(
-    digits: Path, tmp_path: Path, changes: dict[str, Any]
+    trained: Path, name: str
 ) -> None:
-    architecture = "training.test_ranks:network_with_batch_norms"
-    path = recipe(digits, tmp_path, architecture=architecture, epochs=30, **changes)
-    done = two_ranks(path, tmp_path / "two")
-    assert done.returncode == 0, done.stderr
-    card = json.loads((tmp_path / "two" / "tiny.json").read_text())
-    best = max(line["validation_accuracy"] for line in log(tmp_path / "two"))
+    out = trained / name / "two"
+    card = json.loads((out / "tiny.json").read_text())
+    best = max(line["validation_accuracy"] for line in log(out))
     assert card["accuracy"][card["recipe"]["validation"]] == best
 
 
-def test_two_ranks_continue_a_run_only_with_resume(digits: Path, tmp_path: Path) -> None:
-    path = recipe(digits, tmp_path)
-    first = two_ranks(path, tmp_path / "run")
-    assert first.returncode == 0, first.stderr
-    shutil.copytree(tmp_path / "run", tmp_path / "undisturbed")
+def test_two_ranks_continue_a_run_only_with_resume(trained: Path, tmp_path: Path) -> None:
+    path, undisturbed = trained / "plain" / "tiny.yaml", trained / "plain" / "two"
+    shutil.copytree(undisturbed, tmp_path / "run")
     (tmp_path / "run" / "last.ckpt").unlink()  # the one before it is of the first epoch
     refused = two_ranks(path, tmp_path / "run")
     assert refused.returncode != 0
@@ -197,6 +201,6 @@ def test_two_ranks_continue_a_run_only_with_resume(digits: Path, tmp_path: Path)
     done = two_ranks(path, tmp_path / "run", "--resume")
     assert done.returncode == 0, done.stderr
     name = "tiny.safetensors"
-    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
-    losses = [[line["loss"] for line in log(tmp_path / run)] for run in ("run", "undisturbed")]
+    assert (tmp_path / "run" / name).read_bytes() == (undisturbed / name).read_bytes()
+    losses = [[line["loss"] for line in log(run)] for run in (tmp_path / "run", undisturbed)]
     assert losses[0] == losses[1]
