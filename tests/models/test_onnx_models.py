@@ -278,6 +278,35 @@ def test_a_copy_with_other_outputs_is_not_used(
     assert "its copy in PyTorch fails" in caplog.text
 
 
+def _after(path: Path, *first: Any) -> Path:
+    """Write the linear classifier after other nodes, of which the last one makes `rounded`."""
+    nodes = [*first, _node("MatMul", "rounded", "weights", "logits")]
+    inputs = [value("inputs", np.float32, ["batch", 6])]
+    outputs = [value("logits", np.float32, ["batch", 4])]
+    return save(path, nodes, {"weights": WEIGHTS}, inputs, outputs)
+
+
+def test_a_dynamically_quantized_file_offers_scores_that_do_not_depend_on_the_batch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quantize = helper.make_node("DynamicQuantizeLinear", ["inputs"], ["q", "scale", "zero"])
+    path = _after(
+        tmp_path / "m.onnx", quantize, _node("DequantizeLinear", "q", "scale", "zero", "rounded")
+    )
+    model = load_model(str(path))
+    assert access_of(model) == "scores"
+    assert "it is quantized (DynamicQuantizeLinear)" in caplog.text
+    sizes = torch.tensor([[1.0], [0.1], [0.3], [0.01], [0.5]])
+    alone = torch.cat([model(sample.unsqueeze(0)) for sample in sizes * INPUTS])
+    assert torch.equal(model(sizes * INPUTS), alone)
+
+
+def test_a_file_that_rounds_offers_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = load_model(str(_after(tmp_path / "m.onnx", _node("Round", "inputs", "rounded"))))
+    assert access_of(model) == "scores"
+    assert "its gradients are zero, as after a step that rounds" in caplog.text
+
+
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
 def test_the_libraries_are_named_if_they_are_missing(
     library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

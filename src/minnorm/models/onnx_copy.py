@@ -31,6 +31,8 @@ def copy_of(graph: Graph, session: Session, probes: Tensor | None) -> tuple[nn.M
     Returns:
         The copy, or `None` and the reason why there is none.
     """
+    if graph.quantizing:
+        return None, f"it is quantized ({graph.quantizing}), and rounding has no useful gradients"
     try:
         import onnx2pytorch
     except ImportError:
@@ -113,9 +115,11 @@ def _why_unlike(network: nn.Module, session: Session, probes: Tensor) -> str:
     try:
         variables = probes.clone().requires_grad_()
         output = network(fitted(variables, session.graph, session.name))
-        torch.autograd.grad(output.sum(), variables)
+        (gradients,) = torch.autograd.grad(output.square().sum(), variables)
     except Exception as error:  # of many kinds
         return f"its copy in PyTorch fails ({one_line(error)})"
+    if not gradients.any():
+        return "its gradients are zero, as after a step that rounds"
     return difference(output.detach(), session.run(probes), session)
 
 

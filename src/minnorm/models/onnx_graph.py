@@ -20,6 +20,16 @@ _FLOATS = (1, 10, 11)
 _ACTIVATIONS = ("Softmax", "Sigmoid")
 """Last layers that do not change which score of a sample is the largest."""
 
+_QUANTIZING = (
+    "QuantizeLinear",
+    "DynamicQuantizeLinear",
+    "ConvInteger",
+    "MatMulInteger",
+    "QLinearConv",
+    "QLinearMatMul",
+)
+"""Operators that round to integers, whose derivative is 0 or that of a scale alone."""
+
 _WRAP = "write a function that predicts, and wrap it with minnorm.models.predict_only"
 
 
@@ -30,11 +40,12 @@ class Graph:
     Attributes:
         proto: The graph, a `ModelProto` of onnx with one input and one output.
         input: The name of the input.
-        batch: The number of samples that it takes; `None` for any.
+        batch: The number of samples that it takes at once; `None` for any.
         shape: The sizes of one sample, `None` where any size is possible; `None` if not stated.
         dtype: The dtype of the input.
         output: The name of the output.
         activation: The last layer that was left out, such as `Softmax`; empty if there was none.
+        quantizing: An operator that rounds to integers, such as `QLinearConv`; empty if none does.
         unused: The names of other outputs of the file.
         digest: The SHA-256 of the file and of the files of its weights.
     """
@@ -46,6 +57,7 @@ class Graph:
     dtype: Any
     output: str
     activation: str
+    quantizing: str
     unused: tuple[str, ...]
     digest: str
 
@@ -89,6 +101,9 @@ def read_graph(path: Path, output: str | None = None) -> Graph:
     name, activation = _without_last_layers(proto, scores)
     _check_output(path, scores, name)
     _cut(proto, name)
+    kinds = [node.op_type for node in proto.graph.node]
+    if "DynamicQuantizeLinear" in kinds:  # it scales by the largest value of the whole batch
+        batch = batch or 1
     return Graph(
         proto=proto,
         input=given.name,
@@ -97,6 +112,7 @@ def read_graph(path: Path, output: str | None = None) -> Graph:
         dtype=_dtype(given, path),
         output=name,
         activation=activation,
+        quantizing=next((kind for kind in kinds if kind in _QUANTIZING), ""),
         unused=unused,
         digest=digest.hexdigest(),
     )

@@ -35,7 +35,8 @@ def load_onnx(path: Path, arguments: Mapping[str, Any] | None = None) -> nn.Modu
 
     Attacks use the gradients of a copy in PyTorch if the file can be converted, and if the copy
     returns what ONNX Runtime does: on random inputs now, and on the first inputs that it gets. Else
-    ONNX Runtime predicts, and attacks can use scores and decisions. A softmax or sigmoid at the end
+    ONNX Runtime predicts, and attacks can use scores and decisions; so it is for quantized files,
+    whose gradients are useless. One with dynamic quantization gets single samples. A softmax or sigmoid at the end
     is left out; other probabilities become logarithms.
 
     Args:
