@@ -35,9 +35,9 @@ def load_onnx(path: Path, arguments: Mapping[str, Any] | None = None) -> nn.Modu
 
     Attacks use the gradients of a copy in PyTorch if the file can be converted, and if the copy
     returns what ONNX Runtime does: on random inputs now, and on the first inputs that it gets. Else
-    ONNX Runtime predicts, and attacks can use scores and decisions; so it is for quantized files,
-    whose gradients are useless. One with dynamic quantization gets single samples. A softmax or sigmoid at the end
-    is left out; other probabilities become logarithms.
+    ONNX Runtime predicts, and attacks can use scores and decisions. So it is with quantized files,
+    whose gradients are useless; those with dynamic quantization get one sample at a time. A softmax
+    or sigmoid at the end is left out; other probabilities become logarithms.
 
     Args:
         path: The file.
