@@ -90,8 +90,16 @@ def _join(launch: Launch) -> None:
         arrived = [f"minnorm/{group}/{rank}" for rank in range(launch.world_size)]
         store.set(arrived[launch.rank], "")
         store.wait(arrived, longest)
-        # Only now, since it waits for the others as long as they may work.
-        dist.init_process_group("gloo", timeout=_LONGEST_WORK)
+        # Only now, since it waits for the others as long as they may work. In a store that an
+        # earlier group has used, a rank may find the address that another one had in it.
+        store.set_timeout(_LONGEST_WORK)
+        dist.init_process_group(
+            "gloo",
+            store=dist.PrefixStore(f"minnorm/{group}", store),
+            rank=launch.rank,
+            world_size=launch.world_size,
+            timeout=_LONGEST_WORK,
+        )
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"not all ranks have come within {longest.total_seconds():.0f} seconds ({launch} in "
