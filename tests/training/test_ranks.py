@@ -90,8 +90,12 @@ def recipe(digits: Path, folder: Path, **changes: Any) -> Path:
     return path
 
 
+def training(path: Path, out: Path, *options: str) -> list[str]:
+    return ["train", str(path), "--out", str(out), "--trust", *options]
+
+
 def two_ranks(path: Path, out: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    return launched("minnorm", "train", str(path), "--out", str(out), "--trust", *options)
+    return launched("minnorm", *training(path, out, *options))
 
 
 def launched(module: str, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -147,13 +151,14 @@ BATCH_NORMS = {"last": _BATCH_NORMS, "average": {**_BATCH_NORMS, "ema": 0.9}}
 def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with folders of recipes, each trained by two ranks."""
     parent = tmp_path_factory.mktemp("trained")
+    commands = []
     for name, changes in {**SAME, **BATCH_NORMS, "plain": {}}.items():
         (parent / name).mkdir()
-        recipe(digits, parent / name, **changes)
-    folders = [str(parent / name) for name in (*SAME, *BATCH_NORMS, "plain")]
-    done = launched("training.train_several", *folders)
+        path = recipe(digits, parent / name, **changes)
+        commands.append(json.dumps(training(path, parent / name / "two")))
+    done = launched("several_commands", *commands)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("network:") == len(folders)  # the first rank alone prints
+    assert done.stdout.count("network:") == len(commands)  # the first rank alone prints
     return parent
 
 
