@@ -14,6 +14,12 @@ from minnorm.errors import InputError
 
 _USUAL_RANGE = (1e-4, 1e6)
 
+ACTIVE_DROPOUT = (
+    "If dropout stays on as a defense, write torch.nn.functional.dropout(..., training=True), and "
+    "wrap the model with minnorm.models.averaged."
+)
+"""What to do about a model in evaluation mode whose dropout is in training mode."""
+
 
 @runtime_checkable
 class Model(Protocol):

@@ -12,8 +12,17 @@ import torch
 from torch import Tensor, nn
 
 import minnorm
+from minnorm.attacks.engine.problem import check_evaluation_mode
 from minnorm.errors import InputError
-from minnorm.models import Averaged, averaged, fingerprint, straight_through
+from minnorm.models import (
+    Averaged,
+    Normalized,
+    averaged,
+    binary,
+    fingerprint,
+    predict_only,
+    straight_through,
+)
 from minnorm.models.averaged import averaged_part, passes_of_average, seed_of, single_draw
 from models.random_models import Noise, Resized, Shifted
 
@@ -226,6 +235,22 @@ def test_the_fingerprint_and_the_mode_are_those_of_the_arguments() -> None:
     others = [averaged(Shifted(), 9, 3, 0.9), averaged(Shifted(), 8, 4, 0.9)]
     assert fingerprint(model) not in {fingerprint(other) for other in others}
     assert averaged(Shifted().train()).training
+
+
+def _normalized(network: nn.Module) -> Normalized:
+    return Normalized(network, [0.5], [0.5])
+
+
+@pytest.mark.parametrize("wrap", [averaged, binary, straight_through, predict_only, _normalized])
+def test_a_wrapper_changes_the_mode_of_no_part(wrap: Any) -> None:
+    network = nn.Sequential(nn.Linear(3, 3), nn.Dropout()).eval()
+    network[1].train()  # dropout as a defense: without it the model would not be random
+    wrapped = wrap(network)
+    assert (wrapped.training, network.training, network[1].training) == (False, False, True)
+    with pytest.raises(
+        InputError, match=r"\(its part '.*1', a Dropout\).*wrap the model with minn"
+    ):
+        check_evaluation_mode(wrapped)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,10 @@ from torch import nn
 from torchvision.models import WeightsEnum
 def linear(features=4): return nn.Sequential(nn.Linear(features, 3), nn.Dropout())
 def number(): return 3
+def partly_random():
+    network = nn.Sequential(nn.Linear(3, 2), nn.Dropout()).eval()
+    network[1].train()
+    return network
 """
 
 
@@ -116,6 +120,17 @@ def test_the_model_of_a_factory_is_in_evaluation_mode() -> None:
     assert model(torch.rand(2, 6)).shape == (2, 3)
     assert not model.training
     assert not model[1].training  # type: ignore[index]  # a Sequential
+
+
+@pytest.mark.usefixtures("factories")
+def test_dropout_that_a_factory_leaves_on_is_turned_off_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert not load_model("model_factories:linear(features=6)").training
+    assert not caplog.text
+    assert not load_model("model_factories:partly_random()")[1].training  # type: ignore[index]
+    assert "its part '1', a Dropout, was in training mode" in caplog.text
+    assert "wrap the model with minnorm.models.averaged" in caplog.text
 
 
 @pytest.mark.usefixtures("factories")

@@ -51,9 +51,10 @@ def averaged(model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.
     called with one sample at a time, which takes much longer; a warning in the log says so.
 
     Args:
-        model: The classifier, in evaluation mode: inputs `[b *d]` to logits `[b c]`. It draws from
-            the global generators of PyTorch, NumPy or Python, or from generators that are
-            attributes of its parts. Their states are restored after each call.
+        model: The classifier, in evaluation mode: inputs `[b *d]` to logits `[b c]`. Dropout that
+            stays on is `torch.nn.functional.dropout(..., training=True)`. It draws from the global
+            generators of PyTorch, NumPy or Python, or from generators that are attributes of its
+            parts. Their states are restored after each call.
         draws: The number of draws to average over.
         seed: The seed of the draws.
         threshold: The share of draws, above 0 and at most 1, in which a sample must be
@@ -96,7 +97,7 @@ class Averaged(nn.Module):
         self.seed = int(seed)
         self.threshold = float(threshold)
         self._one_by_one: bool | None = None  # how to share random numbers; found at the first call
-        self.train(getattr(model, "training", False))
+        self.training = getattr(model, "training", False)  # its parts keep their modes
 
     def forward(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b c"]:
         """Return the average logits."""

@@ -45,7 +45,7 @@ class Binary(nn.Module):
                 "logit, for example a torch.nn.Module."
             )
         self.model = model
-        self.train(getattr(model, "training", False))
+        self.training = getattr(model, "training", False)  # its parts keep their modes
 
     def forward(self, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b 2"]:
         """Return the two logits.

@@ -14,6 +14,7 @@ from torch import nn
 
 from minnorm import specs
 from minnorm.errors import InputError
+from minnorm.logits import ACTIVE_DROPOUT, parts_in_training_mode
 from minnorm.models.architectures import build
 from minnorm.models.libraries import LIBRARIES, fresh, pretrained
 from minnorm.models.normalized import Normalized, numbers_of
@@ -78,6 +79,15 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
     if isinstance(model, Normalized):
         mean, std = numbers_of(model)
         logger.info("%s: inputs are normalized with mean=%s, std=%s", spec, mean, std)
+    if not getattr(model, "training", True) and (parts := parts_in_training_mode(model)):
+        name, part = next(iter(parts.items()))
+        logger.warning(
+            "%s: its part %r, a %s, was in training mode, and is in evaluation mode now. %s",
+            spec,
+            name,
+            type(part).__name__,
+            ACTIVE_DROPOUT,
+        )
     try:
         return use_channels_last(model.eval())
     except NotImplementedError:  # an exported program keeps the mode of its export

@@ -43,7 +43,8 @@ class Normalized(nn.Module):
             # Conversion through float64 rounds each number once.
             tensor = _exact(numbers).to(device, dtype)
             self.register_buffer(name, tensor, persistent=False)
-        self.train(getattr(model, "training", False))  # frozen TorchScript has no mode
+        # Its parts keep their modes; frozen TorchScript has none.
+        self.training = getattr(model, "training", False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits of inputs that are not normalized.

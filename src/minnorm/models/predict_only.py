@@ -129,7 +129,7 @@ class PredictOnly(nn.Module):
         self.module = module
         # The inputs of a model have the dtype and the device of its first tensor.
         self.register_buffer("_like", torch.empty(0, dtype=torch.float32), persistent=False)
-        self.train(getattr(module, "training", False))
+        self.training = getattr(module, "training", False)  # its parts keep their modes
 
     def extra_repr(self) -> str:
         """Return what identifies the function, which the fingerprint of a model includes."""

@@ -73,7 +73,7 @@ class StraightThrough(nn.Module):
         self.step = step
         self.backward = backward
         modules = [part for part in (step, backward) if isinstance(part, nn.Module)]
-        self.train(any(part.training for part in modules))
+        self.training = any(part.training for part in modules)  # these keep their modes
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the output of the step, with the gradients of its stand-in.

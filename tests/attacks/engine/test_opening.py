@@ -16,6 +16,7 @@ from minnorm.attacks.engine.coarse import AcceleratedSearch
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.search import Search
 from minnorm.errors import InputError
+from minnorm.logits import ACTIVE_DROPOUT
 
 
 def opened(model: Any = threshold, **changed: Any) -> AbstractContextManager[Search]:
@@ -151,7 +152,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
         {"generator": 1},
     ),
     (
-        "the model is in training mode (its part '1', a Dropout): call model.eval() first.",
+        "the model is in training mode (its part '1', a Dropout): call model.eval() first. "
+        + ACTIVE_DROPOUT,
         {"model": PARTLY_TRAINING},
     ),
 ]

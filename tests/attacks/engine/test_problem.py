@@ -28,6 +28,7 @@ from minnorm.attacks.engine.samples import check_levels, check_samples
 from minnorm.boxes import Bounds
 from minnorm.errors import InputError
 from minnorm.geometry import Norm, dot, inner_radii, norms
+from minnorm.logits import ACTIVE_DROPOUT
 from minnorm.radii import ROUNDED_SHARE
 
 EPS = torch.finfo(torch.float32).eps
@@ -298,6 +299,8 @@ def test_a_part_in_training_mode_is_refused_by_its_name(layer: nn.Module) -> Non
     layer.train()
     kind = type(layer).__name__
     message = f"the model is in training mode (its part '1', a {kind}): call model.eval() first."
+    if kind == "Dropout":
+        message += f" {ACTIVE_DROPOUT}"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         check_evaluation_mode(model)
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
