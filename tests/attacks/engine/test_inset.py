@@ -91,6 +91,24 @@ def test_infinite_bounds_lose_nothing(bounds: tuple[float, float]) -> None:
         assert loses_gradients(model, inputs, box) is math.isfinite(low)
 
 
+@pytest.mark.parametrize("bias", [-2e-5, 0.0])
+def test_a_kink_near_the_bounds_loses_nothing(bias: float) -> None:
+    def kinked(points: Tensor) -> Tensor:  # the sum of all features matters from 2e-5 on
+        hidden = (points.flatten(1).sum(1) + bias).relu()
+        return torch.stack([hidden, 1 - hidden], dim=1)
+
+    black = torch.zeros(4, 10)
+    if bias < 0:
+        inside = inset(black, (0.0, 1.0))
+        assert (inside.sum(1) + bias > 0).all()  # beyond the kink
+        assert not loses_gradients(kinked, black, (0.0, 1.0))
+    else:
+        assert loses_gradients(kinked, black, (0.0, 1.0))  # the kink is at the bounds
+    with warnings.catch_warnings(record=True) as caught:
+        ddn(kinked, black, torch.ones(4, dtype=torch.int64), steps=3)
+    assert bool(caught) == (bias == 0)
+
+
 def test_of_no_samples_nothing_is_lost() -> None:
     assert not loses_gradients(PLAIN, torch.zeros(0, 3), (0.0, 1.0))
 

@@ -7,6 +7,7 @@ robust than it is. Its gradients slightly inside the bounds are right.
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -107,14 +108,25 @@ class BoundWatch:
         inside: Float[Tensor, "b *d"],
         points: Float[Tensor, "b *d"],
         bounds: Bounds,
+        nearest: Callable[[], Float[Tensor, "b *d"]],
     ) -> bool:
         """Compare gradients at the bounds with those inside, and warn if they are lost there.
+
+        Args:
+            gradients: The gradients at the points.
+            inside: The gradients slightly inside the bounds.
+            points: The points.
+            bounds: The bounds of the inputs.
+            nearest: Returns the gradients at the points of `inset` that are nearest to the bounds.
+                A model whose gradients are the same there only has a kink near the bounds.
 
         Returns:
             Whether the attack takes gradients inside the bounds from now on.
         """
         self._comparisons += 1
-        self.active = are_lost(gradients, inside, points, bounds)
+        self.active = are_lost(gradients, inside, points, bounds) and are_lost(
+            gradients, nearest(), points, bounds
+        )
         if self.active:
             warnings.warn(LOST_GRADIENTS.text, stacklevel=2)
         return self.active
@@ -124,6 +136,8 @@ def inset(
     points: Float[Tensor, "b *d"],
     bounds: Bounds,
     length: float | Float[Tensor, "b"] = math.inf,
+    *,
+    share: float = _INSET,
 ) -> Float[Tensor, "b *d"]:
     """Return the points, moved slightly inside the bounds where they are at one.
 
@@ -135,15 +149,16 @@ def inset(
         bounds: The bounds of the inputs.
         length: The longest length that counts, see `Problem.usual_length`: one entry may be far
             larger than the perturbations of the others.
+        share: How far they move, as a share of that distance; 0 for no farther than rounding needs.
     """
     if points.numel() == 0:
         return points
     low, high = bounds
     inside = points
     if _has_finite(low):
-        inside = torch.maximum(inside, low + _gaps(points - low, low, bounds, length))
+        inside = torch.maximum(inside, low + _gaps(points - low, low, bounds, length, share))
     if _has_finite(high):
-        inside = torch.minimum(inside, high - _gaps(high - points, high, bounds, length))
+        inside = torch.minimum(inside, high - _gaps(high - points, high, bounds, length, share))
     free = boxes.free(bounds)
     inside = inside if free is None else torch.where(free, inside, points)
     return inside.to(points.dtype)
@@ -158,10 +173,11 @@ def _gaps(
     bound: float | Tensor,
     bounds: Bounds,
     length: float | Float[Tensor, "b"],
+    share: float,
 ) -> Float[Tensor, "b ..."]:
     """Return how far points are moved from a bound, given the distances of the entries from it."""
     eps = torch.finfo(depths.dtype).eps
-    share = max(_INSET, 4 * eps)
+    share = max(share, 4 * eps)
     if isinstance(bound, Tensor):
         depths = depths.where(depths.isfinite(), 0.0)
     reach = geometry.norms(depths, "linf")
@@ -272,7 +288,7 @@ def lost_share(
 
 
 def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds) -> bool:
-    """Return whether a model loses its gradients at the bounds; costs four gradients.
+    """Return whether a model loses its gradients at the bounds; costs four gradients, or six.
 
     Args:
         model: The classifier.
@@ -286,7 +302,12 @@ def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds)
     gradients = [_gradients_of_logits(model, points) for points in samples]
     inside = [_gradients_of_logits(model, inset(points, bounds)) for points in samples]
     twice = boxes.part(bounds, torch.arange(len(inputs), device=inputs.device).repeat(2))
-    return are_lost(torch.cat(gradients), torch.cat(inside), torch.cat(samples), twice)
+    at_bounds, both = torch.cat(gradients), torch.cat(samples)
+    if not are_lost(at_bounds, torch.cat(inside), both, twice):
+        return False
+    # A ReLU with a tiny bias may have a kink between the bounds and the points inside.
+    nearest = [_gradients_of_logits(model, inset(points, bounds, share=0.0)) for points in samples]
+    return are_lost(at_bounds, torch.cat(nearest), both, twice)
 
 
 def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:

@@ -83,7 +83,12 @@ class _CheckedPullBack:
             inside_points = inset(self._points, problem.bounds, problem.usual_length)
             _, other = differentiable(self._search.model, inside_points)
             inside = other(cotangents, again=again)
-            if watch.compare(gradients, inside, self._points, problem.bounds):
+
+            def nearest() -> Tensor:
+                points = inset(self._points, problem.bounds, problem.usual_length, share=0.0)
+                return differentiable(self._search.model, points)[1](cotangents)
+
+            if watch.compare(gradients, inside, self._points, problem.bounds, nearest):
                 self._pull_back = other
                 return inside
         return gradients
