@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.numpy import save_file
 from minnorm.data import DATA_FORMS, from_arrays, load_data
 from minnorm.data.arrays import checksum
 from minnorm.errors import InputError
+from user_modules import write_module
 
 IMAGES = np.arange(6 * 2 * 2, dtype=np.uint8).reshape(6, 1, 2, 2)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -152,10 +152,7 @@ def text(): return "mnist-sample[:3]"
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the module `data_factories` importable from the current folder."""
-    (tmp_path / "data_factories.py").write_text(FACTORIES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "data_factories", raising=False)
+    write_module("data_factories", FACTORIES, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("factories")

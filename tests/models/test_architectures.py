@@ -19,6 +19,7 @@ from minnorm.models import (
     network_of,
 )
 from models.parameter_counts import count, wide_resnet_parameters
+from user_modules import write_module
 
 
 @pytest.mark.parametrize(
@@ -93,10 +94,7 @@ def function(): return lambda inputs: inputs
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the module `network_factories` importable from the current folder."""
-    (tmp_path / "network_factories.py").write_text(FACTORIES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "network_factories", raising=False)
+    write_module("network_factories", FACTORIES, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("factories")

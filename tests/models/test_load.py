@@ -1,7 +1,6 @@
 """Model specs: every form, and the error if one does not work."""
 
 import re
-import sys
 import urllib.error
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from minnorm.models import (
     network_of,
 )
 from minnorm.models.load import use_channels_last
+from user_modules import write_module
 
 
 @pytest.fixture
@@ -108,10 +108,7 @@ def partly_random():
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the module `model_factories` importable from the current folder."""
-    (tmp_path / "model_factories.py").write_text(FACTORIES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "model_factories", raising=False)
+    write_module("model_factories", FACTORIES, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("factories")
