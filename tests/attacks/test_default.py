@@ -143,3 +143,12 @@ def test_takes_a_classifier_of_scikit_learn() -> None:
         found = attack(Nearest(centers, [0, 1, 2]), inputs, [0, 1], access=access, budget=300)
         # The planes halfway between two centers.
         torch.testing.assert_close(found.distances, torch.tensor([0.1, 0.1]), rtol=0.05, atol=0)
+
+
+def test_labels_of_other_classes_cause_a_warning() -> None:
+    model, inputs, labels = problem((4,), batch=4)
+    with pytest.warns(UserWarning, match="misclassifies all of the first 4 inputs"):
+        attack(model, inputs, (labels + 1) % 3, budget=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attack(model, inputs, (labels + 1) % 3, budget=10, targeted=True)

@@ -25,6 +25,7 @@ from minnorm.attacks.engine.autograd import ordinary, own_autograd_mode
 from minnorm.attacks.engine.doubts import (
     PROBE_SAMPLES,
     doubt_about_gradients,
+    doubt_about_labels,
     doubt_about_nan,
     doubt_about_probabilities,
     doubt_about_repeatability,
@@ -65,12 +66,13 @@ def attack(
     with gradients it is `normal_pursuit`. The page "Models without gradients" of the documentation
     has the table.
 
-    It warns if the model's outputs change from call to call or are NaN. If it uses gradients, it
-    also warns if the outputs look like probabilities, or if the model has no gradients: then the
-    attack can only search at random, and the adversarials are far away. And it warns if the model
-    loses its gradients at the bounds, and takes them slightly inside. The passes for these warnings
-    are not part of the budget: the logits of up to 8 inputs twice, those of the adversarials once,
-    and with gradients the gradients at up to 40 inputs.
+    It warns if the model's outputs change from call to call or are NaN, and if it misclassifies all
+    of the first inputs. If it uses gradients, it also warns if the outputs look like probabilities,
+    or if the model has no gradients: then the attack can only search at random, and the
+    adversarials are far away. And it warns if the model loses its gradients at the bounds, and
+    takes them slightly inside. The passes for these warnings are not part of the budget: the logits
+    of up to 8 inputs twice, those of the adversarials once, and with gradients the gradients at up
+    to 40 inputs.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`, or a fitted classifier of
@@ -122,7 +124,9 @@ def attack(
     box = masked(boxes.for_batch(bounds, inputs), ordinary(inputs), mask)
     first = boxes.part(box, torch.arange(len(few), device=few.device))
     with own_autograd_mode():
-        doubts = _doubts_before(classifier, few, labels[:PROBE_SAMPLES], first, used)
+        doubts = _doubts_before(
+            classifier, few, labels[:PROBE_SAMPLES], first, used, targeted=targeted
+        )
     attacked = InsetGradients(classifier, bounds) if LOST_GRADIENTS in doubts else classifier
     result = chosen(
         attacked,
@@ -170,14 +174,22 @@ def best_attack(
 
 
 def _doubts_before(
-    model: Model, inputs: Tensor, labels: Tensor, bounds: Bounds, access: Access
+    model: Model,
+    inputs: Tensor,
+    labels: Tensor,
+    bounds: Bounds,
+    access: Access,
+    *,
+    targeted: bool,
 ) -> list[Doubt]:
     """Return the doubts about a model that a few inputs show before the attack."""
     if len(inputs) == 0:
         return []
     logits = clean_logits(model, inputs, labels)
     doubts = _listed(doubt_about_nan(logits))
-    if access == "gradients" and not doubts:
+    if not doubts and not targeted:
+        doubts += _listed(doubt_about_labels(logits, labels))
+    if access == "gradients" and all(doubt.kind != "nan" for doubt in doubts):
         doubts += _listed(doubt_about_probabilities(logits))
     randomness = doubt_about_repeatability(model, inputs, logits)
     doubts += _listed(randomness)

@@ -13,6 +13,7 @@ from minnorm.attacks import ddn
 from minnorm.attacks.engine.autograd import without_gradients
 from minnorm.attacks.engine.doubts import (
     doubt_about_gradients,
+    doubt_about_labels,
     doubt_about_nan,
     doubt_about_probabilities,
     doubt_about_repeatability,
@@ -22,6 +23,18 @@ from minnorm.attacks.engine.doubts import (
 )
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
+
+
+def test_several_samples_that_are_all_misclassified_are_doubtful() -> None:
+    logits = torch.eye(3)[[0, 1, 2, 0]]
+    counted_from_1 = logits.argmax(1) + 1
+    doubt = doubt_about_labels(logits, counted_from_1)
+    assert doubt is not None
+    assert doubt.kind == "chance"
+    assert "misclassifies all of the first 4 inputs" in doubt.text
+    assert doubt_about_labels(logits[:3], counted_from_1[:3]) is None
+    counted_from_1[2] = 2
+    assert doubt_about_labels(logits, counted_from_1) is None
 
 
 def test_there_is_no_doubt_about_probabilities() -> None:

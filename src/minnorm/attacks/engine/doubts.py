@@ -10,7 +10,7 @@ from minnorm.attacks.engine.autograd import differentiable, without_gradients
 from minnorm.attacks.engine.goal import Goal
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError, one_line
-from minnorm.logits import is_exported, output_of
+from minnorm.logits import is_exported, output_of, predictions
 from minnorm.models.averaged import averaged_part
 
 _CLEAR_SHARE = 1e-2
@@ -22,6 +22,9 @@ _ROUNDED_DECISIONS = 0.1
 PROBE_SAMPLES = 8
 """The number of samples that a model is probed on."""
 
+_SEVERAL = 4
+"""The least number of samples that are all misclassified for a reason."""
+
 
 def doubt_about_nan(logits: Tensor) -> Doubt | None:
     """Return a doubt if some of the outputs of a model are NaN, otherwise `None`."""
@@ -32,6 +35,18 @@ def doubt_about_nan(logits: Tensor) -> Doubt | None:
         "Some of the model's logits are NaN, on the samples probed. NaN is no class: a point with "
         "NaN is not adversarial, so an attack may miss what is close. Such samples are not robust: "
         "an evaluation counts them as misclassified.",
+    )
+
+
+def doubt_about_labels(logits: Tensor, labels: Tensor) -> Doubt | None:
+    """Return a doubt if a model misclassifies all of several samples, else `None`."""
+    if len(labels) < _SEVERAL or bool((predictions(logits) == labels).any()):
+        return None
+    return Doubt(
+        "chance",
+        f"The model misclassifies all of the first {len(labels)} inputs, and the distance of a "
+        "misclassified input is 0. Check the labels, numbers from 0 in the order of the classes, "
+        "the normalization and the weights.",
     )
 
 
