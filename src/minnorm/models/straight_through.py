@@ -19,7 +19,7 @@ Step: TypeAlias = Callable[[Tensor], Any]
 
 
 def straight_through(step: Step, backward: Step | None = None) -> "StraightThrough":
-    """Give a step that blocks gradients the gradients of another function.
+    """Differentiate another function in place of a step that blocks gradients.
 
     The forward pass is the step itself. The backward pass is that of the identity or, if it is
     given, of `backward`, a differentiable function that is close to the step.

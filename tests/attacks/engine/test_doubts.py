@@ -119,7 +119,7 @@ def test_a_model_that_cannot_be_differentiated_is_an_error() -> None:
     def outside_of_autograd(points: Tensor) -> Tensor:
         return threshold(torch.from_numpy(points.numpy()))
 
-    message = "^the model cannot be differentiated .* since it passes them to NumPy. Give a step"
+    message = "^the model cannot be differentiated .* since it passes them to NumPy. Put minnorm"
     with pytest.raises(InputError, match=message):
         doubt_about_gradients(outside_of_autograd, torch.rand(3, 2))
 

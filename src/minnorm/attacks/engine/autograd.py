@@ -19,8 +19,8 @@ def without_gradients() -> str:
     """Return what to do with a model that has no gradients, in sentences."""
     names = dict.fromkeys(BEST_ATTACKS[access]["l2"] for access in ("decisions", "scores"))
     return (
-        "Give a step that blocks gradients those of another function by "
-        "minnorm.models.straight_through. For a model that can only be predicted, use "
+        "Put minnorm.models.straight_through around a step that blocks gradients: it "
+        "differentiates another function in its place. For a model that can only be predicted, use "
         "minnorm.models.predict_only, or an attack that needs no gradients, such as "
         f"{' or '.join(names)}: minnorm.attack runs one with access='decisions' or 'scores'."
     )

@@ -20,9 +20,10 @@ _ENTRIES = {
         "problem",
         "The model has no gradients",
         "Do not use these numbers as a measure of robustness. Find the step that blocks gradients "
-        "(.detach(), rounding, argmax, a call of another library), and give it the gradients of a "
-        "similar function: minnorm.models.straight_through. If the model can only be called, use "
-        "minnorm.models.predict_only. Then run the evaluation again.",
+        "(.detach(), rounding, argmax, a call of another library), and put "
+        "minnorm.models.straight_through around it: it differentiates another function in its "
+        "place. If the model can only be called, use minnorm.models.predict_only. Then run the "
+        "evaluation again.",
     ),
     "lost-gradients": _Entry(
         "note",
