@@ -10,6 +10,7 @@ from attacks.engine.searches import small_problem, threshold
 from minnorm.acceleration import clean_logits
 from minnorm.acceleration.answer import answer
 from minnorm.errors import InputError, OutOfMemoryError
+from minnorm.models import predict_only
 
 
 def test_the_output_comes_without_gradients_and_unchecked() -> None:
@@ -27,13 +28,22 @@ def test_without_memory_there_is_no_output() -> None:
     assert answer(model, torch.ones(2)) is None
 
 
+def test_a_service_that_is_down_is_no_matter_of_shapes() -> None:
+    def service(_: object) -> object:
+        raise ConnectionError("down")
+
+    message = "the model failed on inputs of shape [2, 3] (torch.float32): ConnectionError: down"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        answer(predict_only(service), torch.ones(2, 3))
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        ({}, "the model cannot take inputs of shape [2, 3] (torch.float32): KeyError: 'layer'"),
+        ({}, "the model failed on inputs of shape [2, 3] (torch.float32): KeyError: 'layer'"),
         (
             {"what": "an example", "where": "data.npz"},
-            "the model cannot take an example of shape [2, 3] (torch.float32) from data.npz: Key",
+            "the model failed on an example of shape [2, 3] (torch.float32) from data.npz: Key",
         ),
     ],
 )
@@ -102,7 +112,7 @@ def test_what_does_not_fit_is_named_with_its_source(source: str) -> None:
 
     origin = " from mnist-sample" if source else ""
     message = (
-        f"the model cannot take inputs of shape [2, 1] (torch.float32){origin}: RuntimeError: "
+        f"the model failed on inputs of shape [2, 1] (torch.float32){origin}: RuntimeError: "
         "shapes differ"
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):

@@ -86,7 +86,7 @@ def test_warns_of_zero_gradients_when_something_is_found() -> None:
 def test_inputs_that_the_model_cannot_take_are_refused(wrong: str) -> None:
     model, inputs, labels = problem((20,), batch=10)
     inputs = inputs[:, :-1] if wrong == "shape" else inputs.double()
-    with pytest.raises(InputError, match=r"the model cannot take inputs of shape \[8, .*Error: "):
+    with pytest.raises(InputError, match=r"the model failed on inputs of shape \[8, .*Error: "):
         attack(model, inputs, labels)
 
 

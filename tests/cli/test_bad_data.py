@@ -29,7 +29,7 @@ CASES = [
     Case("no samples", ("none.npz has no samples",), data="{files}/none.npz"),
     Case(
         "shape",
-        ("cannot take inputs of shape [8, 3, 32, 32]", "color.npz"),
+        ("failed on inputs of shape [8, 3, 32, 32]", "color.npz"),
         data="{files}/color.npz",
     ),
     Case("label 10", ("label-10.npz", "labels from 0 to 9"), data="{files}/label-10.npz"),

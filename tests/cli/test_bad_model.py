@@ -57,7 +57,7 @@ CASES = [
     ),
     Case(
         "other shape",
-        ("cannot take inputs of shape [8, 1, 28, 28]",),
+        ("failed on inputs of shape [8, 1, 28, 28]",),
         model="{files}/cifar.safetensors",
     ),
     Case("not in the zoo", ("'mnist-cn'", "Did you mean 'mnist-cnn'?"), model="zoo:mnist-cn"),
@@ -93,7 +93,7 @@ CASES = [
     Case("whole numbers", ("int64",), model=f"{TINY}:says(kind='whole numbers')"),
     Case(
         "assertion",
-        ("cannot take inputs of shape [8, 1, 28, 28]", "Input image size doesn't match"),
+        ("failed on inputs of shape [8, 1, 28, 28]", "Input image size doesn't match"),
         model=f"{TINY}:says(kind='picky')",
     ),
 ]

@@ -45,7 +45,7 @@ def answer(model: Model, inputs: Tensor, *, what: str = "inputs", where: str = "
         if advice and not reason.endswith((".", "!", "?")):
             reason += "."
         raise InputError(
-            f"the model cannot take {what} of shape {list(inputs.shape)} ({inputs.dtype})"
+            f"the model failed on {what} of shape {list(inputs.shape)} ({inputs.dtype})"
             f"{origin}: {reason}{advice}"
         ) from error
 

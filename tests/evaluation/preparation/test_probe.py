@@ -96,7 +96,7 @@ class Picky(Centered):
         (Noisy(0.1).eval(), "different logits for the same inputs each time"),
         (Mixed(1.0).eval(), "different logits for a sample when others are in its batch"),
         (Picky(1).eval(), "takes a batch of 8 but not of 1 .RuntimeError: another size was exp"),
-        (Picky(8).eval(), r"cannot take inputs of shape \[8, 1, 28, 28\]"),
+        (Picky(8).eval(), r"failed on inputs of shape \[8, 1, 28, 28\]"),
     ],
     ids=["training", "random", "batch", "static", "shape"],
 )

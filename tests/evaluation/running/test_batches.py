@@ -49,5 +49,5 @@ def test_labels_beyond_the_logits_are_refused_with_the_name_of_the_data() -> Non
 
 def test_a_model_that_fails_on_a_batch_is_refused() -> None:
     _, inputs, labels = problem((3, 4))
-    with pytest.raises(InputError, match=r"cannot take inputs of shape \[8, 3, 4\] .* from mine"):
+    with pytest.raises(InputError, match=r"failed on inputs of shape \[8, 3, 4\] .* from mine"):
         read_batch(nn.Linear(3, 2), as_data((inputs, labels), "mine"), range(8), (0.0, 1.0))
