@@ -131,13 +131,22 @@ def test_the_name_says_what_was_chosen() -> None:
     )
 
 
-@pytest.mark.parametrize("access", ["scores", "decisions"])
-def test_probabilities_and_missing_gradients_are_no_doubts_without_gradients(
-    access: Access,
-) -> None:
+def test_missing_gradients_are_no_doubt_without_gradients() -> None:
     model, inputs, labels = problem((20,))
-    probabilities = lambda points: model(points).softmax(1).detach()  # noqa: E731
-    quietly(probabilities, inputs, labels, access=access, budget=40)
+    for access in ("scores", "decisions"):
+        quietly(lambda points: model(points).detach(), inputs, labels, access=access, budget=40)
+
+
+def test_probabilities_are_a_doubt_about_scores_but_not_about_decisions() -> None:
+    model, inputs, labels = problem((20,))
+
+    def predict_proba(points: Any) -> Tensor:
+        return model(torch.from_numpy(points)).softmax(1).detach()
+
+    with pytest.warns(UserWarning, match=r"look like probabilities.*outputs='probabilities'"):
+        attack(predict_only(predict_proba), inputs, labels, budget=40)
+    quietly(predict_only(predict_proba, "probabilities"), inputs, labels, budget=40)
+    quietly(predict_only(predict_proba), inputs, labels, access="decisions", budget=40)
 
 
 @pytest.mark.parametrize("access", ["scores", "decisions"])

@@ -135,9 +135,11 @@ def test_a_run_may_mix_attacks_with_and_without_gradients() -> None:
     assert uses == {"ddn(steps=3)": "gradients", "by_decisions": "decisions"}
 
 
-def test_probabilities_are_no_doubt_where_gradients_are_not_used() -> None:
+def test_probabilities_are_a_doubt_but_for_attacks_by_decisions() -> None:
     model = nn.Sequential(Centered(), nn.Softmax(1)).eval()
-    assert measured(model, by_scores).warnings == ()
+    assert measured(model, by_decisions).warnings == ()
+    [warning] = measured(model, by_scores).warnings
+    assert "predict_only(function, outputs='probabilities')" in warning
     assert "look like probabilities" in measured(model, [by_scores, "ddn(steps=2)"]).warnings[0]
 
 

@@ -67,12 +67,12 @@ def attack(
     has the table.
 
     It warns if the model's outputs change from call to call or are NaN, and if it misclassifies all
-    of the first inputs. If it uses gradients, it also warns if the outputs look like probabilities,
-    or if the model has no gradients: then the attack can only search at random, and the
-    adversarials are far away. And it warns if the model loses its gradients at the bounds, and
-    takes them slightly inside. The passes for these warnings are not part of the budget: the logits
-    of up to 8 inputs twice, those of the adversarials once, and with gradients the gradients at up
-    to 40 inputs.
+    of the first inputs. If it uses gradients or scores, it also warns if the outputs look like
+    probabilities. With gradients it warns if the model has none: then the attack can only search at
+    random, and the adversarials are far away. And it warns if the model loses its gradients at the
+    bounds, and takes them slightly inside. The passes for these warnings are not part of the
+    budget: the logits of up to 8 inputs twice, those of the adversarials once, and with gradients
+    the gradients at up to 40 inputs.
 
     Args:
         model: The classifier, inputs `[b *d]` to logits `[b c]`, or a fitted classifier of
@@ -189,8 +189,8 @@ def _doubts_before(
     doubts = _listed(doubt_about_nan(logits))
     if not doubts and not targeted:
         doubts += _listed(doubt_about_labels(logits, labels))
-    if access == "gradients" and all(doubt.kind != "nan" for doubt in doubts):
-        doubts += _listed(doubt_about_probabilities(logits))
+    if all(doubt.kind != "nan" for doubt in doubts):
+        doubts += _listed(doubt_about_probabilities(logits, access))
     randomness = doubt_about_repeatability(model, inputs, logits)
     doubts += _listed(randomness)
     if access == "gradients" and randomness is None and loses_gradients(model, inputs, bounds):

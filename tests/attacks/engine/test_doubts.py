@@ -63,6 +63,16 @@ def test_probabilities_are_doubted(dtype: torch.dtype) -> None:
     )
 
 
+def test_only_probabilities_with_sum_1_are_doubted_as_scores() -> None:
+    model, inputs, _ = small_problem()
+    doubt = doubt_about_probabilities(model(inputs).softmax(1), "scores")
+    assert doubt is not None
+    assert "outputs='probabilities'" in doubt.text
+    for scores in (model(inputs).sigmoid(), 100 * model(inputs).softmax(1)):
+        assert doubt_about_probabilities(scores, "scores") is None
+    assert doubt_about_probabilities(model(inputs).softmax(1), "decisions") is None
+
+
 def test_nan_logits_are_doubted() -> None:
     assert doubt_about_nan(torch.tensor([[0.5, 0.5]])) is None
     assert doubt_about_nan(torch.tensor([[0.5, 0.5], [0.5, torch.nan]])) == Doubt(

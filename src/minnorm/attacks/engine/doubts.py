@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from minnorm.acceleration.accelerated import original
-from minnorm.access import access_of
+from minnorm.access import Access, access_of
 from minnorm.attacks.contract import AttackResult, Model
 from minnorm.attacks.engine.autograd import differentiable, without_gradients
 from minnorm.attacks.engine.goal import Goal
@@ -24,6 +24,15 @@ PROBE_SAMPLES = 8
 
 _SEVERAL = 4
 """The least number of samples that are all misclassified for a reason."""
+
+_PROBABILITIES_AS_SCORES = Doubt(
+    "probabilities",
+    "The model's outputs look like probabilities (from 0 to 1, with sum 1); attacks expect logits. "
+    "Probabilities hardly change where the model is certain, so it would look more robust than it "
+    "is. Say that they are probabilities: "
+    "minnorm.models.predict_only(function, outputs='probabilities').",
+)
+"""The doubt for attacks that use no gradients."""
 
 
 def doubt_about_nan(logits: Tensor) -> Doubt | None:
@@ -50,16 +59,25 @@ def doubt_about_labels(logits: Tensor, labels: Tensor) -> Doubt | None:
     )
 
 
-def doubt_about_probabilities(logits: Tensor) -> Doubt | None:
+def doubt_about_probabilities(logits: Tensor, access: Access = "gradients") -> Doubt | None:
     """Return a doubt if the outputs of a model look like probabilities, otherwise `None`.
 
-    Their gradients vanish where the model is certain, so this is about attacks with gradients.
+    Where the model is certain, their gradients vanish, and they hardly change.
+
+    Args:
+        logits: The outputs.
+        access: What the attacks use of the model. By scores, other outputs from 0 to 1 count as
+            scores; for decisions it does not matter what the outputs are.
     """
-    if logits.min() < 0:
+    if access == "decisions" or logits.min() < 0:
         return None
     sums = logits.sum(1, dtype=torch.float64)
     if (sums - 1).abs().max() <= 1e-3:
+        if access == "scores":
+            return _PROBABILITIES_AS_SCORES
         found, cause = "from 0 to 1, with sum 1", "softmax"
+    elif access == "scores":
+        return None
     elif (sums - 100).abs().max() <= 0.1:
         found, cause = "from 0 to 100, with sum 100", "softmax"
     elif logits.max() <= 1:

@@ -78,11 +78,7 @@ def probe_model(
     if len(batch.inputs) > 1:
         _check_independent(model, batch)
     doubts = (
-        *(
-            _doubts_about_gradients(model, batch, restrictions.of(batch.inputs))
-            if access == "gradients"
-            else ()
-        ),
+        *_doubts_of_attacks(model, batch, restrictions.of(batch.inputs), access),
         _doubt_about_scale(batch.inputs, restrictions.bounds),
     )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
@@ -95,17 +91,19 @@ def probe_model(
     )
 
 
-def _doubts_about_gradients(
-    model: Model, batch: CleanBatch, bounds: Bounds
+def _doubts_of_attacks(
+    model: Model, batch: CleanBatch, bounds: Bounds, access: Access
 ) -> Iterator[Doubt | None]:
-    """Yield what attacks that use gradients have to know."""
-    yield doubt_about_gradients(model, batch.inputs)  # refuses first
+    """Yield what attacks have to know, by what they use of the model."""
+    if access == "gradients":
+        yield doubt_about_gradients(model, batch.inputs)  # refuses first
     # NaN is counted over the whole run, see `doubts_about_nan`.
     without_nan = batch.logits[~batch.logits.isnan().any(1)]
     if len(without_nan) > 0:
-        yield doubt_about_probabilities(without_nan)
-        yield doubt_about_saturation(without_nan)
-    yield LOST_GRADIENTS if loses_gradients(model, batch.inputs, bounds) else None
+        yield doubt_about_probabilities(without_nan, access)
+    if access == "gradients":
+        yield doubt_about_saturation(without_nan) if len(without_nan) > 0 else None
+        yield LOST_GRADIENTS if loses_gradients(model, batch.inputs, bounds) else None
 
 
 def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> Doubt | None:

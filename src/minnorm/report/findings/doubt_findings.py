@@ -36,7 +36,7 @@ _ENTRIES = {
         "problem",
         "The model returns probabilities instead of logits",
         "Remove the last softmax or sigmoid of the model, and run the evaluation again. If the "
-        "model returns nothing else, wrap it: minnorm.models.predict_only(model, "
+        "model returns nothing else, say so: minnorm.models.predict_only(model, "
         "outputs='probabilities').",
     ),
     "saturated": _Entry(
