@@ -113,6 +113,22 @@ def test_a_factory_that_is_not_a_function_of_the_module_is_refused(name: str) ->
         call_factory(Spec(f"minnorm.specs:{name}"), "data")
 
 
+@pytest.mark.parametrize("method", ["forward", "predict"])
+def test_a_model_in_place_of_its_factory_is_refused(
+    method: str, write_module: Callable[[str, str], None]
+) -> None:
+    code = f"class Net:\n    def {method}(self, inputs): ...\n"
+    code += "    __call__ = forward\n" if method == "forward" else ""
+    write_module("factory_value", f"{code}model = Net()\n")
+    message = (
+        "'factory_value:model' is a Net and not a function: write package.module:factory, the name "
+        "of a function that returns the network."
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        call_factory(Spec("factory_value:model"), "network")
+    assert hasattr(call_factory(Spec("factory_value:Net"), "network"), method)  # a class is one
+
+
 def test_a_factory_that_raises_or_takes_no_such_argument_is_refused(
     write_module: Callable[[str, str], None],
 ) -> None:

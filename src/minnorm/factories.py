@@ -22,10 +22,13 @@ def call_factory(spec: Spec, kind: str) -> Any:
         kind: What the factory returns, in one word for the messages, for example `model`.
 
     Raises:
-        InputError: If the module or the function does not exist, or one of them raises an error.
+        InputError: If the module or the function does not exist, it is a module of PyTorch itself,
+            or one of them raises an error.
     """
     example = f"write package.module:factory, the name of a function that returns the {kind}"
     factory = import_function(spec.head, kind, example)
+    if hasattr(factory, "forward") and not isinstance(factory, type):  # it can be called, too
+        raise InputError(_about_value(spec.head, factory, example))
     check_arguments(factory, spec.arguments, spec.head)
     try:
         return factory(**spec.arguments)
@@ -59,6 +62,8 @@ def import_function(head: str, kind: str, example: str) -> Callable[..., Any]:
             raise InputError(_about_missing(head, missing, example)) from error
         raise InputError(f"{head!r}: importing {module_name} raised {one_line(error)}") from error
     function = getattr(module, function_name, None)
+    if hasattr(function, "predict") and not callable(function):
+        raise InputError(_about_value(head, function, example))
     if not callable(function):
         functions = [name for name, value in vars(module).items() if callable(value)]
         similar = most_similar(function_name, functions)
@@ -66,6 +71,11 @@ def import_function(head: str, kind: str, example: str) -> Callable[..., Any]:
         raise InputError(f"{module_name} has no function {function_name!r}{hint}")
     found: Callable[..., Any] = function
     return found
+
+
+def _about_value(head: str, value: object, example: str) -> str:
+    """Return a message about the name of a model, where that of a function is expected."""
+    return f"{head!r} is a {type(value).__name__} and not a function: {example}."
 
 
 def _about_missing(head: str, missing: str, example: str) -> str:
