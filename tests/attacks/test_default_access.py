@@ -140,7 +140,7 @@ def test_missing_gradients_are_no_doubt_without_gradients() -> None:
 def test_probabilities_are_a_doubt_about_scores_but_not_about_decisions() -> None:
     model, inputs, labels = problem((20,))
 
-    def predict_proba(points: Any) -> Tensor:
+    def predict_proba(points: Any) -> Any:
         return model(torch.from_numpy(points)).softmax(1).detach()
 
     with pytest.warns(UserWarning, match=r"look like probabilities.*outputs='probabilities'"):

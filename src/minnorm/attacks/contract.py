@@ -45,6 +45,13 @@ class AttackResult:
     distances: Float[Tensor, "b"]
     success: Bool[Tensor, "b"]
 
+    def __repr__(self) -> str:
+        distances = torch.as_tensor(self.distances).double()
+        found = int(torch.as_tensor(self.success).sum())
+        # Half of the samples, rounded up, are at the median or nearer; a failure is at infinity.
+        median = f", median distance {distances.median():.4g}" if len(distances) else ""
+        return f"AttackResult({found:,} of {len(distances):,} found{median})"
+
 
 @runtime_checkable
 class Attack(Protocol):
