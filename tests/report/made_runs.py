@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from evaluation.record_tables import table
 from evaluation.small_runs import configuration
+from minnorm.access import Access
+from minnorm.attacks import ENTRIES
 from minnorm.doubts import Doubt
 from minnorm.evaluation import Evaluation, Records
 from minnorm.evaluation.records import attacks_in, samples_in
@@ -32,7 +34,8 @@ def made_run(
     records = records if isinstance(records, pa.Table) else table(records)
     norms = dict(zip(*(records.column(one).to_pylist() for one in ("attack", "norm")), strict=True))
     entries = [
-        AttackEntry(name=one, spec=one, norm=norms[one], code="") for one in attacks_in(records)
+        AttackEntry(name=one, spec=one, norm=norms[one], code="", access=_access(one))
+        for one in attacks_in(records)
     ]
     given = {"indices": (0, samples_in(records), 1), "attacks": tuple(entries), **changes}
     manifest = {
@@ -43,6 +46,12 @@ def made_run(
         "classes": [*classes],
     }
     return Evaluation(records, manifest, directory, tuple(doubts))
+
+
+def _access(spec: str) -> Access:
+    """Return what an attack uses of a model."""
+    entry = ENTRIES.get(spec.partition("(")[0])
+    return "gradients" if entry is None else entry.access
 
 
 def shares(robust: int, count: int) -> list[float]:

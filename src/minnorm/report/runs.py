@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from minnorm.access import Access
 from minnorm.errors import InputError
 from minnorm.evaluation import (
     WORST_CASE,
@@ -46,6 +47,13 @@ class LabeledRun:
     def data(self) -> str:
         """The name of the data."""
         return _data(self.run)
+
+    @property
+    def accesses(self) -> dict[str, Access]:
+        """What each attack uses of the model, by its name."""
+        attacks = self.run.manifest["configuration"]["attacks"]
+        # Runs of earlier versions used gradients, and did not say so.
+        return {one["name"]: one.get("access", "gradients") for one in attacks}
 
     def parts(self, norm: Norm | None = None) -> dict[str, Records]:
         """Return `minnorm.evaluation.breakdown` of the records, computed once for each norm.

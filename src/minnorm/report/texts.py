@@ -1,9 +1,13 @@
 """Numbers, radii, norms and names of attacks as readers see them."""
 
+import functools
 import math
 import re
 from collections.abc import Sequence
 
+from minnorm.attacks import load_attack
+from minnorm.attacks.composition import access_needed
+from minnorm.errors import InputError
 from minnorm.evaluation import Estimate
 from minnorm.geometry import Norm
 
@@ -30,14 +34,28 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def are_queries(forwards: float, backwards: float) -> bool:
-    """Return whether the passes of an attack are queries: forward passes, and no backward pass.
+@functools.cache
+def needs_gradients(attack: str) -> bool:
+    """Return whether an attack is known to need gradients, by its spec.
+
+    Args:
+        attack: A spec, or any other name.
+    """
+    try:
+        return access_needed(load_attack(attack)) == "gradients"
+    except InputError:  # a name that the user chose, or code
+        return False
+
+
+def are_queries(forwards: float, backwards: float, *, gradients: bool = False) -> bool:
+    """Return whether the passes of attacks are queries: forward passes, and no backward pass.
 
     Args:
         forwards: The mean number of forward passes, 0 if the cost is unknown.
         backwards: The mean number of backward passes.
+        gradients: Whether an attack needs gradients. Of a model that has none, it may get none.
     """
-    return forwards > 0 and backwards == 0
+    return forwards > 0 and backwards == 0 and not gradients
 
 
 def rounded_up(count: float) -> int:

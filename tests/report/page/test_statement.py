@@ -57,7 +57,19 @@ def test_one_of_everything_is_singular() -> None:
     assert "on 1 sample of mnist" in text
     assert "A stronger attack may lower this number." in text
     assert "The attack was ddn. It took 1 gradient and 2 forward passes per sample" in text
-    assert "It took 1 query per sample" in said(attack_run({"ddn": [1.0]}, costs={"ddn": 0.0}), 2.0)
+    run = attack_run({"square": [1.0]}, costs={"square": 0.0})
+    assert "It took 1 query per sample" in said(run, 2.0)
+    run = attack_run({"ddn": [1.0]}, costs={"ddn": 0.0})  # of a model without gradients
+    assert "It took 0 gradients and 1 forward pass per sample" in said(run, 2.0)
+
+
+def test_it_is_said_that_no_gradients_were_used() -> None:
+    costs = {"square": 0.0, "hop_skip_jump": 0.0}
+    assert "Only" not in said(attack_run({"square": [1.0], "ddn": [1.0]}, costs=costs))
+    scores = said(attack_run({"square": [1.0], "hop_skip_jump": [1.0]}, costs=costs))
+    assert "Only the scores of the model were used, and no gradients." in scores
+    decisions = said(attack_run({"hop_skip_jump": [1.0]}, costs=costs))
+    assert "Only predicted classes were used. Where a model has scores or gradients" in decisions
 
 
 def test_of_few_samples_the_median_has_no_interval() -> None:

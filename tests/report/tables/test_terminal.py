@@ -19,9 +19,10 @@ from minnorm.report import (
     to_table,
     with_interval,
 )
+from minnorm.report.tables.results import results_of_records
 from minnorm.report.tables.terminal import row_groups
 from minnorm.report.texts import radius_text
-from report.made_runs import made_run
+from report.made_runs import attack_run, made_run
 from report.terminals import in_terminal
 
 INF = math.inf
@@ -207,6 +208,19 @@ def test_costs_are_means_per_sample_and_seconds_in_total() -> None:
     without_gradients = replace(summary, backwards=0.0)
     assert costs(without_gradients) == ("-", "1,235 queries", "0.5")
     assert costs(replace(without_gradients, forwards=0.0)) == ("0", "0", "0.5")  # unknown
+
+
+def test_an_attack_that_needs_gradients_has_made_no_queries() -> None:
+    """Of a model without gradients it gets none."""
+    attacks = ("normal_pursuit(budget=40)", "with_restarts(attack=ddn, restarts=2)", "square", "my")
+    tables = [table([1.0, 2.0], attack=name, backwards=0.0) for name in attacks]
+    found = results_of_records(pa.concat_tables(tables))
+    shown = [costs(row.summary, needs_gradients=row.needs_gradients)[0] for row in found.rows]
+    assert shown == ["0", "0", "-", "-", "0"]  # the last one is the closest of all
+    run = attack_run({"square_min_norm": [1.0, 2.0]}, costs={"square_min_norm": 0.0})
+    assert [row.needs_gradients for row in results([run], per_class=True).rows] == [False] * 2
+    run = attack_run({"a name": [1.0, 2.0], "ddn": [1.0, 2.0]}, costs={"a name": 0.0, "ddn": 0.0})
+    assert all(row.needs_gradients for row in results([run], per_class=True).rows)
 
 
 @pytest.mark.parametrize(

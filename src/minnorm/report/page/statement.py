@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minnorm.access import Access
+from minnorm.attacks.composition import most_demanding
 from minnorm.boxes import span
 from minnorm.evaluation import Estimate, Records, Summary, clean_accuracy, summarize
 from minnorm.evaluation.metrics import accuracies_at, is_correct
@@ -49,6 +51,7 @@ def statement(run: LabeledRun, epsilons: Sequence[float], norm: Norm | None = No
         *_half(run, records, norm),
         *_strongest(run, norm),
         _cost(run, records),
+        *_seen(_access(run)),
     ]
 
 
@@ -224,6 +227,23 @@ def _strongest(run: LabeledRun, norm: Norm) -> list[str]:
     ]
 
 
+def _access(run: LabeledRun) -> Access:
+    """Return the most that an attack of the run has used of the model."""
+    return most_demanding(run.accesses.values())
+
+
+def _seen(access: Access) -> list[str]:
+    """Return what the attacks have used of the model, if these are no gradients."""
+    if access == "gradients":
+        return []
+    used, more = (
+        ("the scores of the model were used, and no gradients", "gradients, an attack that uses")
+        if access == "scores"
+        else ("predicted classes were used", "scores or gradients, an attack that uses")
+    )
+    return [f"Only {used}. Where a model has {more} them may find smaller changes."]
+
+
 def _cost(run: LabeledRun, records: Records) -> str:
     """Return what the attacks cost."""
     forwards, backwards = (
@@ -231,7 +251,7 @@ def _cost(run: LabeledRun, records: Records) -> str:
     )
     several = len(attacks_in(run.run.records)) > 1
     case = "pair" if are_targeted(records) else "sample"
-    if are_queries(forwards, backwards):
+    if are_queries(forwards, backwards, gradients=_access(run) == "gradients"):
         passes = counted(round(forwards), "query", "queries")
     else:
         passes = f"{counted(round(backwards), 'gradient')} and " + counted(

@@ -8,6 +8,7 @@ from typing import Literal
 from minnorm.errors import InputError
 from minnorm.evaluation import (
     SCHEMA,
+    WORST_CASE,
     Estimate,
     Records,
     Summary,
@@ -16,7 +17,7 @@ from minnorm.evaluation import (
     summarize,
 )
 from minnorm.evaluation.metrics import accuracies_at
-from minnorm.evaluation.records import samples_in
+from minnorm.evaluation.records import attacks_in, samples_in
 from minnorm.geometry import Norm, check_norm
 from minnorm.report.facts.classes import by_class, class_name
 from minnorm.report.parts import attack_parts
@@ -27,6 +28,7 @@ from minnorm.report.tables.result_notes import (
     notes_on,
     notes_on_several,
 )
+from minnorm.report.texts import needs_gradients
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class ResultRow:
         target: The target class; `None` for all targets, or without targets.
         class_name: The name of the class or the target, its number as text if it is unknown; empty
             for all.
+        needs_gradients: Whether one of its attacks is known to need gradients.
     """
 
     run: str
@@ -62,6 +65,7 @@ class ResultRow:
     label: int | None = None
     target: int | None = None
     class_name: str = ""
+    needs_gradients: bool = False
 
     @property
     def clean_errors(self) -> int:
@@ -158,7 +162,10 @@ def _rows(
     parts: dict[str, Records], norm: Norm | None, epsilons: Sequence[float], run: LabeledRun | None
 ) -> list[ResultRow]:
     """Return a row for each part of a run."""
-    return [_row(part, name, norm, epsilons, run) for name, part in parts.items()]
+    needs = _needs(parts, run)
+    return [
+        _row(part, name, norm, epsilons, run, needs=needs[name]) for name, part in parts.items()
+    ]
 
 
 def _rows_of_classes(
@@ -169,9 +176,10 @@ def _rows_of_classes(
     run: LabeledRun,
 ) -> Iterator[ResultRow]:
     """Return a row for each part of a run and each class in a column."""
+    needs = _needs(parts, run)
     for name, part in parts.items():
         for number, records in by_class(part, column).items():
-            row = _row(records, name, norm, epsilons, run)
+            row = _row(records, name, norm, epsilons, run, needs=needs[name])
             label, target = (number, None) if column == "label" else (None, number)
             yield replace(row, label=label, target=target, class_name=class_name(run, number))
 
@@ -182,6 +190,8 @@ def _row(
     norm: Norm | None,
     epsilons: Sequence[float],
     run: LabeledRun | None,
+    *,
+    needs: bool = False,
 ) -> ResultRow:
     summary = summarize(records, attack, norm)
     return ResultRow(
@@ -193,7 +203,19 @@ def _row(
         clean=clean_accuracy(records),
         summary=summary,
         accuracies=accuracies_at(records, epsilons, summary.norm),
+        needs_gradients=needs,
     )
+
+
+def _needs(parts: dict[str, Records], run: LabeledRun | None) -> dict[str, bool]:
+    """Return for each part whether one of its attacks is known to need gradients."""
+    used = run.accesses if run else {}
+    attacks = {one for part in parts.values() for one in attacks_in(part)}
+    known = {
+        one: used[one] == "gradients" if one in used else needs_gradients(one) for one in attacks
+    }
+    known[WORST_CASE] = any(known.values())
+    return {name: any(known[one] for one in attacks_in(part)) for name, part in parts.items()}
 
 
 def _results(

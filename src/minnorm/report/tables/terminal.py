@@ -307,7 +307,7 @@ def _accuracy(number: int, row: ResultRow) -> Cell:
 
 
 def _cost(number: int, row: ResultRow) -> Cell:
-    return Cell(costs(row.summary)[number])
+    return Cell(costs(row.summary, needs_gradients=row.needs_gradients)[number])
 
 
 def with_interval(
@@ -338,12 +338,16 @@ def _cell(
     return Cell(shown(value, digits), f"[{shown(low, short)}, {shown(high, short)}]")
 
 
-def costs(summary: Summary) -> tuple[str, str, str]:
+def costs(summary: Summary, *, needs_gradients: bool = False) -> tuple[str, str, str]:
     """Format the costs of an attack: gradients and forward passes per sample, seconds in total.
 
     The forward passes of an attack without gradients are queries.
+
+    Args:
+        summary: The summary of its records.
+        needs_gradients: Whether it is known to need gradients: a model may have none.
     """
     forwards, seconds = f"{summary.forwards:,.0f}", f"{summary.seconds:.1f}"
-    if are_queries(summary.forwards, summary.backwards):
+    if are_queries(summary.forwards, summary.backwards, gradients=needs_gradients):
         return "-", f"{forwards} queries", seconds
     return f"{summary.backwards:,.0f}", forwards, seconds
