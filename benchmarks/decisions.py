@@ -284,7 +284,11 @@ def main() -> None:
             slow = name in ONE_BY_ONE and options.budget_one_by_one is not None
             budget = options.budget_one_by_one if slow else options.budget
             measured[network][name] = row(measure(network, name, budget))
-            result = {"budget": options.budget, "measured": measured, **session}
+            budgets = {
+                "budget": options.budget,
+                "budget_one_by_one": options.budget_one_by_one or options.budget,
+            }
+            result = {**budgets, "measured": measured, **session}
             write(options.json, result, tables(measured))
             if options.json is not None:
                 draw(measured, options.json.with_suffix(".svg"))

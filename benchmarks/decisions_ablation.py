@@ -19,9 +19,11 @@ from decisions import NETWORKS
 from minnorm import load_data, load_model
 from minnorm.attacks import decision_pursuit
 from minnorm.attacks.engine.queries import normals
-from minnorm.attacks.engine.queries.bases import Basis
-from minnorm.attacks.engine.queries.beliefs import Belief, prior, rescaled
+from minnorm.attacks.engine.queries.bases import Basis, basis_of
+from minnorm.attacks.engine.queries.beliefs import Belief, prior
+from minnorm.attacks.engine.queries.images import images
 from minnorm.attacks.engine.queries.quota import Quota
+from minnorm.attacks.engine.search import Search
 from minnorm.runtime import provenance
 from output import write
 
@@ -36,12 +38,23 @@ def entries(inputs: Tensor) -> Basis:
     """Return the basis of the entries themselves, with one band."""
     sample = inputs.shape[1:]
     bands = torch.zeros(sample.numel(), dtype=torch.int64)
-    return Basis(None, torch.zeros(sample), bands, torch.tensor([float(sample.numel())]))
+    return Basis(None, None, torch.zeros(sample), bands, 1)
 
 
-def fixed_spectrum(seen: normals.Sighting, _: Basis) -> normals.Sighting:
+def one_by_one(inputs: Tensor) -> Basis:
+    """Return cosines in which colors have bands of their own, as they are."""
+    basis = basis_of(inputs)
+    return basis if basis.colors is None else replace(basis, colors=torch.eye(3))
+
+
+def fixed_spectrum(seen: normals.Sighting, weights: Tensor) -> normals.Sighting:
     """Keep the spectrum that is expected before any probe."""
-    return replace(seen, belief=rescaled(seen.belief))
+    return SPECTRUM(seen, torch.ones_like(weights))
+
+
+def from_far(search: Search, basis: Basis) -> Iterator[Tensor]:
+    """Yield white noise and the ends of the bounds only."""
+    return images(search, replace(basis, frequencies=torch.zeros_like(basis.frequencies)))
 
 
 def forgetful(*arguments: Any, **settings: Any) -> normals.Sighting:
@@ -55,12 +68,14 @@ def from_the_prior(quota: Quota, belief: Belief) -> Tensor:
     return DRAWN(quota, belief._replace(means=torch.zeros_like(belief.means)))
 
 
-TURNED, DRAWN = normals.turned, normals._drawn
+TURNED, DRAWN, SPECTRUM = normals.turned, normals._drawn, normals._with_spectrum
 
 WITHOUT: dict[str, dict[str, Any]] = {
     "nothing": {},
     "what it knew before each move": {f"{MODULE}.turned": forgetful},
     "cosines and bands": {f"{MODULE}.basis_of": entries},
+    "gray as a color": {f"{MODULE}.basis_of": one_by_one},
+    "starts of one octave, and blurred ones": {f"{MODULE}.images": from_far},
     "learning the spectrum": {f"{NORMALS}._with_spectrum": fixed_spectrum},
     "probes where both answers are equally likely": {f"{NORMALS}._FARTHEST": 0.0},
     "probes orthogonal to what is known": {f"{NORMALS}._drawn": from_the_prior},

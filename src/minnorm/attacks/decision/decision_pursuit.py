@@ -24,11 +24,11 @@ from minnorm.boxes import Bounds
 from minnorm.checks import check_count
 from minnorm.geometry import Norm, check_ball, distances, per_sample
 
-_SHRINKINGS, _SHRINKAGE, _NEARER = 4, 0.8, 0.95
-"""The queries of a candidate for the first line; the factor on its distance after each adversarial
-one; and its first distance, as a share of the least one before."""
+_SHRINKAGE, _NEARER = 0.7, 0.95
+"""The distance of the second query of a candidate for the first line, as a share of the first one
+that was adversarial; and the distance of the first query, as a share of the least one before."""
 
-_CANDIDATES, _QUERIES_PER_CANDIDATE = (2, 14), 20
+_CANDIDATES, _QUERIES_PER_CANDIDATE = (2, 16), 16
 """The least and the largest number of candidates, and the budget of a candidate in between."""
 
 _FIRST_NARROWINGS, _LAST_NARROWINGS = 6, 6
@@ -124,7 +124,7 @@ def _first_line(quota: Quota, candidates: Iterator[Tensor]) -> Line:
     for candidate in islice(candidates, number):
         far = distances(candidate, origins, problem.norm)
         shares = (_NEARER * best / far).nan_to_num(1.0).clamp_max(1.0)
-        for _ in range(_SHRINKINGS):
+        for _ in range(2):  # a candidate that is not adversarial is mirrored at the input
             weights = per_sample(shares, origins).to(origins.dtype)
             blend = problem.feasible_(torch.lerp(origins, candidate, weights))
             hits = quota.adversarial_at(blend)
@@ -132,7 +132,7 @@ def _first_line(quota: Quota, candidates: Iterator[Tensor]) -> Line:
             closer = hits & (length < best)
             best = torch.where(closer, length, best)
             points = torch.where(per_sample(closer, points), blend, points)
-            shares = torch.where(hits, _SHRINKAGE * shares, shares)
+            shares = shares * torch.where(hits, _SHRINKAGE, -1.0)
     line = line_through(problem, points, best.isfinite())
     return narrowed(quota, line, _FIRST_NARROWINGS)
 

@@ -27,16 +27,26 @@ def test_coefficients_of_cosines() -> None:
     assert torch.allclose(coefficients, expected, atol=1e-12)
 
 
-def test_a_band_is_averaged() -> None:
+def band(channel: int, down: int, across: int) -> tuple[int, int]:
+    """Return the color and the half octave of a coefficient."""
+    return channel, round(2 * math.log2(max(math.hypot(down, across), 0.5) / 0.5))
+
+
+def test_the_sums_of_bands_and_numbers_of_bands() -> None:
     values = torch.rand(2, 3, 4, 4, dtype=torch.float64)
     basis = basis_of(values)
-    averaged = basis.averaged(values)
-    for channel, down, across in ((0, 0, 0), (2, 1, 1), (1, 3, 3)):
-        band = round(math.hypot(down, across))
+    sums = basis.spread(basis.sums(values))
+    for place in ((0, 0, 0), (2, 1, 1), (1, 3, 3)):
         same = [
             values[:, c, i, j]
             for c in range(3) for i in range(4) for j in range(4)
-            if round(math.hypot(i, j)) == band
+            if band(c, i, j) == band(*place)
         ]  # fmt: skip
-        expected = torch.stack(same).mean(0)
-        assert torch.allclose(averaged[:, channel, down, across], expected)
+        assert torch.allclose(sums[:, place[0], place[1], place[2]], torch.stack(same).sum(0))
+
+
+def test_gray_is_the_first_of_three_colors() -> None:
+    gray = torch.rand(1, 1, 4, 4, dtype=torch.float64).expand(1, 3, 4, 4)
+    coefficients = basis_of(gray).coefficients(gray)
+    assert torch.allclose(coefficients[:, 1:], torch.zeros(1, 2, 4, 4, dtype=torch.float64))
+    assert torch.allclose(coefficients[0, 0].norm(), gray.norm())

@@ -1,7 +1,8 @@
 """Orthonormal bases of the inputs, and bands: entries that are of a similar size in gradients.
 
 The gradients of image classifiers have a spectrum: some spatial frequencies are large, others
-small. In a cosine basis (the discrete cosine transform) an attack can learn it.
+small, and gray is larger than differences of colors. In a cosine basis (the discrete cosine
+transform) an attack can learn it.
 """
 
 import math
@@ -16,6 +17,12 @@ from minnorm.boxes import rows
 _SMALLEST_IMAGE = 4
 """The least height and width of inputs that count as images."""
 
+_COLORS = 3
+"""The number of channels that count as colors."""
+
+_BANDS_PER_OCTAVE, _LOWEST = 2, 0.5
+"""The bands of each octave of frequencies, and the frequency that stands for 0."""
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -24,36 +31,43 @@ class Basis:
     Attributes:
         transforms: The cosine transforms of columns and of rows, `[h h]` and `[w w]`; `None` for
             data that are no images.
+        colors: The cosine transform of the three channels, gray first; `None` without colors.
         frequencies: The spatial frequency of each coefficient of a sample, `[*d]`; 0 for data that
             are no images.
-        bands: The band of each coefficient of a sample, flattened: its rounded frequency.
-        sizes: The number of coefficients of each band.
+        bands: The band of each coefficient of a sample, flattened: half an octave of a color.
+        count: The number of bands.
     """
 
     transforms: tuple[Float[Tensor, "h h"], Float[Tensor, "w w"]] | None
+    colors: Float[Tensor, "3 3"] | None
     frequencies: Float[Tensor, "*d"]
     bands: Int64[Tensor, "n"]
-    sizes: Float[Tensor, "bands"]
+    count: int
 
     def coefficients(self, values: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Return the coefficients of values; lengths and inner products stay the same."""
         if self.transforms is None:
             return values
         columns, lines = self.transforms
-        return columns @ values @ lines.T
+        waves = columns @ values @ lines.T
+        return waves if self.colors is None else _mixed(self.colors, waves)
 
     def values(self, coefficients: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
         """Return the values with these coefficients, the inverse of `coefficients`."""
         if self.transforms is None:
             return coefficients
         columns, lines = self.transforms
-        return columns.T @ coefficients @ lines
+        waves = coefficients if self.colors is None else _mixed(self.colors.T, coefficients)
+        return columns.T @ waves @ lines
 
-    def averaged(self, values: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
-        """Return values that are averaged over each band."""
+    def sums(self, values: Float[Tensor, "b *d"]) -> Float[Tensor, "b bands"]:
+        """Return the sum over each band."""
         flat = rows(values)
-        sums = flat.new_zeros(len(flat), len(self.sizes)).index_add_(1, self.bands, flat)
-        return (sums / self.sizes)[:, self.bands].view_as(values)
+        return flat.new_zeros(len(flat), self.count).index_add_(1, self.bands, flat)
+
+    def spread(self, numbers: Float[Tensor, "b bands"]) -> Float[Tensor, "b *d"]:
+        """Return a number of each band at all coefficients of the band."""
+        return numbers[:, self.bands].view(len(numbers), *self.frequencies.shape)
 
 
 def basis_of(inputs: Float[Tensor, "b *d"]) -> Basis:
@@ -78,8 +92,19 @@ def basis_of(inputs: Float[Tensor, "b *d"]) -> Basis:
         )
         plane = torch.hypot(down.unsqueeze(1), across)
         frequencies = plane.expand(sample)
-    bands = frequencies.round().long().flatten()
-    return Basis(transforms, frequencies, bands, torch.bincount(bands).clamp_min(1).to(wide))
+    octaves = (frequencies.clamp_min(_LOWEST) / _LOWEST).log2()
+    bands = (_BANDS_PER_OCTAVE * octaves).round().long()
+    colors = None
+    if transforms is not None and len(sample) == 3 and sample[0] == _COLORS:
+        colors = _cosines(_COLORS).to(inputs.device, wide)
+        places = torch.arange(_COLORS, device=inputs.device)
+        bands = bands + (bands.max() + 1) * places.view(-1, 1, 1)
+    return Basis(transforms, colors, frequencies, bands.flatten(), int(bands.max()) + 1)
+
+
+def _mixed(colors: Float[Tensor, "3 3"], values: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
+    """Return channels that are sums of channels with these weights."""
+    return torch.einsum("kc,bchw->bkhw", colors, values)
 
 
 def _cosines(size: int) -> Float[Tensor, "n n"]:

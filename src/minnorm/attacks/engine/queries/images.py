@@ -13,11 +13,8 @@ from minnorm.attacks.engine.search import Search
 from minnorm.boxes import rows
 from minnorm.geometry import norms, per_sample, wide
 
-_STRENGTHS = (0.4, 0.8, 1.2)
-"""The size of the noise in images of noise, as a share of the width of the bounds."""
-
-_STRENGTH = 0.3
-"""The size of the first noise that is added to inputs."""
+_STRENGTHS = (0.8, 0.4, 1.2)
+"""The size of the noise, as a share of the width of the bounds."""
 
 _WITHOUT_BOUNDS = 10.0
 """The distance of a finite bound in place of an infinite one, as a multiple of how much the values
@@ -25,23 +22,38 @@ of the input differ."""
 
 
 def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
-    """Yield points: the ends of the bounds, the inverted input, and then noise.
+    """Yield points: noise, for images in one octave of frequencies at a time, and blurred inputs.
 
-    The noise is smooth for images, and the same for all samples of the batch.
+    After the first round of these come the ends of the bounds and the inverted input. The noise is
+    the same for all samples of the batch.
     """
     origins = wide(search.problem.origins)
     low, high = finite_bounds(search)
     generator = _other_generator(search)
-    middle = (low + high) / 2
-    for values in (low, high, low + high - origins):
-        yield _feasible(search, values.expand_as(origins))
+    middle, width = (low + high) / 2, high - low
+    octaves = _octaves(basis)
     for number in count():
-        for center, strength in (
-            (middle, _STRENGTHS[number % len(_STRENGTHS)]),
-            (origins, _STRENGTH * (1 + number % 6)),
-        ):
-            noise = _smooth_noise(origins, basis, generator)
-            yield _feasible(search, center + strength * (high - low) * noise)
+        strength = _STRENGTHS[number % len(_STRENGTHS)] * width
+        smooth = 1 / (1 + basis.frequencies)
+        yield _feasible(search, middle + strength * _noise(origins, basis, smooth, generator))
+        for first in reversed(octaves):
+            inside = (basis.frequencies >= first) & (basis.frequencies < 2 * max(first, 2))
+            noise = _noise(origins, basis, inside.to(origins.dtype), generator)
+            yield _feasible(search, origins + strength * noise)
+            if number == 0 and first > 0:
+                kept = 1 / (1 + (basis.frequencies / first) ** 4)
+                yield _feasible(search, basis.values(basis.coefficients(origins) * kept))
+        if number == 0:
+            for values in (low, high, low + high - origins):
+                yield _feasible(search, values.expand_as(origins))
+
+
+def _octaves(basis: Basis) -> list[float]:
+    """Return the lowest frequencies of octaves; the first one begins at 0."""
+    octaves = [0.0]
+    while octaves[-1] * 2 < float(basis.frequencies.max()) / 1.5:
+        octaves.append(2 * max(octaves[-1], 2.0))
+    return octaves
 
 
 def uniform_points(search: Search) -> Iterator[Float[Tensor, "b *d"]]:
@@ -61,12 +73,15 @@ def _other_generator(search: Search) -> torch.Generator:
     return torch.Generator(search.generator.device).manual_seed(seed)
 
 
-def _smooth_noise(
-    origins: Float[Tensor, "b *d"], basis: Basis, generator: torch.Generator
+def _noise(
+    origins: Float[Tensor, "b *d"],
+    basis: Basis,
+    spectrum: Float[Tensor, "*d"],
+    generator: torch.Generator,
 ) -> Float[Tensor, "1 *d"]:
-    """Return noise of which a usual entry is 1, and which falls with the frequency for images."""
+    """Return noise with this spectrum of amplitudes, of which a usual entry is 1."""
     drawn = wide(noise_of_sample(origins, generator)).unsqueeze(0)
-    noise = basis.values(drawn / (1 + basis.frequencies))
+    noise = basis.values(drawn * spectrum)
     return noise * per_sample(rows(noise).shape[1] ** 0.5 / norms(noise), noise)
 
 

@@ -3,6 +3,7 @@
 The steps of `decision_pursuit`, see docs/decision-pursuit.md.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,20 +17,18 @@ from minnorm.attacks.engine.queries.bases import Basis
 from minnorm.attacks.engine.queries.beliefs import Belief, after_signs, prior, relaxed, rescaled
 from minnorm.attacks.engine.queries.lines import Line, narrowed, points_at
 from minnorm.attacks.engine.queries.quota import Quota
+from minnorm.boxes import rows
 from minnorm.geometry import Norm, dot, norms, per_sample, wide
 
-_BEND = 0.25
+_BEND = 3.0
 """How far the boundary may be from its tangent plane at the probes, as a multiple of the square of
-their distance."""
+their distance, and of how steep it is along a probe."""
 
 _DRIFT = 0.02
 """The growth of the variance of that with each probe, as a share of the first one."""
 
 _KEPT_OFFSET = 0.5
 """The share of the offset that is kept for the next probes."""
-
-_FIRST_COSINE, _LEAST_COSINE = 0.3, 0.2
-"""The cosine of line and normal: before it is known, and the least one that counts."""
 
 _FARTHEST = 0.15
 """The farthest that a probe is moved along the line, as a share of the length of the line."""
@@ -50,9 +49,20 @@ _SHARES = (0.02, 0.5, 0.9)
 _OUT_OF_DATE = 0.1
 """The part of a normal that is out of date, as a multiple of the move of the line."""
 
-_KNEE, _FALL = 8.0, 2.0
-"""The expected spectrum of a normal, before any probe: flat up to this frequency, then its squares
-fall with this power of the square of the frequency."""
+_KNEE = 0.25
+"""The expected spectrum of a normal, before any probe: flat up to this share of the longer side of
+an image, then its squares fall with the square of the frequency."""
+
+_COLOR = 0.25
+"""The expected squares for differences of colors, as a share of those for gray."""
+
+_SIGN = math.sqrt(2 / math.pi)
+"""The slope of the mean of a sign, in standard deviations from where both signs are equally likely.
+"""
+
+_DAMPING, _LEAST_WEIGHT, _LARGEST_WEIGHT = 2.0, 0.5, 2.0
+"""The information about a band that counts as known before a round, and the least and the largest
+factor of its squares after it."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +77,12 @@ class Sighting:
         belief: The beliefs.
         powers: The expected squares of the coefficients of a normal, before any probe.
         shares: The share of the normal in the next direction.
-        cosines: The expected cosines of lines and normals.
     """
 
     line: Line
     belief: Belief
     powers: Float[Tensor, "b *d"]
     shares: Float[Tensor, "b"]
-    cosines: Float[Tensor, "b"]
 
     def where(self, yes: Bool[Tensor, "b"], other: "Sighting") -> "Sighting":
         """Return these lines and beliefs where `yes`, otherwise other ones."""
@@ -87,17 +95,18 @@ class Sighting:
             Belief(*map(chosen, self.belief, other.belief)),
             chosen(self.powers, other.powers),
             chosen(self.shares, other.shares),
-            chosen(self.cosines, other.cosines),
         )
 
 
 def first_sighting(line: Line, basis: Basis) -> Sighting:
     """Return lines with a belief that has no direction yet."""
-    powers = (1 + (basis.frequencies / _KNEE).square()) ** -_FALL
+    side = max(basis.frequencies.shape[-2:], default=1)
+    powers = 1 / (1 + (basis.frequencies / (_KNEE * side)).square())
+    if basis.colors is not None:
+        powers = powers * powers.new_tensor([1.0, _COLOR, _COLOR]).view(-1, 1, 1)
     belief = prior(powers.expand_as(line.directions))
     shares = torch.full_like(line.low, _SHARES[1])
-    cosines = torch.full_like(line.low, _FIRST_COSINE)
-    return Sighting(line, belief, belief.variances, shares, cosines)
+    return Sighting(line, belief, belief.variances, shares)
 
 
 def probed(
@@ -115,6 +124,9 @@ def probed(
     is moved along the line until both answers are equally likely, so that it tells most. Samples
     without an adversarial try a candidate instead.
 
+    The answers also weigh the bands: where a band alone predicts them, its coefficients are larger
+    than expected. Its weight is a damped step of Newton's method for the likelihood of the answers.
+
     Args:
         quota: The queries.
         basis: The basis of the beliefs.
@@ -127,12 +139,19 @@ def probed(
     here = wide(points_at(problem, line.directions, line.middle))
     along, lengths = _directions(here - wide(problem.origins))
     along_features = basis.coefficients(along)
-    interval = (line.high - line.low) / line.high * seen.cosines
-    bend = (_BEND * radius**2) ** 2
+    belief = seen.belief
+    slopes = dot(belief.means, along_features).square()
+    slopes = (slopes + dot(belief.variances, along_features.square())).sqrt()
+    slopes = slopes.clamp_min(torch.finfo(slopes.dtype).tiny)  # 0 for a line without a direction
+    interval = (line.high - line.low) / line.high * slopes
+    # The expected square of the slope along a probe, which is drawn from the variances.
+    steepness = dot(belief.variances, belief.variances) / rows(belief.variances).sum(1)
+    bend = (_BEND * radius**2) ** 2 * steepness
+    scores = infos = line.low.new_zeros(len(line.low), basis.count)
     lost = line.high.isinf()
     some_lost = bool(lost.any())
-    belief = seen.belief._replace(
-        offsets=_KEPT_OFFSET * seen.belief.offsets,
+    belief = belief._replace(
+        offsets=_KEPT_OFFSET * belief.offsets,
         spreads=(interval.square() / 12).nan_to_num(0.0) + bend,
     )
     for _ in range(probes):
@@ -141,7 +160,6 @@ def probed(
         steps = problem.along_free(radius * basis.values(_drawn(quota, belief)))
         ahead = boxes.clip_(here + lengths * steps, problem.bounds)
         rises = belief.values(basis.coefficients((ahead - here) / lengths))
-        slopes = dot(belief.means, along_features).clamp_min(_LEAST_COSINE)
         back = (rises / slopes).clamp(-_FARTHEST, _FARTHEST)
         points = here + lengths * (steps - along * per_sample(back, along))
         points = problem.feasible_(points.to(problem.origins.dtype))
@@ -149,8 +167,13 @@ def probed(
             points = torch.where(per_sample(lost, points), next(candidates), points)
         hits = quota.adversarial_at(points)
         belief = belief._replace(spreads=belief.spreads + _DRIFT * bend)
-        belief = after_signs(belief, basis.coefficients((wide(points) - here) / lengths), hits)
-    return _with_spectrum(replace(seen, belief=belief), basis)
+        features = basis.coefficients((wide(points) - here) / lengths)
+        parts = _parts(belief, features, basis)
+        scores = scores + _SIGN * torch.where(hits, 1.0, -1.0).unsqueeze(1) * parts
+        infos = infos + _SIGN**2 * parts.square()
+        belief = after_signs(belief, features, hits)
+    weights = (1 + scores / (infos + _DAMPING)).clamp(_LEAST_WEIGHT, _LARGEST_WEIGHT)
+    return _with_spectrum(replace(seen, belief=belief), basis.spread(weights))
 
 
 def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
@@ -186,8 +209,7 @@ def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
         shares = (shares * factors).clamp(least, most)
     out_of_date = (_OUT_OF_DATE * moved).clamp_max(0.5)
     belief = relaxed(seen.belief, seen.powers, out_of_date)
-    cosines = _cosines(ascent, line.directions).clamp(0.1, 1.0)
-    return replace(seen, line=line, belief=belief, shares=shares, cosines=cosines)
+    return replace(seen, line=line, belief=belief, shares=shares)
 
 
 def _drawn(quota: Quota, belief: Belief) -> Float[Tensor, "b *d"]:
@@ -198,19 +220,32 @@ def _drawn(quota: Quota, belief: Belief) -> Float[Tensor, "b *d"]:
     return _directions(drawn - known * per_sample(dot(known, drawn), known))[0]
 
 
-def _with_spectrum(seen: Sighting, basis: Basis) -> Sighting:
-    """Return the belief with the spectrum that it supports, by a step of expectation-maximization.
+def _parts(
+    belief: Belief, features: Float[Tensor, "b *d"], basis: Basis
+) -> Float[Tensor, "b bands"]:
+    """Return the part of each band in the mean of the function, in standard deviations."""
+    total = dot(belief.variances, features.square()) + belief.spreads
+    total = total.clamp_min(torch.finfo(total.dtype).tiny)
+    return basis.sums(belief.means * features) / total.sqrt().unsqueeze(1)
+
+
+def _with_spectrum(seen: Sighting, weights: Float[Tensor, "b *d"]) -> Sighting:
+    """Return the belief with another spectrum.
 
     The observations count as measurements of the coefficients, one by one, whose precision is that
     of the belief beyond the precision of the spectrum.
+
+    Args:
+        seen: The lines and beliefs.
+        weights: The factors on the squares of the coefficients.
     """
-    belief = rescaled(seen.belief)
-    powers = basis.averaged(belief.means.square() + belief.variances)
+    belief, powers = seen.belief, seen.powers * weights
     gained = (1 / belief.variances - 1 / seen.powers).clamp_min(0)
     variances = 1 / (1 / powers + gained)
     means = belief.means * variances / belief.variances
-    belief = rescaled(belief._replace(means=means, variances=variances))
-    return replace(seen, belief=belief, powers=powers)
+    scaled = rescaled(belief._replace(means=means, variances=variances))
+    factors = norms(scaled.variances) / norms(variances)
+    return replace(seen, belief=scaled, powers=powers * per_sample(factors, powers))
 
 
 def _directions(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> tuple[Tensor, Tensor]:
