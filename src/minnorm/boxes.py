@@ -93,10 +93,14 @@ def part(bounds: Bounds, rows: Tensor) -> Bounds:
     return low, high
 
 
+def is_finite(bounds: Interval) -> bool:
+    """Return whether the bounds have a width: both are finite, and so is their difference."""
+    return math.isfinite(bounds[1] - bounds[0])
+
+
 def span(bounds: Interval) -> float:
     """Return the width `high - low` of the bounds, or 1 if a bound is infinite."""
-    low, high = bounds
-    return high - low if math.isfinite(high - low) else 1.0
+    return bounds[1] - bounds[0] if is_finite(bounds) else 1.0
 
 
 def spans(bounds: Bounds, inputs: Float[Tensor, "b *d"]) -> float | Float[Tensor, "b"]:
@@ -122,11 +126,13 @@ def widest(bounds: Bounds, inputs: Float[Tensor, "b *d"]) -> float | Float[Tenso
 
 
 def middle(bounds: Bounds, inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b *d"]:
-    """Return the points halfway between finite bounds."""
+    """Return the points halfway between the bounds; infinite where a bound is."""
     if is_interval(bounds):
-        return torch.full_like(inputs, bounds[0] + span(bounds) / 2)
+        center = bounds[0] + span(bounds) / 2 if is_finite(bounds) else math.inf
+        return torch.full_like(inputs, center)
     low, high = _tensors(bounds)
-    return (low + (high - low) / 2).expand_as(inputs)
+    width = high - low
+    return torch.where(width.isfinite(), low + width / 2, torch.inf).expand_as(inputs)
 
 
 def common(bounds: Bounds) -> Bounds:

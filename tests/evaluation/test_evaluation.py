@@ -239,7 +239,7 @@ def test_numbers_of_numpy_are_accepted(tmp_path: Path) -> None:
         ({"targets": "random:10"}, "the model has 10 classes; expected at most random:9"),
         ({"bounds": (1.0, 0.0)}, "expected .low, high. with low < high"),
         ({"bounds": (0.25, 1.0)}, "mnist-sample holds 8-bit values"),
-        ({"bounds": (0.0, torch.inf)}, "an evaluation needs finite bounds"),
+        ({"bounds": (0.0, torch.inf)}, "mnist-sample holds 8-bit values"),
         ({"device": "banana"}, "cannot use the device 'banana'"),
         ({"seed": -1}, "seed=-1: expected a whole number of at least 0"),
         ({"model": nn.Dropout()}, "the model is in training mode"),

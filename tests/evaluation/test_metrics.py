@@ -178,6 +178,13 @@ def test_a_sample_of_a_third_class_is_an_error_of_targeted_attacks_too() -> None
     assert robustness_curve(changed)[1].tolist() == [0.5, 0.0]
 
 
+def test_without_bounds_a_failure_is_infinitely_far_in_each_median() -> None:
+    part = table([1.0, 2.0, math.inf], gray=math.inf)
+    assert summarize(part, "any").median_gray == summarize(part, "any").median
+    limited = table([1.0, math.inf], gray=math.inf, radius_limit=1.5)
+    assert is_nan(summarize(limited, "any").median_gray)  # between 1 and what lies beyond 1.5
+
+
 def test_the_gray_image_is_refused_in_other_norms_than_l2() -> None:
     with pytest.raises(ValueError, match="failures='gray' is defined for norm='l2', not 'linf'"):
         median_distance(table([1.0]), "linf", "gray")

@@ -16,7 +16,7 @@ from minnorm.boxes import Bounds
 from minnorm.data import as_data, from_arrays, load_data
 from minnorm.data.summary import description
 from minnorm.errors import InputError, RunConflictError
-from minnorm.evaluation import WORST_CASE, Evaluation, evaluate
+from minnorm.evaluation import WORST_CASE, Evaluation, evaluate, load_run
 from minnorm.evaluation.exports.exports import export_adversarials
 from minnorm.report import compare, label_runs
 from minnorm.report.page.provenance import provenance
@@ -142,13 +142,35 @@ def test_gray_distances_count_features_that_can_change() -> None:
     assert gray == pytest.approx(expected.tolist(), rel=1e-5)
 
 
+@pytest.mark.parametrize("high", [np.inf, np.where(np.eye(4) > 0, np.inf, 1.0)])
+def test_bounds_may_be_infinite(tmp_path: Path, high: Any) -> None:
+    bounds = (-np.inf, high) if high is np.inf else (np.zeros((4, 4)), high)
+    model, inputs, labels = samples()
+    found = run(tmp_path / "run", bounds=bounds)
+    box: Bounds = bounds if high is np.inf else (torch.zeros(4, 4), torch.from_numpy(high))
+    expected = ddn(model, inputs, labels, steps=15, bounds=box)
+    assert found.records.column("l2").to_pylist() == pytest.approx(expected.distances.tolist())
+    assert found.records.column("gray_l2").to_pylist() == [np.inf] * 7
+    assert load_run(tmp_path / "run").manifest == found.manifest
+    again = run(tmp_path / "run", bounds=bounds)
+    assert again.manifest["run"] == found.manifest["run"]
+    with pytest.raises(InputError, match=r"export the adversarials as FILE\.npz"):
+        export_adversarials(found, tmp_path / "pictures", "png", model=model)
+
+
+def test_a_masked_feature_without_bounds_leaves_the_gray_image() -> None:
+    high = np.where(MASK, 1.0, np.inf)
+    gray = run(bounds=(np.zeros((4, 4)), high), mask=MASK).records.column("gray_l2")
+    assert gray.equals(run(mask=MASK).records.column("gray_l2"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"mask": np.ones(5, bool)}, r"the mask has shape \[5\]; .* a sample, of shape \[4, 4\]"),
         ({"mask": np.ones((7, 4, 4), bool)}, r"the mask has shape \[7, 4, 4\]"),
         ({"mask": np.ones((4, 4))}, "the mask is of dtype torch.float64; expected a boolean"),
-        ({"bounds": (LOW, np.inf * HIGH)}, "an evaluation needs finite bounds"),
+        ({"bounds": (LOW, np.nan * HIGH)}, "expected low <= high"),
         ({"bounds": (HIGH, LOW)}, r"the bounds at \[0, 0\] are 1 and -0.5: expected low <= high"),
         ({"bounds": (LOW + 0.7, HIGH)}, "samples 0 to 6: inputs are outside the bounds in"),
     ],

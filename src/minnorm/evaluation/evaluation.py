@@ -21,8 +21,8 @@ from minnorm.evaluation.preparation.arguments import (
     accesses_of,
     check_device,
     checked_batch_size,
+    checked_bounds,
     checked_seed,
-    finite_bounds,
     load_classifier,
     named_attacks,
     restrictions_of,
@@ -144,7 +144,7 @@ def evaluate(
     batch_size = checked_batch_size(batch_size)
     seed = checked_seed(seed)
     named = {} if attacks is None else named_attacks(attacks)  # before the model, which may be slow
-    bounds = None if bounds is None else finite_bounds(bounds)
+    bounds = None if bounds is None else checked_bounds(bounds)
     directory = None if out is None else RunDirectory(Path(out))
     if directory is not None:
         directory.check_usable()

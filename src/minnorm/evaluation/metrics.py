@@ -59,7 +59,7 @@ class Summary:
         mean: Mean distance over the successes.
         median: Median distance; a failure counts as infinitely far.
         median_gray: Median distance; a failure counts as the distance to the gray image (L2 only,
-            else NaN).
+            else NaN), infinite if there are no bounds.
         radius_limit: The radius beyond which nothing is known, infinite if there is none.
         forwards: Mean number of forward passes per sample.
         backwards: Mean number of gradients per sample.
@@ -128,7 +128,7 @@ def median_distance(
         records: The records.
         norm: The norm of the distances; by default the attack's own.
         failures: The distance of a failure: infinity, or that to the uniformly gray image (the
-            paper's table 1; L2 only).
+            paper's table 1; L2 only). Where a bound is infinite, that is infinity, too.
         over: The samples, `correct` or `all`; see `Over`.
 
     Returns:
@@ -143,7 +143,11 @@ def median_distance(
     if failures == "gray":
         if (measured := norm_of_records(records, norm)) != "l2":
             raise InputError(f"failures='gray' is defined for norm='l2', not {measured!r}.")
-        found = np.where(np.isfinite(found), found, values_of(records, "gray_l2"))
+        gray = values_of(records, "gray_l2")
+        if np.isfinite(gray).all():
+            found = np.where(np.isfinite(found), found, gray)
+        else:  # without bounds there is no gray image
+            failures = "infinity"
     chosen = _chosen(records, over)
     found, end = found[chosen], known_up_to(records, norm)
     if math.isfinite(end) and failures == "infinity":

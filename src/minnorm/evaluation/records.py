@@ -15,7 +15,7 @@
 | adversarial_share | that in which the point of the attack is adversarial |
 | l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
 | rounding | the gap between neighboring numbers at the largest value of the input |
-| gray_l2 | L2 distance of the input to the uniformly gray image, the paper's worst case |
+| gray_l2 | L2 distance of the input to the uniformly gray image, infinite without bounds |
 | forwards, backwards, seconds | the cost per sample: that of its batch, divided by its size |
 
 The two shares are null for a model that is not random, see `minnorm.models.averaged`. They are of
@@ -102,7 +102,7 @@ def make_records(
             in which each adversarial holds.
         distances: Distances of the adversarials, by norm.
         rounding: Gaps between neighboring numbers, see `minnorm.radii.measured_gaps`.
-        gray: L2 distances of the inputs to the gray image.
+        gray: L2 distances of the inputs to the gray image, infinite without one.
         spent: Forward passes, backward passes and seconds per sample.
     """
     count = len(indices)

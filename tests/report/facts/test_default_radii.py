@@ -33,6 +33,9 @@ def test_small_radii_of_linf_are_gray_levels() -> None:
     assert default_radii([wide]) == pytest.approx([4, 8, 16])
     large = attack_run({"fmn": (np.linspace(0.2, 0.7, 50) * 2).tolist()}, norm="linf")
     assert default_radii([large]) == [0.25, 0.5, 0.6]
+    endless = (-np.inf, np.inf)  # no gray levels, but round numbers
+    small = attack_run({"fmn": [0.042] * 50}, norm="linf", bounds=endless)
+    assert default_radii([small]) == [0.02]
 
 
 def test_where_nothing_is_known_beyond_a_radius_it_is_the_last() -> None:

@@ -127,6 +127,23 @@ def test_samples_that_are_no_images_are_not_shown(tmp_path: Path) -> None:
     assert "of shape [6], are no images" in str(shown.remark)
 
 
+def test_without_bounds_black_and_white_are_the_extremes_shown(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)).eval()
+    inputs = 7 * torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(0))
+    data, out = (inputs, model(inputs).argmax(1)), tmp_path / "run"
+    evaluate(model, data, "deepfool", out=out, bounds=(0 * inputs[0] - torch.inf, torch.inf))
+    shown = gallery(load_runs([out])[0])
+    assert len(shown.items) == 4
+    assert "black and white are the lowest and highest value shown" in str(shown.remark)
+    every = np.stack(
+        [pixels(one) for item in shown.items for one in (item.original, item.adversarial)]
+    )
+    assert (every.min(), every.max()) == (0, 255)
+    ranks = inputs[[item.index for item in shown.items]].flatten().argsort()
+    originals = np.stack([pixels(item.original) for item in shown.items]).ravel()
+    assert (np.diff(originals[ranks]) >= 0).all()
+
+
 def nothing(run: LabeledRun) -> Gallery:
     shown = gallery(run)
     assert (shown.items, shown.of) == ((), 0)

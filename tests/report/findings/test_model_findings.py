@@ -24,6 +24,11 @@ def test_tiny_distances_are_a_problem() -> None:
     assert "tiny-distances" in found(attack_run({"ddn": [0.255] * 40}, bounds=(0.0, 255.0)))
 
 
+def test_without_bounds_no_distance_is_tiny() -> None:
+    run = attack_run({"ddn": [1e-3] * 40}, bounds=(0.0, np.inf))
+    assert "tiny-distances" not in found(run)
+
+
 @pytest.mark.parametrize("distances", [[0.01] * 40, [1e-3] * 30 + [0.01] * 10, [1e-3] * 5])
 def test_small_distances_are_no_finding(distances: list[float]) -> None:
     assert "tiny-distances" not in found(attack_run({"ddn": distances}))

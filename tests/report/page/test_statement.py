@@ -50,6 +50,9 @@ def test_changes_are_given_in_gray_levels() -> None:
     )
     wide = said(attack_run({"ddn": [51.0] * 9}, bounds=(0.0, 255.0)))
     assert "that is 0.4 and 26 of 255 gray levels." in wide
+    endless = said(attack_run({"ddn": [51.0] * 9}, bounds=(0.0, INF)))
+    assert "changes 510 values of an input, by 0.4 on average and by 26 at most." in endless
+    assert "gray levels" not in endless
 
 
 def test_one_of_everything_is_singular() -> None:

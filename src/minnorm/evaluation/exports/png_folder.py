@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from minnorm.boxes import Interval
+from minnorm.boxes import Interval, is_finite
 from minnorm.errors import InputError
 from minnorm.evaluation.exports.eight_bit import Verifier, from_pixels, stay_adversarial, to_pixels
 from minnorm.evaluation.exports.png_files import check_images, file_name, read_png, write_png
@@ -123,8 +123,8 @@ def write_folder(
         The lines of the table.
 
     Raises:
-        InputError: If the samples are no images, their features have bounds of their own, or the
-            run has not kept what is needed.
+        InputError: If the samples are no images, their features have bounds of their own, a bound
+            is infinite, or the run has not kept what is needed.
         MissingLibraryError: If Pillow is not installed.
     """
     restrictions = manifest.configuration.restrictions
@@ -132,6 +132,11 @@ def write_folder(
         raise InputError(
             "the features of this run have bounds of their own, so its samples have no common "
             "scale of pixels: export the adversarials as FILE.npz."
+        )
+    if not is_finite(manifest.configuration.bounds):
+        raise InputError(
+            f"the bounds of this run, {list(manifest.configuration.bounds)}, are infinite, so its "
+            "samples have no scale of pixels: export the adversarials as FILE.npz."
         )
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     scratch.mkdir()

@@ -60,29 +60,21 @@ def checked_seed(seed: Any) -> int:
     return int(seed)
 
 
-def finite_bounds(bounds: Any) -> Bounds:
+def checked_bounds(bounds: Any) -> Bounds:
     """Return the bounds as two numbers, or as two tensors with a bound for each feature.
 
     Raises:
-        InputError: If they are neither, not in ascending order, or infinite: the gray image is
-            halfway between them.
+        InputError: If they are neither, or not in ascending order.
     """
     example = "for example (0.0, 1.0)"
     pair = isinstance(bounds, Iterable) and not isinstance(bounds, str) and tuple(bounds)
     if pair and any(_is_of_features(bound) for bound in pair):
-        own = box_arguments.bounds_of(pair)
-        if not all(bool(torch.as_tensor(bound).isfinite().all()) for bound in own):
-            raise InputError(
-                "the bounds of some features are infinite: an evaluation needs finite bounds."
-            )
-        return own
+        return box_arguments.bounds_of(pair)
     if not pair or len(pair) != 2 or not all(_is_number(bound) for bound in pair):
         raise InputError(f"bounds={bounds!r}: expected two numbers (low, high), {example}.")
     low, high = (float(bound) for bound in pair)
-    if low >= high:
+    if not low < high:  # NaN is not, either
         raise InputError(f"bounds={(low, high)}: expected (low, high) with low < high, {example}.")
-    if not math.isfinite(high - low):
-        raise InputError(f"bounds={(low, high)}: an evaluation needs finite bounds, {example}.")
     return low, high
 
 
@@ -104,7 +96,7 @@ def restrictions_of(data: Data, bounds: Bounds | None, mask: Any) -> Restriction
     own = [("bounds", bounds, data.bounds), ("mask", mask, data.mask)]
     taken = [name for name, given, known in own if given is None and known is not None]
     if bounds is None:
-        bounds = (0.0, 1.0) if data.bounds is None else finite_bounds(data.bounds)
+        bounds = (0.0, 1.0) if data.bounds is None else checked_bounds(data.bounds)
     mask = data.mask if mask is None else mask
     if mask is not None or not boxes.is_interval(bounds):
         shape = data.sample_shape

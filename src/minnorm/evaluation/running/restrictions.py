@@ -18,7 +18,7 @@ class Restrictions:
 
     Attributes:
         bounds: The lowest and the highest value: two numbers, or tensors that broadcast to a
-            sample; finite.
+            sample. Both may be infinite.
         mask: Which features may change; it broadcasts to a sample. `None`: all of them.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minnorm.boxes import span
+from minnorm.boxes import is_finite, span
 from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct, search_limit
@@ -42,8 +42,8 @@ def default_radii(runs: Sequence[LabeledRun], norm: Norm | None = None) -> list[
     """
     norm = main_norm(runs[0], norm)
     parts = [closest_part(run, norm) for run in runs if len(run.run.records)]
-    bounds = runs[0].run.manifest["configuration"]["bounds"]
-    scale = span((bounds[0], bounds[1]))
+    low, high = runs[0].run.manifest["configuration"]["bounds"]
+    scale = span((low, high)) if is_finite((low, high)) else 0.0  # then there are no gray levels
     wanted = _where_curves_fall(parts, norm).tolist()
     found = sorted({_nearest(radius, norm, scale) for radius in wanted})
     limit = max((search_limit(part, norm) for part in parts), default=math.inf)
@@ -65,7 +65,13 @@ def _where_curves_fall(parts: Sequence[Records], norm: Norm) -> Array:
 
 
 def _nearest(radius: float, norm: Norm, scale: float) -> float:
-    """Return the round number whose ratio to a radius is nearest to 1."""
+    """Return the round number whose ratio to a radius is nearest to 1.
+
+    Args:
+        radius: The radius.
+        norm: Its norm.
+        scale: The range of an input, 0 if it is infinite.
+    """
     if norm == "linf" and radius < _LARGE * scale:
         choices = [levels / 255 * scale for levels in _GRAY_LEVELS]
     else:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch import Tensor
 
-from minnorm.boxes import Interval
+from minnorm.boxes import Interval, is_finite
 from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Records, of_attack
 from minnorm.evaluation.estimates import Array
@@ -30,6 +30,8 @@ _MOST_ENTRIES = 5 * 2**20
 
 _FEWEST = 3
 """The number of adversarials that are shown however large they are."""
+
+_NO_BOUNDS = "The bounds are infinite: black and white are the lowest and highest value shown."
 
 
 @dataclass(frozen=True)
@@ -152,14 +154,28 @@ def _items(
     chosen = _found(records, ranked.take(pa.array(np.unique(places))), norm)
     kept = read_adversarials(chosen, *origin)
     low, high = run.run.manifest["configuration"]["bounds"]
+    scale = (low, high) if is_finite((low, high)) else _range_of(kept.inputs, kept.adversarials)
     items = [
-        _item(row, original, adversarial, norm, (low, high))
+        _item(row, original, adversarial, norm, scale)
         for row, original, adversarial in zip(
             chosen.to_pylist(), kept.inputs, kept.adversarials, strict=True
         )
     ]
-    remark = f"Only {len(items):,} are shown, so that the file does not become too large."
-    return items, remark if possible < min(count, len(ranked)) else None
+    remarks = []
+    if possible < min(count, len(ranked)):
+        remarks.append(
+            f"Only {len(items):,} are shown, so that the file does not become too large."
+        )
+    if scale != (low, high):
+        remarks.append(_NO_BOUNDS)
+    return items, " ".join(remarks) or None
+
+
+def _range_of(*images: Tensor) -> Interval:
+    """Return the lowest and the highest value of images, which differ."""
+    low = min(float(one.min()) for one in images)
+    high = max(float(one.max()) for one in images)
+    return (low, high) if low < high else (low, low + 1)
 
 
 def _found(records: Records, closest: Records, norm: Norm) -> Records:

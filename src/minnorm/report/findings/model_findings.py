@@ -2,7 +2,7 @@
 
 import math
 
-from minnorm.boxes import span
+from minnorm.boxes import is_finite, span
 from minnorm.evaluation import Records, accuracy_at, clean_accuracy
 from minnorm.evaluation.estimates import Estimate, Z
 from minnorm.evaluation.metrics import is_correct
@@ -52,6 +52,8 @@ def model_findings(run: LabeledRun) -> list[Finding]:
 def _tiny_distances(run: LabeledRun, closest: Records) -> list[Finding]:
     """Return whether almost all adversarials are too near for any image format."""
     low, high = run.run.manifest["configuration"]["bounds"]
+    if not is_finite((low, high)):
+        return []  # no range, no gray levels
     largest = values_of(closest, "linf")[is_correct(closest)] / span((low, high))
     if len(largest) < _ENOUGH or (largest <= _TINY).mean() < _ALMOST_ALL:
         return []

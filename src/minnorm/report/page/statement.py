@@ -7,7 +7,7 @@ import numpy as np
 
 from minnorm.access import Access
 from minnorm.attacks.composition import most_demanding
-from minnorm.boxes import span
+from minnorm.boxes import is_finite, span
 from minnorm.evaluation import Estimate, Records, Summary, clean_accuracy, summarize
 from minnorm.evaluation.metrics import accuracies_at, is_correct
 from minnorm.evaluation.records import are_targeted, attacks_in, norms_in, samples_in
@@ -192,6 +192,11 @@ def _size_of_changes(run: LabeledRun, records: Records) -> str:
     low, high = run.run.manifest["configuration"]["bounds"]
     average, largest = (float(np.median(values)) / span((low, high)) for values in (l1 / l0, linf))
     changed = counted(round(float(np.median(l0))), "value")
+    if not is_finite((low, high)):
+        return (
+            f"A typical adversarial changes {changed} of an input, by {average:.2g} on average and "
+            f"by {largest:.2g} at most."
+        )
     return (
         f"A typical adversarial changes {changed} of an input, by {_short(100 * average)} % of the "
         f"range of inputs on average and by {_short(100 * largest)} % at most. For an image, that "
