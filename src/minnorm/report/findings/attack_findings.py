@@ -1,10 +1,13 @@
 """Findings from the attacks of a run: which are missing, fail, disagree or contradict the judge."""
 
 import math
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
 
+from minnorm.access import Access
+from minnorm.attacks.composition import most_demanding
 from minnorm.report.findings.beaten_attacks import CLEARLY, beaten
 from minnorm.report.findings.finding import Finding
 from minnorm.report.findings.measured_attacks import (
@@ -14,6 +17,7 @@ from minnorm.report.findings.measured_attacks import (
     measured_attacks,
 )
 from minnorm.report.findings.random_findings import is_random
+from minnorm.report.findings.suggestions import closest_attacks, examples
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import listed, radius_text
 
@@ -53,6 +57,7 @@ def attack_findings(run: LabeledRun) -> list[Finding]:
 def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
     """Return what the choice of attacks lacks."""
     found = []
+    access = most_demanding(attack.access for attack in attacks)
     if len(attacks) == 1 and attacks[0].head != "worst_case":
         found.append(
             Finding(
@@ -62,9 +67,8 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
                 f"All numbers are those of {attacks[0].name}. A second attack of another kind may "
                 "find closer adversarials of some samples, and shows whether the first one works "
                 "on this model.",
-                "Repeat the command with another attack added, for example --attack "
-                "normal_pursuit --attack 'ddn(steps=100)': the run keeps what it has, and the row "
-                "'worst case' takes the closest of all.",
+                f"Repeat the command with another attack added, {_added(attacks[0])}: the run "
+                "keeps what it has, and the row 'worst case' takes the closest of all.",
             )
         )
     if all(map(_is_short, attacks)):
@@ -75,13 +79,12 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
                 "All attacks are very short",
                 f"{listed([attack.name for attack in attacks])}: one step or a few find only some "
                 "of the adversarials. The model is probably much less robust than the numbers say.",
-                "Add an attack with more steps, for example normal_pursuit or ddn(steps=100) for "
-                "L2, or fmn(steps=100, norm=linf) for L∞.",
+                f"Add an attack with more steps, for example {examples(access)}.",
             )
         )
     if all(math.isfinite(attack.limit) for attack in attacks):
         limit = max(attack.limit for attack in attacks)
-        found += _nothing_found(attacks, limit)
+        found += _nothing_found(attacks, limit, access)
         found.append(
             Finding(
                 "limited-radius",
@@ -91,7 +94,7 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
                 "and the median distance is known only if more than half of the samples have an "
                 "adversarial within it.",
                 "Add an attack that searches for the closest adversarial, for example "
-                "normal_pursuit for L2 or fmn(norm=linf) for L∞.",
+                f"{examples(access)}.",
             )
         )
     if unknown := [attack.name for attack in attacks if attack.cost == 0]:
@@ -108,7 +111,17 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
     return found
 
 
-def _nothing_found(attacks: Sequence[MeasuredAttack], limit: float) -> list[Finding]:
+def _added(attack: MeasuredAttack) -> str:
+    """Return the options by which a run of one attack gets a second one, in words."""
+    possible = closest_attacks(attack.access, attack.norm)
+    other = next(one for one in possible if one.partition("(")[0] != attack.head)
+    names = " ".join(f"--attack {shlex.quote(name)}" for name in (attack.name, other))
+    return f"for example {names}"
+
+
+def _nothing_found(
+    attacks: Sequence[MeasuredAttack], limit: float, access: Access
+) -> list[Finding]:
     """Return whether attacks within a radius have not succeeded a single time."""
     counts = [len(attack.distances) for attack in attacks]
     if min(counts) < _ENOUGH or any(np.isfinite(attack.distances).any() for attack in attacks):
@@ -123,8 +136,7 @@ def _nothing_found(attacks: Sequence[MeasuredAttack], limit: float) -> list[Find
             "hardly any model keeps at a usual radius. Either the radius is very small for this "
             "model, or the attacks do not work on it.",
             "Repeat the command with an attack added that searches for the closest adversarial, "
-            "for example normal_pursuit for L2 or fmn(norm=linf) for L∞: it shows where "
-            "adversarials begin.",
+            f"for example {examples(access)}: it shows where adversarials begin.",
         )
     ]
 
@@ -153,8 +165,8 @@ def _disagreement(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
             f"{best.name}, ended more than 10 % farther away than another one. Attacks that have "
             "converged find nearly the same distances. Where they differ so much, a further attack "
             "would probably come closer still, so the model is less robust than the numbers say.",
-            "Give the attacks more steps, and add attacks and random restarts, until the row "
-            "'worst case' no longer changes.",
+            "Give the attacks more steps or larger budgets, and add attacks and random restarts, "
+            "until the row 'worst case' no longer changes.",
         )
     ]
 
@@ -175,10 +187,11 @@ def _failures(attack: MeasuredAttack, others: Sequence[MeasuredAttack]) -> list[
         whose = (
             "These count" if len(others) == 1 else f"No other found one on {left:,}, which count"
         )
+        masked = "the gradients of the model are masked, or " * (attack.access == "gradients")
         text += (
             f"{whose} as robust at every radius, although almost every input has an adversarial "
-            "inside the bounds. Either the attack has too few steps, or the gradients of the model "
-            "are masked, or its output is constant."
+            f"inside the bounds. Either the attack has too few steps or queries, or {masked}the "
+            "output of the model is constant."
         )
     return [
         Finding(
@@ -186,8 +199,9 @@ def _failures(attack: MeasuredAttack, others: Sequence[MeasuredAttack]) -> list[
             "problem" if left else "note",
             f"{attack.name} fails on some samples",
             text,
-            "Give the attack more steps, or add another attack. If that does not help, look for "
-            "operations of the model that block gradients or saturate.",
+            "Give the attack more steps or a larger budget, or add another attack. If that does "
+            "not help, look for operations of the model that "
+            f"{'block gradients or ' * (attack.access == 'gradients')}saturate.",
         )
     ]
 

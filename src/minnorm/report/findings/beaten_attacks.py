@@ -170,13 +170,14 @@ def _simple_attack_wins(
 
 
 def _more_steps_are_worse(winner: MeasuredAttack, loser: MeasuredAttack, wins: int) -> Finding:
+    masked = "gradients of the model may be noisy or misleading, or the "
     return Finding(
         "more-steps-worse",
         "problem",
         f"{loser.name} finds less than {winner.name}",
         f"{_what_was_found(winner, loser, wins, '5 %')} Both are the same attack, and the one with "
-        "the larger budget should not lose. The gradients of the model may be noisy or misleading, "
-        "or the model may draw random numbers.",
+        f"the larger budget should not lose. The {masked * (loser.access == 'gradients')}model may "
+        "draw random numbers.",
         "Check that the model is deterministic. Use the row 'worst case', and add another attack.",
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minnorm import specs
+from minnorm.access import Access
 from minnorm.attacks.engine.tournaments import FORWARD_COST
 from minnorm.errors import InputError
 from minnorm.evaluation import Records, norm_of_records, of_attack
@@ -18,7 +19,7 @@ from minnorm.evaluation.records import are_targeted, attacks_in
 from minnorm.evaluation.selection import keys_of, limits_of, values_of
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun
-from minnorm.report.texts import are_queries, attack_text, counted
+from minnorm.report.texts import are_queries, attack_text, counted, needs_gradients
 
 _MORE_THAN_TARGETS = 2**20
 """A number above that of any target class."""
@@ -38,7 +39,9 @@ class MeasuredAttack:
         norm: The norm that it minimizes, or in which it is measured.
         limit: The radius beyond which it does not search, infinite if there is none.
         cost: The mean cost per sample, in gradients; a forward pass alone costs 0.4.
-        queries_only: Whether it made forward passes and no backward pass.
+        access: What it uses of the model.
+        queries_only: Whether it made forward passes and no backward pass, and is not known to need
+            gradients.
         distances: The distances in this norm, infinite where it failed.
         reported: Whether the attack itself says that it succeeded.
         targeted: Whether the entries are for pairs of a sample and a target.
@@ -50,6 +53,7 @@ class MeasuredAttack:
     norm: Norm
     limit: float
     cost: float
+    access: Access
     queries_only: bool
     distances: Array
     reported: Array
@@ -81,8 +85,16 @@ def measured_attacks(run: LabeledRun, norm: Norm | None = None) -> list[Measured
     written = {
         entry["name"]: entry["spec"] for entry in run.run.manifest["configuration"]["attacks"]
     }
+    used = run.accesses
     return [
-        _measured(part, name, written.get(name, name), positions[name], norm)
+        _measured(
+            part,
+            name,
+            written.get(name, name),
+            used.get(name, "gradients"),
+            positions[name],
+            norm=norm,
+        )
         for name, part in parts.items()
     ]
 
@@ -122,7 +134,7 @@ def closest_of(attacks: Sequence[MeasuredAttack]) -> MeasuredAttack:
 
 
 def _measured(
-    part: Records, name: str, spec: str, positions: Array, norm: Norm | None
+    part: Records, name: str, spec: str, access: Access, positions: Array, *, norm: Norm | None
 ) -> MeasuredAttack:
     norm = norm_of_records(part, norm)
     chosen = positions[is_correct(part)[positions]]
@@ -138,7 +150,8 @@ def _measured(
         norm=norm,
         limit=float(limits_of(part, norm).min()),
         cost=FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards,
-        queries_only=are_queries(forwards, backwards),
+        access=access,
+        queries_only=are_queries(forwards, backwards, gradients=needs_gradients(spec)),
         distances=values_of(part, norm)[chosen],
         reported=values_of(part, "reported")[chosen],
         targeted=are_targeted(part),
