@@ -6,6 +6,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
@@ -72,6 +73,9 @@ def test_a_run_names_the_model_and_its_access(tmp_path: Path) -> None:
         assert configuration["model"].startswith(name)
         assert [entry["access"] for entry in configuration["attacks"]] == ["decisions"]
         assert configuration["acceleration"] == "off"
+        [session] = run.manifest["sessions"]
+        assert session["versions"]["scikit-learn"] == sklearn.__version__
+        assert session["trust"]
 
 
 @pytest.mark.parametrize("kind", ["estimator", "file"])

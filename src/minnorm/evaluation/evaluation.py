@@ -27,6 +27,7 @@ from minnorm.evaluation.preparation.arguments import (
     named_attacks,
     restrictions_of,
 )
+from minnorm.evaluation.preparation.model_versions import versions_of_model
 from minnorm.evaluation.preparation.probe import probe_model
 from minnorm.evaluation.preparation.random_draws import draws_of
 from minnorm.evaluation.preparation.tuning import BatchSize, tune
@@ -231,8 +232,10 @@ def evaluate(
             restrictions,
             probe.loses_gradients,
         )
-        libraries = {key: one for code in codes.values() for key, one in code.libraries.items()}
-        session = new_session(place, tuning.model.notes, libraries)
+        libraries = versions_of_model(classifier) | {
+            key: one for code in codes.values() for key, one in code.libraries.items()
+        }
+        session = new_session(place, tuning.model.notes, libraries, trust=bool(trust))
         if directory is not None:
             manifest = _run_in(directory, runner, doubts, session, report)
             result = finished_run(directory, manifest)

@@ -90,6 +90,7 @@ class OnnxModel(nn.Module):
         self._name = session.name
         self._meaning = meaning
         self._graph = replace(graph, proto=None)
+        self.libraries = ("onnx2pytorch", "onnxruntime")
         if graph.shape is not None and None not in graph.shape:
             self.input_shape = graph.shape
         self.eval()
@@ -185,5 +186,6 @@ def _predicted(graph: Graph, session: Session, meaning: Meaning) -> PredictOnly:
         name=Path(session.name).stem,
         identity=f"sha256={graph.digest}, output={graph.output}",
         arrays=False,
+        libraries=["onnxruntime"],
     )
     return model.to(_dtype_of(graph))

@@ -1,6 +1,6 @@
 """Models that can only be predicted: functions of NumPy arrays, and whatever they call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -96,7 +96,15 @@ def predict_only(
         batch_size=batch_size,
         arrays=arrays if arrays is not None else not isinstance(function, nn.Module),
         module=function if isinstance(function, nn.Module) else None,
+        libraries=_modules_of(function),
     )
+
+
+def _modules_of(function: Callable[[Any], Any]) -> tuple[str, ...]:
+    """Return the names of the modules in which a function, and the class of its object, are."""
+    owner = getattr(function, "__self__", function)
+    names = (getattr(function, "__module__", None), type(owner).__module__)
+    return tuple(name for name in names if isinstance(name, str))
 
 
 class PredictOnly(nn.Module):
@@ -104,6 +112,7 @@ class PredictOnly(nn.Module):
 
     Attributes:
         access: What attacks can use, `scores` or `decisions`.
+        libraries: The modules that the code which predicts is from, as far as it is known.
     """
 
     def __init__(
@@ -116,11 +125,13 @@ class PredictOnly(nn.Module):
         batch_size: int | None = None,
         arrays: bool = True,
         module: nn.Module | None = None,
+        libraries: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if batch_size is not None:
             check_count("batch_size", batch_size)
         self.access: Access = access
+        self.libraries = tuple(libraries)
         self.__name__ = name  # reports show it
         self._predict = predict
         self._identity = identity

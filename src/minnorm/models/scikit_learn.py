@@ -89,6 +89,7 @@ def from_estimator(estimator: Any, *, identity: str = "") -> PredictOnly:
         "decisions" if score is None else "scores",
         name=name,
         identity=" ".join(f"{estimator!r} {identity}".split()),
+        libraries=[type(one).__module__ for one in (estimator, _last(estimator))],
     )
 
 

@@ -103,6 +103,7 @@ def test_a_session_says_what_runs_and_how_the_model_was_accelerated(
     assert session["revision"] == "abc-dirty"
     assert session["acceleration"] == ["narrow: yes"]
     assert session["versions"] == {**provenance.versions(), "foolbox": "3.3"}
+    assert session["trust"] is False
     assert {"started", "ranks", "revision", "versions", "hardware"} <= set(session)
     json.dumps(session)
 

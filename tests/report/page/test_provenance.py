@@ -8,7 +8,7 @@ import pytest
 
 from cli.command_line import Shell
 from minnorm.evaluation import Evaluation, load_run
-from minnorm.evaluation.store.configuration import DrawsEntry
+from minnorm.evaluation.store.configuration import DrawsEntry, RestrictionsEntry
 from minnorm.report import LabeledRun, label_runs
 from minnorm.report.page.page import page_html
 from minnorm.report.page.provenance import provenance, repeating_command
@@ -64,6 +64,21 @@ def test_what_is_no_spec_is_to_be_replaced(model: str, data: str, says: str) -> 
     words = shlex.split(found.command)
     assert words[2] == ("MODEL" if "MODEL" in says else model)
     assert words[3] == ("DATA" if "DATA" in says else data) + "[0:2]"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_command_trusts_the_file_as_the_run_did(trusted: bool) -> None:
+    run = made_run(model="tree.joblib", sessions=[session(), session(trust=trusted)])
+    found = provenance(labeled(run))
+    assert ("--trust" in shlex.split(found.command)) == trusted
+    assert ("trust its source" in found.remark) == trusted
+
+
+def test_the_command_has_bounds_and_mask_as_files() -> None:
+    entry = RestrictionsEntry(features=9, free=3, bounds="a" * 64, mask="b" * 64)
+    found = provenance(labeled(made_run(restrictions=entry)))
+    assert "--bounds FILE.npz --mask FILE.npy" in found.command
+    assert "give their file" in found.remark
 
 
 def test_the_facts_are_those_of_the_manifest() -> None:

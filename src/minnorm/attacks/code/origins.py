@@ -13,6 +13,9 @@ from typing import Any
 PYTHON = "python"
 """The origin of Python itself and its standard library."""
 
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+"""The distributions of usual packages that have another name."""
+
 
 def package_of(function: Callable[..., Any]) -> str:
     """Return the package in which a function, or the class of another object, is written."""
@@ -56,8 +59,9 @@ def _place_of(package: str) -> str | None:
 @functools.cache
 def versions_of(package: str) -> Mapping[str, str]:
     """Return the versions of the distributions that contain a package, by their names."""
+    named = _DISTRIBUTIONS.get(package, package)
     try:  # most are named as their package, and the search takes a second
-        return {package: importlib.metadata.version(package)}
+        return {named: importlib.metadata.version(named)}
     except importlib.metadata.PackageNotFoundError:
         names = importlib.metadata.packages_distributions().get(package, ())
     return {name: importlib.metadata.version(name) for name in names}

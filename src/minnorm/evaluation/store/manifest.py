@@ -24,6 +24,7 @@ _PARTS_OF_SESSIONS = {
     "revision": str,
     "versions": dict,
     "hardware": dict,
+    "trust": bool,
 }
 """The types of the parts of a session, all of which may be missing."""
 
@@ -82,18 +83,23 @@ def new_run() -> str:
 
 
 def new_session(
-    device: torch.device, acceleration: Sequence[str], libraries: Mapping[str, str]
+    device: torch.device,
+    acceleration: Sequence[str],
+    libraries: Mapping[str, str],
+    *,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Describe this process: the acceleration, code, versions and hardware; JSON values.
 
     Args:
         device: The device of the model.
         acceleration: The reasons for the choice of the acceleration.
-        libraries: The versions of further libraries, those that users' attacks use.
+        libraries: The versions of further libraries, those of the model and of users' attacks.
+        trust: Whether the file of the model was allowed to run code.
     """
     session = provenance.session(device)
     versions = {**session["versions"], **libraries}
-    return {"acceleration": list(acceleration), **session, "versions": versions}
+    return {"acceleration": list(acceleration), **session, "versions": versions, "trust": trust}
 
 
 def read_manifest(path: Path) -> Manifest:

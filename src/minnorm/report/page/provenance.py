@@ -51,7 +51,7 @@ def provenance(run: LabeledRun) -> Provenance:
     return Provenance(
         (_configuration(run, configuration), *_sessions(manifest["sessions"])),
         repeating_command(run),
-        _remark(configuration),
+        _remark(configuration, trusted=_was_trusted(run)),
     )
 
 
@@ -75,6 +75,8 @@ def repeating_command(run: LabeledRun) -> str:
         words += ["--mask", _MASK]
     words += ["--batch-size", str(used["batch_size"]), "--accelerate", used["acceleration"]]
     words += ["--device", used["device"], "--seed", str(used["seed"])]
+    if _was_trusted(run):
+        words.append("--trust")
     if not used["save_adversarials"]:
         words.append("--no-adversarials")
     return shlex.join([*words, "--out", "repeated"])
@@ -86,7 +88,12 @@ def _specs(used: Mapping[str, Any]) -> tuple[str, str]:
     return model if is_spec(model) else _MODEL, _DATA if data == "data" else data
 
 
-def _remark(used: Mapping[str, Any]) -> str:
+def _was_trusted(run: LabeledRun) -> bool:
+    """Return whether the file of the model was allowed to run code."""
+    return any(session.get("trust") for session in run.run.manifest["sessions"])
+
+
+def _remark(used: Mapping[str, Any], *, trusted: bool) -> str:
     """Return what to replace in the command."""
     objects = [one for one in (_MODEL, _DATA) if one in _specs(used)]
     text = "A run keeps the names of files without their folders: add these."
@@ -100,6 +107,8 @@ def _remark(used: Mapping[str, Any]) -> str:
             " A run keeps only checksums of a mask, and of the bounds of each feature: give their "
             "file, or remove the option if the data set holds them."
         )
+    if trusted:
+        text += " --trust lets the file of the model run code: check that you trust its source."
     return text
 
 
