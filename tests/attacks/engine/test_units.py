@@ -163,12 +163,12 @@ def test_without_gradients_the_unit_is_of_the_same_order(
 
     recorded = Recorded(queried)
     problem = problem_of(inputs, model(inputs).argmax(1), bounds=bounds, norm=norm)
-    found = torch.as_tensor(with_queried_unit(problem, recorded).unit)
+    found = torch.as_tensor(with_queried_unit(problem, recorded)[0].unit)
     assert len(recorded.batches) <= 21
     ratios = found / torch.as_tensor(with_unit(problem, model).unit)
     assert 0.5 < ratios.median() < 8
     assert (ratios > 0.1).all()
-    one = with_queried_unit(problem.part(torch.tensor([3])), queried).unit
+    one = with_queried_unit(problem.part(torch.tensor([3])), queried)[0].unit
     assert torch.allclose(torch.as_tensor(one), found[3:4])
 
 
@@ -183,7 +183,7 @@ def test_without_gradients_features_that_cannot_change_do_not_count_in_the_unit(
     labels = model(inputs).argmax(1)
     bounds = boxes.masked((-INF, INF), inputs, torch.arange(400) < 4)
     problem = problem_of(inputs, labels, bounds=bounds, norm="linf")
-    found = torch.as_tensor(with_queried_unit(problem, model).unit)
+    found = torch.as_tensor(with_queried_unit(problem, model)[0].unit)
     ratios = found / torch.as_tensor(with_unit(problem, model).unit)
     assert 0.5 < ratios.median() < 8
 
@@ -191,13 +191,27 @@ def test_without_gradients_features_that_cannot_change_do_not_count_in_the_unit(
 def test_without_gradients_the_unit_of_images_is_the_width_and_costs_nothing() -> None:
     recorded = Recorded(MODEL)
     inputs = torch.rand(20, 30, generator=torch.Generator().manual_seed(0))
-    assert with_queried_unit(problem_of(inputs), recorded).unit == 1.0
+    found, spent = with_queried_unit(problem_of(inputs), recorded)
+    assert found.unit == 1.0
     assert recorded.batches == []
+    assert spent.tolist() == [0] * 20
+
+
+@pytest.mark.parametrize("budget", [2, 8, 9, 11, 40, 62, 63, 1000, None])
+def test_without_gradients_the_unit_costs_at_most_a_third_of_a_budget(budget: int | None) -> None:
+    inputs = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
+    recorded = Recorded(lambda points: torch.tensor([[2.0, 1.0]]).expand(len(points), 2))
+    _, spent = with_queried_unit(problem_of(inputs, bounds=(-INF, INF)), recorded, budget)
+    assert spent.tolist() == [len(recorded.batches)] * 3
+    most = 21 if budget is None else budget // 3
+    assert len(recorded.batches) <= min(most, 21)
+    assert (len(recorded.batches) == 21) == (most >= 21)
+    assert (len(recorded.batches) >= 3) == (most >= 3)
 
 
 def test_without_gradients_a_prediction_that_never_changes_leaves_the_unit() -> None:
     inputs = torch.rand(3, 4)
     problem = problem_of(inputs, bounds=(-INF, INF))
     for constant in (torch.tensor([2.0, 1.0]), torch.tensor([torch.nan, 1.0])):
-        found = with_queried_unit(problem, lambda points, c=constant: c.expand(len(points), 2)).unit
-        assert found == problem.unit
+        found, _ = with_queried_unit(problem, lambda points, c=constant: c.expand(len(points), 2))
+        assert found.unit == problem.unit

@@ -20,6 +20,31 @@ def test_each_sample_costs_its_budget(budget: int) -> None:
     assert counted.backwards == 0
 
 
+@pytest.mark.parametrize("budget", [2, 8, 9, 20, 62, 100])
+def test_the_queries_for_the_unit_are_within_the_budget(budget: int) -> None:
+    model, inputs, labels = problem((1, 6, 6), batch=6)
+    high = torch.linspace(1, 2, 6)
+    for bounds in ((-torch.inf, torch.inf), (torch.zeros(6), high), (-900.0, 900.0)):
+        counted = CountingModel(model)
+        found = square_min_norm(counted, inputs, labels, budget=budget, bounds=bounds)
+        assert counted.forwards <= budget * 6
+        assert counted.forwards > (budget - 22) * 6  # nor does it leave many
+        assert found.success.any() or budget < 20
+
+
+def test_only_samples_with_a_unit_of_their_own_pay_for_it() -> None:
+    model, inputs, _ = problem((1, 6, 6), batch=4, network=Linear)
+    inputs = inputs * torch.tensor([1.0, 300.0, 1.0, 300.0]).view(4, 1, 1, 1)
+    labels = model(inputs).argmax(1)
+    together = square_min_norm(model, inputs, labels, budget=60, bounds=(0.0, 300.0))
+    for row in range(4):
+        one = slice(row, row + 1)
+        counted = CountingModel(model)
+        alone = square_min_norm(counted, inputs[one], labels[one], budget=60, bounds=(0.0, 300.0))
+        assert counted.forwards == 60 or (row % 2 == 0 and counted.forwards < 60)
+        assert torch.allclose(alone.distances, together.distances[one])
+
+
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_the_first_radii_are_bisected(norm: Norm) -> None:
     inputs = 0.4 * torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(0)).double() - 0.2

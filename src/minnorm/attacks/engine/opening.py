@@ -38,6 +38,7 @@ def open_search(
     levels: Any = None,
     mask: Any = None,
     access: Access = "gradients",
+    budget: int | None = None,
 ) -> Iterator[Search]:
     """Check the arguments of an attack, and begin a search; inside, autograd records nothing.
 
@@ -60,6 +61,8 @@ def open_search(
         access: What the attack needs of the model, as it is marked with `needs`. Without gradients
             the search has no `visit`; with `decisions` it reads predicted classes only. Both use
             the original of an accelerated model.
+        budget: The queries of a sample, for an attack by scores. What the unit of a sample costs of
+            them is in `Search.spent`; the attack has to subtract it.
 
     Raises:
         InputError: If an argument is not as described, or the model offers less access.
@@ -88,10 +91,14 @@ def open_search(
         if access != "gradients":
             queried = original(model)
             # An attack by decisions has no use for a unit, and a limit on its queries.
-            if own_lengths and access == "scores":
-                problem = with_queried_unit(problem, queried)
-            kind = DecisionSearch if access == "decisions" else ScoreSearch
-            yield kind(problem, queried, seed)
+            if access == "decisions" or not own_lengths:
+                kind = DecisionSearch if access == "decisions" else ScoreSearch
+                yield kind(problem, queried, seed)
+                return
+            problem, spent = with_queried_unit(problem, queried, budget)
+            by_scores = ScoreSearch(problem, queried, seed)
+            by_scores.spent = spent
+            yield by_scores
             return
         problem = with_unit(problem, model) if own_lengths else problem
         if isinstance(model, Accelerated):

@@ -111,6 +111,7 @@ class Search:
         classes: The number of classes; 0 before the first evaluation of the model.
         generator: The source of what is random.
         watch: Whether gradients are taken inside the bounds.
+        spent: The queries of each sample that the unit of length has cost of a budget.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Search:
         self.classes = 0
         self.generator = torch.Generator(origins.device).manual_seed(seed)
         self.watch = BoundWatch() if watch is None else watch
+        self.spent = torch.zeros_like(self.rows)
         self._seed = seed
         self._finished: list[tuple[Tensor, AttackResult]] = []
         self._parts = 0
@@ -238,6 +240,7 @@ class Search:
             self._finished.append((self.rows[leave], self.incumbent.part(leave).result()))
             self.problem = self.problem.part(stay)
             self.incumbent, self.rows = self.incumbent.part(stay), self.rows[stay]
+            self.spent = self.spent[stay]
         return stay
 
     def drop_found(self) -> Int64[Tensor, "k"]:
@@ -254,6 +257,7 @@ class Search:
         seed = (self._seed * 6364136223846793005 + self._parts * 1442695040888963407) % 2**62
         part = self._begin(self.problem if rows is None else self.problem.part(rows), seed)
         part.classes = self.classes
+        part.spent = self.spent if rows is None else self.spent[rows]
         part._whole = None
         return part
 

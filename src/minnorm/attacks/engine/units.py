@@ -6,11 +6,12 @@ follows from the distance to the decision boundary.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from minnorm import boxes, geometry
@@ -29,9 +30,12 @@ this share of the width on average; or where most values that are not 0 are belo
 _FAR = 0.25
 """The least distance of the mean from both bounds, as a share of the width, in the second case."""
 
-_FACTORS = tuple(8.0**power for power in range(-4, 6))
-"""The lengths, relative to the usual size of a sample's values, at which its prediction is queried.
-"""
+_PROBES = tuple(sign * 8.0**power for power in range(-4, 6) for sign in (1, -1))
+"""The lengths, relative to the usual size of a sample's values, at which its prediction is queried,
+along a direction and its opposite."""
+
+_SHARE = 3
+"""The part of a budget in queries that the unit may cost: one in so many."""
 
 
 def with_unit(problem: Problem, model: Model) -> Problem:
@@ -43,23 +47,54 @@ def with_unit(problem: Problem, model: Model) -> Problem:
     all samples where a bound is infinite. The unit of a sample does not depend on the rest of the
     batch.
     """
-    return _with_unit(problem, model, _linear_distances)
+    suspects = _suspects(problem.origins, problem.bounds)
+    return _with_unit(problem, model, suspects, _linear_distances)
 
 
-def with_queried_unit(problem: Problem, model: Model) -> Problem:
-    """Return the problem with a unit as from `with_unit`, without gradients.
+def with_queried_unit(
+    problem: Problem, model: Model, budget: int | None = None
+) -> tuple[Problem, Int64[Tensor, "b"]]:
+    """Return the problem with a unit as from `with_unit`, without gradients, and what it costs.
 
     The distance to the decision boundary is estimated along a random direction and its opposite:
     the shortest of lengths from 2e-4 to 3e4 times the usual size of the sample's values at which
     the prediction changes. That costs up to 21 queries of the same samples.
+
+    Args:
+        problem: The problem.
+        model: The classifier.
+        budget: The queries of a sample, of which the unit takes at most a third. With less than 63
+            there are fewer lengths, and with less than 9 the unit stays the width of the bounds.
+
+    Returns:
+        The problem, and the queries of each sample that this takes from a budget: 0 or the same
+        number, which does not depend on the rest of the batch.
     """
-    return _with_unit(problem, model, _queried_distances)
+    origins = problem.origins
+    probes = _probes(budget)
+    spent = torch.zeros(len(origins), dtype=torch.int64, device=origins.device)
+    if not probes:
+        return problem, spent
+    suspects = _suspects(origins, problem.bounds)
+    found = _with_unit(problem, model, suspects, partial(_queried_distances, probes=probes))
+    return found, spent.masked_fill(suspects, 1 + len(probes))
+
+
+def _probes(budget: int | None) -> Sequence[float]:
+    """Return the lengths to query, evenly chosen from all of them."""
+    if budget is None:
+        return _PROBES
+    most = budget // _SHARE - 1  # one query is for the input
+    return _PROBES[:: -(-len(_PROBES) // most)] if most > 1 else ()
 
 
 def _with_unit(
-    problem: Problem, model: Model, estimate: Callable[[Problem, Model], Float[Tensor, "b"]]
+    problem: Problem,
+    model: Model,
+    suspected: Bool[Tensor, "b"],
+    estimate: Callable[[Problem, Model], Float[Tensor, "b"]],
 ) -> Problem:
-    suspects = _suspects(problem.origins, problem.bounds).nonzero().squeeze(1)
+    suspects = suspected.nonzero().squeeze(1)
     if len(suspects) == 0:
         return problem
     distances = estimate(problem.part(suspects), model)
@@ -136,7 +171,9 @@ def _linear_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
     return problem.goal.margins(logits).abs().to(slopes.dtype) / slopes
 
 
-def _queried_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
+def _queried_distances(
+    problem: Problem, model: Model, *, probes: Sequence[float]
+) -> Float[Tensor, "b"]:
     """Return how far from the inputs the prediction changes; infinite where it does not.
 
     The estimate is of the order of the distance to a boundary that is flat: along random directions
@@ -149,13 +186,12 @@ def _queried_distances(problem: Problem, model: Model) -> Float[Tensor, "b"]:
     check_logits(logits, problem.goal.labels)
     before = predictions(logits)
     found = torch.full_like(typical, torch.inf)
-    for factor in _FACTORS:
-        for sign in (1.0, -1.0):
-            steps = noise * per_sample(sign * factor * typical, origins).to(noise.dtype)
-            after = predictions(output_of(model, problem.feasible_(origins + steps)))
-            changed = (after != before) & (after >= 0) & found.isinf()
-            found = torch.where(changed, factor * typical, found)
-        if found.isfinite().all():  # waits for the device, a few times in an attack
+    for number, factor in enumerate(probes, 1):
+        steps = noise * per_sample(factor * typical, origins).to(noise.dtype)
+        after = predictions(output_of(model, problem.feasible_(origins + steps)))
+        changed = (after != before) & (after >= 0) & found.isinf()
+        found = torch.where(changed, abs(factor) * typical, found)
+        if number % 2 == 0 and found.isfinite().all():  # waits for the device, a few times
             break
     entries = torch.as_tensor(problem.entries, dtype=found.dtype, device=found.device)
     return found / entries.clamp_min(1.0).sqrt() if problem.norm == "linf" else found

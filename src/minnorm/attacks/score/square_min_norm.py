@@ -71,7 +71,7 @@ def square_min_norm(
     Args:
         model, inputs, labels, targeted, levels, bounds, mask, generator: See `minnorm.attacks.ddn`.
         norm, initial_share, loss: See `minnorm.attacks.square`.
-        budget: The queries of a sample, forward passes.
+        budget: The queries of a sample, forward passes, with those that find its unit of length.
         initial_norm: The first radius, in units of the width of the bounds.
         starts: Adversarial points to improve: the bisection is on the line to them.
 
@@ -95,6 +95,7 @@ def square_min_norm(
         starts=starts,
         levels=levels,
         access="scores",
+        budget=budget,
     ) as search:
         search.adversarial_at(search.problem.origins)
         stay = search.drop_found()
@@ -147,7 +148,14 @@ def _shrink(
     values = torch.full_like(radii, torch.inf)  # not known at this radius
     shrinks = schedules.cosine(*_SHRINK, max(len(shares), 1))
     draws = draws_of_steps(search, len(shares))
-    for share, numbers, shrink in zip(shares, draws, shrinks, strict=False):
+    last = len(shares) - int(search.spent.max())  # of samples whose unit has cost queries
+    for step, (share, numbers, shrink) in enumerate(zip(shares, draws, shrinks, strict=False)):
+        if step == last:
+            stay = search.drop(search.spent > 0)
+            if len(stay) == 0:
+                return
+            problem, limits, radii = search.problem, limits[stay], radii[stay]
+            points, values = points[stay], values[stay]
         closest = search.incumbent.distances / problem.unit
         grown = torch.minimum(_GROWTH * radii, limits)
         radii = torch.where(closest.isfinite(), (1 - shrink) * closest, grown)

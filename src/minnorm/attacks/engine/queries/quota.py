@@ -57,7 +57,8 @@ class SampleQuota:
 
     def __init__(self, search: Search, budget: int) -> None:
         self.search = search
-        self.left = torch.full_like(search.goal.labels, _without_reserve(search, budget))
+        left = _without_reserve(search, budget) - search.spent
+        self.left = left.clamp_min(1)
 
     def adversarial_at(
         self, points: Float[Tensor, "b *d"], active: Bool[Tensor, "b"]
