@@ -192,6 +192,30 @@ def test_without_vmap_samples_are_called_alone_and_a_warning_says_so(
     torch.testing.assert_close(found[3], torch.stack(each).mean(0))
 
 
+@pytest.mark.parametrize("outputs", ["logits", "classes"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_model_without_gradients_is_called_with_a_batch_if_samples_share_a_draw(
+    shared: bool, outputs: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes: list[int] = []
+
+    def predict(batch: Any) -> Any:
+        sizes.append(len(batch))
+        noise = np.random.normal(size=(1 if shared else len(batch), 3))
+        scores = batch + 0.01 * noise  # seldom another class
+        return scores if outputs == "logits" else scores.argmax(1)
+
+    average = averaged(predict_only(predict, outputs, classes=3), draws=2)
+    inputs = torch.eye(3).repeat(2, 1)
+    with caplog.at_level(logging.WARNING):
+        found = average(inputs)
+    assert sizes[-2:] == ([6, 6] if shared else [1, 1])
+    assert ("draws other random numbers for each sample" in caplog.text) != shared
+    assert "vmap" not in caplog.text
+    assert torch.equal(average(inputs.flip(0)).flip(0), found)
+    assert torch.equal(average(inputs[4:5]), found[4:5])
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_the_average_is_the_same_without_gradients(mode: Callable[[], Any]) -> None:
     model, inputs = averaged(Resized(), draws=3), torch.rand(2, 1, 8, 8)

@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from minnorm.access import access_of
 from minnorm.checks import check_count
 from minnorm.errors import InputError, one_line
 from minnorm.logits import Model
-from minnorm.models.seeding import preserved_generators
+from minnorm.models.seeding import generator_states, preserved_generators
 from minnorm.models.straight_through import qualified_name
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,12 @@ _single: ContextVar[int | None] = ContextVar("single draw", default=None)
 _ROUNDING = 1e-3
 """How far logits of one draw may differ by rounding if samples share a batch, relative to the
 largest; in half precision it is more."""
+
+_OWN_DRAWS = (
+    "it draws other random numbers for each sample of a batch. If you can, let it draw numbers "
+    "that all samples of a call share"
+)
+"""Why a model without gradients gets one sample at a time."""
 
 
 def averaged(model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.5) -> "Averaged":
@@ -48,7 +55,9 @@ def averaged(model: Model, draws: int = 32, seed: int = 0, threshold: float = 0.
     A pass of the average is `draws` passes of the model, and keeps the graphs of all of them in
     memory. All samples of a batch share the random numbers of a draw, so the logits of a sample do
     not depend on the others. This is done with `torch.func.vmap`. A model for which that fails is
-    called with one sample at a time, which takes much longer; a warning in the log says so.
+    called with one sample at a time, which takes much longer; a warning in the log says so. A model
+    without gradients must share them itself, such as one random size for all images of a call; else
+    it is called with one sample at a time, too.
 
     Args:
         model: The classifier, in evaluation mode: inputs `[b *d]` to logits `[b c]`. Dropout that
@@ -96,6 +105,7 @@ class Averaged(nn.Module):
         self.draws = int(draws)
         self.seed = int(seed)
         self.threshold = float(threshold)
+        self._can_vmap = access_of(model) == "gradients"  # other models leave PyTorch
         self._one_by_one: bool | None = None  # how to share random numbers; found at the first call
         self.training = getattr(model, "training", False)  # its parts keep their modes
 
@@ -134,6 +144,9 @@ class Averaged(nn.Module):
         return torch.cat([self._alone(sample, seed, reseed) for sample in samples])
 
     def _together(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> Tensor:
+        if not self._can_vmap:
+            return self._alone(inputs, seed, reseed)
+
         def classify(sample: Tensor) -> Tensor:
             logits: Tensor = self.model(sample.unsqueeze(0))
             return logits.squeeze(0)
@@ -144,25 +157,30 @@ class Averaged(nn.Module):
 
     def _must_be_alone(self, inputs: Tensor, seed: int, reseed: Callable[[int], None]) -> bool:
         """Return whether samples get the same random numbers only if they are alone in a batch."""
+        caller = "torch.func.vmap cannot call it" if self._can_vmap else "it cannot be called"
         with torch.no_grad():
             pair = inputs.detach()[[0, -1]]
             expected = self._each_alone(pair, seed, reseed)
+            drawn = generator_states(self.model, inputs.device)
             if not expected.is_floating_point():  # no logits: callers say what is wrong
                 return False
             try:
                 found = self._together(pair, seed, reseed)
             except Exception as error:  # a user's model may raise anything
-                reason = one_line(error)
+                reason = f"{caller} with several ({one_line(error)})"
             else:
                 share = max(_ROUNDING, 8 * torch.finfo(expected.dtype).eps)
                 tolerance = share * float(expected.nan_to_num().abs().max())
-                if torch.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
+                same = torch.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True)
+                # Decisions may be the same by chance, but not how many numbers were drawn.
+                if same and (
+                    self._can_vmap or generator_states(self.model, inputs.device) == drawn
+                ):
                     return False
-                reason = "its logits differ then"
+                differ = f"{caller} with several (its logits differ then)"
+                reason = differ if self._can_vmap else _OWN_DRAWS
         logger.warning(
-            "the random model is called with one sample at a time, which takes long: "
-            "torch.func.vmap cannot call it with several (%s).",
-            reason,
+            "the random model is called with one sample at a time, which takes long: %s.", reason
         )
         return True
 

@@ -1,5 +1,6 @@
 """Random numbers of a model that are the same each time, and leave no trace."""
 
+import pickle
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,7 +25,7 @@ def preserved_generators(model: object, device: torch.device) -> Iterator[Callab
     Yields:
         A function that takes a seed below 2**32.
     """
-    sources = [*_generators_of_torch(device), np.random, random, *_own_generators(model)]
+    sources = _sources(model, device)
 
     def reseed(seed: int) -> None:
         for source in sources:
@@ -34,6 +35,29 @@ def preserved_generators(model: object, device: torch.device) -> Iterator[Callab
         for source in sources:
             restoring.callback(_restorer(source))
         yield reseed
+
+
+def generator_states(model: object, device: torch.device) -> list[bytes]:
+    """Return the states of all generators that a model draws from, to compare them.
+
+    Args:
+        model: The model.
+        device: The device of its inputs.
+    """
+    return [pickle.dumps(_state(source)) for source in _sources(model, device)]
+
+
+def _sources(model: object, device: torch.device) -> list[Any]:
+    """Return the generators, and the modules that have one."""
+    return [*_generators_of_torch(device), np.random, random, *_own_generators(model)]
+
+
+def _state(source: Any) -> Any:
+    if isinstance(source, torch.Generator):
+        return source.get_state().tolist()
+    if isinstance(source, np.random.Generator):
+        return source.bit_generator.state
+    return source.get_state() if hasattr(source, "get_state") else source.getstate()
 
 
 def _generators_of_torch(device: torch.device) -> list[torch.Generator]:
