@@ -42,6 +42,18 @@ def test_objectives_move_only_features_that_may_change(spec: str) -> None:
     assert torch.allclose(perturbed(objective, mask=everywhere)[1], plain, atol=1e-6)
 
 
+@pytest.mark.parametrize("spec", DEFENSES.values(), ids=DEFENSES)
+def test_perturb_itself_keeps_the_bits_of_other_features(spec: str) -> None:
+    objective = load_objective(spec)
+    assert isinstance(objective, Adversarial)
+    model, inputs, labels = problem()
+    inputs = inputs.masked_fill(inputs < 0.5, -0.0)
+    mask = MASK.expand_as(inputs)
+    points = objective.perturb(model.eval(), inputs, labels, None, Generator(), mask=MASK)
+    assert torch.equal(points[~mask].signbit(), inputs[~mask].signbit())
+    assert torch.equal(points[~mask], inputs[~mask])
+
+
 @pytest.mark.parametrize("spec", ["madry(epsilon=0.3)", "fgsm(epsilon=0.3, norm='l2')"])
 def test_steps_are_as_long_as_without_a_mask(spec: str) -> None:
     objective = load_objective(spec)

@@ -63,6 +63,7 @@ def closest(
         box = boxes.masked((0.0, 1.0), inputs, mask)
         found = function(model, inputs, labels, bounds=box, generator=generator, **warm)
         radii = torch.full_like(found.distances, max_norm)
-        return inputs + geometry.project_onto_ball(found.adversarials - inputs, radii, norm)
+        points = inputs + geometry.project_onto_ball(found.adversarials - inputs, radii, norm)
+        return points if mask is None else torch.where(mask, points, inputs)  # -0 + 0 is not -0
 
     return Adversarial(perturb, loss_on_points(label_smoothing), warm_start=warm_start)
