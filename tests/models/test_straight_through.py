@@ -206,7 +206,11 @@ def test_what_cannot_be_called_is_refused(step: Any, backward: Any, message: str
         (StraightThrough(lambda x: x.mean(1)), r"straight_through\(step, backward=\.\.\.\)"),
         (StraightThrough(rounded, lambda x: x.mean(1)), r"returns \[2\], but the step returns"),
         (StraightThrough(rounded, lambda _: None), "backward of straight_through returns NoneType"),
-        (StraightThrough(lambda x: x.byte()), r"returned torch\.uint8; expected a floating-point"),
+        (
+            StraightThrough(lambda x: x.byte()),
+            r"returned Tensor of dtype torch\.uint8; expected",
+        ),
+        (StraightThrough(lambda x: x.numpy() > 0.5), r"returned ndarray of dtype bool; expected"),
         (StraightThrough(lambda _: "text"), "returned str; expected a floating-point tensor"),
     ],
 )

@@ -151,10 +151,11 @@ def _as_tensor(outputs: Any, inputs: Tensor) -> Tensor:
         values = torch.from_numpy(np.array(outputs))
         return values.to(inputs.device, inputs.dtype)
     if not isinstance(outputs, Tensor) or not outputs.is_floating_point():
-        kind = outputs.dtype if isinstance(outputs, Tensor) else type(outputs).__name__
+        is_array = isinstance(outputs, Tensor | np.ndarray)
+        kind = type(outputs).__name__ + (f" of dtype {outputs.dtype}" if is_array else "")
         raise InputError(
             f"the step of straight_through returned {kind}; expected a floating-point tensor, or a "
-            "NumPy array."
+            "NumPy array of numbers."
         )
     return outputs.detach()
 
