@@ -166,7 +166,7 @@ def sample_bounds(bounds: Any, shape: Sequence[int]) -> Bounds:
 
 
 def sample_mask(mask: Any, shape: Sequence[int]) -> Bool[Tensor, "..."] | None:
-    """Return a mask of the samples of a data set as a tensor, `None` as it is.
+    """Return a mask of the samples of a data set as a tensor; `None` if all features may change.
 
     Args:
         mask: A boolean tensor or array.
@@ -184,7 +184,7 @@ def sample_mask(mask: Any, shape: Sequence[int]) -> Bool[Tensor, "..."] | None:
             "the mask is false for all features, so an attack could change none: expected true for "
             "the features that may change. If true means fixed, pass its opposite, ~mask."
         )
-    return checked
+    return None if checked.all() else checked
 
 
 def _check_sample(what: str, values: Tensor, shape: Sequence[int]) -> None:

@@ -93,6 +93,12 @@ def test_a_run_with_other_restrictions_does_not_continue(
         run(tmp_path / "run", **{"mask": MASK, **change})
 
 
+def test_a_mask_that_is_true_for_all_features_is_none(tmp_path: Path) -> None:
+    first = run(tmp_path / "run")
+    for mask in (True, np.ones((1, 4), bool), torch.ones(4, 4, dtype=torch.bool)):
+        assert run(tmp_path / "run", mask=mask).manifest["run"] == first.manifest["run"]
+
+
 def test_data_carry_their_own_bounds_and_mask(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     _, inputs, labels = samples()
@@ -103,9 +109,7 @@ def test_data_carry_their_own_bounds_and_mask(caplog: pytest.LogCaptureFixture) 
     caplog.clear()
     others = run(data=data[:5], bounds=(-1, 3), mask=True)
     assert others.manifest["configuration"]["bounds"] == [-1, 3]
-    entry = restrictions(others)
-    assert entry is not None
-    assert (entry["free"], entry["bounds"]) == (16, None)
+    assert restrictions(others) is None
     assert "its own" not in caplog.text
 
 
