@@ -14,6 +14,9 @@ from minnorm.errors import InputError
 
 _USUAL_RANGE = (1e-4, 1e6)
 
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+"""Modules that are random in training mode, and may be a defense there."""
+
 ACTIVE_DROPOUT = (
     "If dropout stays on as a defense, write torch.nn.functional.dropout(..., training=True), and "
     "wrap the model with minnorm.models.averaged."

@@ -161,6 +161,16 @@ def test_a_model_in_training_mode_is_copied_in_evaluation_mode(use: str) -> None
     assert torch.allclose(fast(example()), network()(example()), atol=1e-5)
 
 
+def test_dropout_that_stays_on_is_not_turned_off() -> None:
+    model = nn.Sequential(network(), nn.AlphaDropout()).eval()
+    model[1].train()
+    with pytest.raises(InputError, match=r"its part '1', a AlphaDropout, is in training.*averaged"):
+        accelerate(model, example())
+    whole = accelerate(model.train(), example(), "off").original
+    assert isinstance(whole, nn.Module)
+    assert not whole.get_submodule("1").training
+
+
 def test_a_model_in_training_mode_that_cannot_be_copied_is_refused() -> None:
     class Uncopied(Residual):
         def __deepcopy__(self, memo: object) -> nn.Module:

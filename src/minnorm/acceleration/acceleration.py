@@ -14,7 +14,13 @@ from minnorm.acceleration.building import build_accelerated, unchanged
 from minnorm.acceleration.choice import REQUESTED
 from minnorm.acceleration.words import AUTO, OFF, check_use
 from minnorm.errors import InputError, one_line
-from minnorm.logits import Model, check_logits, parts_in_training_mode
+from minnorm.logits import (
+    ACTIVE_DROPOUT,
+    DROPOUT,
+    Model,
+    check_logits,
+    parts_in_training_mode,
+)
 from minnorm.runtime.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
@@ -58,9 +64,9 @@ def accelerate(model: Model, example: Float[Tensor, "b *d"], use: str = "auto") 
         pickled: save the model and the words instead.
 
     Raises:
-        InputError: If the model is not callable or fails on the example, the example is not a batch
-            of finite floating point values, a word is unknown, or a technique cannot be used with
-            this model.
+        InputError: If the model is not callable or fails on the example, dropout stays on in it in
+            evaluation mode, the example is not a batch of finite floating point values, a word is
+            unknown, or a technique cannot be used with this model.
     """
     words = check_use(use, "use")
     model = original(model)
@@ -101,9 +107,19 @@ def _check_example(example: object) -> None:
 
 
 def _ensure_evaluation_mode(model: Model) -> Model:
-    """Return the model, or a copy in evaluation mode if a part of it is in training mode."""
-    if not isinstance(model, nn.Module) or not parts_in_training_mode(model):
+    """Return the model, or a copy in evaluation mode if a part of it is in training mode.
+
+    Raises:
+        InputError: If the copy fails, or would turn off dropout that stays on in evaluation mode.
+    """
+    if not isinstance(model, nn.Module) or not (parts := parts_in_training_mode(model)):
         return model
+    for name, part in parts.items() if not model.training else ():
+        if isinstance(part, DROPOUT):
+            raise InputError(
+                f"the model is in evaluation mode, but its part {name!r}, a {type(part).__name__}, "
+                f"is in training mode: call model.eval() first. {ACTIVE_DROPOUT}"
+            )
     try:
         return copy.deepcopy(model).eval()
     except Exception as error:  # a user's module may hold anything

@@ -17,7 +17,7 @@ from minnorm.attacks.engine.samples import check_samples
 from minnorm.boxes import Bounds
 from minnorm.errors import InputError
 from minnorm.geometry import Norm, per_sample
-from minnorm.logits import ACTIVE_DROPOUT, parts_in_training_mode
+from minnorm.logits import ACTIVE_DROPOUT, DROPOUT, parts_in_training_mode
 from minnorm.radii import ROUNDED_SHARE
 
 LOOSE = 100.0
@@ -286,7 +286,7 @@ def check_evaluation_mode(model: object) -> None:
         return
     for name, part in parts_in_training_mode(model).items():
         where = f" (its part {name!r}, a {type(part).__name__})" if name else ""
-        defense = f" {ACTIVE_DROPOUT}" if name and isinstance(part, nn.Dropout) else ""
+        defense = f" {ACTIVE_DROPOUT}" if name and isinstance(part, DROPOUT) else ""
         raise InputError(f"the model is in training mode{where}: call model.eval() first.{defense}")
 
 
