@@ -148,10 +148,10 @@ def test_gray_distances_count_features_that_can_change() -> None:
 
 @pytest.mark.parametrize("high", [np.inf, np.where(np.eye(4) > 0, np.inf, 1.0)])
 def test_bounds_may_be_infinite(tmp_path: Path, high: Any) -> None:
-    bounds = (-np.inf, high) if high is np.inf else (np.zeros((4, 4)), high)
+    bounds = -np.inf, high
     model, inputs, labels = samples()
     found = run(tmp_path / "run", bounds=bounds)
-    box: Bounds = bounds if high is np.inf else (torch.zeros(4, 4), torch.from_numpy(high))
+    box: Bounds = (-np.inf, high if high is np.inf else torch.from_numpy(high))
     expected = ddn(model, inputs, labels, steps=15, bounds=box)
     assert found.records.column("l2").to_pylist() == pytest.approx(expected.distances.tolist())
     assert found.records.column("gray_l2").to_pylist() == [np.inf] * 7

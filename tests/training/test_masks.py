@@ -48,8 +48,8 @@ def test_perturb_itself_keeps_the_bits_of_other_features(spec: str) -> None:
     assert isinstance(objective, Adversarial)
     model, inputs, labels = problem()
     inputs = inputs.masked_fill(inputs < 0.5, -0.0)
-    mask = MASK.expand_as(inputs)
-    points = objective.perturb(model.eval(), inputs, labels, None, Generator(), mask=MASK)
+    mask, given = MASK.expand_as(inputs), {"mask": MASK}
+    points = objective.perturb(model.eval(), inputs, labels, None, Generator(), **given)
     assert torch.equal(points[~mask].signbit(), inputs[~mask].signbit())
     assert torch.equal(points[~mask], inputs[~mask])
 
