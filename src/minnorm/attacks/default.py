@@ -89,7 +89,10 @@ def attack(
         budget: The cost of a sample. In gradients, where a forward pass counts as 0.4 of one: 30
             gives a first impression, 100 is close to the best known, 1,000 is for the last percent.
             Without gradients in queries, which are forward passes: thousands. By default that of
-            the attack, 100 gradients or 1,000 queries.
+            the attack, 100 gradients or 1,000 queries. For a random model, see
+            `minnorm.models.averaged`, moving an adversarial on until it holds in other draws comes
+            beside the budget: 8 forward passes of the average for each of at most 17 measurements,
+            usually up to eight, and more for fewer than 13 draws.
         targeted: Search for points that are classified as `labels`, instead of as anything else.
         levels: Round each point to that many evenly spaced values (256 for 8-bit images).
         bounds: The lowest and the highest value of an input: two numbers, or tensors or arrays with
