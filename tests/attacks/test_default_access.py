@@ -174,7 +174,7 @@ def test_random_decisions_are_noticed_by_what_was_found() -> None:
 
     noisy = offering(_Module(random), "decisions")
     with pytest.warns(UserWarning, match="adversarials are not adversarial when the model"):
-        attack(noisy, inputs, labels, budget=60)
+        attack(noisy, inputs, labels, budget=200)
 
 
 class _Module(nn.Module):
