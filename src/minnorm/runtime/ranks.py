@@ -12,6 +12,7 @@ from typing import Any
 
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from minnorm.errors import InputError, one_line
@@ -95,7 +96,7 @@ def _join(launch: Launch) -> None:
         store.set_timeout(_LONGEST_WORK)
         dist.init_process_group(
             "gloo",
-            store=dist.PrefixStore(f"minnorm/{group}", store),
+            store=PrefixStore(f"minnorm/{group}", store),
             rank=launch.rank,
             world_size=launch.world_size,
             timeout=_LONGEST_WORK,
