@@ -18,7 +18,13 @@ from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.queries.bases import Basis, basis_of
 from minnorm.attacks.engine.queries.images import images
 from minnorm.attacks.engine.queries.lines import Line, line_through, narrowed
-from minnorm.attacks.engine.queries.normals import Sighting, first_sighting, probed, turned
+from minnorm.attacks.engine.queries.normals import (
+    Sighting,
+    first_sighting,
+    probed,
+    shortest,
+    turned,
+)
 from minnorm.attacks.engine.queries.quota import LEAST_BUDGET, Quota
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count
@@ -40,6 +46,13 @@ _PROBES, _TURNS = 60, 2
 _RADII = (0.1, 0.05)
 """The distance of the probes from the line, as a share of its length: in the first round, and in
 the last one."""
+
+_QUERIES_PER_ENTRANT, _ENTRANTS = 600, 8
+"""The budget of each first line, and the largest number of them."""
+
+_KEPT, _MORE_ROUNDS = 0.5, 2
+"""The share of the lines that are kept after a heat, and the factor on the rounds of the next one.
+"""
 
 
 @accepts_accelerated
@@ -101,17 +114,54 @@ def decision_pursuit(
         candidates = images(search, basis)
         if starts is not None:
             candidates = chain([search.problem.feasible_(ordinary(starts).clone())], candidates)
-        seen = first_sighting(_first_line(quota, candidates), basis)
-        whole = quota.left
-        while quota.left > _LAST_NARROWINGS:
-            seen = _started(quota, basis, seen)
-            left = quota.left / whole
-            radius = _RADII[1] * (_RADII[0] / _RADII[1]) ** left
-            probes = min(_PROBES, quota.left - _LAST_NARROWINGS)
-            seen = probed(quota, basis, seen, probes=probes, radius=radius, candidates=candidates)
-            seen = turned(quota, basis, seen, _TURNS)
+        rounds = _Rounds(quota, basis, candidates)
+        number = min(max(quota.left // _QUERIES_PER_ENTRANT, 1), _ENTRANTS)
+        if targeted:  # other candidates than the given starts are rarely of the target class
+            number = 1
+        lines = [_first_line(quota, candidates) for _ in range(number)]
+        entrants = [first_sighting(line, basis) for line in lines]
+        heat = 1
+        while len(entrants) > 1:
+            entrants = [rounds.after(heat, seen) for seen in entrants]
+            entrants = shortest(entrants, int(_KEPT * len(entrants)))
+            heat *= _MORE_ROUNDS
+        seen = rounds.after(budget, entrants[0])
         narrowed(quota, seen.line, quota.left)
         return search.result()
+
+
+class _Rounds:
+    """Rounds of probes and turns; the probes come closer to the line as the quota is used up.
+
+    Args:
+        quota: The queries.
+        basis: The basis of the beliefs.
+        candidates: Points that may be adversarial.
+    """
+
+    def __init__(self, quota: Quota, basis: Basis, candidates: Iterator[Tensor]) -> None:
+        self._quota, self._basis, self._candidates = quota, basis, candidates
+        self._whole = quota.left
+
+    def after(self, rounds: int, seen: Sighting) -> Sighting:
+        """Return the lines and beliefs after some rounds, or as many as there are queries for."""
+        quota, basis = self._quota, self._basis
+        for _ in range(rounds):
+            if quota.left <= _LAST_NARROWINGS:
+                break
+            seen = _started(quota, basis, seen)
+            radius = _RADII[1] * (_RADII[0] / _RADII[1]) ** (quota.left / self._whole)
+            probes = min(_PROBES, quota.left - _LAST_NARROWINGS)
+            seen = probed(
+                quota,
+                basis,
+                seen,
+                probes=probes,
+                radius=radius,
+                candidates=self._candidates,
+            )
+            seen = turned(quota, basis, seen, _TURNS)
+        return seen
 
 
 def _first_line(quota: Quota, candidates: Iterator[Tensor]) -> Line:

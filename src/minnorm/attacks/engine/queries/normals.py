@@ -14,7 +14,13 @@ from torch import Tensor
 from minnorm import boxes
 from minnorm.attacks.engine.autograd import noise_of_sample
 from minnorm.attacks.engine.queries.bases import Basis
-from minnorm.attacks.engine.queries.beliefs import Belief, after_signs, prior, relaxed, rescaled
+from minnorm.attacks.engine.queries.beliefs import (
+    Belief,
+    after_signs,
+    prior,
+    relaxed,
+    rescaled,
+)
 from minnorm.attacks.engine.queries.lines import Line, narrowed, points_at
 from minnorm.attacks.engine.queries.quota import Quota
 from minnorm.boxes import rows
@@ -33,20 +39,28 @@ _KEPT_OFFSET = 0.5
 _FARTHEST = 0.15
 """The farthest that a probe is moved along the line, as a share of the length of the line."""
 
-_CLOSER = 0.998
-"""A line has improved if it is shorter than this share of the one before."""
+_CLOSER, _INSIDE = 0.9998, 0.5
+"""A line has improved if it is shorter than this share of the one before, and than this place in
+the interval that holds its boundary."""
 
-_LEAST_OF_BEFORE, _NARROWINGS = 0.7, 3
-"""An improved line is expected to have at least this share of the length before; and the queries
-that narrow that interval."""
+_PACES = (0.01, 0.3)
+"""How much shorter an improved line is expected to be at most, as a share of its length: the least
+and the largest. The first is the largest one."""
+
+_FASTER, _SLOWER = 5.0, 0.9
+"""After a success, it is this multiple of what the line has become shorter; and the factor on it
+after a failure."""
+
+_NARROWINGS = 3
+"""The queries that narrow the interval of a line after an attempt to turn it."""
 
 _GROWTH, _SHRINKAGE = 1.3, 0.6
 """The factors on the share of the normal in a line, after a success and after a failure."""
 
-_SHARES = (0.02, 0.5, 0.9)
+_SHARES = (0.1, 0.5, 0.9)
 """That share: the least, the first, and the largest."""
 
-_OUT_OF_DATE = 0.1
+_OUT_OF_DATE = 0.3
 """The part of a normal that is out of date, as a multiple of the move of the line."""
 
 _KNEE = 0.25
@@ -77,12 +91,14 @@ class Sighting:
         belief: The beliefs.
         powers: The expected squares of the coefficients of a normal, before any probe.
         shares: The share of the normal in the next direction.
+        paces: How much shorter the next line may become, as a share of its length.
     """
 
     line: Line
     belief: Belief
     powers: Float[Tensor, "b *d"]
     shares: Float[Tensor, "b"]
+    paces: Float[Tensor, "b"]
 
     def where(self, yes: Bool[Tensor, "b"], other: "Sighting") -> "Sighting":
         """Return these lines and beliefs where `yes`, otherwise other ones."""
@@ -95,6 +111,7 @@ class Sighting:
             Belief(*map(chosen, self.belief, other.belief)),
             chosen(self.powers, other.powers),
             chosen(self.shares, other.shares),
+            chosen(self.paces, other.paces),
         )
 
 
@@ -106,7 +123,20 @@ def first_sighting(line: Line, basis: Basis) -> Sighting:
         powers = powers * powers.new_tensor([1.0, _COLOR, _COLOR]).view(-1, 1, 1)
     belief = prior(powers.expand_as(line.directions))
     shares = torch.full_like(line.low, _SHARES[1])
-    return Sighting(line, belief, belief.variances, shares)
+    paces = torch.full_like(line.low, _PACES[1])
+    return Sighting(line, belief, belief.variances, shares, paces)
+
+
+def shortest(sightings: list[Sighting], number: int) -> list[Sighting]:
+    """Return sightings whose lines are the shortest ones of each sample, the shortest first."""
+    order = torch.stack([one.line.high for one in sightings]).argsort(dim=0, stable=True)
+    chosen = []
+    for places in order[:number]:
+        one = sightings[0]
+        for place, other in enumerate(sightings[1:], 1):
+            one = other.where(places == place, one)
+        chosen.append(one)
+    return chosen
 
 
 def probed(
@@ -190,26 +220,36 @@ def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
     ascent = _directions(problem.along_free(normals))[0]
     if problem.norm == "linf":
         ascent = ascent.sign()
-    line, shares, moved = seen.line, seen.shares, torch.zeros_like(seen.shares)
+    line, shares, paces = seen.line, seen.shares, seen.paces
+    moved = torch.zeros_like(shares)
     least, _, most = _SHARES
     for _ in range(turns):
         if quota.left == 0:
             break
         directions = torch.lerp(line.directions, ascent, per_sample(shares, ascent))
         directions, _ = _directions(directions, problem.norm)
-        goal = _CLOSER * line.high
-        hits = quota.adversarial_at(points_at(problem, directions, goal))
-        closer = hits & line.high.isfinite()
-        low = torch.where(closer, _LEAST_OF_BEFORE * goal, goal)
-        new = narrowed(quota, replace(line, directions=directions, low=low, high=goal), _NARROWINGS)
-        moves = 1 - _cosines(line.directions, directions) + (1 - new.high / line.high)
+        found = line.high.isfinite()
+        goal = torch.minimum(_CLOSER * line.high, torch.lerp(line.low, line.high, _INSIDE))
+        closer = found & quota.adversarial_at(points_at(problem, directions, goal))
+        trial = Line(directions, (1 - paces) * goal, goal)
+        new = _narrowed_again(quota, trial.where(closer, line))
+        gains = torch.where(found, 1 - new.high / line.high, 0.0)
+        moves = 1 - _cosines(line.directions, new.directions) + gains
         moved = moved + torch.where(closer, moves, 0.0)
-        line = new.where(closer, line)
-        factors = torch.where(closer, _GROWTH, _SHRINKAGE)
-        shares = (shares * factors).clamp(least, most)
+        line = new.where(found, line)
+        shares = (shares * torch.where(closer, _GROWTH, _SHRINKAGE)).clamp(least, most)
+        paces = torch.where(closer, _FASTER * gains, _SLOWER * paces).clamp(*_PACES)
     out_of_date = (_OUT_OF_DATE * moved).clamp_max(0.5)
     belief = relaxed(seen.belief, seen.powers, out_of_date)
-    return replace(seen, line=line, belief=belief, shares=shares)
+    return replace(seen, line=line, belief=belief, shares=shares, paces=paces)
+
+
+def _narrowed_again(quota: Quota, line: Line) -> Line:
+    """Return the lines with a smaller interval, or with a lower one if none of it was harmless."""
+    new = narrowed(quota, line, _NARROWINGS)
+    # The lower end may be a guess, and the boundary may be below it.
+    lower = (2 * new.low - new.high).clamp_min(0)
+    return replace(new, low=torch.where(new.low == line.low, lower, new.low))
 
 
 def _drawn(quota: Quota, belief: Belief) -> Float[Tensor, "b *d"]:
