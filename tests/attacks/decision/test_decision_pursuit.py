@@ -13,6 +13,8 @@ from minnorm.attacks.engine.queries.quota import LEAST_BUDGET
 from minnorm.geometry import Norm, distances
 from reference.linear import optimal_distances
 
+MODULE = "minnorm.attacks.decision.decision_pursuit"
+
 
 def ratios(norm: Norm, budget: int, shape: tuple[int, ...], *, targeted: bool = False) -> Tensor:
     """Return the distances that are found over those of the closest points of linear models."""
@@ -126,3 +128,29 @@ def test_a_larger_budget_on_curved_boundaries() -> None:
     long = decision_pursuit(model, inputs, labels, budget=1200)
     assert (long.distances <= short.distances * 1.05).all()
     assert long.distances.mean() < 0.8 * short.distances.mean()
+
+
+@pytest.mark.slow
+def test_the_tournament_of_a_sample_does_not_depend_on_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MODULE + "._QUERIES_PER_ENTRANT", 150)
+    # Most of what is far away is class 0: some first lines of some samples find nothing.
+    model, inputs, _ = problem((1, 4, 4), batch=2, network=Curved, dtype=torch.float64)
+    labels = torch.zeros(2, dtype=torch.int64)
+
+    def hard(points: Tensor) -> Tensor:
+        logits: Tensor = model(points)
+        far = ((points - 0.5).abs() > 0.45).flatten(1).any(1, keepdim=True)
+        rare = (points[:, 0, 0, :1] * 1000).floor() % 7 != 0
+        zero = torch.nn.functional.one_hot(labels[:1], logits.shape[1]).to(logits)
+        return torch.where(far & rare, zero, logits)
+
+    together = decision_pursuit(hard, inputs, labels, budget=400)
+    alone = [
+        decision_pursuit(hard, one, label, budget=400)
+        for one, label in zip(inputs.split(1), labels.split(1), strict=True)
+    ]
+    assert together.success.all()
+    parts = torch.cat([result.distances for result in alone])
+    torch.testing.assert_close(together.distances, parts, rtol=1e-6, atol=0)
