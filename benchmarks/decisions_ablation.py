@@ -75,6 +75,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "what it knew before each move": {f"{MODULE}.turned": forgetful},
     "cosines and bands": {f"{MODULE}.basis_of": entries},
     "gray as a color": {f"{MODULE}.basis_of": one_by_one},
+    "the tournament of first lines": {f"{MODULE}._ENTRANTS": 1},
     "starts of one octave, and blurred ones": {f"{MODULE}.images": from_far},
     "learning the spectrum": {f"{NORMALS}._with_spectrum": fixed_spectrum},
     "probes where both answers are equally likely": {f"{NORMALS}._FARTHEST": 0.0},
