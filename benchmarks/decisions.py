@@ -3,13 +3,14 @@
     python benchmarks/decisions.py [--networks mnist-cnn ...] [--attacks decision_pursuit ...]
                                    [--budget 20000] [--budget-one-by-one 5000] [--json FILE]
 
-Every attack runs once, with the largest budget. The model counts the queries of each sample, keeps
-the closest adversarial that it has answered, whatever the attack returns, and ends the attack after
-the last query. The other libraries attack one image after the other, so that no image waits for
-another one. Images that are misclassified from the start count with a norm of 0. Beside them:
-`minnorm.attack` with gradients and a budget of 1,000. Finished attacks and images in
-runs/decisions are kept: after a change of an attack, delete its files. Tables and a figure go
-beside the JSON file.
+Decision pursuit plans with its budget, so it runs once for each number of queries. The other attacks
+do not, and run once with the largest one. The model counts the queries of each sample, keeps the
+closest adversarial that it has answered, whatever the attack returns, and ends the attack after the
+last query. The other libraries attack one image after the other, so that no image waits for another
+one. Images that are misclassified from the start count with a norm of 0, those without an
+adversarial with an infinite one. Beside them: `minnorm.attack` with gradients and a budget of
+1,000. Finished attacks and images in runs/decisions are kept: after a change of an attack, delete
+its files. Tables and a figure go beside the JSON file.
 """
 
 import argparse
@@ -137,7 +138,7 @@ def of_art(model: nn.Module, inputs: Tensor, labels: Tensor, budget: int) -> obj
 TOGETHER: dict[str, Attack] = {
     "decision_pursuit": ours(decision_pursuit),
 }
-"""Attacks that make the same number of queries for all samples."""
+"""Attacks that run on all samples together, once for each number of queries."""
 
 ONE_BY_ONE: dict[str, Attack] = {
     "hop_skip_jump": ours(hop_skip_jump),
@@ -195,7 +196,8 @@ def measure(network: str, name: str, budget: int) -> dict[str, Any]:
         lengths = minnorm.attack(model, x, y, budget=1000).distances.tolist()
         curve = {mark: lengths for mark in MARKS if mark <= budget}
     elif name in TOGETHER:
-        curve = watched(ATTACKS[name], model, x, y, budget)
+        budgets = [mark for mark in MARKS if mark <= budget]
+        curve = {mark: watched(ATTACKS[name], model, x, y, mark)[mark] for mark in budgets}
     else:
         singles = [
             single(
@@ -227,6 +229,13 @@ def row(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def cell(line: dict[str, Any], mark: int) -> str:
+    """Return the median at a mark, and the mean, or the share that is found if it is not all."""
+    found = line["found"][mark]
+    rest = f"{line['mean'][mark]:.3f}" if found == 1 else f"{found:.0%} found"
+    return f"{line['median'][mark]:.3f} ({rest})"
+
+
 def tables(measured: dict[str, dict[str, Any]]) -> str:
     """Return the results as Markdown: the median norms, with the means in parentheses."""
     parts = []
@@ -243,12 +252,7 @@ def tables(measured: dict[str, dict[str, Any]]) -> str:
         for name, line in rows.items():
             if name == "gradients":
                 continue
-            cells = (
-                f"{line['median'][mark]:.3f} ({line['mean'][mark]:.3f})"
-                if mark in line["median"]
-                else ""
-                for mark in marks
-            )
+            cells = (cell(line, mark) if mark in line["median"] else "" for mark in marks)
             parts.append(f"| {name} | " + " | ".join(cells) + " |")
         if "gradients" in rows:
             best = rows["gradients"]
