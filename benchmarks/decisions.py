@@ -3,14 +3,13 @@
     python benchmarks/decisions.py [--networks mnist-cnn ...] [--attacks decision_pursuit ...]
                                    [--budget 20000] [--budget-one-by-one 5000] [--json FILE]
 
-Decision pursuit plans with its budget, so it runs once for each number of queries. The other attacks
-do not, and run once with the largest one. The model counts the queries of each sample, keeps the
-closest adversarial that it has answered, whatever the attack returns, and ends the attack after the
-last query. The other libraries attack one image after the other, so that no image waits for another
-one. Images that are misclassified from the start count with a norm of 0, those without an
-adversarial with an infinite one. Beside them: `minnorm.attack` with gradients and a budget of
-1,000. Finished attacks and images in runs/decisions are kept: after a change of an attack, delete
-its files. Tables and a figure go beside the JSON file.
+Decision pursuit plans with its budget, so it runs once for each number of queries. The others run
+once, with the largest one. The model counts the queries of each sample, keeps the closest
+adversarial that it has answered, whatever the attack returns, and ends the attack after the last
+query. The other libraries attack one image after the other, so that no image waits for another one.
+Images that are misclassified from the start count with a norm of 0, those without an adversarial
+with an infinite one. Beside them: `minnorm.attack` with gradients and a budget of 1,000. Finished
+attacks and images in runs/decisions are kept: after a change of an attack, delete its files. Tables and a figure go beside the JSON file.
 """
 
 import argparse
