@@ -9,7 +9,8 @@ adversarial that it has answered, whatever the attack returns, and ends the atta
 query. The other libraries attack one image after the other, so that no image waits for another one.
 Images that are misclassified from the start count with a norm of 0, those without an adversarial
 with an infinite one. Beside them: `minnorm.attack` with gradients and a budget of 1,000. Finished
-attacks and images in runs/decisions are kept: after a change of an attack, delete its files. Tables and a figure go beside the JSON file.
+attacks and images in runs/decisions are kept: after a change of an attack, delete its files. Tables
+and a figure go beside the JSON file.
 """
 
 import argparse
