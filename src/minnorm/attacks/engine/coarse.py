@@ -149,9 +149,7 @@ class AcceleratedSearch(Search):
             if len(rows) == 0:
                 break
             problem = whole.part(rows)
-            points = found[rows]
-            if growth > 0:
-                points = moved_away(problem, points, growth)
+            points = moved_away(problem, found[rows], growth)
             logits = output_of(self._accelerated.original, points)
             incumbent.offer(points, *problem.goal.decide(logits), rows)
             missing = result.success & ~incumbent.distances.isfinite()
@@ -173,10 +171,12 @@ class AcceleratedSearch(Search):
 def moved_away(
     problem: Problem, points: Float[Tensor, "b *d"], growth: float
 ) -> Float[Tensor, "b *d"]:
-    """Return points moved away from the inputs, by a share of their distances.
+    """Return points moved away from the inputs, by a share of their distances; by 0 as they are.
 
     With levels each entry moves by at least one level, since rounding would undo less.
     """
+    if growth == 0:
+        return points
     origins = problem.origins
     moved = problem.feasible_(origins + (1 + growth) * (points - origins))
     if problem.levels is None:

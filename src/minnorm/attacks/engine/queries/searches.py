@@ -92,9 +92,7 @@ class DecisionSearch(ScoreSearch):
             # The first time the whole batch, since its size may decide how sums are rounded.
             rows = torch.arange(len(missing), device=rows.device) if growth == 0 else rows
             problem = whole.part(rows)
-            points = found[rows]
-            if growth > 0:
-                points = moved_away(problem, points, growth)
+            points = moved_away(problem, found[rows], growth)
             adversarial, _ = problem.goal.decide(output_of(self.model, points))
             incumbent.offer(points, adversarial & result.success[rows], rows=rows)
             missing = result.success & ~incumbent.distances.isfinite()
