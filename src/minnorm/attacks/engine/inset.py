@@ -117,16 +117,13 @@ class BoundWatch:
             inside: The gradients slightly inside the bounds.
             points: The points.
             bounds: The bounds of the inputs.
-            nearest: Returns the gradients at the points of `inset` that are nearest to the bounds.
-                A model whose gradients are the same there only has a kink near the bounds.
+            nearest: See `are_lost`.
 
         Returns:
             Whether the attack takes gradients inside the bounds from now on.
         """
         self._comparisons += 1
-        self.active = are_lost(gradients, inside, points, bounds) and are_lost(
-            gradients, nearest(), points, bounds
-        )
+        self.active = are_lost(gradients, inside, points, bounds, nearest)
         if self.active:
             warnings.warn(LOST_GRADIENTS.text, stacklevel=2)
         return self.active
@@ -238,17 +235,32 @@ def are_lost(
     inside: Float[Tensor, "b *d"],
     points: Float[Tensor, "b *d"],
     bounds: Bounds,
+    nearest: Callable[[], Float[Tensor, "b *d"]],
 ) -> bool:
     """Return whether gradients are lost at the bounds: in many entries, or always in one feature.
 
-    A feature is a channel of images, or a column of a table.
+    A feature is a channel of images, or a column of a table. A ReLU with a tiny bias may have a
+    kink between the bounds and the points inside: where the gradients are the same nearer to the
+    bounds, none are lost.
 
     Args:
         gradients: The gradients at the points.
         inside: The gradients slightly inside the bounds.
         points: The points.
         bounds: The bounds of the inputs.
+        nearest: Returns the gradients at the points of `inset` that are nearest to the bounds; it
+            is called only if those inside differ.
     """
+    return _lack(gradients, inside, points, bounds) and _lack(gradients, nearest(), points, bounds)
+
+
+def _lack(
+    gradients: Float[Tensor, "b *d"],
+    inside: Float[Tensor, "b *d"],
+    points: Float[Tensor, "b *d"],
+    bounds: Bounds,
+) -> bool:
+    """Return whether gradients at the bounds lack what those inside have."""
     there = at_bounds(points, bounds)
     if lost_share(gradients, inside, there) > _RESTORED:
         return True
@@ -299,15 +311,18 @@ def loses_gradients(model: Model, inputs: Float[Tensor, "b *d"], bounds: Bounds)
         return False
     bounds = boxes.for_batch(bounds, inputs)
     samples = (inputs, _with_entries_at_bounds(inputs, bounds))
-    gradients = [_gradients_of_logits(model, points) for points in samples]
-    inside = [_gradients_of_logits(model, inset(points, bounds)) for points in samples]
     twice = boxes.part(bounds, torch.arange(len(inputs), device=inputs.device).repeat(2))
-    at_bounds, both = torch.cat(gradients), torch.cat(samples)
-    if not are_lost(at_bounds, torch.cat(inside), both, twice):
-        return False
-    # A ReLU with a tiny bias may have a kink between the bounds and the points inside.
-    nearest = [_gradients_of_logits(model, inset(points, bounds, share=0.0)) for points in samples]
-    return are_lost(at_bounds, torch.cat(nearest), both, twice)
+
+    def gradients_at(*moved: Tensor) -> Tensor:
+        return torch.cat([_gradients_of_logits(model, points) for points in moved])
+
+    return are_lost(
+        gradients_at(*samples),
+        gradients_at(*(inset(points, bounds) for points in samples)),
+        torch.cat(samples),
+        twice,
+        lambda: gradients_at(*(inset(points, bounds, share=0.0) for points in samples)),
+    )
 
 
 def _with_entries_at_bounds(inputs: Tensor, bounds: Bounds) -> Tensor:
