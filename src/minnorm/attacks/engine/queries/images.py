@@ -31,10 +31,9 @@ def images(search: Search, basis: Basis) -> Iterator[Float[Tensor, "b *d"]]:
     low, high = finite_bounds(search)
     generator = _other_generator(search)
     middle, width = (low + high) / 2, high - low
-    octaves = _octaves(basis)
+    octaves, smooth = _octaves(basis), 1 / (1 + basis.frequencies)
     for number in count():
         strength = _STRENGTHS[number % len(_STRENGTHS)] * width
-        smooth = 1 / (1 + basis.frequencies)
         yield _feasible(search, middle + strength * _noise(origins, basis, smooth, generator))
         for first in reversed(octaves):
             inside = (basis.frequencies >= first) & (basis.frequencies < 2 * max(first, 2))

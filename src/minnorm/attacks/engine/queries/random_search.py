@@ -163,7 +163,7 @@ def proposal(
     images = images_at(search, points)
     height, width = images.shape[2:]
     size = sides(share, height, width, odd=search.problem.norm == "l2")
-    first, second = (_window(search, size, numbers[at : at + 2]) for at in (0, 2))
+    first = _window(search, size, numbers[0:2])
     signs = torch.tensor(_signs(numbers[5:]), dtype=images.dtype).to(images.device).view(-1, 1, 1)
     if search.problem.norm == "linf":
         # Lines 5 to 8: 2 epsilon more or less, projected onto the ball, is epsilon more or less.
@@ -175,6 +175,7 @@ def proposal(
         moves = geometry.norms(search.problem.in_units(candidates - points), "linf")
         unchanged = moves <= _CANCELED * radii
         return torch.where(per_sample(unchanged, points), opposite, candidates)
+    second = _window(search, size, numbers[2:4])
     pattern = signs * bumps(*size, numbers[4]).to(images.dtype).to(images.device)
     return points_at(search, _moved_mass(images, radii, first, second, pattern), radii)
 
