@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minnorm.access import Access
 from minnorm.evaluation.store.configuration import DrawsEntry, RestrictionsEntry
 from minnorm.models.names import is_spec
 from minnorm.report.runs import LabeledRun
@@ -123,7 +124,7 @@ def _configuration(run: LabeledRun, used: Mapping[str, Any]) -> Facts:
             ("model", used["model"]),
             ("data", used["data"]),
             ("samples", f"{samples:,}, positions {start:,} to {stop - 1:,}{every}"),
-            *(("attack", _attack(attack)) for attack in used["attacks"]),
+            *(("attack", _attack(one, run.accesses[one["name"]])) for one in used["attacks"]),
             ("targets", used["targets"] or "none: untargeted attacks"),
             ("bounds of inputs", f"{low:g} to {high:g}"),
             *_restrictions(used.get("restrictions")),
@@ -153,14 +154,13 @@ def _draws(entry: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [("draws", f"{DrawsEntry(**entry)}, judged in {entry['judged']:,} others")]
 
 
-def _attack(attack: Mapping[str, str]) -> str:
+def _attack(attack: Mapping[str, str], access: Access) -> str:
     name = (
         attack["name"]
         if attack["name"] == attack["spec"]
         else f"{attack['name']} = {attack['spec']}"
     )
-    # Runs of earlier versions used gradients, and did not say so.
-    return f"{name}, minimizes {attack['norm']}, uses {attack.get('access', 'gradients')}"
+    return f"{name}, minimizes {attack['norm']}, uses {access}"
 
 
 def _sessions(sessions: list[dict[str, Any]]) -> list[Facts]:
