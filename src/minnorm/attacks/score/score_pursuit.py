@@ -8,6 +8,7 @@ probes are single cosines, as in SimBA (Guo, Gardner, You, Wilson, Weinberger, I
 https://arxiv.org/abs/1905.07121), here on patches and in a learned order.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -17,7 +18,9 @@ from torch import Generator, Tensor
 from minnorm.attacks.contract import AttackResult, Model, accepts_accelerated, needs
 from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.opening import open_search
+from minnorm.attacks.engine.queries.bases import basis_of
 from minnorm.attacks.engine.queries.differences import Differences
+from minnorm.attacks.engine.queries.images import images
 from minnorm.attacks.engine.queries.patches import patches_of
 from minnorm.attacks.engine.queries.stepwise import by_decisions
 from minnorm.attacks.engine.queries.tangents import Tangent, first_tangent, probed, stepped
@@ -114,14 +117,17 @@ def score_pursuit(
         first = max(min(int(_FIRST_PROBES * budget), _MOST_FIRST), _LEAST_FIRST)
         later = max(min(_PROBES, int(_SHARE_OF_PROBES * budget)), _LEAST_PROBES)
         checks, rounds = list(_CHECKS), 0
+        candidates: Iterator[Tensor] | None = None
         while scores.left > 1 and len(tangent.trust) > 0:
             probes = min(first if rounds == 0 else later, scores.left - 1)
-            tangent = probed(scores, basis, tangent, probes)
+            tangent = probed(scores, basis, tangent, probes, candidates)
             tangent = stepped(scores, basis, tangent)
             rounds += 1
             if checks and scores.left < (1 - checks[0]) * budget:
                 checks.pop(0)
                 tangent = _without_steps(scores, tangent, started=starts is not None)
+                if not checks:
+                    candidates = images(search, basis_of(search.problem.origins))
         return search.result()
 
 

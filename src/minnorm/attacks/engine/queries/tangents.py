@@ -3,6 +3,7 @@
 The steps of `score_pursuit`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -43,6 +44,9 @@ _ROUNDED = 1e-5
 
 _LEAST_WAY = 1e-3
 """The least way, as a share of the perturbation, over which a change tells a slope."""
+
+_CANDIDATES = 4
+"""The probes of a round that samples without an adversarial spend on other points."""
 
 _OVERSHOOT = 0.01
 """By how much a step goes beyond the boundary of the linear model."""
@@ -120,6 +124,7 @@ def probed(
     basis: Patches,
     tangent: Tangent,
     probes: int,
+    candidates: Iterator[Float[Tensor, "b *d"]] | None = None,
 ) -> Tangent:
     """Return the linear models after probes of the coefficients that are known least.
 
@@ -128,6 +133,7 @@ def probed(
         basis: The basis of the gradients.
         tangent: The linear models.
         probes: The number of probes.
+        candidates: Points that may be adversarial, for the first probes of samples without one.
     """
     problem, slopes, here = scores.search.problem, tangent.slopes, tangent.points
     lengths = norms(here - wide(problem.origins))
@@ -140,7 +146,7 @@ def probed(
     zeros = torch.zeros_like(radii)
     # Of coefficients that are equally uncertain, the first one: rounding must not decide.
     order = torch.linspace(1, _LAST_WEIGHT, slopes.variances.shape[1]).to(radii)
-    for _ in range(probes):
+    for number in range(probes):
         chosen = (order * slopes.variances).argmax(1, keepdim=True)
         pattern = torch.zeros_like(slopes.variances).scatter_(1, chosen, 1.0)
         moves = problem.along_free(basis.values(pattern)) * per_sample(radii, here)
@@ -148,13 +154,22 @@ def probed(
         more = norms(ends[0] - here) >= _AS_LONG * norms(ends[1] - here)
         farther = torch.where(per_sample(more, here), ends[0], ends[1])
         points = problem.feasible_(farther.to(problem.origins.dtype))
+        lost = torch.zeros_like(tangent.crossed)
+        if candidates is not None and number < _CANDIDATES:
+            lost = ~scores.found
+            points = torch.where(per_sample(lost, points), next(candidates), points)
         differences = scores.at(points)
         changes = differences - tangent.differences
         zeros = zeros + (changes == 0).all(1)
         before = slopes.variances.gather(1, chosen)
-        moves = basis.coefficients(wide(points) - here)
+        asked = torch.where(lost, 0.0, 1.0).unsqueeze(1)
+        moves = basis.coefficients(wide(points) - here) * asked
         slopes = after_changes(slopes, moves, changes)
-        slopes = slopes._replace(variances=slopes.variances.scatter(1, chosen, _ASKED * before))
+        slopes = slopes._replace(
+            variances=slopes.variances.scatter(
+                1, chosen, torch.where(asked > 0, _ASKED, 1.0) * before
+            )
+        )
     powers = basis.powers(tangent.prior, slopes.energies, slopes.known)
     slopes = with_powers(slopes, powers)
     wider = torch.where(zeros < _FEW_ZEROS * probes, 1 / _NARROWER, 1.0)
