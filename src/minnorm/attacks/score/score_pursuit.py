@@ -22,8 +22,9 @@ from minnorm.attacks.engine.queries.bases import basis_of
 from minnorm.attacks.engine.queries.differences import Differences
 from minnorm.attacks.engine.queries.images import images
 from minnorm.attacks.engine.queries.patches import patches_of
+from minnorm.attacks.engine.queries.steps import stepped
 from minnorm.attacks.engine.queries.stepwise import by_decisions
-from minnorm.attacks.engine.queries.tangents import Tangent, first_tangent, probed, stepped
+from minnorm.attacks.engine.queries.tangents import Tangent, first_tangent, probed
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count
 from minnorm.geometry import Norm, check_ball, per_sample, wide

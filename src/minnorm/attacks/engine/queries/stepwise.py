@@ -1,6 +1,5 @@
 """The rest of an attack where scores are steps: their differences say little, decisions more."""
 
-from dataclasses import replace
 from itertools import chain
 
 import torch
@@ -14,8 +13,12 @@ from minnorm.attacks.engine.queries.rounds import Plan, pursue
 from minnorm.attacks.engine.search import Search
 from minnorm.boxes import rows
 
-_PLAN = Plan(candidates=(1, 16), per_candidate=16, probes=30, radii=(0.3, 0.1))
-_WIDE_PLAN = replace(_PLAN, radii=(0.3, 0.3))
+_PLAN = Plan(probes=30, radii=(0.3, 0.1))
+"""The probes: fewer and farther than those of `decision_pursuit`, since the boundary of steps has
+corners."""
+
+_WIDE_PLAN = Plan(probes=30, radii=(0.3, 0.3))
+"""The same where single features return at the end."""
 
 _AFTER_FAILURE = 0.25
 """The factor on the share of a feature's change that is tried next, after a failure."""

@@ -1,6 +1,6 @@
-"""Linear models of the differences of logits at a point, and steps to the boundary in them.
+"""Linear models of the differences of logits at a point, and the probes that measure their slopes.
 
-The steps of `score_pursuit`.
+The probes of `score_pursuit`; `steps` has its steps.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from minnorm import boxes, geometry
+from minnorm import boxes
 from minnorm.attacks.engine.queries.differences import Differences
 from minnorm.attacks.engine.queries.images import usual_reach
-from minnorm.attacks.engine.queries.lines import points_at
 from minnorm.attacks.engine.queries.patches import Patches
-from minnorm.attacks.engine.queries.slopes import Slopes, after_changes, drifted, with_powers
+from minnorm.attacks.engine.queries.slopes import Slopes, after_changes, with_powers
 from minnorm.geometry import norms, per_sample, wide
 
 _FIRST_RADIUS, _RADIUS = 0.02, 0.05
@@ -39,29 +38,8 @@ _LAST_WEIGHT = 0.95
 _AS_LONG = 0.99
 """A probe goes backwards if the bounds leave it less than this share of that length forwards."""
 
-_ROUNDED = 1e-5
-"""Entries of a gradient below this share of the largest one count as 0."""
-
-_LEAST_WAY = 1e-3
-"""The least way, as a share of the perturbation, over which a change tells a slope."""
-
 _CANDIDATES = 4
 """The probes of a round that samples without an adversarial spend on other points."""
-
-_OVERSHOOT = 0.01
-"""By how much a step goes beyond the boundary of the linear model."""
-
-_BEYOND = 1e-3
-"""The margin aimed at by the queries of a line, as a share of that of the input."""
-
-_NEAR = 1.1
-"""A step is taken if it ends within this multiple of the distance of the closest adversarial."""
-
-_DRIFT = 0.02
-"""The share of the gradient that is out of date after a step."""
-
-_LINE = 2
-"""The queries along the line of a step."""
 
 
 @dataclass(frozen=True)
@@ -154,118 +132,21 @@ def probed(
         more = norms(ends[0] - here) >= _AS_LONG * norms(ends[1] - here)
         farther = torch.where(per_sample(more, here), ends[0], ends[1])
         points = problem.feasible_(farther.to(problem.origins.dtype))
-        lost = torch.zeros_like(tangent.crossed)
+        moves = basis.coefficients(wide(points) - here)
+        left = _ASKED * slopes.variances.gather(1, chosen)
         if candidates is not None and number < _CANDIDATES:
             lost = ~scores.found
             points = torch.where(per_sample(lost, points), next(candidates), points)
+            # Far away, a change tells no slope.
+            moves = torch.where(lost.unsqueeze(1), 0.0, moves)
+            left = torch.where(lost.unsqueeze(1), left / _ASKED, left)
         differences = scores.at(points)
         changes = differences - tangent.differences
         zeros = zeros + (changes == 0).all(1)
-        before = slopes.variances.gather(1, chosen)
-        asked = torch.where(lost, 0.0, 1.0).unsqueeze(1)
-        moves = basis.coefficients(wide(points) - here) * asked
         slopes = after_changes(slopes, moves, changes)
-        slopes = slopes._replace(
-            variances=slopes.variances.scatter(
-                1, chosen, torch.where(asked > 0, _ASKED, 1.0) * before
-            )
-        )
+        slopes = slopes._replace(variances=slopes.variances.scatter(1, chosen, left))
     powers = basis.powers(tangent.prior, slopes.energies, slopes.known)
     slopes = with_powers(slopes, powers)
     wider = torch.where(zeros < _FEW_ZEROS * probes, 1 / _NARROWER, 1.0)
     wider = torch.where(zeros > _MANY_ZEROS * probes, _WIDER, wider)
     return replace(tangent, slopes=slopes, stretch=(tangent.stretch * wider).clamp(1.0, _WIDEST))
-
-
-def stepped(scores: Differences, basis: Patches, tangent: Tangent) -> Tangent:
-    """Return the linear models after a step to the closest point of the boundary in them.
-
-    The first query is at that point, the next ones on the line from the input through it, where the
-    slope says that the boundary is.
-    """
-    problem, norm = scores.search.problem, scores.search.problem.norm
-    origins, here, slopes = wide(problem.origins), tangent.points, tangent.slopes
-    closest = scores.search.incumbent.distances
-    points = _target(scores, basis, tangent)
-    best, values, taken = here, tangent.differences, torch.zeros_like(tangent.crossed)
-    before: tuple[Tensor, Tensor] | None = None
-    first = scores.margins(scores.first)
-    least = torch.full_like(tangent.gaps, torch.inf)
-    crossed = tangent.crossed
-    for _ in range(_LINE):
-        if scores.left == 0:
-            break
-        differences = scores.at(points.to(problem.origins.dtype))
-        margins = scores.margins(differences)
-        least = torch.minimum(least, margins.abs())
-        lengths = norms(points - origins, norm)
-        # Over shorter ways, changes are mostly rounding.
-        far = norms(points - here) > _LEAST_WAY * norms(points - origins)
-        moves = basis.coefficients((points - here) * per_sample(far, here))
-        slopes = after_changes(slopes, moves, differences - tangent.differences)
-        lower = margins < scores.margins(values)
-        better = torch.where(tangent.crossed, lengths < _NEAR * closest, lower) & margins.isfinite()
-        best = torch.where(per_sample(better, best), points, best)
-        values = torch.where(better.unsqueeze(1), differences, values)
-        taken, crossed = taken | better, crossed | (margins <= 0)
-        divisors = torch.where(lengths > 0, lengths, 1.0)
-        lines = (points - origins) / per_sample(divisors, points)
-        chosen = scores.deciding(differences).unsqueeze(1)
-        falls = -slopes.changes(basis.coefficients(lines)).gather(1, chosen).squeeze(1)
-        if before is not None:
-            secants = (before[1] - margins) / (lengths - before[0])
-            apart = (lengths - before[0]).abs() > _LEAST_WAY * lengths
-            falls = torch.where(apart & secants.isfinite() & (secants > 0), secants, falls)
-        before = lengths, margins
-        falls = torch.where(falls > 0, falls, first / divisors)
-        reach = lengths + (margins + _BEYOND * first) / falls
-        reach = torch.minimum(torch.maximum(reach, lengths / 2), 1.5 * lengths)
-        reach = reach.nan_to_num(0.0, 0.0, 0.0)
-        points = wide(points_at(problem, lines, reach))
-    steps = norms(best - here)
-    slopes = drifted(slopes, _DRIFT)
-    tried = torch.minimum(norms(points - here), tangent.trust)
-    trust = torch.where(taken, 2 * steps, tried / 3)
-    return replace(
-        tangent,
-        points=best,
-        differences=values,
-        slopes=slopes,
-        trust=torch.where(crossed, torch.inf, trust),
-        crossed=crossed,
-        gaps=torch.where(tangent.gaps.isfinite(), (tangent.gaps + least) / 2, least),
-    )
-
-
-def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tensor, "b *d"]:
-    """Return the closest points to the inputs that are beyond the boundary in the linear models."""
-    problem, norm = scores.search.problem, scores.search.problem.norm
-    origins, here, slopes = wide(problem.origins), tangent.points, tangent.slopes
-    values = tangent.differences.nan_to_num(torch.inf)
-    values = values + slopes.changes(basis.coefficients(origins - here))
-    count = values.shape[1]
-    gradients = [problem.along_free(basis.values(slopes.means[:, k])) for k in range(count)]
-    speeds = torch.stack([geometry.dual_norms(one, norm) for one in gradients], 1)
-    reach = torch.where(speeds > 0, values.clamp_min(0) / speeds, torch.inf)
-    if scores.search.goal.targeted:
-        chosen = scores.deciding(tangent.differences)
-    else:
-        chosen = reach.argmin(1)
-    index = chosen.view(-1, 1)
-    gradient = torch.stack(gradients, 1)[torch.arange(len(index)), chosen]
-    # What only rounding has left has no sign.
-    largest = per_sample(norms(gradient, "linf"), gradient)
-    gradient = torch.where(gradient.abs() > _ROUNDED * largest, gradient, 0.0)
-    rises = values.gather(1, index).squeeze(1).clamp_min(1e-9) * (1 + _OVERSHOOT)
-    rises = rises.nan_to_num(0.0, 0.0, 0.0)
-    steps = geometry.to_halfspace(origins, -gradient, rises, problem.bounds, norm)
-    lengths = norms(steps, norm)
-    directions = steps / per_sample(torch.where(lengths > 0, lengths, 1.0), steps)
-    # Never farther than what is known.
-    closest = scores.search.incumbent.distances
-    lengths = torch.where(tangent.crossed, torch.minimum(lengths, closest), lengths)
-    points = wide(points_at(problem, directions, lengths))
-    far = norms(points - here)
-    shares = (tangent.trust / torch.where(far > 0, far, 1.0)).clamp_max(1.0)
-    points = torch.lerp(here, points, per_sample(shares, here))
-    return wide(problem.feasible_(points.to(problem.origins.dtype)))
