@@ -38,6 +38,10 @@ _PROBES, _SHARE_OF_PROBES, _LEAST_PROBES = 16, 0.06, 4
 _MOST_FIRST = 60
 """The most probes at the input."""
 
+_HALVINGS = 6
+"""The halvings of the line from an input to a start: gradients far beyond the boundary say little
+about it."""
+
 _CHECKS = (0.2, 0.45)
 """The shares of the budget after which samples whose scores are steps continue with decisions."""
 
@@ -113,8 +117,7 @@ def score_pursuit(
         scores.keep(stay)
         tangent = first_tangent(scores, basis)
         if starts is not None:
-            points = ordinary(starts)[stay]
-            tangent = _started(scores, tangent, search.problem.feasible_(points))
+            tangent = _started(scores, tangent, ordinary(starts)[stay])
         first = max(min(int(_FIRST_PROBES * budget), _MOST_FIRST), _LEAST_FIRST)
         later = max(min(_PROBES, int(_SHARE_OF_PROBES * budget)), _LEAST_PROBES)
         checks, rounds = list(_CHECKS), 0
@@ -132,16 +135,33 @@ def score_pursuit(
         return search.result()
 
 
-def _started(scores: Differences, tangent: Tangent, points: Tensor) -> Tangent:
-    """Return the linear models, at the starts where these are adversarial."""
-    differences = scores.at(points)
-    hits = scores.found & (scores.margins(differences) <= 0)
-    return replace(
-        tangent,
-        points=torch.where(per_sample(hits, points), wide(points), tangent.points),
-        differences=torch.where(hits.unsqueeze(1), differences, tangent.differences),
-        crossed=tangent.crossed | hits,
-    )
+def _started(scores: Differences, tangent: Tangent, starts: Float[Tensor, "b *d"]) -> Tangent:
+    """Return the linear models where lines from inputs to adversarial starts cross the boundary.
+
+    Args:
+        scores: The differences of logits.
+        tangent: The linear models at the inputs, which stay where a start is not adversarial.
+        starts: The starts.
+    """
+    problem = scores.search.problem
+    low, high = torch.zeros_like(tangent.trust), torch.ones_like(tangent.trust)
+    shares, possible = high, torch.ones_like(tangent.crossed)
+    for _ in range(min(1 + _HALVINGS, scores.left)):
+        weights = per_sample(shares, starts).to(starts.dtype)
+        points = problem.feasible_(torch.lerp(problem.origins, starts, weights))
+        differences = scores.at(points)
+        hits = possible & (scores.margins(differences) <= 0)
+        tangent = replace(
+            tangent,
+            points=torch.where(per_sample(hits, points), wide(points), tangent.points),
+            differences=torch.where(hits.unsqueeze(1), differences, tangent.differences),
+            crossed=tangent.crossed | hits,
+        )
+        possible = tangent.crossed
+        high = torch.where(hits, shares, high)
+        low = torch.where(hits | ~possible, low, shares)
+        shares = (low + high) / 2
+    return tangent
 
 
 def _without_steps(scores: Differences, tangent: Tangent, *, started: bool) -> Tangent:

@@ -29,8 +29,9 @@ _OVERSHOOT = 0.01
 _BEYOND = 1e-3
 """The margin aimed at by the queries of a line, as a share of that of the input."""
 
-_NEAR = 1.1
-"""A step is taken if it ends within this multiple of the distance of the closest adversarial."""
+_NEAR, _LARGEST_MARGIN = 1.1, 0.3
+"""Beyond the first crossing, a step is taken if it ends within this multiple of the distance of the
+closest adversarial, at a margin below this share of that of the input."""
 
 _DRIFT = 0.02
 """The share of the gradient that is out of date after a step."""
@@ -69,7 +70,8 @@ def stepped(scores: Differences, basis: Patches, tangent: Tangent) -> Tangent:
         moves = basis.coefficients((points - here) * per_sample(far, here))
         slopes = after_changes(slopes, moves, differences - tangent.differences)
         lower = margins < scores.margins(values)
-        better = torch.where(tangent.crossed, lengths < _NEAR * closest, lower) & margins.isfinite()
+        near = (lengths < _NEAR * closest) & (margins < _LARGEST_MARGIN * first)
+        better = torch.where(tangent.crossed, near, lower) & margins.isfinite()
         best = torch.where(per_sample(better, best), points, best)
         values = torch.where(better.unsqueeze(1), differences, values)
         taken, crossed = taken | better, crossed | (margins <= 0)
@@ -113,7 +115,7 @@ def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tens
         [problem.along_free(basis.values(slopes.means[:, k])) for k in range(count)], 1
     )
     if scores.search.goal.targeted:
-        weights = _weights(gradients.flatten(2), values)
+        weights = boundary_weights(gradients.flatten(2), values)
     else:
         speeds = torch.stack([geometry.dual_norms(one, norm) for one in gradients.unbind(1)], 1)
         reach = torch.where(speeds > 0, values.clamp_min(0) / speeds, torch.inf)
@@ -137,7 +139,7 @@ def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tens
     return wide(problem.feasible_(points.to(problem.origins.dtype)))
 
 
-def _weights(
+def boundary_weights(
     gradients: Float[Tensor, "b k n"], values: Float[Tensor, "b k"]
 ) -> Float[Tensor, "b k"]:
     """Return weights of linear functions: their weighted sum is below 0 as far away as all are.
