@@ -29,14 +29,11 @@ from minnorm.boxes import Bounds
 from minnorm.checks import check_count
 from minnorm.geometry import Norm, check_ball, per_sample, wide
 
-_FIRST_PROBES, _LEAST_FIRST = 0.12, 8
-"""The probes at the input, as a share of the budget, and the least number."""
+_FIRST_SHARE, _FIRST_RANGE = 0.12, (8, 60)
+"""The probes of the first round, as a share of the budget, and their least and largest number."""
 
-_PROBES, _SHARE_OF_PROBES, _LEAST_PROBES = 16, 0.06, 4
-"""The most probes of another round, as a share of the budget too, and the least number."""
-
-_MOST_FIRST = 60
-"""The most probes at the input."""
+_SHARE, _RANGE = 0.06, (4, 16)
+"""The same for the other rounds."""
 
 _HALVINGS = 6
 """The halvings of the line from an input to a start: gradients far beyond the boundary say little
@@ -118,21 +115,23 @@ def score_pursuit(
         tangent = first_tangent(scores, basis)
         if starts is not None:
             tangent = _started(scores, tangent, ordinary(starts)[stay])
-        first = max(min(int(_FIRST_PROBES * budget), _MOST_FIRST), _LEAST_FIRST)
-        later = max(min(_PROBES, int(_SHARE_OF_PROBES * budget)), _LEAST_PROBES)
-        checks, rounds = list(_CHECKS), 0
+        probes = _between(_FIRST_SHARE * budget, _FIRST_RANGE)
+        checks = list(_CHECKS)
         candidates: Iterator[Tensor] | None = None
         while scores.left > 1 and len(tangent.trust) > 0:
-            probes = min(first if rounds == 0 else later, scores.left - 1)
-            tangent = probed(scores, basis, tangent, probes, candidates)
+            tangent = probed(scores, basis, tangent, min(probes, scores.left - 1), candidates)
             tangent = stepped(scores, basis, tangent)
-            rounds += 1
+            probes = _between(_SHARE * budget, _RANGE)
             if checks and scores.left < (1 - checks[0]) * budget:
                 checks.pop(0)
                 tangent = _without_steps(scores, tangent, started=starts is not None)
                 if not checks:
                     candidates = images(search, basis_of(search.problem.origins))
         return search.result()
+
+
+def _between(number: float, ends: tuple[int, int]) -> int:
+    return min(max(int(number), ends[0]), ends[1])
 
 
 def _started(scores: Differences, tangent: Tangent, starts: Float[Tensor, "b *d"]) -> Tangent:

@@ -40,7 +40,7 @@ _LINE = 2
 """The queries along the line of a step."""
 
 _ITERATIONS = 60
-"""The iterations for the weights of the differences of a targeted attack."""
+"""The iterations for the weights of the differences in a targeted attack."""
 
 
 def stepped(scores: Differences, basis: Patches, tangent: Tangent) -> Tangent:
@@ -48,6 +48,11 @@ def stepped(scores: Differences, basis: Patches, tangent: Tangent) -> Tangent:
 
     The first query is at that point, the next ones on the line from the input through it, where the
     slope says that the boundary is.
+
+    Args:
+        scores: The differences of logits.
+        basis: The basis of the gradients.
+        tangent: The linear models.
     """
     problem, norm = scores.search.problem, scores.search.problem.norm
     origins, here, slopes = wide(problem.origins), tangent.points, tangent.slopes
@@ -105,7 +110,10 @@ def stepped(scores: Differences, basis: Patches, tangent: Tangent) -> Tangent:
 
 
 def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tensor, "b *d"]:
-    """Return the closest points to the inputs that are beyond the boundary in the linear models."""
+    """Return the closest points to the inputs that are beyond the boundary in the linear models.
+
+    Untargeted, one difference has to be below 0: the closest one. Targeted, all have to.
+    """
     problem, norm = scores.search.problem, scores.search.problem.norm
     origins, here, slopes = wide(problem.origins), tangent.points, tangent.slopes
     values = tangent.differences.nan_to_num(torch.inf)
@@ -115,7 +123,7 @@ def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tens
         [problem.along_free(basis.values(slopes.means[:, k])) for k in range(count)], 1
     )
     if scores.search.goal.targeted:
-        weights = boundary_weights(gradients.flatten(2), values)
+        weights = boundary_weights(gradients.reshape(*values.shape, -1), values)
     else:
         speeds = torch.stack([geometry.dual_norms(one, norm) for one in gradients.unbind(1)], 1)
         reach = torch.where(speeds > 0, values.clamp_min(0) / speeds, torch.inf)
@@ -142,14 +150,18 @@ def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tens
 def boundary_weights(
     gradients: Float[Tensor, "b k n"], values: Float[Tensor, "b k"]
 ) -> Float[Tensor, "b k"]:
-    """Return weights of linear functions: their weighted sum is below 0 as far away as all are.
+    """Return the weights of linear functions whose sum is below 0 exactly as far away as all are.
 
-    They are the multipliers of the closest point, in L2, at which no function is above 0: the
-    maximum of a concave quadratic function, by projected gradients.
+    These are the multipliers of the closest point, in L2, where no function is above 0. They
+    maximize a concave quadratic function, here by projected gradients (Goldstein 1964).
 
     Args:
         gradients: The gradients of the functions.
-        values: Their values at the point whose closest one is meant.
+        values: The values of the functions at the point from which the distance counts.
+
+    Returns:
+        The weights, at least 0: minus the weighted sum of the gradients leads to the closest point.
+        A function without a gradient has the weight 0.
     """
     speeds = gradients.norm(dim=2)
     speeds = torch.where(speeds > 0, speeds, torch.inf)
