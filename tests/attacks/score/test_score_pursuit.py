@@ -51,7 +51,7 @@ def test_it_is_closer_than_square(norm: Norm) -> None:
 
 def test_with_a_target_all_other_classes_fall_behind_together() -> None:
     """In a corner of several classes, steps towards the last one alone go back and forth."""
-    model, inputs, labels = problem((20,), network=Linear, batch=6)
+    model, inputs, _ = problem((20,), network=Linear, batch=6)
     targets = model(inputs).argmin(1)
     box = (-torch.inf, torch.inf)
     found = score_pursuit(model, inputs, targets, targeted=True, budget=80, bounds=box)
