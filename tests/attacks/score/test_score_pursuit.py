@@ -84,3 +84,20 @@ def test_starts_are_never_made_worse_and_others_have_no_effect() -> None:
     assert (again.distances <= first.distances).all()
     useless = score_pursuit(model, inputs, labels, budget=47, starts=inputs)  # 7 try the starts
     assert torch.equal(useless.distances, first.distances)
+
+
+def test_a_start_far_beyond_the_boundary_does_no_harm() -> None:
+    """There the softmax of the model is flat, and its logits tell nothing about the boundary."""
+    smooth, inputs, labels = problem((1, 6, 6), batch=8)
+
+    def flat(points: Tensor) -> Tensor:
+        return smooth(points).softmax(1)
+
+    box = (-100.0, 100.0)
+    near = score_pursuit(flat, inputs, labels, budget=200, bounds=box).adversarials
+    far = inputs + 20 * (near - inputs)
+    hits = smooth(far).argmax(1) != labels
+    found = score_pursuit(flat, inputs, labels, budget=200, bounds=box, starts=far)
+    ratios = found.distances / (near - inputs).flatten(1).norm(dim=1)
+    assert hits.any()
+    assert ratios[hits].median() < 1.1

@@ -83,7 +83,8 @@ def score_pursuit(
         model, inputs, labels, targeted, levels, bounds, mask: See `minnorm.attacks.ddn`.
         budget: The queries of a sample, at least 2: forward passes of the model.
         norm: The norm to minimize, `l2` or `linf`.
-        starts: Adversarial points to improve. Points that are not adversarial have no effect.
+        starts: Adversarial points to improve, which help most in a targeted attack: for example
+            images of the target class. Points that are not adversarial have no effect.
         generator: The source of all random numbers, which the samples of the batch share; by
             default a generator with a fixed seed.
 
