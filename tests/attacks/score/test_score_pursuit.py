@@ -91,7 +91,7 @@ def test_a_start_far_beyond_the_boundary_does_no_harm() -> None:
     smooth, inputs, labels = problem((1, 6, 6), batch=8)
 
     def flat(points: Tensor) -> Tensor:
-        return smooth(points).softmax(1)
+        return torch.softmax(smooth(points), 1)
 
     box = (-100.0, 100.0)
     near = score_pursuit(flat, inputs, labels, budget=200, bounds=box).adversarials
