@@ -29,6 +29,7 @@ from output import write
 
 MODULE = "minnorm.attacks.decision.decision_pursuit"
 NORMALS = "minnorm.attacks.engine.queries.normals"
+ROUNDS = "minnorm.attacks.engine.queries.rounds"
 
 BUDGETS = (1000, 5000)
 """The budgets, in queries."""
@@ -72,10 +73,10 @@ TURNED, DRAWN, SPECTRUM = normals.turned, normals._drawn, normals._with_spectrum
 
 WITHOUT: dict[str, dict[str, Any]] = {
     "nothing": {},
-    "what it knew before each move": {f"{MODULE}.turned": forgetful},
+    "what it knew before each move": {f"{ROUNDS}.turned": forgetful},
     "cosines and bands": {f"{MODULE}.basis_of": entries},
     "gray as a color": {f"{MODULE}.basis_of": one_by_one},
-    "the tournament of first lines": {f"{MODULE}._ENTRANTS": 1},
+    "the tournament of first lines": {f"{ROUNDS}._ENTRANTS": 1},
     "starts of one octave, and blurred ones": {f"{MODULE}.images": from_far},
     "learning the spectrum": {f"{NORMALS}._with_spectrum": fixed_spectrum},
     "probes where both answers are equally likely": {f"{NORMALS}._FARTHEST": 0.0},

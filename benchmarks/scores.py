@@ -3,10 +3,10 @@
     python benchmarks/scores.py [--models forest ...] [--norms l2 linf] [--budgets 250 1000]
                                 [--json FILE]
 
-`minnorm.attack(..., access="scores")` has to choose one attack for images and one for the rows of
-tables. Each attack runs with each budget, since the schedule of Square follows from it. The models
-of tables are scikit-learn's, trained on 1,200 of its digits with fixed seeds; the others are of the
-zoo. Samples that are misclassified from the start count with a norm of 0.
+`minnorm.attack(..., access="scores")` has to choose one attack for each norm. Each attack runs with
+each budget, since the schedule of Square follows from it. The models of tables are scikit-learn's,
+trained on 1,200 of its digits with fixed seeds; the others are of the zoo. Samples that are
+misclassified from the start count with a norm of 0.
 """
 
 import argparse
@@ -24,11 +24,12 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 
 import minnorm
-from minnorm.attacks import decision_pursuit, square_min_norm
+from minnorm.attacks import decision_pursuit, score_pursuit, square_min_norm
 from minnorm.runtime import provenance
 from output import write
 
 ATTACKS: dict[str, Callable[..., Any]] = {
+    "score_pursuit": score_pursuit,
     "square_min_norm": square_min_norm,
     "decision_pursuit": decision_pursuit,
 }

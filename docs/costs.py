@@ -55,6 +55,11 @@ SPECS = {
     "normal_pursuit": [f"normal_pursuit(budget={budget})" for budget in (10, 30, 100, 300, 1000)],
     "pdgd": ["pdgd(steps=100)", "pdgd"],
     "pgd": ["pgd(epsilon=1.5)", "pgd(epsilon=1.5, restarts=5)", "pgd(epsilon=0.1, norm=linf)"],
+    "score_pursuit": [
+        "score_pursuit(budget=250)",
+        "score_pursuit",
+        "score_pursuit(norm=linf)",
+    ],
     "square": ["square(epsilon=2.0, budget=1000)", "square(epsilon=0.15, budget=1000, norm=linf)"],
     "square_min_norm": [
         "square_min_norm(budget=300)",

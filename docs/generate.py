@@ -15,7 +15,7 @@ from typing import Any
 
 from minnorm.attacks import ENTRIES
 from minnorm.attacks.combinators import COMBINATORS
-from minnorm.attacks.contract import BEST_ATTACKS, BEST_ON_ROWS
+from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.geometry import Norm
 
 DOCS = Path(__file__).parent
@@ -54,11 +54,7 @@ def best() -> str:
         + f"| {_budget(names['l2'])} |"
         for access, names in BEST_ATTACKS.items()
     ]
-    table = _table("access", *_NORM_NAMES.values(), "a budget counts", "by default", rows=rows)
-    others = [
-        f"with `{access}`, [`{name}`](attacks/{name}.md)" for access, name in BEST_ON_ROWS.items()
-    ]
-    return f"{table}\n\nOn samples of one dimension, the rows of tables: {', '.join(others)}."
+    return _table("access", *_NORM_NAMES.values(), "a budget counts", "by default", rows=rows)
 
 
 def _budget(name: str) -> str:

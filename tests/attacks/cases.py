@@ -78,6 +78,7 @@ CASES: dict[str, Case] = {
         slack=1.1,
     ),
     "pgd": Case({"epsilon": 2.0, "steps": 20}, patient={"restarts": 4}, waits=True),
+    "score_pursuit": Case({"budget": 100}, {"budget": 30}, {"budget": 400}, waits=True),
     "square": Case({"epsilon": 2.0, "budget": 150}, {"budget": 3}, waits=True),
     "square_min_norm": Case({"budget": 100}, {"budget": 3}, {"budget": 600}, slack=1.4),
     "superdeepfool": Case({"steps": 10, "crossing_steps": 20}, waits=True),

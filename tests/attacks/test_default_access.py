@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from attacks.networks import problem
 from minnorm.access import ACCESSES, Access, allows
 from minnorm.attacks import ATTACKS, ENTRIES, attack, attack_name
-from minnorm.attacks.contract import BEST_ATTACKS, BEST_ON_ROWS, best_name
+from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.attacks.default import best_attack
 from minnorm.errors import InputError
 from minnorm.evaluation.running.judge import CountingModel
@@ -40,11 +40,6 @@ def offering(model: nn.Module, access: Access) -> nn.Module:
 
 def test_there_is_a_best_attack_for_each_access_and_norm() -> None:
     assert list(BEST_ATTACKS) == list(ACCESSES)
-    for access, name in BEST_ON_ROWS.items():
-        assert allows(access, ENTRIES[name].access)
-        assert set(ENTRIES[name].norms) >= set(NORMS)
-        assert {best_name(access, norm, 1) for norm in NORMS} == {name}
-        assert best_name(access, "l2", 2) != name
     for access, names in BEST_ATTACKS.items():
         assert list(names) == NORMS
         for norm, name in names.items():
@@ -65,13 +60,6 @@ def test_runs_the_best_attack_for_the_access_that_is_given(access: Access, norm:
     assert torch.equal(found.adversarials, expected.adversarials)
     assert found.success.all()
     assert torch.allclose(found.distances, distances(found.adversarials, inputs, norm))
-
-
-def test_on_rows_of_tables_another_attack_may_be_the_best() -> None:
-    model, inputs, labels = problem((3,))
-    found = quietly(model, inputs, labels, access="scores", budget=60)
-    expected = ATTACKS[BEST_ON_ROWS["scores"]](model, inputs, labels, budget=60)
-    assert torch.equal(found.adversarials, expected.adversarials)
 
 
 @pytest.mark.parametrize("access", ["scores", "decisions"])

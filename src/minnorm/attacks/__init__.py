@@ -25,6 +25,7 @@ from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
 from minnorm.attacks.registry import ATTACKS, ENTRIES, Entry, attack_parameters, load_attack
+from minnorm.attacks.score.score_pursuit import score_pursuit
 from minnorm.attacks.score.square import square
 from minnorm.attacks.score.square_min_norm import square_min_norm
 from minnorm.attacks.suites import autoattack
@@ -63,6 +64,7 @@ __all__ = [
     "normal_pursuit",
     "pdgd",
     "pgd",
+    "score_pursuit",
     "square",
     "square_min_norm",
     "superdeepfool",

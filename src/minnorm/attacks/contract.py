@@ -87,14 +87,10 @@ _Function = TypeVar("_Function", bound=Callable[..., AttackResult])
 
 BEST_ATTACKS: dict[Access, dict[Norm, str]] = {
     "gradients": {"l2": "normal_pursuit", "linf": "fmn"},
-    "scores": {"l2": "square_min_norm", "linf": "square_min_norm"},
+    "scores": {"l2": "score_pursuit", "linf": "square_min_norm"},
     "decisions": {"l2": "decision_pursuit", "linf": "decision_pursuit"},
 }
 """The names of the best attacks of the package, by what they may use of a model, and by norm."""
-
-BEST_ON_ROWS: dict[Access, str] = {"scores": "decision_pursuit"}
-"""What is better than these on samples of one dimension, the rows of tables: Square needs images.
-"""
 
 _MARKER = "accepts_accelerated"
 _NEED = "needs_access"
@@ -142,18 +138,6 @@ def marked_need(function: Callable[..., object]) -> Access | None:
     """Return the access that a function is marked with by `needs`; `None` without a mark."""
     need: Access | None = getattr(function, _NEED, None)
     return need
-
-
-def best_name(access: Access, norm: Norm, dimensions: int) -> str:
-    """Return the name of the best attack of the package.
-
-    Args:
-        access: What it may use of the model.
-        norm: The norm that it minimizes, `l2` or `linf`.
-        dimensions: The dimensions of a sample: 1 for the row of a table.
-    """
-    best = BEST_ATTACKS[access][norm]
-    return BEST_ON_ROWS.get(access, best) if dimensions <= 1 else best
 
 
 def check_offer(

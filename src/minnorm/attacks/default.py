@@ -15,10 +15,10 @@ from minnorm import box_arguments, boxes, geometry
 from minnorm.acceleration import clean_logits, original
 from minnorm.access import Access, access_of, check_access
 from minnorm.attacks.contract import (
+    BEST_ATTACKS,
     AttackResult,
     Model,
     accepts_accelerated,
-    best_name,
     check_offer,
 )
 from minnorm.attacks.engine.autograd import ordinary, own_autograd_mode
@@ -118,7 +118,7 @@ def attack(
     check_offer(classifier, used, f"minnorm.attack(access={used!r})")
     geometry.check_ball(norm)
     inputs, labels = _as_tensors(classifier, inputs, labels, bounds)
-    chosen = best_attack(used, norm, budget, inputs.ndim - 1)
+    chosen = best_attack(used, norm, budget)
     if isinstance(starts, np.ndarray | list):
         starts = torch.as_tensor(np.asarray(starts)).to(inputs)
     mask = box_arguments.mask_of(mask)
@@ -154,7 +154,7 @@ def attack(
 
 
 def best_attack(
-    access: Access, norm: Norm = "l2", budget: int | None = None, dimensions: int = 3
+    access: Access, norm: Norm = "l2", budget: int | None = None
 ) -> Callable[..., AttackResult]:
     """Return the best attack of the package, see `attack`.
 
@@ -162,12 +162,11 @@ def best_attack(
         access: What it may use of the model.
         norm: The norm that it minimizes.
         budget: The cost of a sample, in gradients or in queries; `None` for the attack's default.
-        dimensions: The dimensions of a sample: 1 for the row of a table.
 
     Raises:
         InputError: If the budget is no count.
     """
-    function = ATTACKS[best_name(access, norm, dimensions)]
+    function = ATTACKS[BEST_ATTACKS[access][norm]]
     parameters = inspect.signature(function).parameters
     given: dict[str, Any] = {"norm": norm} if "norm" in parameters else {}
     if budget is not None:

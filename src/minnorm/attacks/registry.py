@@ -32,6 +32,7 @@ from minnorm.attacks.gradient.normal_pursuit import normal_pursuit
 from minnorm.attacks.gradient.pdgd import pdgd
 from minnorm.attacks.gradient.pgd import pgd
 from minnorm.attacks.gradient.superdeepfool import superdeepfool
+from minnorm.attacks.score.score_pursuit import score_pursuit
 from minnorm.attacks.score.square import square
 from minnorm.attacks.score.square_min_norm import square_min_norm
 from minnorm.attacks.suites import autoattack
@@ -212,6 +213,15 @@ ENTRIES: dict[str, Entry] = {
         "1 forward, 1 backward per step",
         "Madry et al. 2018",
         "training, and robust accuracy at one radius",
+    ),
+    "score_pursuit": Entry(
+        score_pursuit,
+        "closest",
+        ("l2", "linf"),
+        "yes",
+        "a `budget` in queries",
+        "this package",
+        "the smallest norms without gradients, by the logits alone",
     ),
     "square": Entry(
         square,

@@ -12,7 +12,7 @@ from minnorm.acceleration import check_use
 from minnorm.access import access_of
 from minnorm.attacks import Model
 from minnorm.attacks.composition import attack_name, most_demanding, norm_of
-from minnorm.attacks.contract import best_name
+from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
 from minnorm.data import as_data
 from minnorm.doubts import Doubt
@@ -156,8 +156,7 @@ def evaluate(
     samples = samples.within(restrictions.bounds)
     classifier = load_classifier(model, device, trust=trust)
     if attacks is None:
-        dimensions = len(samples.sample_shape)
-        named = named_attacks(best_name(access_of(classifier), "l2", dimensions))
+        named = named_attacks(BEST_ATTACKS[access_of(classifier)]["l2"])
     accesses = accesses_of(named, classifier, model)
     access = most_demanding(accesses.values())
     probe = probe_model(classifier, samples, restrictions, access)

@@ -13,7 +13,7 @@ from minnorm.attacks.engine.queries.quota import LEAST_BUDGET
 from minnorm.geometry import Norm, distances
 from reference.linear import optimal_distances
 
-MODULE = "minnorm.attacks.decision.decision_pursuit"
+ROUNDS = "minnorm.attacks.engine.queries.rounds"
 
 
 def ratios(norm: Norm, budget: int, shape: tuple[int, ...], *, targeted: bool = False) -> Tensor:
@@ -134,7 +134,7 @@ def test_a_larger_budget_on_curved_boundaries() -> None:
 def test_the_tournament_of_a_sample_does_not_depend_on_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(MODULE + "._QUERIES_PER_ENTRANT", 150)
+    monkeypatch.setattr(ROUNDS + "._QUERIES_PER_ENTRANT", 150)
     # Most of what is far away is class 0: some first lines of some samples find nothing.
     model, inputs, _ = problem((1, 4, 4), batch=2, network=Curved, dtype=torch.float64)
     labels = torch.zeros(2, dtype=torch.int64)

@@ -39,6 +39,7 @@ def open_search(
     mask: Any = None,
     access: Access = "gradients",
     budget: int | None = None,
+    own_unit: bool = True,
 ) -> Iterator[Search]:
     """Check the arguments of an attack, and begin a search; inside, autograd records nothing.
 
@@ -63,6 +64,8 @@ def open_search(
             the original of an accelerated model.
         budget: The queries of a sample, for an attack by scores. What the unit of a sample costs of
             them is in `Search.spent`; the attack has to subtract it.
+        own_unit: Whether the unit of length may be another one than the width of the bounds, where
+            these are loose.
 
     Raises:
         InputError: If an argument is not as described, or the model offers less access.
@@ -87,7 +90,8 @@ def open_search(
             levels=levels,
         )
         seed = draw_seed(generator)
-        own_lengths = math.isinf(radius_limit)  # otherwise lengths follow from the radius
+        # With a limit, lengths follow from the radius.
+        own_lengths = own_unit and math.isinf(radius_limit)
         if access != "gradients":
             queried = original(model)
             # An attack by decisions has no use for a unit, and a limit on its queries.

@@ -82,7 +82,7 @@ def basis_of(inputs: Float[Tensor, "b *d"]) -> Basis:
         transforms: tuple[Tensor, Tensor] | None = None
     else:
         height, width = sample[-2:]
-        vertical, horizontal = (_cosines(size).to(inputs.device, wide) for size in (height, width))
+        vertical, horizontal = (cosines(size).to(inputs.device, wide) for size in (height, width))
         transforms = (vertical, horizontal)
         side = max(height, width)
         # In cycles per longer side, so that they have the same meaning in both directions.
@@ -96,7 +96,7 @@ def basis_of(inputs: Float[Tensor, "b *d"]) -> Basis:
     bands = (_BANDS_PER_OCTAVE * octaves).round().long()
     colors = None
     if transforms is not None and len(sample) == 3 and sample[0] == _COLORS:
-        colors = _cosines(_COLORS).to(inputs.device, wide)
+        colors = cosines(_COLORS).to(inputs.device, wide)
         places = torch.arange(_COLORS, device=inputs.device)
         bands = bands + (bands.max() + 1) * places.view(-1, 1, 1)
     return Basis(transforms, colors, frequencies, bands.flatten(), int(bands.max()) + 1)
@@ -107,9 +107,9 @@ def _mixed(colors: Float[Tensor, "3 3"], values: Float[Tensor, "b *d"]) -> Float
     return torch.einsum("kc,bchw->bkhw", colors, values)
 
 
-def _cosines(size: int) -> Float[Tensor, "n n"]:
+def cosines(size: int) -> Float[Tensor, "n n"]:
     """Return the orthonormal discrete cosine transform (DCT-II)."""
     places = torch.arange(size, dtype=torch.float64)
-    cosines = torch.cos(math.pi / size * places.unsqueeze(1) * (places + 0.5))
-    cosines[0] /= math.sqrt(2)
-    return cosines * math.sqrt(2 / size)
+    waves = torch.cos(math.pi / size * places.unsqueeze(1) * (places + 0.5))
+    waves[0] /= math.sqrt(2)
+    return waves * math.sqrt(2 / size)

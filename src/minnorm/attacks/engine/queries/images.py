@@ -84,14 +84,19 @@ def _noise(
     return noise * per_sample(rows(noise).shape[1] ** 0.5 / norms(noise), noise)
 
 
-def finite_bounds(search: Search) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-    """Return the bounds as tensors that broadcast to the batch, finite ones for infinite ones."""
-    origins = wide(search.problem.origins)
+def usual_reach(origins: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
+    """Return a distance that is large for the values of each input: 10 times their differences."""
     values = rows(origins)
     differences = (values - values.mean(1, keepdim=True)).abs().mean(1)
     sizes = values.abs().mean(1)
     reach = torch.where(differences > 0, differences, torch.where(sizes > 0, sizes, 1.0))
-    reach = per_sample(_WITHOUT_BOUNDS * reach, origins)
+    return _WITHOUT_BOUNDS * reach
+
+
+def finite_bounds(search: Search) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+    """Return the bounds as tensors that broadcast to the batch, finite ones for infinite ones."""
+    origins = wide(search.problem.origins)
+    reach = per_sample(usual_reach(origins), origins)
     low, high = (
         torch.as_tensor(bound, dtype=origins.dtype, device=origins.device)
         for bound in search.problem.bounds
