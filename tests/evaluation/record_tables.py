@@ -52,6 +52,7 @@ def table(
         "linf": [d / 2 for d in distances],
         "rounding": [rounding] * count,
         "gray_l2": [gray] * count,
+        "constant": [None] * count,
         "forwards": [backwards + 1] * count,
         "backwards": [backwards] * count,
         "seconds": [0.25] * count,

@@ -36,6 +36,7 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
         distances={norm: torch.tensor([n + 0.5, torch.inf]) for n, norm in enumerate(NORM_ORDERS)},
         rounding=torch.tensor([0.5, 0.25]),
         gray=torch.tensor([3.0, 4.0]),
+        constants=None if targets is None else torch.tensor([0.5, torch.inf]),
         spent=(5.0, 4.0, 0.25),
     )
     assert records.schema.equals(SCHEMA)
@@ -51,6 +52,7 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
         "clean_share": 0.75 if is_random else None,
         "adversarial_share": 1.0 if is_random else None,
         "l0": 0.5, "l1": 1.5, "l2": 2.5, "linf": 3.5, "rounding": 0.5, "gray_l2": 3.0,
+        "constant": 0.5 if targets is not None else None,
     }  # fmt: skip
     assert second == {
         **shared, "index": 9, "label": 1, "target": None if targets is None else 0,
@@ -58,13 +60,13 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
         "clean_share": 0.5 if is_random else None,
         "adversarial_share": 1.0 if is_random else None,
         "l0": math.inf, "l1": math.inf, "l2": math.inf, "linf": math.inf, "rounding": 0.25,
-        "gray_l2": 4.0,
+        "gray_l2": 4.0, "constant": math.inf if targets is not None else None,
     }  # fmt: skip
 
 
-def test_records_of_an_earlier_version_get_the_columns_of_random_models() -> None:
+def test_records_of_an_earlier_version_get_the_columns_that_they_lack() -> None:
     records = table([2.0, 1.0])
-    earlier = records.drop_columns(["clean_share", "adversarial_share"])
+    earlier = records.drop_columns(["clean_share", "adversarial_share", "constant"])
     assert with_all_columns(earlier).equals(records)
     assert with_all_columns(records).equals(records)
 

@@ -16,10 +16,13 @@
 | l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
 | rounding | the gap between neighboring numbers at the largest value of the input |
 | gray_l2 | L2 distance of the input to the uniformly gray image, infinite without bounds |
+| constant | the constant C with which C&W found its adversarial; null for other attacks |
 | forwards, backwards, seconds | the cost per sample: that of its batch, divided by its size |
 
 The two shares are null for a model that is not random, see `minnorm.models.averaged`. They are of
 draws that no attack has seen, and decide about predictions and success.
+
+A constant is infinite where C&W failed, and 0 where the input is misclassified from the start.
 
 NaN is no class. A sample whose logits hold NaN before any attack is misclassified: a success at
 distance 0. A point of an attack whose logits hold NaN is a failure.
@@ -45,6 +48,9 @@ _INCOMPLETE = b"incomplete"
 _SHARES = ("clean_share", "adversarial_share")
 """The columns that only a random model fills."""
 
+_ADDED = (*_SHARES, "constant")
+"""The columns that records of earlier versions lack; null may stand for all of their values."""
+
 SCHEMA = pa.schema(
     [
         pa.field("attack", pa.string(), nullable=False),
@@ -62,6 +68,7 @@ SCHEMA = pa.schema(
         *(pa.field(norm, pa.float64(), nullable=False) for norm in NORM_ORDERS),
         pa.field("rounding", pa.float64(), nullable=False),
         pa.field("gray_l2", pa.float64(), nullable=False),
+        pa.field("constant", pa.float64()),
         pa.field("forwards", pa.float64(), nullable=False),
         pa.field("backwards", pa.float64(), nullable=False),
         pa.field("seconds", pa.float64(), nullable=False),
@@ -84,6 +91,7 @@ def make_records(
     distances: dict[Norm, Float[Tensor, "b"]],
     rounding: Float[Tensor, "b"],
     gray: Float[Tensor, "b"],
+    constants: Float[Tensor, "b"] | None = None,
     spent: tuple[float, float, float],
 ) -> Records:
     """Make the rows of one batch.
@@ -103,6 +111,7 @@ def make_records(
         distances: Distances of the adversarials, by norm.
         rounding: Gaps between neighboring numbers, see `minnorm.radii.measured_gaps`.
         gray: L2 distances of the inputs to the gray image, infinite without one.
+        constants: The constant with which C&W found each adversarial; `None` for other attacks.
         spent: Forward passes, backward passes and seconds per sample.
     """
     count = len(indices)
@@ -119,7 +128,7 @@ def make_records(
         "reported": reported.cpu().numpy(),
         **{
             name: [None] * count if values is None else values.double().cpu().numpy()
-            for name, values in zip(_SHARES, shares, strict=True)
+            for name, values in zip(_ADDED, (*shares, constants), strict=True)
         },
         **{norm: values.double().cpu().numpy() for norm, values in distances.items()},
         "rounding": rounding.double().cpu().numpy(),
@@ -132,8 +141,8 @@ def make_records(
 
 
 def with_all_columns(records: Records) -> Records:
-    """Add the columns of random models to records of an earlier version, which lack them."""
-    for name in _SHARES:
+    """Add the columns that records of an earlier version lack."""
+    for name in _ADDED:
         if name not in records.column_names:
             none = pa.nulls(len(records), pa.float64())
             position = SCHEMA.get_field_index(name)

@@ -16,7 +16,7 @@ from attacks.networks import problem
 from evaluation.record_tables import same
 from evaluation.small_runs import configuration
 from minnorm.acceleration import Accelerated
-from minnorm.attacks import Attack, AttackResult, Model, ddn
+from minnorm.attacks import Attack, AttackResult, Model, carlini_wagner, ddn
 from minnorm.boxes import Bounds
 from minnorm.data import as_data
 from minnorm.errors import InputError, OutOfMemoryError
@@ -278,3 +278,21 @@ def test_each_attack_and_batch_gets_the_same_generator_and_the_bounds() -> None:
     ).records(None)
     drawn = float(torch.rand(1, generator=torch.Generator().manual_seed(7)))
     assert seen == [(7, (-1.0, 2.0), size, drawn) for size in (5, 5, 3, 3)]
+
+
+def test_records_of_carlini_wagner_have_its_constants_and_those_of_other_attacks_none() -> None:
+    model, inputs, labels = problem((5,), batch=6)
+    wrong = labels.clone()
+    wrong[0] = (labels[0] + 1) % 2
+    attack = partial(carlini_wagner, searches=3, steps=20)
+    attacks: dict[str, Attack] = {"cw": attack, "ddn": partial(ddn, steps=2)}
+    running = runner(model, inputs, wrong, attacks, batch_size=6)
+    (_, (records, _)), (_, (others, _)) = running.results(set(), None)
+    found = attack(model, inputs, wrong, bounds=(0.0, 1.0))
+    assert torch.tensor(records.column("constant").to_pylist()).equal(found.constants.double())
+    assert records.column("constant")[0].as_py() == 0.0
+    assert others.column("constant").null_count == len(others)
+    parts = runner(model, inputs, wrong, attacks, batch_size=6)
+    parts._fitting = 4  # as after a batch that did not fit into memory
+    (_, (joined, _)), _ = parts.results(set(), None)
+    assert joined.column("constant").equals(records.column("constant"))

@@ -15,6 +15,7 @@ from minnorm.access import Access, access_of
 from minnorm.attacks import Attack, AttackResult, Model
 from minnorm.attacks.composition import access_needed, takes_accelerated
 from minnorm.attacks.engine.inset import InsetGradients
+from minnorm.attacks.gradient.carlini_wagner import CarliniWagnerResult
 from minnorm.boxes import Bounds, rows
 from minnorm.errors import InputError
 from minnorm.evaluation.running.votes import decide
@@ -105,6 +106,7 @@ class Verdict:
         spent: Forward passes, backward passes and seconds per sample of the batch.
         shares: Of a random model, the share of the judge's draws in which each point of the attack
             is adversarial; `None` for any other model.
+        constants: The constant with which C&W found each adversarial; `None` for other attacks.
     """
 
     adversarials: Float[Tensor, "b *d"]
@@ -114,6 +116,7 @@ class Verdict:
     distances: dict[Norm, Float[Tensor, "b"]]
     spent: tuple[float, float, float]
     shares: Float[Tensor, "b"] | None = None
+    constants: Float[Tensor, "b"] | None = None
 
 
 def run_and_judge(
@@ -214,6 +217,7 @@ def run_and_judge(
             seconds / len(inputs),
         ),
         shares=shares,
+        constants=result.constants.detach() if isinstance(result, CarliniWagnerResult) else None,
     )
 
 
@@ -255,6 +259,9 @@ def with_misclassified(
             if shares is not None and verdict.shares is not None
             else None
         ),
+        constants=(
+            None if verdict.constants is None else verdict.constants.masked_fill(from_start, 0.0)
+        ),
     )
 
 
@@ -266,6 +273,7 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
     spent = (sizes / sizes.sum()) @ torch.tensor([part.spent for part in parts]).double()
     forwards, backwards, seconds = spent.tolist()
     shares = [part.shares for part in parts if part.shares is not None]
+    constants = [part.constants for part in parts if part.constants is not None]
     return Verdict(
         adversarials=torch.cat([part.adversarials for part in parts]),
         predictions=torch.cat([part.predictions for part in parts]),
@@ -276,6 +284,7 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
         },
         spent=(forwards, backwards, seconds),
         shares=torch.cat(shares) if shares else None,
+        constants=torch.cat(constants) if constants else None,
     )
 
 

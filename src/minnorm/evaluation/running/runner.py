@@ -166,6 +166,7 @@ class Runner:
                     distances=verdict.distances,
                     rounding=gaps,
                     gray=gray_distances,
+                    constants=verdict.constants,
                     spent=verdict.spent,
                 )
             )
