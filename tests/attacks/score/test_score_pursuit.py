@@ -8,7 +8,7 @@ from attacks.networks import Linear, problem
 from minnorm.attacks import score_pursuit, square_min_norm
 from minnorm.attacks.engine.queries.steps import boundary_weights
 from minnorm.evaluation.running.judge import CountingModel
-from minnorm.geometry import Norm, dual_norms
+from minnorm.geometry import Norm, distances, dual_norms
 
 
 @pytest.mark.parametrize("budget", [2, 3, 20, 100])
@@ -101,3 +101,41 @@ def test_a_start_far_beyond_the_boundary_does_no_harm() -> None:
     ratios = found.distances / (near - inputs).flatten(1).norm(dim=1)
     assert hits.any()
     assert ratios[hits].median() < 1.1
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e30])
+def test_the_scale_of_logits_has_no_effect(scale: float) -> None:
+    model, inputs, labels = problem((1, 6, 6), batch=6)
+    usual = score_pursuit(model, inputs, labels, budget=80)
+    found = score_pursuit(lambda points: scale * model(points), inputs, labels, budget=80)
+    assert torch.allclose(found.distances, usual.distances, rtol=1e-3)
+
+
+def test_without_bounds_the_scale_of_inputs_has_no_effect() -> None:
+    model, inputs, labels = problem((20,), batch=6)
+    box = (-torch.inf, torch.inf)
+    usual = score_pursuit(model, inputs, labels, budget=60, bounds=box).distances
+    for scale in (1e-6, 1e6):
+
+        def scaled(points: Tensor, scale: float = scale) -> Tensor:
+            return model(points / scale)
+
+        found = score_pursuit(scaled, scale * inputs, labels, budget=60, bounds=box)
+        assert torch.allclose(found.distances / scale, usual, rtol=1e-2)
+
+
+def test_with_a_target_among_many_classes_those_that_were_far_behind_count() -> None:
+    model, inputs, labels = problem((1, 8, 8), batch=9, classes=1000)
+    starts, targets = inputs.roll(1, 0), labels.roll(1, 0)
+    found = score_pursuit(model, inputs, targets, targeted=True, budget=200, starts=starts)
+    assert found.success.all()
+    assert found.distances.median() < 0.4 * distances(starts, inputs).median()
+
+
+@pytest.mark.parametrize("levels", [8, 32])
+def test_levels_do_not_undo_steps_in_linf(levels: int) -> None:
+    """A Linf step of less than half a level would be rounded away in all features at once."""
+    model, inputs, labels = problem((1, 12, 12), batch=16)
+    found = score_pursuit(model, inputs, labels, budget=150, norm="linf", levels=levels)
+    assert found.distances.median() < 1.1 / (levels - 1)
+    assert found.distances.max() < 3.1 / (levels - 1)

@@ -6,9 +6,11 @@ from torch import Tensor
 
 from minnorm.attacks.engine.search import Search
 from minnorm.geometry import wide
+from minnorm.logits import likeliest_others, unusual_scales
 
 _RIVALS = 10
-"""The most other classes that are considered: those with the largest logits at the inputs."""
+"""The most other classes that are considered one by one: those with the largest logits at the
+inputs. Of all the rest, the largest logit counts."""
 
 
 class Differences:
@@ -28,10 +30,8 @@ class Differences:
         self.search = search
         self.left = budget - 1
         logits = wide(search.logits_at(search.problem.origins))
-        labels = search.goal.labels.unsqueeze(1)
-        others = logits.nan_to_num(-torch.inf).scatter(1, labels, -torch.inf)
-        number = min(logits.shape[1] - 1, _RIVALS)
-        self._rivals: Int64[Tensor, "b k"] = others.topk(number, 1).indices
+        self._rivals: Int64[Tensor, "b k"] = likeliest_others(logits, search.goal.labels, _RIVALS)
+        self._scales = unusual_scales(logits).unsqueeze(1)
         self.first = self._of(logits)
 
     def at(self, points: Float[Tensor, "b *d"]) -> Float[Tensor, "b k"]:
@@ -40,14 +40,21 @@ class Differences:
         return self._of(wide(self.search.logits_at(points)))
 
     def _of(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b k"]:
-        goal = self.search.goal
-        differences = logits.gather(1, goal.labels.unsqueeze(1)) - logits.gather(1, self._rivals)
+        goal, logits = self.search.goal, logits / self._scales
+        labels = goal.labels.unsqueeze(1)
+        others = logits.gather(1, self._rivals)
+        if logits.shape[1] > 1 + _RIVALS:
+            chosen = torch.cat([labels, self._rivals], 1)
+            rest = logits.scatter(1, chosen, -torch.inf).amax(1, keepdim=True)
+            others = torch.cat([others, rest], 1)
+        differences = logits.gather(1, labels) - others
         differences = differences.to(wide(self.search.problem.origins).dtype)
         return -differences if goal.targeted else differences
 
     def keep(self, rows: Int64[Tensor, "j"]) -> None:
         """Keep these samples of those that the search had; the others have left it."""
         self.first, self._rivals = self.first[rows], self._rivals[rows]
+        self._scales = self._scales[rows]
 
     def deciding(self, differences: Float[Tensor, "b k"]) -> Int64[Tensor, "b"]:
         """Return the class that decides: the nearest one, or in a targeted attack the last one."""

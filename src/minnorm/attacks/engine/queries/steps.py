@@ -137,6 +137,9 @@ def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tens
     steps = geometry.to_halfspace(origins, -gradient, rises, problem.bounds, norm)
     lengths = norms(steps, norm)
     directions = steps / per_sample(torch.where(lengths > 0, lengths, 1.0), steps)
+    if problem.levels is not None and norm == "linf":
+        # All entries move by the same length: a shorter one would be rounded away everywhere.
+        lengths = torch.maximum(lengths, problem.unit * problem.least_step())
     # Never farther than what is known.
     closest = scores.search.incumbent.distances
     lengths = torch.where(tangent.crossed, torch.minimum(lengths, closest), lengths)

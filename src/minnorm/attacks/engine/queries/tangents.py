@@ -18,8 +18,9 @@ from minnorm.attacks.engine.queries.slopes import Slopes, after_changes, with_po
 from minnorm.geometry import norms, per_sample, wide
 
 _FIRST_RADIUS, _RADIUS = 0.02, 0.05
-"""The distance of probes: at the input in units, later as a share of the L2 length of the
-perturbation."""
+"""The L2 distance of probes: at the input as a share of the width of the bounds, or of a distance
+that is large for its values if that is less; later as a share of the length of the perturbation.
+"""
 
 _MANY_ZEROS, _FEW_ZEROS = 0.5, 0.1
 """Above this share of probes that change no score, the next ones are farther away; below the other
@@ -115,11 +116,12 @@ def probed(
     """
     problem, slopes, here = scores.search.problem, tangent.slopes, tangent.points
     lengths = norms(here - wide(problem.origins))
-    # Infinite bounds have no width.
-    unit = usual_reach(wide(problem.origins)).clamp_max(torch.as_tensor(problem.unit).to(lengths))
+    width = torch.as_tensor(boxes.widest(problem.bounds, problem.origins)).to(lengths)
+    unit = torch.minimum(usual_reach(wide(problem.origins)), width)  # the width may be infinite
     radii = tangent.stretch * torch.where(lengths > 0, _RADIUS * lengths, _FIRST_RADIUS * unit)
     if problem.levels is not None:  # shorter ones would be rounded away
-        radii = torch.maximum(radii, problem.unit * problem.least_step() / basis.per_patch)
+        step = problem.unit * replace(problem, norm="l2").least_step()
+        radii = torch.maximum(radii, step / basis.per_patch)
     radii = torch.minimum(radii, torch.maximum(unit, lengths))
     zeros = torch.zeros_like(radii)
     # Of coefficients that are equally uncertain, the first one: rounding must not decide.
