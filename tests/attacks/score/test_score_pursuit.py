@@ -1,4 +1,4 @@
-"""Score pursuit: its budget, the optimum of linear models, scores that are steps, and starts."""
+"""Score pursuit: its budget, the optimum of linear models, scores that jump, and starts."""
 
 import pytest
 import torch
@@ -64,7 +64,7 @@ def test_with_a_target_all_other_classes_fall_behind_together() -> None:
 
 
 @pytest.mark.parametrize("shape", [(16,), (1, 6, 6)])
-def test_scores_that_are_steps_are_attacked_by_decisions(shape: tuple[int, ...]) -> None:
+def test_scores_that_jump_are_attacked_by_decisions(shape: tuple[int, ...]) -> None:
     smooth, inputs, labels = problem(shape, batch=10)
 
     def votes(points: Tensor) -> Tensor:  # one vote, whatever the distance from the boundary

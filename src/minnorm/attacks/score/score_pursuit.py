@@ -21,9 +21,9 @@ from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.queries.bases import basis_of
 from minnorm.attacks.engine.queries.differences import Differences
 from minnorm.attacks.engine.queries.images import images
+from minnorm.attacks.engine.queries.jumps import by_decisions
 from minnorm.attacks.engine.queries.patches import patches_of
 from minnorm.attacks.engine.queries.steps import stepped
-from minnorm.attacks.engine.queries.stepwise import by_decisions
 from minnorm.attacks.engine.queries.tangents import Tangent, first_tangent, probed
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count
@@ -40,7 +40,7 @@ _HALVINGS = 6
 about it."""
 
 _CHECKS = (0.2, 0.45)
-"""The shares of the budget after which samples whose scores are steps continue with decisions."""
+"""The shares of the budget after which samples whose scores jump continue with decisions."""
 
 _JUMP = 0.6
 """Scores jump where the margins at the ends of steps are not closer to 0 than this share of that of
@@ -76,7 +76,7 @@ def score_pursuit(
     boundary in this linear model. For images, the directions are cosines on patches: a few of them
     say in which patches, and at which frequencies, others are worth a query.
 
-    Where the scores are steps, as those of trees, the attack continues with predicted classes, and
+    Where the scores jump, as those of trees do, the attack continues with predicted classes, and
     returns single features towards the input.
 
     Args:
@@ -125,7 +125,7 @@ def score_pursuit(
             probes = _between(_SHARE * budget, _RANGE)
             if checks and scores.left < (1 - checks[0]) * budget:
                 checks.pop(0)
-                tangent = _without_steps(scores, tangent, started=starts is not None)
+                tangent = _without_jumps(scores, tangent, started=starts is not None)
                 if not checks:
                     candidates = images(search, basis_of(search.problem.origins))
         return search.result()
@@ -164,8 +164,8 @@ def _started(scores: Differences, tangent: Tangent, starts: Float[Tensor, "b *d"
     return tangent
 
 
-def _without_steps(scores: Differences, tangent: Tangent, *, started: bool) -> Tangent:
-    """Let samples leave whose scores are steps, after an attack by decisions.
+def _without_jumps(scores: Differences, tangent: Tangent, *, started: bool) -> Tangent:
+    """Let samples leave whose scores jump, after an attack by decisions.
 
     Args:
         scores: The differences of logits.

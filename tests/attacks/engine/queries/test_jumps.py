@@ -5,8 +5,8 @@ from torch import Tensor
 
 from minnorm.attacks.engine.goal import Goal
 from minnorm.attacks.engine.problem import Problem
+from minnorm.attacks.engine.queries.jumps import restore
 from minnorm.attacks.engine.queries.searches import ScoreSearch
-from minnorm.attacks.engine.queries.stepwise import restore
 
 
 def test_features_that_are_not_needed_return() -> None:

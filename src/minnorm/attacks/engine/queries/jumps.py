@@ -1,4 +1,4 @@
-"""The rest of an attack where scores are steps: their differences say little, decisions more."""
+"""The rest of an attack where scores jump: their differences say little, decisions more."""
 
 from itertools import chain
 
@@ -14,7 +14,7 @@ from minnorm.attacks.engine.search import Search
 from minnorm.boxes import rows
 
 _PLAN = Plan(probes=30, radii=(0.3, 0.1))
-"""The probes: fewer and farther than those of `decision_pursuit`, since the boundary of steps has
+"""The probes: fewer and farther than those of `decision_pursuit`, since a boundary of jumps has
 corners."""
 
 _WIDE_PLAN = Plan(probes=30, radii=(0.3, 0.3))
@@ -59,8 +59,8 @@ def restore(search: Search, queries: int) -> None:
     """Return features of the closest adversarials towards the inputs while they stay adversarial.
 
     The next feature is the one whose return shortens the perturbation most. It returns completely
-    at first; after a failure a quarter of that is tried. Where the answers of a model are steps,
-    few of its features have to change.
+    at first; after a failure a quarter of that is tried. Where scores jump, few features
+    have to change.
 
     Args:
         search: The search.
