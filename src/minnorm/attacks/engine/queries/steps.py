@@ -84,16 +84,9 @@ def stepped(scores: Differences, basis: Patches, tangent: Tangent) -> Tangent:
         lines = (points - origins) / per_sample(divisors, points)
         chosen = scores.deciding(differences).unsqueeze(1)
         falls = -slopes.changes(basis.coefficients(lines)).gather(1, chosen).squeeze(1)
-        if before is not None:
-            secants = (before[1] - margins) / (lengths - before[0])
-            apart = (lengths - before[0]).abs() > _LEAST_WAY * lengths
-            falls = torch.where(apart & secants.isfinite() & (secants > 0), secants, falls)
+        next_lengths = _lengths_at_boundary(lengths, margins, falls, first, before)
+        points = wide(points_at(problem, lines, next_lengths))
         before = lengths, margins
-        falls = torch.where(falls > 0, falls, first / divisors)
-        reach = lengths + (margins + _BEYOND * first) / falls
-        reach = torch.minimum(torch.maximum(reach, lengths / 2), 1.5 * lengths)
-        reach = reach.nan_to_num(0.0, 0.0, 0.0)
-        points = wide(points_at(problem, lines, reach))
     steps = norms(best - here)
     slopes = drifted(slopes, _DRIFT)
     tried = torch.minimum(norms(points - here), tangent.trust)
@@ -107,6 +100,33 @@ def stepped(scores: Differences, basis: Patches, tangent: Tangent) -> Tangent:
         crossed=crossed,
         gaps=torch.where(tangent.gaps.isfinite(), (tangent.gaps + least) / 2, least),
     )
+
+
+def _lengths_at_boundary(
+    lengths: Float[Tensor, "b"],
+    margins: Float[Tensor, "b"],
+    falls: Float[Tensor, "b"],
+    first: Float[Tensor, "b"],
+    before: tuple[Float[Tensor, "b"], Float[Tensor, "b"]] | None,
+) -> Float[Tensor, "b"]:
+    """Return the lengths on lines from the inputs at which margins fall to a little below 0.
+
+    Args:
+        lengths: The lengths of the last points.
+        margins: The margins there.
+        falls: How fast the margins fall along the lines, by the linear model.
+        first: The margins at the inputs.
+        before: The lengths and margins of other points on the lines; a secant through these and the
+            last ones is better than the linear model.
+    """
+    if before is not None:
+        secants = (before[1] - margins) / (lengths - before[0])
+        apart = (lengths - before[0]).abs() > _LEAST_WAY * lengths
+        falls = torch.where(apart & secants.isfinite() & (secants > 0), secants, falls)
+    falls = torch.where(falls > 0, falls, first / torch.where(lengths > 0, lengths, 1.0))
+    reach = lengths + (margins + _BEYOND * first) / falls
+    reach = torch.minimum(torch.maximum(reach, lengths / 2), 1.5 * lengths)
+    return reach.nan_to_num(0.0, 0.0, 0.0)
 
 
 def _target(scores: Differences, basis: Patches, tangent: Tangent) -> Float[Tensor, "b *d"]:
