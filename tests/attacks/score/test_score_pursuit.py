@@ -118,7 +118,8 @@ def test_without_bounds_the_scale_of_inputs_has_no_effect() -> None:
     for scale in (1e-6, 1e6):
 
         def scaled(points: Tensor, scale: float = scale) -> Tensor:
-            return model(points / scale)
+            logits: Tensor = model(points / scale)
+            return logits
 
         found = score_pursuit(scaled, scale * inputs, labels, budget=60, bounds=box)
         assert torch.allclose(found.distances / scale, usual, rtol=1e-2)
