@@ -10,7 +10,7 @@ query. The other libraries attack one image after the other, so that no image wa
 Images that are misclassified from the start count with a norm of 0, those without an adversarial
 with an infinite one. Beside them: `minnorm.attack` with gradients and a budget of 1,000. Finished
 attacks and images in runs/decisions are kept: after a change of an attack, delete its files. Tables
-and a figure go beside the JSON file.
+and a figure go beside the JSON file, which keeps the networks that are not measured again.
 """
 
 import argparse
@@ -265,6 +265,26 @@ def tables(measured: dict[str, dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def kept(file: Path | None) -> dict[str, dict[str, Any]]:
+    """Return the rows of the networks in an earlier result."""
+    if file is None or not file.exists():
+        return {}
+    measured = json.loads(file.read_text(encoding="utf-8"))["measured"]
+    by_mark = ("median", "mean", "found")
+    return {
+        network: {
+            name: {
+                key: {int(mark): value for mark, value in values.items()}
+                if key in by_mark
+                else values
+                for key, values in line.items()
+            }
+            for name, line in rows.items()
+        }
+        for network, rows in measured.items()
+    }
+
+
 def main() -> None:
     """Measure, print, and write the result with the versions and the hardware."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -281,19 +301,15 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     session = provenance.describe(torch.device("cpu"))
-    measured: dict[str, dict[str, Any]] = {}
+    measured = kept(options.json)
     for network in options.networks:
         measured[network] = {}
         for name in ("gradients", *options.attacks):
             slow = name in ONE_BY_ONE and options.budget_one_by_one is not None
             budget = options.budget_one_by_one if slow else options.budget
             measured[network][name] = row(measure(network, name, budget))
-            budgets = {
-                "budget": options.budget,
-                "budget_one_by_one": options.budget_one_by_one or options.budget,
-            }
-            result = {**budgets, "measured": measured, **session}
-            write(options.json, result, tables(measured))
+            measured = {name: measured[name] for name in NETWORKS if name in measured}
+            write(options.json, {"measured": measured, **session}, tables(measured))
             if options.json is not None:
                 draw(measured, options.json.with_suffix(".svg"))
         print(tables({network: measured[network]}), flush=True)

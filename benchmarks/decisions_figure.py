@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot as plt
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from cost_figure import THEMES
 
@@ -45,7 +45,10 @@ def draw(measured: Mapping[str, Mapping[str, Any]], file: Path) -> None:
             marks = list(next(iter(rows.values()))["median"])
             panel.set(xscale="log", yscale="log", xlabel="queries per sample", title=network)
             panel.set_xticks(marks, labels=[f"{mark:,}" for mark in marks])
-            panel.xaxis.set_minor_locator(NullLocator())
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            for axis in (panel.xaxis, panel.yaxis):
+                axis.set_minor_locator(NullLocator())
             panel.grid(color=theme.grid)
             panel.spines[["top", "right"]].set_visible(False)
         panels[0][0].set_ylabel("median L2 norm")
