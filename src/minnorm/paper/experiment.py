@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from minnorm import specs
 from minnorm.errors import InputError
+from minnorm.evaluation.metrics import Over
 from minnorm.paper.claims import Claim
-from minnorm.paper.scales import SCALES, Scale, at_scale
+from minnorm.paper.scales import Scale, at_scale, read_scale
 from minnorm.training.recipe_text import parse_yaml
 
 _FOLDER = Path(str(importlib.resources.files("minnorm.paper") / "experiments"))
@@ -101,6 +102,8 @@ class Setting(_Part):
         attacks: The rows.
         combined: The row `All`, if there is one.
         keep: Whether the run directories keep the adversarials.
+        over: The images of the statistics: `all`, where a misclassified one counts as a success at
+            distance 0, or `correct`, as the paper's of ImageNet.
         install: What to install or fetch if the network or the images are missing.
         experiment: The experiment whose run directories it has.
     """
@@ -115,6 +118,7 @@ class Setting(_Part):
     attacks: tuple[AttackRow, ...] = ()
     combined: Combined | None = None
     keep: bool = False
+    over: Over = "all"
     install: str = ""
     experiment: str = ""
 
@@ -194,8 +198,7 @@ def load_experiment(
         InputError: If there is no such experiment, scale or setting.
     """
     specs.choose(name, experiment_names(), "experiment")
-    specs.choose(scale, SCALES, "scale")
-    content = dict(at_scale(_content(name), scale))
+    content = dict(at_scale(_content(name), read_scale(scale)))
     models, data = dict(models or {}), dict(data or {})
     own = content.pop("settings", [])
     uses = [_use(one) for one in content.pop("uses", [])]

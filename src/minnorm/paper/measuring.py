@@ -1,14 +1,18 @@
 """From an experiment to evaluations: run directories that can be resumed, shared by experiments."""
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from minnorm.evaluation import Evaluation, Records, of_attack
+from minnorm.errors import MissingFileError, MissingLibraryError
+from minnorm.evaluation import Evaluation, Records, evaluate, of_attack
 from minnorm.evaluation.records import attacks_in, join_records
-from minnorm.paper.experiment import Experiment, Setting
+from minnorm.paper.experiment import AttackRow, Experiment, Setting
+
+logger = logging.getLogger(__name__)
 
 OnProgress: TypeAlias = Callable[[str, int, int, int], None]
 """Called with what runs, and the finished units, all units and the gradients of that run."""
@@ -74,6 +78,22 @@ class MeasuredSetting:
         return next(run for run in self.runs if attack in attacks_in(run.records))
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Rows of a setting that share a run directory."""
+
+    setting: Setting
+    rows: tuple[AttackRow, ...]
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """What runs, for the progress."""
+        setting = self.setting
+        first = f"{setting.experiment}, {setting.name}"
+        return f"{first}, {self.rows[0].name}" if self.rows[0].apart else first
+
+
 def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, ...]:
     """Run all rows of an experiment, those that are finished excepted.
 
@@ -81,7 +101,69 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
     `out/runs/EXPERIMENT/SETTING-ROW`; rows `apart` run last. A setting whose network, images or
     libraries are missing does not stop the others.
     """
-    raise NotImplementedError
+    parts = [part for setting in experiment.settings for part in _parts(setting)]
+    parts.sort(key=lambda part: part.rows[0].apart)  # the sort is stable
+    runs: dict[tuple[str, str], list[Evaluation]] = {}
+    missing: dict[tuple[str, str], dict[str, str]] = {}
+    for part in parts:
+        key = _key(part.setting)
+        try:
+            run = _run(part, options)
+        except (MissingFileError, MissingLibraryError) as error:
+            logger.warning("%s is not run: %s", part.name, error)
+            reason = " ".join(filter(None, [str(error), part.setting.install]))
+            missing.setdefault(key, {}).update({row.name: reason for row in part.rows})
+        else:
+            runs.setdefault(key, []).append(run)
+    return tuple(
+        MeasuredSetting(setting, tuple(runs.get(_key(setting), ())), missing.get(_key(setting), {}))
+        for setting in experiment.settings
+    )
+
+
+def _key(setting: Setting) -> tuple[str, str]:
+    """Return what tells a setting from those of other experiments."""
+    return setting.experiment, setting.name
+
+
+def run_folders(setting: Setting) -> tuple[str, ...]:
+    """Return the run directories of a setting, as paths below `Options.out`."""
+    return tuple(part.folder for part in _parts(setting))
+
+
+def _parts(setting: Setting) -> list[_Part]:
+    """Return the rows of a setting by the run directories that they share."""
+    folder = f"runs/{setting.experiment}/{slug(setting.name)}"
+    together = tuple(row for row in setting.attacks if not row.apart)
+    parts = [_Part(setting, together, folder)] if together else []
+    return parts + [
+        _Part(setting, (row,), f"{folder}-{slug(row.name)}") for row in setting.attacks if row.apart
+    ]
+
+
+def _run(part: _Part, options: Options) -> Evaluation:
+    setting, row = part.setting, part.rows[0]
+    own = row if row.apart else None
+    report = options.on_progress
+
+    def show(done: int, units: int, gradients: int) -> None:
+        if report is not None:
+            report(part.name, done, units, gradients)
+
+    return evaluate(
+        setting.model,
+        (own and own.data) or setting.data,
+        {row.name: row.attack for row in part.rows},
+        out=options.out / part.folder,
+        targets=setting.targets,
+        batch_size=(own and own.batch_size) or setting.batch_size or "auto",
+        accelerate=options.accelerate or (own and own.accelerate) or setting.accelerate,
+        device=options.device,
+        seed=options.seed,
+        save_adversarials=setting.keep,
+        trust=options.trust,
+        on_progress=show,
+    )
 
 
 def slug(text: str) -> str:

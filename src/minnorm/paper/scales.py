@@ -1,7 +1,9 @@
 """Values that depend on the scale of an experiment: a mapping from scales to values."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from minnorm import specs
 
 Scale: TypeAlias = Literal["paper", "cpu", "smoke"]
 """How much of an experiment runs: all of it, for a GPU; what two cores do in a night; seconds."""
@@ -20,6 +22,15 @@ class _Absent:
 
 
 _ABSENT = _Absent()
+
+
+def read_scale(word: str) -> Scale:
+    """Return the scale of a word.
+
+    Raises:
+        InputError: If there is no such scale.
+    """
+    return cast("Scale", specs.choose(word, SCALES, "scale"))
 
 
 def at_scale(value: Any, scale: Scale) -> Any:
