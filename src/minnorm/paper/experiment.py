@@ -145,7 +145,8 @@ class Experiment(_Part):
         kind: What it does, see `minnorm.paper.kinds`.
         about: One or two sentences.
         columns: The columns of its table: success, mean, median (failures at the gray image),
-            hardest (success and mean of the hardest target), accuracy, gradients, seconds.
+            hardest (success and mean of the hardest target), accuracy, gradients, queries (forward
+            passes), seconds.
         epsilons: The radii of the accuracies.
         settings: Its settings, those of other experiments first.
         claims: What the paper claims.

@@ -31,7 +31,7 @@ EVERYTHING = "all rows"
 
 _HARDEST = ("hardest_success", "hardest_mean")
 
-COSTS = ("gradients", "seconds")
+COSTS = ("gradients", "queries", "seconds")
 """The columns that depend on the machine and on when an attack stops."""
 
 _SHARES = ("success", "hardest_success", "accuracy")
@@ -162,6 +162,7 @@ def _numbers(
         "mean": lambda: summary.mean,
         "median": lambda: summary.median_gray,
         "gradients": lambda: _exactly(summary.backwards),
+        "queries": lambda: _exactly(summary.forwards),
         "seconds": lambda: _exactly(summary.seconds),
     }
     if are_targeted(records):

@@ -26,6 +26,7 @@ _HEADINGS = {
     "hardest_success": "hardest target: success %",
     "hardest_mean": "hardest target: mean L2",
     "gradients": "gradients",
+    "queries": "queries",
     "seconds": "seconds",
 }
 
@@ -179,7 +180,7 @@ def interval_text(
 
 
 def _cost(column: str, value: float) -> str:
-    return f"{value:,.0f}" if column == "gradients" or value >= 1000 else f"{value:.1f}"
+    return f"{value:,.0f}" if column != "seconds" or value >= 1000 else f"{value:.1f}"
 
 
 def _notes(
