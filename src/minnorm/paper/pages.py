@@ -1,12 +1,13 @@
 """The results of an experiment as a Markdown page, as tables for the terminal, and as numbers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from rich import table as rich_table
 
+from minnorm.evaluation import Evaluation
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
 from minnorm.report.tables.formats import json_value
 from minnorm.report.tables.markdown import escaped, markdown_table
@@ -37,8 +38,14 @@ def to_tables(outcome: Outcome) -> Iterator[rich_table.Table]:
         yield _terminal_table(claims_table(outcome.claims))
 
 
-def to_json(outcome: Outcome, command: str) -> str:
-    """Return the numbers of an experiment as JSON in full precision, with where they come from."""
+def to_json(outcome: Outcome, command: str, runs: Sequence[Evaluation]) -> str:
+    """Return the numbers of an experiment as JSON in full precision, with where they come from.
+
+    Args:
+        outcome: The results.
+        command: The command that repeats them.
+        runs: The runs that they are made of.
+    """
     experiment = outcome.experiment
     content = {
         "experiment": experiment.name,
@@ -50,6 +57,7 @@ def to_json(outcome: Outcome, command: str) -> str:
         "notes": list(outcome.notes),
         "figures": list(outcome.figures),
         "definition": experiment.model_dump(mode="json"),
+        "runs": [_manifest_values(run.manifest) for run in runs],
         **provenance.describe(torch.device("cpu")),
     }
     return json.dumps(json_value(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
@@ -103,6 +111,14 @@ def _terminal_table(table: Table) -> rich_table.Table:
     for row in table.rows:
         shown.add_row(*row, style="dim" if row[0].startswith(" ") else None)
     return shown
+
+
+def _manifest_values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest without the logits by which a run recognizes its network."""
+    configuration = {
+        key: value for key, value in manifest["configuration"].items() if key != "model_answers"
+    }
+    return {**manifest, "configuration": configuration}
 
 
 def _claim_values(claim: ClaimResult) -> dict[str, Any]:

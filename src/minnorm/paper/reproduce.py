@@ -85,15 +85,28 @@ def reproduce(experiment: Experiment, options: Options) -> Outcome:
     folder = options.folder(experiment)
     with named_by("--out", folder / "page.md"):
         folder.mkdir(parents=True, exist_ok=True)
-    outcome = load_kind(experiment.kind)(experiment, options)
+    outcome = _decided(load_kind(experiment.kind)(experiment, options))
     with ranks.raise_on_all():
         if ranks.rank() == 0:
             _check_results(outcome)
-            outcome = _with_report(outcome, options)
+            runs = [load_run(run) for run in dict.fromkeys(outcome.runs)]
+            outcome = _with_report(outcome, runs, options)
             command = command_of(experiment, options)
             write_content(folder / "page.md", to_markdown(outcome, command).encode())
-            write_content(folder / "results.json", to_json(outcome, command).encode())
+            write_content(folder / "results.json", to_json(outcome, command, runs).encode())
     return outcome
+
+
+def _decided(outcome: Outcome) -> Outcome:
+    """Return an outcome with the claims as they count: the scale `smoke` decides nothing."""
+    if outcome.experiment.scale != "smoke":
+        return outcome
+    text = "too few steps and images to decide"
+    claims = (
+        replace(one, verdict="not measured", numbers=f"{text}; {one.numbers}")
+        for one in outcome.claims
+    )
+    return replace(outcome, claims=tuple(claims))
 
 
 def _check_results(outcome: Outcome) -> None:
@@ -133,12 +146,11 @@ def _with(experiment: Experiment, models: Mapping[str, str], data: Mapping[str, 
     )
 
 
-def _with_report(outcome: Outcome, options: Options) -> Outcome:
+def _with_report(outcome: Outcome, runs: Sequence[Evaluation], options: Options) -> Outcome:
     """Write the report of the runs; return the outcome with a note if that is not possible."""
-    if not outcome.runs:
+    if not runs:
         return outcome
     path = options.folder(outcome.experiment) / "report.html"
-    runs = [load_run(run) for run in dict.fromkeys(outcome.runs)]
     try:
         write_report(label_runs(runs, _labels(runs, options.out)), path)
     except MissingLibraryError as error:

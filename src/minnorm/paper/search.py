@@ -62,7 +62,7 @@ def search(experiment: Experiment, options: Options) -> Outcome:
             "Medians with 95 % intervals; a failure counts as the distance to the gray image. The "
             "least median wins, and of equal ones the highest success.",
         ),
-        runs=(),
+        runs=tuple(run.directory for one in measured for run in one.runs if run.directory),
         numbers={
             **numbers_of(measured, [row for found in rows for row in found]),
             "winners": winners,

@@ -91,7 +91,7 @@ def numbers_of(settings: Sequence[MeasuredSetting], rows: Sequence[ResultRow]) -
                 "targets": one.setting.targets,
                 "differences": list(one.setting.differences),
                 "not_run": one.missing,
-                "runs": [configuration_of(run.manifest) for run in one.runs],
+                "runs": [str(run.manifest["run"]) for run in one.runs],
             }
             for one in settings
         ],
@@ -108,18 +108,6 @@ def numbers_of(settings: Sequence[MeasuredSetting], rows: Sequence[ResultRow]) -
             }
             for row in rows
         ],
-    }
-
-
-def configuration_of(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return what a result says about a run: its configuration and sessions, without raw logits."""
-    configuration = {
-        key: value for key, value in manifest["configuration"].items() if key != "model_answers"
-    }
-    return {
-        "run": manifest["run"],
-        "configuration": configuration,
-        "sessions": manifest["sessions"],
     }
 
 
@@ -206,7 +194,9 @@ def _notes(
 
 def _other_scale(experiment: Experiment, setting: Setting) -> Iterator[str]:
     """Yield how the attacks differ from those at the scale of the paper."""
-    if experiment.scale == "paper":
+    if experiment.scale == "smoke":
+        yield "At this scale all attacks have fewer steps than their names say."
+    if experiment.scale != "cpu":
         return
     full = load_experiment(setting.experiment or experiment.name, "paper")
     named = {one.name: {row.name: row.attack for row in one.attacks} for one in full.settings}
