@@ -1,20 +1,19 @@
 """The paper's tables and figures, repeated; and the demo, which compares with some of them."""
 
 from minnorm.paper.demo import ROWS, Row, conclusion, demo_table, run_demo
-from minnorm.paper.experiment import Experiment, experiment_names, load_experiment
+from minnorm.paper.experiment import Experiment, PaperFigures, experiment_names, load_experiment
 from minnorm.paper.measuring import Options
 from minnorm.paper.outcome import Outcome
-from minnorm.paper.published import TABLE_1_MNIST_DDN, Published
+from minnorm.paper.published import published
 from minnorm.paper.reproduce import load_experiments, reproduce
 from minnorm.paper.scales import Scale, read_scale
 
 __all__ = [
     "ROWS",
-    "TABLE_1_MNIST_DDN",
     "Experiment",
     "Options",
     "Outcome",
-    "Published",
+    "PaperFigures",
     "Row",
     "Scale",
     "conclusion",
@@ -22,6 +21,7 @@ __all__ = [
     "experiment_names",
     "load_experiment",
     "load_experiments",
+    "published",
     "read_scale",
     "reproduce",
     "run_demo",
