@@ -103,7 +103,7 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
     found = _both_succeed(attack, beside)
     if not found.b.any():
         return not_measured(claim, "there is no image on which both succeed")
-    ratio = _ratio(found, claim.at_most)
+    ratio = _ratio(found)
     numbers = (
         f"mean of {claim.attack} / mean of {claim.beside}: {with_interval(ratio, 4)}, over "
         f"{_pairs(found)} on which both succeed ({found.a.mean():.4f} and {found.b.mean():.4f})"
@@ -112,22 +112,21 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
     return ClaimResult(claim.text, claim.setting, verdict, numbers, ratio)
 
 
-def _ratio(found: PairedValues, near: float) -> Estimate:
+def _ratio(found: PairedValues) -> Estimate:
     """Return the ratio of two means, the first to the second.
 
-    Its bounds decide whether the mean of `a - near * b` is above 0, since the bootstrap of a mean
-    is better than that of a ratio.
+    Its interval is that of the mean of `a - ratio * b`, since the bootstrap of a mean is better than
+    that of a ratio. It is computed as if one more image had been drawn, the most extreme one again.
 
     Args:
         found: Finite distances of the attack, and those beside it.
-        near: The ratio that the bounds are for.
     """
     mean = float(found.b.mean())
-    changes = found.a - near * found.b
-    bounds = mean_change_bounds(changes, found.samples, (-near * mean, (2 - near) * mean))(_TAIL)
-    return Estimate(
-        float(found.a.mean()) / mean, max(bounds.low / mean + near, 0.0), bounds.high / mean + near
-    )
+    ratio = float(found.a.mean()) / mean
+    changes = found.a - ratio * found.b
+    ends = float(changes.min()), float(changes.max())
+    bounds = mean_change_bounds(changes, found.samples, ends)(_TAIL)
+    return Estimate(ratio, max(ratio + bounds.low / mean, 0.0), ratio + bounds.high / mean)
 
 
 def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult:
