@@ -5,7 +5,7 @@ from minnorm.paper.experiment import Experiment, PaperFigures, experiment_names,
 from minnorm.paper.measuring import Options
 from minnorm.paper.outcome import Outcome
 from minnorm.paper.published import published
-from minnorm.paper.reproduce import load_experiments, reproduce
+from minnorm.paper.reproduction import load_experiments, reproduce
 from minnorm.paper.scales import Scale, read_scale
 
 __all__ = [

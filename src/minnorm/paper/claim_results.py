@@ -115,8 +115,8 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
 def _ratio(found: PairedValues) -> Estimate:
     """Return the ratio of two means, the first to the second.
 
-    Its interval is that of the mean of `a - ratio * b`, since the bootstrap of a mean is better than
-    that of a ratio. It is computed as if one more image had been drawn, the most extreme one again.
+    Its interval is that of the mean of `a - ratio * b`, since the bootstrap of a mean is better
+    than that of a ratio. It is computed as if the most extreme image had been drawn once more.
 
     Args:
         found: Finite distances of the attack, and those beside it.

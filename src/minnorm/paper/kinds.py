@@ -2,7 +2,7 @@
 
 A kind is a function of an experiment and `Options` that returns an `Outcome`. It measures with
 `minnorm.paper.measuring.measure`, or in folders of its own below `options.out / "runs"`, and
-writes figures into `options.folder(experiment)`. `minnorm.paper.reproduce` writes the page, the
+writes figures into `options.folder(experiment)`. `minnorm.paper.reproduction` writes the page, the
 numbers and the report.
 """
 
