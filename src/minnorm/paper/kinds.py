@@ -22,6 +22,7 @@ KINDS = {
     "search": "minnorm.paper.search:search",
     "constants": "minnorm.paper.figures.constants:constants",
     "iterates": "minnorm.paper.figures.iterates:iterates",
+    "example": "minnorm.paper.figures.example:example",
     "examples": "minnorm.paper.figures.examples:examples",
     "curves": "minnorm.paper.figures.curves:curves",
     "black-box": "minnorm.paper.black_box:black_box",

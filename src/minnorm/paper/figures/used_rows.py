@@ -10,13 +10,17 @@ from minnorm.paper.measuring import MeasuredSetting
 def only_rows(experiment: Experiment, rows: Mapping[str, Collection[str]]) -> Experiment:
     """Return an experiment with some of its settings and rows.
 
+    Rows that share a run directory stay together: a run never loses an attack.
+
     Args:
         experiment: The experiment.
         rows: The names of the rows by the name of the setting.
     """
     settings = []
     for setting in experiment.settings:
-        kept = [row for row in setting.attacks if row.name in rows.get(setting.name, ())]
+        needed = rows.get(setting.name, ())
+        together = any(row.name in needed for row in setting.attacks if not row.apart)
+        kept = [row for row in setting.attacks if (row.name in needed if row.apart else together)]
         if kept:
             settings.append(setting.model_copy(update={"attacks": tuple(kept)}))
     return experiment.model_copy(update={"settings": tuple(settings)})
