@@ -52,14 +52,15 @@ def photos(size: int = 224) -> tuple[Tensor, Tensor]:
     """
     try:
         import foolbox
-        from torchvision.io import read_image
-        from torchvision.transforms.v2.functional import resize
+        from PIL import Image
+        from torchvision.transforms.v2.functional import pil_to_tensor, resize
     except ImportError as error:
         raise MissingLibraryError(
             "the photographs are part of foolbox: pip install foolbox torchvision"
         ) from error
     folder = Path(str(foolbox.__file__)).parent / "data"
     files = sorted(folder.glob("imagenet_*.jpg"))
-    images = [resize(read_image(str(file)), [size, size], antialias=True) for file in files]
+    pixels = [pil_to_tensor(Image.open(file).convert("RGB")) for file in files]
+    images = [resize(one, [size, size], antialias=True) for one in pixels]
     labels = [int(file.stem.rsplit("_", 1)[1]) for file in files]
     return torch.stack(images).float() / 255, torch.tensor(labels)
