@@ -1,6 +1,6 @@
 """Settings whose records are made by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluation.record_tables import table
@@ -11,7 +11,7 @@ from minnorm.paper.measuring import MeasuredSetting
 
 
 def measured(
-    distances: dict[str, Sequence[float]],
+    distances: Mapping[str, Sequence[float]],
     *,
     name: str = "MNIST",
     targets: Sequence[int] | None = None,
