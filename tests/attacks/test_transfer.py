@@ -46,7 +46,7 @@ def test_the_model_itself_as_surrogate_ends_at_the_boundary(norm: Any, targeted:
         model, inputs, labels, surrogates=model, targeted=targeted, norm=norm, refine=False
     )
     closest = partial(minnorm.attacks.fmn, norm="linf") if norm == "linf" else minnorm.attack
-    best = closest(model, inputs, labels, targeted=targeted).distances  # type: ignore[operator]
+    best = closest(model, inputs, labels, targeted=targeted).distances
     assert (found.distances <= 1.05 * best).all()
 
 
