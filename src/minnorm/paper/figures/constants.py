@@ -22,6 +22,8 @@ from minnorm.paper.figures.used_rows import directories, notes_of, only_rows
 from minnorm.paper.measuring import Options, measure
 from minnorm.paper.outcome import ClaimResult, Outcome, Table, Verdict
 from minnorm.paper.tables import numbers_of
+from minnorm.report.decisions.paired import mcnemar
+from minnorm.report.decisions.pairs import PairedValues
 from minnorm.report.figures.drawing import import_matplotlib
 from minnorm.report.texts import counted
 
@@ -109,7 +111,7 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
         tables=(_table(found),) if found else (),
         claims=(
             *check_claims(experiment.claims, settings),
-            *(_check(claim, found) for claim in experiment.claims if isinstance(claim, Own)),
+            *(check_claim(claim, found) for claim in experiment.claims if isinstance(claim, Own)),
         ),
         figures=figures,
         notes=(*sorted(specs), *notes_of(settings)),
@@ -164,8 +166,13 @@ def _spread(logarithms: Array) -> float:
     return float(logarithms.std(ddof=1)) if len(logarithms) > 1 else float("nan")
 
 
-def _check(claim: Own, found: Sequence[Constants]) -> ClaimResult:
-    """Check a claim about the constants: `wider` or `larger` on the trained network."""
+def check_claim(claim: Own, found: Sequence[Constants]) -> ClaimResult:
+    """Check a claim about the constants: `wider` or `larger` on the trained network.
+
+    Args:
+        claim: The claim.
+        found: The constants of the plain network, and of the trained one.
+    """
     if len(found) < 2 or len(paired(*found)[0]) < 2:
         return not_measured(claim, "C&W has found too few adversarials on both networks")
     if claim.name == "wider":
@@ -196,7 +203,9 @@ def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
         f"{counted(int(differ.sum()), 'image')} for which it differs; the median ratio is "
         f"2^{ratio:.1f}"
     )
-    return ClaimResult(claim.text, claim.setting, _above(share, 0.5), numbers, share)
+    images = np.arange(len(first))
+    p_value = mcnemar(PairedValues(first > second, second > first, images))
+    return ClaimResult(claim.text, claim.setting, _above(share, 0.5), numbers, share, p_value)
 
 
 def _above(estimate: Estimate, limit: float) -> Verdict:
@@ -216,8 +225,7 @@ def _table(found: Sequence[Constants]) -> Table:
         rows=tuple(
             (
                 one.label,
-                *(f"{value:.2f}" for value in _quartiles(one)),
-                f"{_spread(one.logarithms):.2f}",
+                *(_number(value) for value in (*_quartiles(one), _spread(one.logarithms))),
                 *(f"{count:,}" for count in (len(one.images), one.misclassified, one.failed)),
             )
             for one in found
@@ -228,6 +236,11 @@ def _table(found: Sequence[Constants]) -> Table:
             "an adversarial has none.",
         ),
     )
+
+
+def _number(value: float) -> str:
+    """Return a number with two digits; nothing for one that is unknown."""
+    return "" if np.isnan(value) else f"{value:.2f}"
 
 
 def _quartiles(one: Constants) -> list[float]:

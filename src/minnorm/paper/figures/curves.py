@@ -83,7 +83,7 @@ def curves(experiment: Experiment, options: Options) -> Outcome:
         )
     return Outcome(
         experiment=experiment,
-        tables=tuple(table for one, panel in drawn if (table := _table(one, panel)).rows),
+        tables=tuple(table for one, panel in drawn if (table := table_of(one, panel)).rows),
         claims=check_claims(experiment.claims, settings),
         figures=figures,
         notes=notes_of(settings),
@@ -158,7 +158,7 @@ def _radii_of(options: PanelOptions, panel: CurvePanel) -> list[float]:
     return sorted({*points, *options.epsilons})
 
 
-def _table(options: PanelOptions, panel: CurvePanel) -> Table:
+def table_of(options: PanelOptions, panel: CurvePanel) -> Table:
     """Return the accuracy at some radii: of networks beside the paper's, or of attacks."""
     radii = _radii_of(options, panel)
     if len(options.networks) == 1:
