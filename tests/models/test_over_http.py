@@ -156,6 +156,7 @@ def test_secrets_are_sent_and_never_shown(
         "http://user:pass/word@host/x",
         "http://user:pass?word@host/x",
         "http://host/a b",
+        "http://host/é",
     ],
 )
 def test_wrong_addresses_are_refused(address: str) -> None:

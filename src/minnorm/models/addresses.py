@@ -76,7 +76,7 @@ def read_address(text: str) -> Address:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise InputError(f"{shown!r} is no address of a model: {_EXAMPLE}.") from error
-    bad = "..." in shown or re.search(r"[\s\x00-\x1f]", text.strip())
+    bad = "..." in shown or not re.fullmatch(r"[!-~]+", text.strip())
     if parts.scheme.lower() not in _SCHEMES or not host or bad:
         raise InputError(f"{shown!r} is no address of a model: {_EXAMPLE}.")
     name = f"[{host}]" if ":" in host else host

@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -321,8 +322,8 @@ def _headers(given: Mapping[str, str] | str | None) -> dict[str, str]:
         pairs = [line.partition(":")[::2] for line in content.splitlines() if line.strip()]
         given = {name.strip(): value.strip() for name, value in pairs}
     for name, value in given.items():
-        named = isinstance(name, str) and name and all(c.isalnum() or c in "-_" for c in name)
-        if not named or not isinstance(value, str) or not value or not value.isprintable():
+        named = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]+", name)
+        if not named or not isinstance(value, str) or not re.fullmatch(r"[ -~]+", value):
             raise InputError(
                 "headers: expected a name and a text in one line for each, for example "
                 "{'Authorization': 'Bearer ...'}."

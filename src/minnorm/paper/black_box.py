@@ -20,6 +20,7 @@ from minnorm.evaluation import (
     of_attack,
 )
 from minnorm.evaluation.records import join_records
+from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
 from minnorm.paper.experiment import Experiment
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
@@ -100,7 +101,7 @@ def _score(measured: MeasuredSetting, with_gradients: str) -> _Score:
     white = measured.of(with_gradients) if measured.has(with_gradients) else None
     return _Score(
         setting=measured.setting.name,
-        model=measured.setting.model,
+        model=model_name(measured.setting.model),
         clean=clean_accuracy(closest),
         black_box=median_distance(closest, failures="gray", over=over),
         white_box=None

@@ -12,6 +12,7 @@ from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Evaluation, load_run
 from minnorm.files import named_by, write_content
 from minnorm.models import load_model
+from minnorm.models.names import model_name
 from minnorm.paper.experiment import Experiment, experiment_names, load_experiment
 from minnorm.paper.kinds import load_kind
 from minnorm.paper.measuring import Options
@@ -129,7 +130,7 @@ def command_of(experiment: Experiment, options: Options) -> str:
     for option, key in (("--model", "model"), ("--data", "data")):
         for one, other in zip(experiment.settings, plain.settings, strict=True):
             if getattr(one, key) != getattr(other, key):
-                words += [option, f"{one.name}={getattr(one, key)}"]
+                words += [option, f"{one.name}={model_name(getattr(one, key))}"]
     if options.seed:
         words += ["--seed", str(options.seed)]
     return shlex.join(words)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from minnorm import specs
 from minnorm.errors import InputError
+from minnorm.models.names import model_name
 from minnorm.paper.experiment import AttackRow, Experiment, Setting
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import Outcome, Table
@@ -116,7 +117,7 @@ def _table_of_winners(
     rows = {row.name: row for row in setting.attacks}
     images = max(row.images for row in named.values())
     return Table(
-        title=f"{setting.name}: {setting.model} on {setting.data}, {images:,} images",
+        title=f"{setting.name}: {model_name(setting.model)} on {setting.data}, {images:,} images",
         columns=("attack", *next(iter(best.values())), "success %", "mean L2", "median L2"),
         rows=tuple(
             (

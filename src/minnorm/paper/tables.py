@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minnorm.evaluation import Estimate
+from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
 from minnorm.paper.experiment import Experiment, Setting, load_experiment
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
@@ -72,8 +73,8 @@ def table_of(experiment: Experiment, measured: MeasuredSetting, rows: Sequence[R
     clean = max(rows, key=lambda row: row.images).clean
     headings = [_heading(column) for column in columns]
     return Table(
-        title=f"{setting.name}: {setting.model} on {setting.data}, accuracy without an attack "
-        f"{100 * clean.value:.2f} %",
+        title=f"{setting.name}: {model_name(setting.model)} on {setting.data}, accuracy without an "
+        f"attack {100 * clean.value:.2f} %",
         columns=("attack", "images", *headings),
         rows=tuple(line for row in rows for line in _lines(row, columns)),
         notes=tuple(_notes(experiment, measured, rows)),
@@ -86,7 +87,7 @@ def numbers_of(settings: Sequence[MeasuredSetting], rows: Sequence[ResultRow]) -
         "settings": [
             {
                 "name": one.setting.name,
-                "model": one.setting.model,
+                "model": model_name(one.setting.model),
                 "data": one.setting.data,
                 "targets": one.setting.targets,
                 "differences": list(one.setting.differences),
