@@ -11,8 +11,7 @@ from typing import assert_never
 import numpy as np
 import pyarrow as pa
 
-from minnorm.evaluation import Estimate, Records, success_rate
-from minnorm.evaluation.estimates import mean_of
+from minnorm.evaluation import Estimate, Records, mean_distance, success_rate
 from minnorm.evaluation.metrics import robust_radii
 from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.paper.claims import (
@@ -135,9 +134,7 @@ def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult
     records = records_of(measured, claim.attack)
     if records is None or figures is None or figures.mean is None:
         return not_measured(claim, f"{claim.attack} was not measured")
-    values = values_of(records, "l2")
-    hits = np.isfinite(values)
-    mean = mean_of(values[hits], values_of(records, "index")[hits])
+    mean = mean_distance(records, over=measured.setting.over)
     change = Estimate(*(one / figures.mean - 1 for one in mean))
     verdict: Verdict = "not shown"
     if -claim.within <= change.low and change.high <= claim.within:
@@ -156,7 +153,7 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
         records = records_of(measured, claim.attack)
         if records is None:
             return not_measured(claim, f"{claim.attack} was not measured")
-        share = success_rate(over_of(records, claim.over), over="all")
+        share = success_rate(over_of(records, claim.over), over=measured.setting.over)
         limit = 1.0 if claim.below is None else claim.below
         verdict = verdict_on(share, below=math.nextafter(limit, 0))
         numbers = f"success of {claim.attack}: {with_interval(share, 1, 100)} %"
