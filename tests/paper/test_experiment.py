@@ -7,7 +7,7 @@ import pytest
 
 from minnorm.attacks import load_attack
 from minnorm.errors import InputError
-from minnorm.paper import experiment_names, load_experiment, published
+from minnorm.paper import experiment_names, load_experiment, published_row
 from minnorm.paper.kinds import KINDS
 from minnorm.paper.scales import SCALES, Scale
 from minnorm.specs import parse
@@ -67,19 +67,19 @@ def test_at_the_scale_of_the_paper_the_budgets_are_those_of_the_names(name: str)
 
 
 def test_the_figures_are_those_of_the_paper() -> None:
-    row = published("table1", "MNIST", "C&W 9x10,000")
+    row = published_row("table1", "MNIST", "C&W 9x10,000")
     assert (row.success, row.mean, row.median) == (100.0, 1.3961, 1.4121)
     assert (row.gradients, row.seconds) == (54007, 856.8)
-    assert published("table1", "ImageNet", "DDN 300").median == 0.3210
-    assert published("table2", "MNIST", "C&W 1x100").hardest_success == 31.7
-    assert published("table4", "ImageNet", "DDN 1,000").hardest_mean == 1.2240
-    assert published("table5", "MNIST Madry", "DeepFool 100").accuracy == {1.5: 93.1}
+    assert published_row("table1", "ImageNet", "DDN 300").median == 0.3210
+    assert published_row("table2", "MNIST", "C&W 1x100").hardest_success == 31.7
+    assert published_row("table4", "ImageNet", "DDN 1,000").hardest_mean == 1.2240
+    assert published_row("table5", "MNIST Madry", "DeepFool 100").accuracy == {1.5: 93.1}
     combined = load_experiment("table6", "cpu").setting("CIFAR-10 DDN").combined
     assert combined is not None
     assert combined.figures is not None
     assert combined.figures.accuracy == {0.5: 67.6, 1.0: 39.9}
     with pytest.raises(InputError, match="the paper has no row 'FMN 100' for MNIST in table1"):
-        published("table1", "MNIST", "FMN 100")
+        published_row("table1", "MNIST", "FMN 100")
 
 
 def test_tables_come_first_in_their_order() -> None:

@@ -4,7 +4,7 @@ from minnorm.paper.demo import ROWS, Row, conclusion, demo_table, run_demo
 from minnorm.paper.experiment import Experiment, PaperFigures, experiment_names, load_experiment
 from minnorm.paper.measuring import Options
 from minnorm.paper.outcome import Outcome
-from minnorm.paper.published import published
+from minnorm.paper.published import published_row
 from minnorm.paper.reproduction import load_experiments, reproduce
 from minnorm.paper.scales import Scale, read_scale
 
@@ -21,7 +21,7 @@ __all__ = [
     "experiment_names",
     "load_experiment",
     "load_experiments",
-    "published",
+    "published_row",
     "read_scale",
     "reproduce",
     "run_demo",

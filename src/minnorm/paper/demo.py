@@ -15,7 +15,7 @@ from minnorm.evaluation import Evaluation, Records, Summary, evaluate, of_attack
 from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.paper.experiment import PaperFigures
-from minnorm.paper.published import published
+from minnorm.paper.published import published_row
 from minnorm.report import costs
 
 MODEL = "zoo:mnist-cnn"
@@ -114,7 +114,7 @@ def demo_table(records: Records) -> Table:
         summary = summarize(of_attack(records, row.attack), row.attack, over="all")
         table.add_row(row.name, *_cells(summary))
         if row.paper is not None:
-            figures = published("table1", "MNIST", row.paper)
+            figures = published_row("table1", "MNIST", row.paper)
             table.add_row("  the paper's", *_paper_cells(figures), style="dim")
     return table
 

@@ -7,7 +7,7 @@ from minnorm.paper.experiment import PaperFigures, load_experiment
 
 
 @cache
-def published(experiment: str, setting: str, row: str) -> PaperFigures:
+def published_row(experiment: str, setting: str, row: str) -> PaperFigures:
     """Return the figures of a row of a table in the paper.
 
     Args:
