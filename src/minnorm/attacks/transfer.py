@@ -45,9 +45,13 @@ _USUAL_RADII: dict[Norm, float] = {"l2": 1.0, "linf": 0.1}
 _STEPS = 20
 """The gradients of an ascent."""
 
-_NEARER, _SHRINKAGE, _GROWTH = 0.95, 0.75, 2.0
-"""The length of a trial, as a share of the least one that is adversarial; and the factors on it for
-the second trial, after an adversarial one, and as long as none is known."""
+_NEARER, _SHRINKAGE = 0.95, 0.75
+"""The length of a trial, as a share of the least one that is adversarial; and the factor on it for
+the second trial, after an adversarial one."""
+
+_GROWTH, _MOST_GROWTH = 2.0, 32.0
+"""The factor on the length of a trial after each one that was not adversarial, as long as none is
+known; and the largest factor on the length of a candidate."""
 
 _LARGEST_SHARE = 1 / 3
 """The share of the budget that the trials may use if decision pursuit follows."""
@@ -119,13 +123,14 @@ def transfer(
         quota = Quota(search, budget)
         quota.adversarial_at(search.problem.origins)
         reserved = quota.left - int(_LARGEST_SHARE * budget) if refine else _BISECTIONS
+        trials = _Trials(quota)
         if starts is not None:
-            _try(quota, search.problem.feasible_(ordinary(starts).clone()))
+            trials.query(search.problem.feasible_(ordinary(starts).clone()))
         models = [of_classes(one, search.classes) for one in models_of(surrogates)]
         for points in _candidates(search, models):
             if quota.left <= max(reserved, 1):
                 break
-            _try(quota, points)
+            trials.query(points)
         if refine and quota.left >= LEAST_BUDGET:
             search.absorb(_refined(search, quota.left))
         else:
@@ -197,26 +202,38 @@ def _of_high_loss(
         )
 
 
-def _try(quota: Quota, candidates: Float[Tensor, "b *d"]) -> None:
-    """Query two points between the inputs and the candidates, or beyond the candidates.
+class _Trials:
+    """Trials of candidates on the model under attack, two queries for each.
 
-    As long as no adversarial is known, the first one is the candidate itself, and the second one is
-    beyond. Later on, the first one is closer than the best adversarial. If it is not adversarial,
-    the second one is on the line to the best.
+    Args:
+        quota: The queries.
     """
-    search = quota.search
-    problem, incumbent = search.problem, search.incumbent
-    moves = candidates - problem.origins
-    lengths = norms(moves, problem.norm)
-    best = incumbent.distances
-    unknown = best.isinf()
-    factors = torch.where(unknown, 1.0, _NEARER * best / lengths).nan_to_num(0.0, 0.0)
-    hits = quota.adversarial_at(_at(search, moves, factors))
-    to_best = search.incumbent.result().adversarials - problem.origins
-    on_the_line = per_sample(hits | unknown, moves)
-    factors = factors * torch.where(hits, _SHRINKAGE, _GROWTH)
-    factors = torch.where(hits | unknown, factors, _NEARER)
-    quota.adversarial_at(_at(search, torch.where(on_the_line, moves, to_best), factors))
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota, self._search = quota, quota.search
+        self._growth = torch.ones_like(self._search.incumbent.distances)
+
+    def query(self, candidates: Float[Tensor, "b *d"]) -> None:
+        """Query two points on the lines from the inputs to the candidates, or beyond these.
+
+        As long as no adversarial is known, they are farther and farther away. Later on, the first
+        one is closer than the best adversarial. If it is not adversarial, the second one is on the
+        line to the best.
+        """
+        search, quota = self._search, self._quota
+        problem, best = search.problem, search.incumbent.distances
+        moves = candidates - problem.origins
+        lengths = norms(moves, problem.norm)
+        unknown = best.isinf()
+        factors = torch.where(unknown, self._growth, _NEARER * best / lengths).nan_to_num(0.0, 0.0)
+        hits = quota.adversarial_at(_at(search, moves, factors))
+        to_best = search.incumbent.result().adversarials - problem.origins
+        grown = (_GROWTH * factors).clamp_max(_MOST_GROWTH)
+        factors = torch.where(hits, _SHRINKAGE * factors, torch.where(unknown, grown, _NEARER))
+        along = per_sample(hits | unknown, moves)
+        hits = quota.adversarial_at(_at(search, torch.where(along, moves, to_best), factors))
+        has_length = unknown & (lengths > 0)
+        self._growth = torch.where(has_length & ~hits, grown, self._growth)
 
 
 def _at(
