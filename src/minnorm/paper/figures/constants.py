@@ -199,9 +199,9 @@ def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     share = share_of((second > first)[differ], np.arange(int(differ.sum())))
     ratio = float(np.median(second - first))
     numbers = (
-        f"C is larger on the {trained.label} network for {with_interval(share, 1, 100)} % of the "
-        f"{counted(int(differ.sum()), 'image')} for which it differs; the median ratio is "
-        f"2^{ratio:.1f}"
+        f"C is larger on {with_interval(share, 1, 100)} % of the "
+        f"{counted(int(differ.sum()), 'image')} for which it differs ({trained.label} beside "
+        f"{plain.label}); the median ratio is 2^{ratio:.1f}"
     )
     images = np.arange(len(first))
     p_value = mcnemar(PairedValues(first > second, second > first, images))
