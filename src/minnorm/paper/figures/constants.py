@@ -4,7 +4,7 @@ The constant of an image is the C of eq. 5 with which C&W found its closest adve
 that is misclassified from the start needs none, and a failure has none: both are counted only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from minnorm.paper.experiment import Experiment
 from minnorm.paper.figures.constant_axes import draw_constants
 from minnorm.paper.figures.files import options_of, write_figure
 from minnorm.paper.figures.used_rows import directories, notes_of, only_rows
-from minnorm.paper.measuring import Options, measure
+from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import ClaimResult, Outcome, Table, Verdict
 from minnorm.paper.tables import numbers_of
 from minnorm.report.decisions.paired import mcnemar
@@ -101,11 +101,6 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
         figures = write_figure(
             options.folder(experiment), experiment.name, lambda: draw_constants(shown)
         )
-    specs = {
-        f"{setting.setting.name}: {row.name} is {row.attack}."
-        for setting in settings
-        for row in setting.setting.attacks
-    }
     return Outcome(
         experiment=experiment,
         tables=(_table(found),) if found else (),
@@ -114,10 +109,25 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
             *(check_claim(claim, found) for claim in experiment.claims if isinstance(claim, Own)),
         ),
         figures=figures,
-        notes=(*sorted(specs), *notes_of(settings)),
+        notes=(*_notes(own, named), *notes_of(settings)),
         runs=directories(settings),
         numbers=numbers_of(settings, ()) | {"constants": [_values(one) for one in found]},
     )
+
+
+def _notes(own: ConstantOptions, settings: Mapping[str, MeasuredSetting]) -> Iterator[str]:
+    """Yield which C&W ran on each network, and whether that is the same."""
+    specs = {
+        f"{one.setting}: {row.name}": row.attack
+        for one in own.networks
+        if one.setting in settings
+        for row in settings[one.setting].setting.attacks
+        if row.name == one.attack
+    }
+    if len(set(specs.values())) > 1:
+        yield "C&W had other parameters on each network, which may change its constants, too."
+    for name, spec in specs.items():
+        yield f"{name} is {spec}."
 
 
 def constants_of(records: Records, label: str) -> Constants:
