@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 3.6, 3.1
 """The size of a panel in inches."""
 
-_LEAST = 1.5
-"""The least width of a figure, in panels: the legend needs it."""
+_NARROWEST, _WIDEST = 5.4, 8.4
+"""The least width of a figure, for its legend, and the largest, so that its texts stay readable."""
 
 _LEGEND = 0.6
 """The height of a legend below the panels in inches."""
@@ -66,7 +66,8 @@ def draw_curves(panels: Sequence[CurvePanel]) -> "Figure":
         panels: The panels, all with a single network or all with several.
     """
     several = any(len(panel.networks) > 1 for panel in panels)
-    figure = new_figure(_WIDTH * max(len(panels), _LEAST), _HEIGHT + _LEGEND)
+    width = min(max(_WIDTH * len(panels), _NARROWEST), _WIDEST)
+    figure = new_figure(width, _HEIGHT + _LEGEND)
     styles = _attack_styles(panels, several=several)
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(all_axes, panels, strict=True):
