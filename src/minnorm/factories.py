@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from minnorm.errors import InputError, one_line
+from minnorm.errors import InputError, MissingFileError, MissingLibraryError, one_line
 from minnorm.specs import Spec, choose, format_spec, most_similar
 
 
@@ -24,6 +24,7 @@ def call_factory(spec: Spec, kind: str) -> Any:
     Raises:
         InputError: If the module or the function does not exist, it is a module of PyTorch itself,
             or one of them raises an error.
+        MissingFileError, MissingLibraryError: If the factory raises it.
     """
     example = f"write package.module:factory, the name of a function that returns the {kind}"
     factory = import_function(spec.head, kind, example)
@@ -32,6 +33,8 @@ def call_factory(spec: Spec, kind: str) -> Any:
     check_arguments(factory, spec.arguments, spec.head)
     try:
         return factory(**spec.arguments)
+    except (MissingFileError, MissingLibraryError):  # these say what to do
+        raise
     except (Exception, SystemExit) as error:  # foreign code raises errors of any kind
         raise InputError(f"{spec.head!r}: calling it raised {one_line(error)}") from error
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from attacks.networks import any_shape
 from minnorm.access import Access
 from minnorm.attacks import ATTACKS, ENTRIES, AttackResult
 
@@ -82,6 +83,13 @@ CASES: dict[str, Case] = {
     "square": Case({"epsilon": 2.0, "budget": 150}, {"budget": 3}, waits=True),
     "square_min_norm": Case({"budget": 100}, {"budget": 3}, {"budget": 600}, slack=1.4),
     "superdeepfool": Case({"steps": 10, "crossing_steps": 20}, waits=True),
+    "transfer": Case(
+        {"surrogates": [any_shape], "budget": 100},
+        {"budget": 40},
+        {"budget": 1000},
+        waits=True,
+        slack=1.1,
+    ),
 }
 
 
@@ -154,7 +162,8 @@ STARTED_VARIANTS = [variant for variant in VARIANTS if takes(attack_of(variant),
 DEVICE_VARIANTS = [
     variant
     for variant in VARIANTS
-    if effort(attack_of(variant)) and variant.removesuffix(LINF) not in ("lbfgs", "hop_skip_jump")
+    if effort(attack_of(variant))
+    and variant.removesuffix(LINF) not in ("lbfgs", "hop_skip_jump", "transfer")
 ]
-"""The attacks whose steps run on the device: L-BFGS runs on the host, and with HopSkipJump the host
-must know which samples continue."""
+"""The attacks whose steps run on the device: L-BFGS runs on the host, with HopSkipJump the host
+must know which samples continue, and transfer is several attacks, as many as its budget allows."""

@@ -2,7 +2,9 @@
 
 import shutil
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,9 +16,11 @@ from training.small_runs import files_in, recipe_of
 
 
 @pytest.fixture(autouse=True)
-def _without_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an import of Fabric fail."""
-    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+def _unusable_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make an import of Fabric fail, though the library is installed."""
+    module = ModuleType("lightning_fabric")
+    module.__spec__ = ModuleSpec("lightning_fabric", None)
+    monkeypatch.setitem(sys.modules, "lightning_fabric", module)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +62,13 @@ def test_a_folder_with_a_run_is_refused_early(
     assert files_in(folder) == before
 
 
-def test_a_recipe_without_mistakes_needs_the_library(digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(MissingLibraryError, match="training needs Lightning Fabric"):
-        train(recipe_of(digits), tmp_path / "run")
+def test_without_the_library_the_extra_is_named_first(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    for changes in ({}, {"data": "gone.npz"}):
+        with pytest.raises(MissingLibraryError, match=r"pip install 'minnorm\[training\]'"):
+            train(recipe_of(digits, **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from minnorm.errors import InputError, MissingLibraryError
+from minnorm.errors import InputError
 from minnorm.training import load_recipe
 from minnorm.training.recipe_text import parse_yaml, read_text
 
@@ -55,9 +55,3 @@ def test_large_files_are_not_read(tmp_path: Path) -> None:
         read_text(path)
     with pytest.raises(InputError, match=r"large.yaml is not a recipe: it has 1,000,000,000,000"):
         load_recipe(path)
-
-
-def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "yaml", None)
-    with pytest.raises(MissingLibraryError, match=r"pip install 'minnorm\[training\]'"):
-        parse_yaml("a: 1", "x")

@@ -29,6 +29,8 @@ from minnorm.attacks.score.score_pursuit import score_pursuit
 from minnorm.attacks.score.square import square
 from minnorm.attacks.score.square_min_norm import square_min_norm
 from minnorm.attacks.suites import autoattack
+from minnorm.attacks.surrogates import Surrogate
+from minnorm.attacks.transfer import transfer
 from minnorm.attacks.words import hint_for_attribute as _hint_for_attribute
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Entry",
     "Incumbent",
     "Model",
+    "Surrogate",
     "accepts_accelerated",
     "alma",
     "apgd",
@@ -68,6 +71,7 @@ __all__ = [
     "square",
     "square_min_norm",
     "superdeepfool",
+    "transfer",
     "with_bisection",
     "with_restarts",
     "worst_case",

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
+
+from torch import nn
 
 from minnorm import geometry, specs
 from minnorm.access import ACCESSES, Access
 from minnorm.attacks.contract import AttackResult, is_marked, marked_need
 from minnorm.errors import InputError
 from minnorm.geometry import Norm
+from minnorm.models.names import model_name
 from minnorm.radii import inscribed_radius
 
 GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "mask", "generator", "starts")
@@ -100,11 +103,15 @@ def _parts_in(value: object) -> list[Part]:
 
 
 def _read(value: object) -> object:
-    if callable(value):
+    if _may_be_attack(value):
         return tree(value)
-    if isinstance(value, list | tuple) and value and all(callable(one) for one in value):
+    if isinstance(value, list | tuple) and value and all(map(_may_be_attack, value)):
         return tuple(tree(one) for one in value)
     return value
+
+
+def _may_be_attack(value: object) -> TypeGuard[Callable[..., Any]]:
+    return callable(value) and not isinstance(value, nn.Module)  # a surrogate is no attack
 
 
 def _named(value: object) -> object:
@@ -112,7 +119,9 @@ def _named(value: object) -> object:
         return value.name
     if isinstance(value, tuple) and any(isinstance(one, Part) for one in value):
         return [one.name for one in value]
-    return value
+    if isinstance(value, list | tuple) and any(isinstance(one, nn.Module) for one in value):
+        return [model_name(one) if isinstance(one, nn.Module) else one for one in value]
+    return model_name(value) if isinstance(value, nn.Module) else value
 
 
 def known_as(name: str) -> Callable[[_Function], _Function]:

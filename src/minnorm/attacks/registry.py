@@ -36,6 +36,8 @@ from minnorm.attacks.score.score_pursuit import score_pursuit
 from minnorm.attacks.score.square import square
 from minnorm.attacks.score.square_min_norm import square_min_norm
 from minnorm.attacks.suites import autoattack
+from minnorm.attacks.surrogates import read_surrogates
+from minnorm.attacks.transfer import transfer
 from minnorm.attacks.words import known_attack, known_parameters
 from minnorm.errors import InputError, NotTrustedError
 
@@ -250,6 +252,15 @@ ENTRIES: dict[str, Entry] = {
         "Abdollahpour et al. 2023",
         "small norms with few classes in very few steps",
     ),
+    "transfer": Entry(
+        transfer,
+        "closest",
+        ("l2", "linf"),
+        "yes",
+        "a `budget` in queries; gradients of the surrogates",
+        "Brendel et al. 2018",
+        "a model that only tells the predicted class, if others of the same task are at hand",
+    ),
 }
 """Every attack by its name, with the facts that help to choose it."""
 
@@ -259,7 +270,7 @@ ATTACKS: dict[str, Callable[..., AttackResult]] = {
 """Every attack by its name. A registered attack is in the CLI and under the contract tests."""
 
 
-def load_attack(spec: str, *, trust: bool = False) -> Attack:
+def load_attack(spec: str, *, trust: bool = False, trust_files: bool | None = None) -> Attack:
     """Return the attack of a spec, for example `ddn` or `ddn(steps=300, levels=256)`.
 
     Combinators take specs: `worst_case(attacks=['ddn', 'fmn(steps=300)'])`,
@@ -271,6 +282,8 @@ def load_attack(spec: str, *, trust: bool = False) -> Attack:
         spec: The spec.
         trust: Whether the spec may name a function that is not of this package: its module is
             imported, which runs its code. Leave it `False` for a spec from a file.
+        trust_files: Whether the file of a surrogate may run the code that it holds; by default as
+            `trust`.
 
     Raises:
         InputError: If the attack or a parameter is unknown, a required one is missing, or a value
@@ -292,8 +305,12 @@ def load_attack(spec: str, *, trust: bool = False) -> Attack:
     _check_not_given(spec, arguments)
     factories.check_arguments(function, arguments, name, GIVEN)
     factories.check_complete(function, name, arguments, GIVEN)
+    files = trust if trust_files is None else trust_files
+    if "surrogates" in arguments:
+        given = arguments["surrogates"]
+        arguments["surrogates"] = read_surrogates(given, trust=trust, trust_files=files)
     if name in COMBINATORS:
-        attack = COMBINATORS[name](**_with_attacks(arguments, trust=trust))
+        attack = COMBINATORS[name](**_with_attacks(arguments, trust=trust, trust_files=files))
     else:
         attack = cast("Attack", partial(ATTACKS[name], **arguments))
     _check_values(attack)
@@ -343,17 +360,21 @@ def _stop(_: Tensor, /) -> Tensor:
     raise _ModelCalled
 
 
-def _with_attacks(arguments: Mapping[str, Any], *, trust: bool) -> dict[str, Any]:
+def _with_attacks(
+    arguments: Mapping[str, Any], *, trust: bool, trust_files: bool
+) -> dict[str, Any]:
     """Replace the specs among a combinator's arguments with attacks."""
     loaded = dict(arguments)
     for name in ("attack", "attacks"):
         given = loaded.get(name)
         if name == "attack" and isinstance(given, str):
-            loaded[name] = load_attack(given, trust=trust)
+            loaded[name] = load_attack(given, trust=trust, trust_files=trust_files)
             continue
         several = specs.split_list(given) if isinstance(given, str) else given
         if isinstance(several, list | tuple) and all(isinstance(one, str) for one in several):
-            loaded[name] = [load_attack(one, trust=trust) for one in several]
+            loaded[name] = [
+                load_attack(one, trust=trust, trust_files=trust_files) for one in several
+            ]
         elif name in loaded:
             raise InputError(f"{name}={given!r}: expected specs of attacks.")
     return loaded

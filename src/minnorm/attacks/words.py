@@ -60,6 +60,7 @@ _PARAMETERS = {
     "randinit": "random_start",
     "randominit": "random_start",
     "searchsteps": "searches",
+    "surrogate": "surrogates",
 }
 """Other names of parameters, in letters and digits only."""
 

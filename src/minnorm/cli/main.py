@@ -16,6 +16,7 @@ from minnorm.cli.figure import figure
 from minnorm.cli.gate import compare, gate
 from minnorm.cli.options import CommandWithBounds
 from minnorm.cli.report import report
+from minnorm.cli.reproduce import reproduce
 from minnorm.cli.show import show
 from minnorm.errors import InputError
 from minnorm.runtime.terminal import open_closed_streams
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("evaluate", cls=CommandWithBounds)(commands.evaluate)
 app.command("train")(commands.train)
 app.command("demo")(commands.demo)
+app.command("reproduce")(reproduce)
 app.command("show")(show)
 app.command("report")(report)
 app.command("compare")(compare)

@@ -125,7 +125,8 @@ def evaluate(
             attacks get the value of any other feature as both of its bounds. By default the mask of
             the data set; without one all features may change.
         save_adversarials: Whether the run directory keeps the adversarials too, and the inputs.
-        trust: Whether a file that the model's spec names may run the code that it holds.
+        trust: Whether a file that the spec of the model, or of a surrogate, names may run the code
+            that it holds.
         progress: Whether to show the progress on standard error: a bar on a terminal or in a
             notebook, else lines from time to time.
         on_progress: Called after each gradient and each finished unit, and after each query of an
@@ -144,7 +145,9 @@ def evaluate(
     check_use(accelerate, "accelerate")
     batch_size = checked_batch_size(batch_size)
     seed = checked_seed(seed)
-    named = {} if attacks is None else named_attacks(attacks)  # before the model, which may be slow
+    named = (
+        {} if attacks is None else named_attacks(attacks, trust=trust)
+    )  # before the model, which may be slow
     bounds = None if bounds is None else checked_bounds(bounds)
     directory = None if out is None else RunDirectory(Path(out))
     if directory is not None:

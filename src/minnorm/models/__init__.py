@@ -6,6 +6,7 @@ from minnorm.models.binary import Binary, binary
 from minnorm.models.export import Export, export_model
 from minnorm.models.load import MODEL_FORMS, load_model
 from minnorm.models.normalized import Normalized
+from minnorm.models.over_http import HttpModel, over_http
 from minnorm.models.predict_only import PredictOnly, predict_only
 from minnorm.models.scikit_learn import Estimator, from_estimator
 from minnorm.models.small_cnn import SmallCNN, cifar10_cnn, mnist_cnn
@@ -22,6 +23,7 @@ __all__ = [
     "Card",
     "Estimator",
     "Export",
+    "HttpModel",
     "Normalized",
     "PredictOnly",
     "SmallCNN",
@@ -39,6 +41,7 @@ __all__ = [
     "load_zoo",
     "mnist_cnn",
     "network_of",
+    "over_http",
     "predict_only",
     "read_card",
     "save_weights",

@@ -15,10 +15,12 @@ from torch import nn
 from minnorm import specs
 from minnorm.errors import InputError
 from minnorm.logits import ACTIVE_DROPOUT, parts_in_training_mode
-from minnorm.models.architectures import build
+from minnorm.models.addresses import is_address
+from minnorm.models.architectures import ARCHITECTURES, build
 from minnorm.models.libraries import LIBRARIES, fresh, pretrained
 from minnorm.models.normalized import Normalized, numbers_of
 from minnorm.models.onnx_models import load_onnx
+from minnorm.models.over_http import load_over_http
 from minnorm.models.places import did_you_mean, existing_file
 from minnorm.models.programs import load_exported, load_torchscript
 from minnorm.models.recognition import MODEL_FILES, OTHER_FILES, recognize
@@ -29,7 +31,7 @@ from minnorm.models.zoo import load_zoo, zoo_cards, zoo_names
 MODEL_FORMS = (
     "zoo:NAME | torchvision:NAME | timm:NAME | FILE.safetensors [+ ARCHITECTURE] | "
     "FILE.pt + ARCHITECTURE | FILE.pt2 | FILE.pt | FILE.onnx | FILE.joblib | "
-    "package.module:factory"
+    "http://HOST/PATH | package.module:factory"
 )
 """The forms of a model spec."""
 
@@ -59,6 +61,8 @@ def load_model(spec: str, *, trust: bool = False) -> nn.Module:
             - `FILE.joblib` or another pickle of an estimator of scikit-learn; it requires `trust`.
             - `FILE.onnx`: a graph in ONNX, run by ONNX Runtime, and differentiated as a copy in
               PyTorch if it can be converted; `FILE.onnx(access=scores)` never is.
+            - `http://HOST/PATH(classes=10)` or `https://`: a model behind HTTP, which tells
+              predicted classes only; see `minnorm.models.over_http` for its arguments.
             - `package.module:factory`: a function that returns a module, or an estimator of
               scikit-learn; it is called with the arguments.
 
@@ -104,6 +108,8 @@ def architecture_of(spec: str, model: nn.Module) -> str | None:
     Returns:
         The spec; `None` for a program or a pickled network, which name none.
     """
+    if is_address(spec):
+        return None
     parts = _weights_and_architecture(spec)
     if parts is not None:
         return parts[1]
@@ -122,6 +128,27 @@ def architecture_of(spec: str, model: nn.Module) -> str | None:
     return spec if colon else None
 
 
+def runs_no_code(spec: str) -> bool:
+    """Return whether a spec that a file names is loaded without running code that it chooses.
+
+    These are shipped networks, pretrained ones of a library, and files, which are not trusted.
+    """
+    file, plus, architecture = spec.partition("+")
+    try:
+        if plus:
+            return specs.parse(architecture.strip()).head in ARCHITECTURES and _is_file(file)
+        parsed = specs.parse(spec)
+    except InputError:
+        return False
+    scheme, _, name = parsed.head.partition(":")
+    known = scheme in ("zoo", *LIBRARIES) and not parsed.arguments and ":" not in name
+    return known or _is_file(parsed.head)
+
+
+def _is_file(head: str) -> bool:
+    return Path(head.strip()).suffix.lower() in MODEL_FILES
+
+
 def use_channels_last(model: nn.Module) -> nn.Module:
     """Change the weights of 2D convolutions to channels-last, and return the model.
 
@@ -133,6 +160,8 @@ def use_channels_last(model: nn.Module) -> nn.Module:
 
 
 def _resolve(spec: str, *, trust: bool) -> nn.Module:
+    if is_address(spec):
+        return load_over_http(spec)
     parts = _weights_and_architecture(spec)
     if parts is not None:
         return load_weights(*parts, trust=trust)

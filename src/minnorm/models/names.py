@@ -1,6 +1,7 @@
 """The names of models, in reports and in messages."""
 
 from minnorm.logits import Model
+from minnorm.models.addresses import is_address, shown_address
 from minnorm.models.averaged import Averaged
 from minnorm.models.binary import Binary
 from minnorm.models.normalized import Normalized
@@ -10,10 +11,11 @@ from minnorm.models.recognition import MODEL_FILES
 def model_name(model: str | Model) -> str:
     """Return the name of a model: its spec, or the name of its class or function.
 
-    A wrapper has that of the model inside too.
+    A wrapper has that of the model inside too. Of an address neither user and password nor a query
+    are part of the name.
     """
     if isinstance(model, str):
-        return model
+        return shown_address(model) if is_address(model) else model
     if isinstance(model, Normalized | Averaged | Binary):
         return f"{type(model).__name__}({model_name(model.model)})"
     return str(getattr(model, "__name__", type(model).__name__))

@@ -14,7 +14,8 @@ from rich.table import Table
 from minnorm.evaluation import Evaluation, Records, Summary, evaluate, of_attack, summarize
 from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
-from minnorm.paper.published import TABLE_1_MNIST_DDN, Published
+from minnorm.paper.experiment import PaperFigures
+from minnorm.paper.published import published_row
 from minnorm.report import costs
 
 MODEL = "zoo:mnist-cnn"
@@ -32,13 +33,13 @@ class Row:
         name: The attack and its effort, in words.
         attack: Its spec.
         gradients: The gradients that it is given; one for the whole batch counts as one.
-        paper: The paper's row for this attack.
+        paper: The name of this attack's row in table 1, if the paper has one.
     """
 
     name: str
     attack: str
     gradients: int
-    paper: Published | None = None
+    paper: str | None = None
 
 
 def _pursuit(budget: int) -> Row:
@@ -48,15 +49,15 @@ def _pursuit(budget: int) -> Row:
 
 
 def _ddn(steps: int) -> Row:
-    paper = TABLE_1_MNIST_DDN[steps]
-    return Row(f"DDN, {steps:,} steps", f"ddn(steps={steps}, levels=256)", steps, paper)
+    spec = f"ddn(steps={steps}, levels=256)"
+    return Row(f"DDN, {steps:,} steps", spec, steps, f"DDN {steps:,}")
 
 
 ROWS = (
     Row("DeepFool", "deepfool(levels=256)", 50),
     _pursuit(30),
     _pursuit(100),
-    *(_ddn(steps) for steps in TABLE_1_MNIST_DDN),
+    *map(_ddn, (100, 300, 1000)),
 )
 """The rows, the cheapest first."""
 
@@ -113,7 +114,8 @@ def demo_table(records: Records) -> Table:
         summary = summarize(of_attack(records, row.attack), row.attack, over="all")
         table.add_row(row.name, *_cells(summary))
         if row.paper is not None:
-            table.add_row("  the paper's", *_paper_cells(row.paper), style="dim")
+            figures = published_row("table1", "MNIST", row.paper)
+            table.add_row("  the paper's", *_paper_cells(figures), style="dim")
     return table
 
 
@@ -150,12 +152,12 @@ def _cells(summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _paper_cells(row: Published) -> tuple[str, ...]:
+def _paper_cells(row: PaperFigures) -> tuple[str, ...]:
     return (
         f"{row.success:.1f}",
         f"{row.mean:.4f}",
         f"{row.median:.4f}",
-        f"{row.gradients:,}",
+        f"{row.gradients:,.0f}",
         "",
         f"{row.seconds:.1f}",
     )

@@ -1,30 +1,25 @@
-"""Results published in the paper (Rony et al. 2019), for comparison with ours."""
+"""The paper's figures (Rony et al. 2019), as the files of the experiments have them."""
 
-from dataclasses import dataclass
+from functools import cache
+
+from minnorm.errors import InputError
+from minnorm.paper.experiment import PaperFigures, load_experiment
 
 
-@dataclass(frozen=True)
-class Published:
-    """A row of table 1: untargeted attacks, quantized to 256 levels.
+@cache
+def published_row(experiment: str, setting: str, row: str) -> PaperFigures:
+    """Return the figures of a row of a table in the paper.
 
-    Attributes:
-        success: Successful attacks in percent.
-        mean: Mean L2 norm of the successful attacks.
-        median: Median L2 norm; a failure counts as the distance to the gray image.
-        gradients: Gradient computations, on average over the batch.
-        seconds: Time for 1,000 images in one batch on a GTX 1080 Ti.
+    Args:
+        experiment: The name of the table, for example `table1`.
+        setting: The name of the group of rows, for example `MNIST`.
+        row: The name of the row, for example `DDN 100`.
+
+    Raises:
+        InputError: If the paper has no such row.
     """
-
-    success: float
-    mean: float
-    median: float
-    gradients: int
-    seconds: float
-
-
-TABLE_1_MNIST_DDN: dict[int, Published] = {
-    100: Published(success=100.0, mean=1.4563, median=1.4506, gradients=100, seconds=1.5),
-    300: Published(success=100.0, mean=1.4357, median=1.4386, gradients=300, seconds=4.5),
-    1000: Published(success=100.0, mean=1.4240, median=1.4342, gradients=1000, seconds=14.9),
-}
-"""DDN on MNIST, by the number of steps."""
+    rows = load_experiment(experiment, "paper").setting(setting).attacks
+    figures = {one.name: one.paper for one in rows}.get(row)
+    if figures is None:
+        raise InputError(f"the paper has no row {row!r} for {setting} in {experiment}.")
+    return figures

@@ -1,5 +1,6 @@
 """Lightning Fabric, set up from a recipe and from `torchrun`: device, ranks and precision."""
 
+import importlib.util
 import logging
 import os
 from collections.abc import Iterator
@@ -73,6 +74,18 @@ def _check_precision(precision: str, kind: str) -> None:
         raise InputError("precision: 16-mixed needs a GPU; use bf16-mixed on the CPU.")
 
 
+def check_installed() -> None:
+    """Check that the library that training needs is installed, without the time of an import.
+
+    Raises:
+        MissingLibraryError: If Lightning Fabric is not installed.
+    """
+    if importlib.util.find_spec("lightning_fabric") is None:
+        raise MissingLibraryError(
+            "training needs Lightning Fabric: pip install 'minnorm[training]'"
+        )
+
+
 def launch_fabric(recipe: Recipe, device: torch.device | None = None) -> "Fabric":
     """Return Fabric with all ranks connected, until this process exits.
 
@@ -84,12 +97,9 @@ def launch_fabric(recipe: Recipe, device: torch.device | None = None) -> "Fabric
         MissingLibraryError: If Lightning Fabric is not installed.
         InputError: If the ranks or the precision are not possible on this machine.
     """
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise MissingLibraryError(
-            "training needs Lightning Fabric: pip install 'minnorm[training]'"
-        ) from error
+    check_installed()
+    from lightning_fabric import Fabric
+
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     joined = dist.is_initialized()

@@ -47,7 +47,6 @@ def load_recipe(source: str | Path, settings: Sequence[str] = (), *, trust: bool
     Raises:
         NotTrustedError: If a word in the file names code, and `trust` is not set.
         MissingFileError: If the file does not exist.
-        MissingLibraryError: If PyYAML is not installed.
         InputError: If the file is too large, not YAML, or not a recipe; the message names each
             wrong setting.
     """

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from minnorm.errors import InputError, MissingLibraryError
+import yaml
+
+from minnorm.errors import InputError
 
 _LARGEST_FILE = 200_000
 """Bytes of a recipe; those of the package have less than 2,000."""
@@ -38,16 +40,9 @@ def parse_yaml(text: str, source: str) -> Any:
         source: Where it is from, for the messages.
 
     Raises:
-        MissingLibraryError: If PyYAML is not installed.
         InputError: If the text is not YAML, has a key twice, refers to a part of itself, or has
             too many values.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingLibraryError(
-            "training needs PyYAML: pip install 'minnorm[training]'"
-        ) from error
     try:
         _check_size(text, source)
         _check_keys(yaml.compose(text, yaml.SafeLoader), source)
@@ -61,8 +56,6 @@ def parse_yaml(text: str, source: str) -> Any:
 
 def _check_size(text: str, source: str) -> None:
     """Check the text piece by piece, before PyYAML builds all of it."""
-    import yaml
-
     values, depth = 0, 0
     for event in yaml.parse(text, yaml.SafeLoader):
         # An alias refers to an anchor: the text that both make of a few lines may be huge.

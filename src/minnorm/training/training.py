@@ -17,7 +17,12 @@ from minnorm.runtime.memory import is_out_of_memory, keep_freed_memory
 from minnorm.runtime.sessions import warning_of_changes
 from minnorm.training import checkpoints
 from minnorm.training.checkpoints import Checkpoint
-from minnorm.training.launch import check_device, launch_fabric, planned_ranks
+from minnorm.training.launch import (
+    check_device,
+    check_installed,
+    launch_fabric,
+    planned_ranks,
+)
 from minnorm.training.loop import TrainingProgress, TrainingRun
 from minnorm.training.preflight import continued_fingerprints, preflight
 from minnorm.training.recipe import Recipe
@@ -74,6 +79,7 @@ def train(
         OSError: If the folder or the weights cannot be written.
     """
     check_count("workers", workers, least=0)
+    check_installed()
     folder = RunFolder(Path(out))
     folder.check(recipe, resume=resume)
     chosen = check_device(device, recipe.precision)

@@ -61,7 +61,7 @@ def test_runs_on_what_it_needs_and_refuses_less(attack: Attack, name: str) -> No
 def test_its_file_is_in_the_folder_of_its_access(attack: Attack, name: str) -> None:
     assert isinstance(attack, partial)
     folder = inspect.unwrap(attack.func).__module__.split(".")[2]
-    assert folder in {FOLDERS[access_of_variant(name)], "suites"}  # these are made of several
+    assert folder in {FOLDERS[access_of_variant(name)], "suites", "transfer"}  # made of several
 
 
 @pytest.mark.parametrize("name", QUERY_VARIANTS)

@@ -83,3 +83,9 @@ def test_another_model_is_refused() -> None:
     stale = configuration(model=ZOO)
     with pytest.raises(InputError, match=f"the model '{ZOO}' is not the one"):
         load_known_model(stale, device="cpu")
+
+
+def test_a_model_behind_http_is_not_called_unless_it_is_named() -> None:
+    found = load_known_model(configuration(model="http://host/predict"), trust=True)
+    assert found.model is None
+    assert found.reason.startswith("the model of the run is behind HTTP, at http://host/predict: ")

@@ -19,7 +19,7 @@ import types
 import uuid
 import weakref
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -69,6 +69,15 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 _PLACES = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "_abc_impl"})
 _MARKS = frozenset({"accepts_accelerated", "spec_name"})
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A value that has a fingerprint of its own, such as a surrogate."""
+
+    def fingerprinted(self) -> tuple[str, tuple[type, ...]]:
+        """Return the fingerprint, and the classes whose code belongs to the value."""
+        ...
 
 
 def constant(value: object) -> tuple[Any, ...] | None:

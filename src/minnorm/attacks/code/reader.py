@@ -76,6 +76,9 @@ class Reader:
     def _read(self, value: object, hidden: Changes) -> tuple[Any, ...]:
         """Return a description of a value, whose parts are hashed."""
         self.foreign = True
+        if isinstance(value, kinds.Fingerprinted):
+            digest, classes = value.fingerprinted()
+            return "fingerprinted", digest, *map(self.digest, classes)
         if (found := kinds.constant(value)) is not None:
             return found
         if kinds.is_compiled(value):

@@ -1,19 +1,17 @@
 """The model of a finished run: loaded again, and compared with what the run has recorded."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from minnorm import specs
 from minnorm.attacks import Model
 from minnorm.errors import InputError
 from minnorm.evaluation.preparation.arguments import load_classifier
 from minnorm.evaluation.store.configuration import Configuration
-from minnorm.models import ARCHITECTURES, fingerprint
-from minnorm.models.libraries import LIBRARIES
-from minnorm.models.names import is_spec
-from minnorm.models.recognition import MODEL_FILES
+from minnorm.models import fingerprint
+from minnorm.models.addresses import is_address
+from minnorm.models.load import runs_no_code
+from minnorm.models.names import is_spec, model_name
 
 _ADVICE = "name the model to verify them, --model SPEC in the shell, model=... in Python"
 
@@ -55,7 +53,10 @@ def load_known_model(
             "cannot be loaded again: give it once more to verify them, model=... in Python, or "
             "name its spec, --model SPEC in the shell",
         )
-    if model is None and not (trust or _runs_no_code(configuration.model)):
+    if model is None and is_address(configuration.model):
+        named = f"the model of the run is behind HTTP, at {configuration.model}"
+        return KnownModel(None, f"{named}: {_ADVICE}")
+    if model is None and not (trust or runs_no_code(configuration.model)):
         named = f"the model of the run, {configuration.model!r}, may run code"
         return KnownModel(None, f"{named}: {_ADVICE}, or allow that with --trust, trust=True")
     try:
@@ -67,30 +68,9 @@ def load_known_model(
             raise
         return KnownModel(None, f"the model of the run cannot be loaded ({error}): {_ADVICE}")
     if fingerprint(loaded) != configuration.model_fingerprint:
-        name = model if isinstance(model, str) else configuration.model
+        name = model_name(model) if isinstance(model, str) else configuration.model
         raise InputError(
             f"the model {name!r} is not the one that the run attacked: its weights or its code "
             "differ. Name the model of the run."
         )
     return KnownModel(loaded)
-
-
-def _runs_no_code(spec: str) -> bool:
-    """Return whether a spec that a file names is loaded without running code that it chooses.
-
-    These are shipped networks, pretrained ones of a library, and files, which are not trusted.
-    """
-    file, plus, architecture = spec.partition("+")
-    try:
-        if plus:
-            return specs.parse(architecture.strip()).head in ARCHITECTURES and _is_file(file)
-        parsed = specs.parse(spec)
-    except InputError:
-        return False
-    scheme, _, name = parsed.head.partition(":")
-    known = scheme in ("zoo", *LIBRARIES) and not parsed.arguments and ":" not in name
-    return known or _is_file(parsed.head)
-
-
-def _is_file(head: str) -> bool:
-    return Path(head.strip()).suffix.lower() in MODEL_FILES

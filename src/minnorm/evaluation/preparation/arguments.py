@@ -26,6 +26,7 @@ from minnorm.evaluation.preparation.tuning import BatchSize
 from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.evaluation.selection import is_name_of_row
 from minnorm.models import load_model
+from minnorm.models.names import model_name
 from minnorm.models.scikit_learn import Estimator, as_model
 from minnorm.runtime import devices
 
@@ -112,20 +113,21 @@ def _is_number(value: object) -> bool:
     return single or (isinstance(value, Real) and not isinstance(value, bool))
 
 
-def named_attacks(attacks: Any) -> dict[str, Attack]:
+def named_attacks(attacks: Any, *, trust: bool = False) -> dict[str, Attack]:
     """Return the attacks of a run by name; the names of unnamed ones are their specs.
 
     Args:
         attacks: What a user gave, see `minnorm.evaluate`. Any value, since it is checked here.
+        trust: Whether the file of a surrogate may run the code that it holds.
 
     Raises:
         InputError: If one of them cannot be used, two are the same, or none was given.
     """
     if isinstance(attacks, Mapping):
-        named = {name: _usable_attack(attack) for name, attack in attacks.items()}
+        named = {name: _usable_attack(attack, trust=trust) for name, attack in attacks.items()}
     else:
         listed = _listed(attacks)
-        loaded = [_usable_attack(attack) for attack in listed]
+        loaded = [_usable_attack(attack, trust=trust) for attack in listed]
         named = {_name(given, one): one for given, one in zip(listed, loaded, strict=True)}
         if len(named) < len(listed):
             raise InputError(
@@ -162,7 +164,7 @@ def accesses_of(
     offered = access_of(model)
     needed = {name: access_needed(attack, offered) for name, attack in attacks.items()}
     for name, access in needed.items():
-        check_offer(model, access, name, given if isinstance(given, str) else None)
+        check_offer(model, access, name, model_name(given) if isinstance(given, str) else None)
     return needed
 
 
@@ -183,10 +185,11 @@ def _name(given: Any, attack: Attack) -> str:
     return attack_name(attack)
 
 
-def _usable_attack(attack: Any) -> Attack:
+def _usable_attack(attack: Any, *, trust: bool) -> Attack:
     """Return the attack of a spec, or a function that can be called as an attack."""
     # The words are those of the user, who calls this, so they may name code.
-    loaded = load_attack(attack, trust=True) if isinstance(attack, str) else attack
+    is_spec = isinstance(attack, str)
+    loaded = load_attack(attack, trust=True, trust_files=trust) if is_spec else attack
     check_attack(loaded)
     check_presets(loaded)
     norm_of([loaded])  # raises for an unknown norm, before anything runs

@@ -86,7 +86,7 @@ def plot_gallery(
     if not shown.items:
         raise InputError(f"there are no images to draw: {shown.remark}")
     titles = _titles(chosen, shown.items, shown.norm)
-    images = [[_pixels(png) for png in _pictures(item)] for item in shown.items]
+    images = [[pixels_of(png) for png in _pictures(item)] for item in shown.items]
     height = images[0][0].shape[0] / images[0][0].shape[1]
     bottom, width = 3 * height + 2 * _GAP, len(images) * (1 + _GAP) - _GAP
     lines = max(title.count("\n") for title in titles) + 1
@@ -155,7 +155,7 @@ def _size(width: float, height: float) -> tuple[float, float]:
     return inches, inches * height / width
 
 
-def _pixels(png: bytes) -> Array:
+def pixels_of(png: bytes) -> Array:
     """Return the pixels of a PNG file, each repeated so often that no viewer blurs them."""
     from PIL import Image  # the file was made by it
 

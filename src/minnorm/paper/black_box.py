@@ -1,0 +1,147 @@
+"""Experiments of kind `black-box`: attacks on a network that only tells its class.
+
+The setting of the NIPS 2018 Adversarial Vision Challenge (Brendel et al.,
+https://arxiv.org/abs/1808.01976). An attack scores the median distance, where a failure counts as
+the distance to the gray image. A network scores the median over the closest adversarial of each
+image that any attack found.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from minnorm.errors import InputError
+from minnorm.evaluation import (
+    Estimate,
+    clean_accuracy,
+    closest_records,
+    median_distance,
+    of_attack,
+)
+from minnorm.evaluation.records import join_records
+from minnorm.models.names import model_name
+from minnorm.paper.claim_results import check_claims
+from minnorm.paper.experiment import Experiment
+from minnorm.paper.measuring import MeasuredSetting, Options, measure
+from minnorm.paper.outcome import Outcome, Table
+from minnorm.paper.rows import result_rows
+from minnorm.paper.tables import interval_text, numbers_of, table_of
+
+_NOTES = (
+    "As in the challenge, an attack gets the predicted classes of the network under attack and "
+    "nothing else, a limited number of queries for each image, and scores the median distance: a "
+    "misclassified image counts as 0, a failure as the distance to the gray image. Ours with a 95 "
+    "% interval over images.",
+    "The challenge was on Tiny ImageNet, and attacks met networks of other participants there. Its "
+    "figures cannot be compared with these.",
+)
+
+
+class _Defenses(BaseModel):
+    """What an experiment of this kind has among its options.
+
+    Attributes:
+        defenses: The settings whose networks are compared.
+        with_gradients: The name of the row in them that uses gradients; it is shown beside the
+            score, and is no part of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    defenses: tuple[str, ...] = ()
+    with_gradients: str = ""
+
+
+class _Score(NamedTuple):
+    """The scores of a network."""
+
+    setting: str
+    model: str
+    clean: Estimate
+    black_box: Estimate
+    white_box: Estimate | None
+
+
+def black_box(experiment: Experiment, options: Options) -> Outcome:
+    """Run the attacks of an experiment, and compare the networks by their best attacks."""
+    try:
+        defenses = _Defenses.model_validate(experiment.options)
+    except ValidationError as error:
+        raise InputError(f"the options of {experiment.name} cannot be read: {error}") from error
+    settings = measure(experiment, options)
+    rows = [result_rows(experiment, one) for one in settings]
+    scores = [
+        _score(one, defenses.with_gradients)
+        for one in settings
+        if one.setting.name in defenses.defenses and one.runs and not one.missing
+    ]
+    tables = [
+        table_of(experiment, one, found) for one, found in zip(settings, rows, strict=True) if found
+    ]
+    return Outcome(
+        experiment,
+        tables=(*tables, *([_table(scores, defenses.with_gradients)] if scores else [])),
+        claims=check_claims(experiment.claims, settings),
+        notes=_NOTES,
+        runs=tuple(run.directory for one in settings for run in one.runs if run.directory),
+        numbers={
+            **numbers_of(settings, [row for found in rows for row in found]),
+            "defenses": [_as_json(score) for score in scores],
+        },
+    )
+
+
+def _score(measured: MeasuredSetting, with_gradients: str) -> _Score:
+    parts = [
+        measured.of(row.name) for row in measured.setting.attacks if row.name != with_gradients
+    ]
+    over = measured.setting.over
+    closest = closest_records(join_records(parts))
+    white = measured.of(with_gradients) if measured.has(with_gradients) else None
+    return _Score(
+        setting=measured.setting.name,
+        model=model_name(measured.setting.model),
+        clean=clean_accuracy(closest),
+        black_box=median_distance(closest, failures="gray", over=over),
+        white_box=None
+        if white is None
+        else median_distance(of_attack(white, with_gradients), failures="gray", over=over),
+    )
+
+
+def _table(scores: Sequence[_Score], with_gradients: str) -> Table:
+    heading = [f"median L2, {with_gradients}"] if with_gradients else []
+    return Table(
+        title="Robust models: the median over the best attack for each image",
+        columns=("setting", "network", "accuracy %", "median L2, best black-box attack", *heading),
+        rows=tuple(
+            (
+                score.setting,
+                score.model,
+                interval_text(score.clean, 100, 1),
+                interval_text(score.black_box, 1, 4),
+                *([_shown(score.white_box)] if with_gradients else []),
+            )
+            for score in scores
+        ),
+        texts=2,
+        notes=(
+            "The score of the challenge for models: of each image the closest adversarial of all "
+            "attacks without gradients.",
+        ),
+    )
+
+
+def _shown(estimate: Estimate | None) -> str:
+    return "" if estimate is None else interval_text(estimate, 1, 4)
+
+
+def _as_json(score: _Score) -> dict[str, Any]:
+    return {
+        "setting": score.setting,
+        "model": score.model,
+        "clean_accuracy": score.clean._asdict(),
+        "black_box": score.black_box._asdict(),
+        "with_gradients": None if score.white_box is None else score.white_box._asdict(),
+    }

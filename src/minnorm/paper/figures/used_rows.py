@@ -1,0 +1,49 @@
+"""The rows of tables that a figure uses, so that it runs nothing else."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from minnorm.paper.experiment import Experiment
+from minnorm.paper.measuring import MeasuredSetting
+
+
+def only_rows(experiment: Experiment, rows: Mapping[str, Collection[str]]) -> Experiment:
+    """Return an experiment with some of its settings and rows.
+
+    Rows that share a run directory stay together: a run never loses an attack.
+
+    Args:
+        experiment: The experiment.
+        rows: The names of the rows by the name of the setting.
+    """
+    settings = []
+    for setting in experiment.settings:
+        needed = rows.get(setting.name, ())
+        together = any(row.name in needed for row in setting.attacks if not row.apart)
+        kept = [row for row in setting.attacks if (row.name in needed if row.apart else together)]
+        if kept:
+            settings.append(setting.model_copy(update={"attacks": tuple(kept)}))
+    return experiment.model_copy(update={"settings": tuple(settings)})
+
+
+def directories(settings: Sequence[MeasuredSetting]) -> tuple[Path, ...]:
+    """Return the run directories of settings."""
+    return tuple(run.directory for one in settings for run in one.runs if run.directory)
+
+
+def notes_of(settings: Sequence[MeasuredSetting]) -> tuple[str, ...]:
+    """Return what differs from the paper, and what did not run and why, each sentence once."""
+    found: dict[str, list[str]] = {}
+    for one in settings:
+        for text in one.setting.differences:
+            found.setdefault(text, []).append(one.setting.name)
+        for row in one.setting.attacks:
+            if row.note:
+                found.setdefault(f"{row.name}: {row.note}", []).append(one.setting.name)
+        for row_name, reason in one.missing.items():
+            found.setdefault(f"{row_name} is not run. {reason}", []).append(one.setting.name)
+    everywhere = len(settings)
+    return tuple(
+        text if len(names) == everywhere else f"{', '.join(names)}: {text}"
+        for text, names in found.items()
+    )

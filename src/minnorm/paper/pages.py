@@ -1,0 +1,132 @@
+"""The results of an experiment as a Markdown page, as tables for the terminal, and as numbers."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from rich import table as rich_table
+
+from minnorm.evaluation import Evaluation
+from minnorm.paper.outcome import ClaimResult, Outcome, Table
+from minnorm.report.tables.formats import json_value
+from minnorm.report.tables.markdown import escaped, markdown_table
+from minnorm.runtime import provenance
+
+_SCALES = {
+    "paper": "the full protocol",
+    "cpu": "what two cores do in a night",
+    "smoke": "a few images and steps, which shows that everything runs, and nothing else",
+}
+
+
+def to_markdown(outcome: Outcome, command: str) -> str:
+    """Return the page of an experiment.
+
+    Args:
+        outcome: The results.
+        command: The command that repeats them.
+    """
+    return "\n\n".join(_blocks(outcome, command)) + "\n"
+
+
+def to_tables(outcome: Outcome) -> Iterator[rich_table.Table]:
+    """Yield the tables of an experiment for the terminal, that of the claims last."""
+    for table in outcome.tables:
+        yield _terminal_table(table)
+    if outcome.claims:
+        yield _terminal_table(claims_table(outcome.claims))
+
+
+def to_json(outcome: Outcome, command: str, runs: Sequence[Evaluation]) -> str:
+    """Return the numbers of an experiment as JSON in full precision, with where they come from.
+
+    Args:
+        outcome: The results.
+        command: The command that repeats them.
+        runs: The runs that they are made of.
+    """
+    experiment = outcome.experiment
+    content = {
+        "experiment": experiment.name,
+        "scale": experiment.scale,
+        "title": experiment.title,
+        "command": command,
+        **outcome.numbers,
+        "claims": [_claim_values(claim) for claim in outcome.claims],
+        "notes": list(outcome.notes),
+        "figures": list(outcome.figures),
+        "definition": experiment.model_dump(mode="json"),
+        "runs": [_manifest_values(run.manifest) for run in runs],
+        **provenance.describe(torch.device("cpu")),
+    }
+    return json.dumps(json_value(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def claims_table(claims: tuple[ClaimResult, ...]) -> Table:
+    """Return a table of the claims of the paper, and whether each held."""
+    return Table(
+        title="Claims of the paper",
+        columns=("claim", "on", "result", "numbers"),
+        rows=tuple((one.text, one.setting, one.verdict, one.numbers) for one in claims),
+        texts=4,
+        notes=(
+            "held: the whole 95 % interval agrees with the claim; not held: none of it does; not "
+            "shown: a part of it does.",
+        ),
+    )
+
+
+def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
+    experiment = outcome.experiment
+    yield f"# {escaped(experiment.title)}"
+    if experiment.about:
+        yield escaped(experiment.about.strip())
+    yield f"Scale: {experiment.scale}, {_SCALES[experiment.scale]}. Repeat it: `{command}`"
+    if outcome.claims:
+        yield from _section(claims_table(outcome.claims))
+    for name in outcome.figures:
+        if name.endswith((".svg", ".gif")) or f"{name[:-4]}.svg" not in outcome.figures:
+            yield f"![{escaped(experiment.title)}]({name})"
+    for table in outcome.tables:
+        yield from _section(table)
+    if outcome.notes:
+        yield "## Notes"
+        yield "\n".join(f"- {escaped(note)}" for note in outcome.notes)
+
+
+def _section(table: Table) -> Iterator[str]:
+    yield f"## {escaped(table.title)}"
+    yield markdown_table(table.columns, table.rows, texts=table.texts).rstrip("\n")
+    if table.notes:
+        yield "\n".join(f"- {escaped(note)}" for note in table.notes)
+
+
+def _terminal_table(table: Table) -> rich_table.Table:
+    shown = rich_table.Table(
+        title=table.title, caption=" ".join(table.notes) or None, pad_edge=False
+    )
+    for number, name in enumerate(table.columns):
+        shown.add_column(name, justify="left" if number < table.texts else "right", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*row, style="dim" if row[0].startswith(" ") else None)
+    return shown
+
+
+def _manifest_values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest without the logits by which a run recognizes its network."""
+    configuration = {
+        key: value for key, value in manifest["configuration"].items() if key != "model_answers"
+    }
+    return {**manifest, "configuration": configuration}
+
+
+def _claim_values(claim: ClaimResult) -> dict[str, Any]:
+    return {
+        "text": claim.text,
+        "setting": claim.setting,
+        "result": claim.verdict,
+        "numbers": claim.numbers,
+        "estimate": None if claim.estimate is None else claim.estimate._asdict(),
+        "p_value": claim.p_value,
+    }

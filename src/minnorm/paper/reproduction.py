@@ -1,0 +1,169 @@
+"""Reproduce a table or a figure of the paper: run it, and write its page, numbers and report."""
+
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from minnorm import specs
+from minnorm.data import load_data
+from minnorm.errors import InputError, MissingLibraryError
+from minnorm.evaluation import Evaluation, load_run
+from minnorm.files import named_by, write_content
+from minnorm.models import load_model
+from minnorm.models.names import model_name
+from minnorm.paper.experiment import Experiment, experiment_names, load_experiment
+from minnorm.paper.kinds import load_kind
+from minnorm.paper.measuring import Options
+from minnorm.paper.outcome import Outcome
+from minnorm.paper.pages import to_json, to_markdown
+from minnorm.paper.scales import Scale
+from minnorm.report import label_runs, write_report
+from minnorm.runtime import ranks
+
+logger = logging.getLogger(__name__)
+
+EVERY = "all"
+"""The name that stands for all experiments."""
+
+
+def load_experiments(
+    name: str,
+    scale: Scale,
+    *,
+    models: Mapping[str, str] | None = None,
+    data: Mapping[str, str] | None = None,
+    trust: bool = False,
+) -> tuple[Experiment, ...]:
+    """Read an experiment, or all of them, with other networks and images.
+
+    What the user names is loaded once to check it, before anything runs.
+
+    Args:
+        name: The name of an experiment, or `all`.
+        scale: The scale.
+        models: Specs of networks, by the name of the setting.
+        data: Specs of images, by the name of the setting.
+        trust: Whether files of networks may run code.
+
+    Raises:
+        InputError: If there is no such experiment, scale or setting, or a spec cannot be loaded.
+    """
+    models, data = models or {}, data or {}
+    specs.choose(name, (*experiment_names(), EVERY), "experiment")
+    if name != EVERY:
+        found: tuple[Experiment, ...] = (load_experiment(name, scale, models=models, data=data),)
+    else:
+        plain = [load_experiment(one, scale) for one in experiment_names()]
+        known = {setting.name for one in plain for setting in one.settings}
+        for setting in (*models, *data):
+            specs.choose(setting, known, "setting", "of any experiment")
+        found = tuple(_with(one, models, data) for one in plain)
+    for spec in data.values():
+        load_data(spec)
+    for spec in models.values():
+        load_model(spec, trust=trust)
+    return found
+
+
+def reproduce(experiment: Experiment, options: Options) -> Outcome:
+    """Run an experiment, and write `page.md`, `results.json` and `report.html` into its folder.
+
+    What is finished already in the run directories is not run again. Under `torchrun`, the ranks
+    share the work, and the first one writes the files.
+
+    Args:
+        experiment: The experiment, see `load_experiments`.
+        options: Where and how it runs.
+
+    Returns:
+        What was measured. Without the extra `report`, a note says what to install.
+
+    Raises:
+        InputError: If nothing of it could run; the message says what to do.
+    """
+    folder = options.folder(experiment)
+    with named_by("--out", folder / "page.md"):
+        folder.mkdir(parents=True, exist_ok=True)
+    outcome = _decided(load_kind(experiment.kind)(experiment, options))
+    with ranks.raise_on_all():
+        if ranks.rank() == 0:
+            _check_results(outcome)
+            runs = [load_run(run) for run in dict.fromkeys(outcome.runs)]
+            outcome = _with_report(outcome, runs, options)
+            command = command_of(experiment, options)
+            write_content(folder / "page.md", to_markdown(outcome, command).encode())
+            write_content(folder / "results.json", to_json(outcome, command, runs).encode())
+    return outcome
+
+
+def _decided(outcome: Outcome) -> Outcome:
+    """Return an outcome with the claims as they count: the scale `smoke` decides nothing."""
+    if outcome.experiment.scale != "smoke":
+        return outcome
+    text = "too few steps and images to decide"
+    claims = (
+        replace(one, verdict="not measured", numbers=f"{text}; {one.numbers}")
+        for one in outcome.claims
+    )
+    return replace(outcome, claims=tuple(claims))
+
+
+def _check_results(outcome: Outcome) -> None:
+    """Check that an experiment has results.
+
+    Raises:
+        InputError: If nothing could run; the message says why.
+    """
+    if outcome.tables or outcome.figures:
+        return
+    settings = outcome.numbers.get("settings", [])
+    reasons = dict.fromkeys(why for one in settings for why in one["not_run"].values())
+    raise InputError(f"nothing of {outcome.experiment.name} could run. {' '.join(reasons)}")
+
+
+def command_of(experiment: Experiment, options: Options) -> str:
+    """Return the command that repeats an experiment, as the user may have called it."""
+    words = ["minnorm", "reproduce", experiment.name, "--scale", experiment.scale]
+    plain = load_experiment(experiment.name, experiment.scale)
+    for option, key in (("--model", "model"), ("--data", "data")):
+        for one, other in zip(experiment.settings, plain.settings, strict=True):
+            if getattr(one, key) != getattr(other, key):
+                words += [option, f"{one.name}={model_name(getattr(one, key))}"]
+    if options.seed:
+        words += ["--seed", str(options.seed)]
+    return shlex.join(words)
+
+
+def _with(experiment: Experiment, models: Mapping[str, str], data: Mapping[str, str]) -> Experiment:
+    """Read an experiment with the networks and images that belong to its settings."""
+    names = {setting.name for setting in experiment.settings}
+    return load_experiment(
+        experiment.name,
+        experiment.scale,
+        models={name: spec for name, spec in models.items() if name in names},
+        data={name: spec for name, spec in data.items() if name in names},
+    )
+
+
+def _with_report(outcome: Outcome, runs: Sequence[Evaluation], options: Options) -> Outcome:
+    """Write the report of the runs; return the outcome with a note if that is not possible."""
+    if not runs:
+        return outcome
+    path = options.folder(outcome.experiment) / "report.html"
+    try:
+        write_report(label_runs(runs, _labels(runs, options.out)), path)
+    except MissingLibraryError as error:
+        logger.warning("no report is written: %s", error)
+        return replace(outcome, notes=(*outcome.notes, f"There is no report: {error}"))
+    return outcome
+
+
+def _labels(runs: Sequence[Evaluation], out: Path) -> list[str]:
+    """Return the folders of runs as labels, below the folder of all experiments."""
+    return [
+        run.directory.relative_to(out / "runs").as_posix()
+        for run in runs
+        if run.directory is not None
+    ]

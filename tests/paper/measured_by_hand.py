@@ -1,0 +1,44 @@
+"""Settings whose records are made by hand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluation.record_tables import table
+from minnorm.evaluation import Evaluation
+from minnorm.evaluation.records import join_records
+from minnorm.paper.experiment import AttackRow, Combined, Experiment, PaperFigures, Setting
+from minnorm.paper.measuring import MeasuredSetting
+
+
+def measured(
+    distances: Mapping[str, Sequence[float]],
+    *,
+    name: str = "MNIST",
+    targets: Sequence[int] | None = None,
+    indices: Sequence[int] | None = None,
+    paper: dict[str, PaperFigures] | None = None,
+    **setting: Any,
+) -> MeasuredSetting:
+    """Return a setting with the distances of each of its rows."""
+    rows = tuple(
+        AttackRow(name=row, attack="ddn", paper=(paper or {}).get(row)) for row in distances
+    )
+    parts = [
+        table(values, attack=row, targets=targets, indices=indices)
+        for row, values in distances.items()
+    ]
+    return MeasuredSetting(
+        Setting(name=name, model="m", data="d", attacks=rows, **setting),
+        (Evaluation(join_records(parts), {"run": "r"}, None),),
+    )
+
+
+def over(*rows: str, figures: PaperFigures | None = None) -> Combined:
+    """Return the row `All` over some rows."""
+    return Combined(over=rows, figures=figures)
+
+
+def experiment(**values: Any) -> Experiment:
+    """Return an experiment of kind `attacks`."""
+    given = {"name": "table1", "scale": "cpu", "title": "A table", "kind": "attacks"}
+    return Experiment(**{**given, **values})

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minnorm.attacks import load_attack
+from minnorm.errors import InputError
+from minnorm.evaluation.selection import values_of
+from minnorm.paper.black_box import black_box
+from minnorm.paper.experiment import AttackRow, Experiment, Setting, load_experiment
+from minnorm.paper.measuring import Options, measure
+from minnorm.paper.scales import SCALES, Scale
+
+PURSUIT = AttackRow(name="pursuit", attack="decision_pursuit(budget=30)")
+TRANSFER = AttackRow(
+    name="transfer", attack="transfer(surrogates='zoo:mnist-cnn-fgsm', refine=False)"
+)
+GRADIENTS = AttackRow(name="gradients", attack="normal_pursuit(budget=20)")
+
+
+def experiment(**changes: object) -> Experiment:
+    """Return a small experiment on a shipped network."""
+    setting = Setting(
+        name="MNIST",
+        model="zoo:mnist-cnn",
+        data="mnist-sample[:3]",
+        batch_size=3,
+        accelerate="off",
+        attacks=(PURSUIT, TRANSFER, GRADIENTS),
+        experiment="black-box",
+    )
+    content = {
+        "name": "black-box",
+        "scale": "paper",
+        "title": "small",
+        "kind": "black-box",
+        "columns": ("success", "median", "queries"),
+        "settings": (setting,),
+        "options": {"defenses": ["MNIST"], "with_gradients": "gradients"},
+        **changes,
+    }
+    return Experiment.model_validate(content)
+
+
+def test_the_score_of_a_network_is_the_median_over_the_best_attack(tmp_path: Path) -> None:
+    options = Options(tmp_path)
+    outcome = black_box(experiment(), options)
+    (measured,) = measure(experiment(), options)  # the same runs
+    pursuit, transfer, gradients = (
+        values_of(measured.of(row.name), "l2") for row in (PURSUIT, TRANSFER, GRADIENTS)
+    )
+    (score,) = outcome.numbers["defenses"]
+    assert score["black_box"]["value"] == pytest.approx(np.median(np.minimum(pursuit, transfer)))
+    assert score["with_gradients"]["value"] == pytest.approx(np.median(gradients))
+    first, last = outcome.tables
+    assert first.columns == ("attack", "images", "success %", "median L2", "queries")
+    assert [row[0] for row in first.rows] == ["pursuit", "transfer", "gradients"]
+    assert last.rows[0][:2] == ("MNIST", "zoo:mnist-cnn")
+
+
+def test_options_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the options of black-box cannot be read"):
+        black_box(experiment(options={"defences": []}), Options(tmp_path))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_experiment_names_settings_rows_and_attacks_that_exist(scale: Scale) -> None:
+    found = load_experiment("black-box", scale)
+    assert found.settings
+    for setting in found.settings:
+        surrogates = []
+        for row in setting.attacks:
+            attack = load_attack(row.attack)
+            surrogates += [str(one) for one in np.atleast_1d(attack.keywords.get("surrogates", []))]  # type: ignore[attr-defined]
+        assert f"'{setting.model}'" not in surrogates
+    if scale == "paper":
+        names = {setting.name: setting for setting in found.settings}
+        assert set(found.options["defenses"]) <= set(names)
+        for claim in found.claims:
+            assert claim.kind == "closer"
+            rows = {row.name for row in names[claim.setting].attacks}
+            assert {claim.attack, *claim.beside} <= rows

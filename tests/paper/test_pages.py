@@ -1,0 +1,123 @@
+"""Pages: what is measured is on them, and nothing from outside becomes markup."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from minnorm.evaluation import Estimate
+from minnorm.paper.experiment import load_experiment
+from minnorm.paper.measuring import Options
+from minnorm.paper.outcome import ClaimResult, Outcome, Table
+from minnorm.paper.pages import to_json, to_markdown, to_tables
+from minnorm.paper.reproduction import command_of
+from minnorm.paper.tables import attacks, interval_text
+from minnorm.runtime.terminal import Terminal
+from paper.measured_by_hand import experiment, measured, over
+
+CLAIM = ClaimResult("It holds.", "MNIST", "held", "1 of 1", Estimate(1.0, 0.5, math.inf), 0.01)
+
+OUTCOME = Outcome(
+    experiment(title="Table <1>", about="About | it."),
+    tables=(
+        Table("On [x]", ("attack", "mean L2"), (("C&W", "1.0 [0.5, 2]"),), notes=("A *note*.",)),
+    ),
+    claims=(CLAIM,),
+    figures=("figure.svg", "figure.png", "steps.gif"),
+    notes=("The end.",),
+    numbers={"rows": [1, math.nan]},
+)
+
+
+def test_the_page_has_claims_tables_figures_and_notes_with_everything_escaped() -> None:
+    page = to_markdown(OUTCOME, "minnorm reproduce table1")
+    assert page.startswith("# Table &lt;1&gt;\n\nAbout \\| it.\n\nScale: cpu")
+    assert "`minnorm reproduce table1`" in page
+    assert "| It holds. | MNIST | held | 1 of 1 |" in page
+    assert "## On \\[x\\]" in page
+    assert "| C&amp;W | 1.0 \\[0.5, 2\\] |" in page
+    assert "- A \\*note\\*." in page
+    assert "](figure.svg)" in page
+    assert "](steps.gif)" in page
+    assert "figure.png" not in page  # the same picture
+    assert page.endswith("## Notes\n\n- The end.\n")
+
+
+def test_the_numbers_are_json_with_where_they_come_from() -> None:
+    found = json.loads(to_json(OUTCOME, "minnorm reproduce table1", ()))
+    assert found["rows"] == [1, None]
+    assert found["claims"] == [
+        {
+            "text": "It holds.",
+            "setting": "MNIST",
+            "result": "held",
+            "numbers": "1 of 1",
+            "estimate": {"value": 1.0, "low": 0.5, "high": "Infinity"},
+            "p_value": 0.01,
+        }
+    ]
+    assert found["definition"]["title"] == "Table <1>"
+    assert {"revision", "versions", "hardware"} <= set(found)
+
+
+def test_the_terminal_shows_the_tables_and_the_claims() -> None:
+    console = Terminal(width=140)
+    with console.capture() as capture:
+        for table in to_tables(OUTCOME):
+            console.print(table)
+    shown = capture.get()
+    assert "On [x]" in shown
+    assert "C&W" in shown
+    assert "A *note*." in shown
+    assert "It holds." in shown
+
+
+def test_a_table_has_the_paper_s_figures_and_the_difference_below_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from minnorm.paper.experiment import PaperFigures
+
+    figures = PaperFigures(success=100.0, mean=2.0, gradients=54007, seconds=856.8)
+    setting = measured(
+        {"A": [1.0, 2.0, 3.0], "B": [4.0, 4.0, 4.0]},
+        paper={"A": figures},
+        differences=("Another network.",),
+        combined=over("A", "B"),
+    )
+    setting.missing["C"] = "Install it."
+    monkeypatch.setattr("minnorm.paper.tables.measure", lambda *_: (setting,))
+    columns = ("success", "mean", "gradients", "seconds")
+    given = experiment(columns=columns, scale="paper", settings=(setting.setting,))
+    (table,) = attacks(given, Options(tmp_path)).tables
+    assert table.title == "MNIST: m on d, accuracy without an attack 100.00 %"
+    assert table.columns[:3] == ("attack", "images", "success %")
+    ours, theirs, change, other, *_ = table.rows
+    assert ours[0] == "A"
+    assert ours[1] == "3"
+    assert ours[3].startswith("2.0000 [")
+    assert ours[4:] == ("5", "0.8")
+    assert theirs == ("  the paper's", "", "100.0", "2.0000", "54,007", "856.8")
+    assert change[3].startswith("0.0 [")
+    assert change[4:] == ("", "")
+    assert other[0] == "B"
+    assert [row[0] for row in table.rows][4:] == ["All", "all rows"]
+    assert table.notes[0] == "Another network."
+    assert table.notes[-1] == "Not run: C. Install it."
+
+
+def test_intervals_have_signs_and_infinities() -> None:
+    assert interval_text(Estimate(0.1, -0.05, math.inf), 100, 1, signed=True) == (
+        "+10.0 [-5.0, +∞]"
+    )
+    assert interval_text(Estimate(1.23456, 1.2, 1.3), 1, 4) == "1.2346 [1.20, 1.30]"
+
+
+def test_the_command_repeats_what_was_changed(tmp_path: Path) -> None:
+    changed = load_experiment(
+        "table2", "cpu", models={"MNIST": "zoo:mnist-cnn-ddn"}, data={"MNIST": "mnist[:7]"}
+    )
+    assert command_of(changed, Options(tmp_path, seed=3)) == (
+        "minnorm reproduce table2 --scale cpu --model MNIST=zoo:mnist-cnn-ddn "
+        "--data 'MNIST=mnist[:7]' --seed 3"
+    )
