@@ -29,11 +29,16 @@ _STALE = 1.1
 _SAME, _OTHER = 1.2, 0.75
 """The factors on the step along the line after an answer like the one before, and after another."""
 
-_STEPS = (0.005, 0.3, 4.0)
+_STEPS = (0.005, 0.3, 1.0)
 """That step, as a share of the distance of the probes: the least, the first and the largest."""
 
-_FARTHEST = 0.15
-"""The farthest that a probe is moved along the line, as a share of the length of the line."""
+_FARTHEST, _CLOSER, _WIDENED = 1.5, 0.4, 1.3
+"""The farthest that a probe is moved along the line, as a multiple of its distance from it: farther
+away, answers are about the bend of the boundary alone. The factor on the distance of the next
+probes then, and the one after each round, up to the planned distance."""
+
+_LEAST_CLOSENESS = 1e-3
+"""The least distance, as a share of the planned one: closer points are hardly different numbers."""
 
 _SLOPES = (0.01, 1.0, 8.0)
 """The tangent of the angle that is tried first: the least, the first of all, and the largest."""
@@ -55,12 +60,14 @@ class Course:
             distance of the probes.
         slopes: The tangent of the angle by which the line turned last.
         gains: How much shorter the lines are expected to become with each spectrum of probes.
+        closeness: The distance of the probes, as a share of the planned one.
     """
 
     line: Line
     steps: Float[Tensor, "b"]
     slopes: Float[Tensor, "b"]
     gains: Float[Tensor, "b spectra"]
+    closeness: Float[Tensor, "b"]
 
     def where(self, yes: Bool[Tensor, "b"], other: "Course") -> "Course":
         """Return these lines where `yes`, otherwise other ones."""
@@ -69,15 +76,15 @@ class Course:
             torch.where(yes, self.steps, other.steps),
             torch.where(yes, self.slopes, other.slopes),
             torch.where(yes.unsqueeze(1), self.gains, other.gains),
+            torch.where(yes, self.closeness, other.closeness),
         )
 
 
 def first_course(line: Line) -> Course:
     """Return lines that have not turned yet."""
     gains = line.low.new_tensor(_FIRST_GAINS).expand(len(line.low), -1)
-    return Course(
-        line, torch.full_like(line.low, _STEPS[1]), torch.full_like(line.low, _SLOPES[1]), gains
-    )
+    steps, slopes = (torch.full_like(line.low, first) for _, first, _ in (_STEPS, _SLOPES))
+    return Course(line, steps, slopes, gains, torch.ones_like(line.low))
 
 
 def averaged(
@@ -103,28 +110,34 @@ def averaged(
     some_lost = bool(lost.any())
     steps, back, before = course.steps, torch.zeros_like(line.low), torch.zeros_like(line.low)
     total, balance = torch.zeros_like(here), torch.zeros_like(here)
-    answers, farthest = torch.zeros_like(line.low), _FARTHEST / radius
-    scale = radius * lengths
+    answers, counts, closeness = back, back, course.closeness
     for _ in range(probes):
         if quota.left == 0:
             break
         noise = wide(noise_of_sample(problem.origins, quota.search.generator)).unsqueeze(0)
-        step = problem.along_free(_shaped(basis, course, noise, 0.5))
-        step = step / per_sample(norms(step), step).clamp_min(torch.finfo(step.dtype).tiny)
+        step = directed(problem.along_free(_shaped(basis, course, noise, 0.5)))[0]
+        scale = lengths * per_sample(radius * closeness, lengths)
         points = here + scale * (step - along * per_sample(back, along))
         points = problem.feasible_(points.to(problem.origins.dtype))
         if some_lost:
             points = torch.where(per_sample(lost, points), next(candidates), points)
         signs = torch.where(quota.adversarial_at(points), 1.0, -1.0).to(back.dtype)
-        moved = wide(points) - here
+        moved = (wide(points) - here) / scale
         total = torch.addcmul(total, moved, per_sample(signs, moved))
-        balance, answers = balance + moved, answers + signs
-        back = (back + steps * signs).clamp(-farthest, farthest)
+        balance, answers, counts = balance + moved, answers + signs, counts + 1
+        back = back + steps * signs
         factors = torch.where(signs == before, _SAME, torch.where(before == 0, 1.0, _OTHER))
         steps, before = (steps * factors).clamp(_STEPS[0], _STEPS[2]), signs
-    estimate = total - balance * per_sample(answers / max(probes, 1), balance)
+        away = back.abs() > _FARTHEST
+        closeness = torch.where(away, _CLOSER * closeness, closeness)
+        steps = torch.where(away, _STEPS[1], steps)
+        kept = (~away).to(back.dtype)
+        back, before, answers, counts = (kept * one for one in (back, before, answers, counts))
+        total, balance = total * per_sample(kept, total), balance * per_sample(kept, balance)
+    estimate = total - balance * per_sample(answers / counts.clamp_min(1), balance)
     estimate = problem.along_free(_shaped(basis, course, estimate, 1.0))
-    return replace(course, steps=steps), estimate
+    closeness = (_WIDENED * closeness).clamp(_LEAST_CLOSENESS, 1.0)
+    return replace(course, steps=steps, closeness=closeness), estimate
 
 
 def _shaped(basis: Basis, course: Course, values: Tensor, power: float) -> Tensor:
@@ -174,7 +187,7 @@ def turned_along_arc(quota: Quota, course: Course, ascent: Float[Tensor, "b *d"]
     gained = torch.where(counts, (line.high / new.high).log(), 0.0).nan_to_num(0.0)
     used = torch.nn.functional.one_hot(course.gains.argmax(1), len(_KNEES)).bool()
     gains = torch.where(used, gained.unsqueeze(1), _STALE * course.gains)
-    return Course(new, course.steps, slopes, gains)
+    return replace(course, line=new, slopes=slopes, gains=gains)
 
 
 def _at_slope(
@@ -205,5 +218,5 @@ def probes_of_round(spent: int) -> int:
     return max(_PROBES, math.ceil(_SHARE * spent))
 
 
-_PROBES, _SHARE = 40, 0.1
+_PROBES, _SHARE = 40, 0.05
 """The least number of probes of a round, and their number as a share of the queries before."""
