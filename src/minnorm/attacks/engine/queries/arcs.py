@@ -12,12 +12,16 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from minnorm.attacks.engine.autograd import noise_of_sample
 from minnorm.attacks.engine.queries.bases import Basis
-from minnorm.attacks.engine.queries.lines import Line, narrowed, points_at
+from minnorm.attacks.engine.queries.lines import Line, directed, narrowed_again, points_at
 from minnorm.attacks.engine.queries.quota import Quota
-from minnorm.geometry import dot, norms, per_sample, wide
+from minnorm.geometry import dot, per_sample, wide
+
+_PROBES, _SHARE = 40, 0.05
+"""The least number of probes of a round, and their number as a share of all probes before."""
 
 _KNEES, _FIRST_GAINS = (0.4, 0.1), (1.0, 0.9)
 """The spectra of the probes: up to which share of the side they are flat; and how much shorter the
@@ -87,6 +91,11 @@ def first_course(line: Line) -> Course:
     return Course(line, steps, slopes, gains, torch.ones_like(line.low))
 
 
+def probes_of_round(spent: int) -> int:
+    """Return the number of probes of a round, in proportion to what the line knows already."""
+    return max(_PROBES, math.ceil(_SHARE * spent))
+
+
 def averaged(
     quota: Quota,
     basis: Basis,
@@ -100,7 +109,7 @@ def averaged(
 
     After each answer, the place of the next probe moves along the line, so that half of the
     answers are adversarial, wherever the boundary bends. The step adapts: it grows while answers
-    are alike.
+    are alike. If that leads far away, the probes come closer to the line and begin again.
     """
     problem, line = quota.search.problem, course.line
     here = wide(points_at(problem, line.directions, line.high))
@@ -181,11 +190,10 @@ def turned_along_arc(quota: Quota, course: Course, ascent: Float[Tensor, "b *d"]
     )
     low = torch.minimum(low, high)
     new = Line(torch.where(per_sample(turned, along), directions, along), low, high)
-    slopes = torch.where(turned, inner, _NARROWER * course.slopes)
-    slopes = slopes.clamp(_SLOPES[0], _SLOPES[2])
-    new = _narrowed_again(quota, new)
+    slopes = torch.where(turned, inner, _NARROWER * course.slopes).clamp(_SLOPES[0], _SLOPES[2])
+    new = narrowed_again(quota, new, _NARROWINGS)
     gained = torch.where(counts, (line.high / new.high).log(), 0.0).nan_to_num(0.0)
-    used = torch.nn.functional.one_hot(course.gains.argmax(1), len(_KNEES)).bool()
+    used = one_hot(course.gains.argmax(1), len(_KNEES)).bool()
     gains = torch.where(used, gained.unsqueeze(1), _STALE * course.gains)
     return replace(course, line=new, slopes=slopes, gains=gains)
 
@@ -197,26 +205,3 @@ def _at_slope(
     cosines = (1 + slopes.square()).rsqrt()
     directions = (along + ascent * per_sample(slopes, ascent)) * per_sample(cosines, along)
     return directions, cosines
-
-
-def _narrowed_again(quota: Quota, line: Line) -> Line:
-    """Return the lines with a smaller interval, or with a lower one if none of it was harmless."""
-    new = narrowed(quota, line, _NARROWINGS)
-    lower = (2 * new.low - new.high).clamp_min(0)
-    return replace(new, low=torch.where(new.low == line.low, lower, new.low))
-
-
-def directed(values: Float[Tensor, "b *d"]) -> tuple[Tensor, Tensor]:
-    """Return values of norm 1, and the norms that they had, `[b 1 ... 1]`; that of zeros is 1."""
-    lengths = per_sample(norms(values), values)
-    lengths = torch.where(lengths > 0, lengths, 1.0)
-    return values / lengths, lengths
-
-
-def probes_of_round(spent: int) -> int:
-    """Return the number of probes of a round, which grows with those that the line knows of."""
-    return max(_PROBES, math.ceil(_SHARE * spent))
-
-
-_PROBES, _SHARE = 40, 0.05
-"""The least number of probes of a round, and their number as a share of the queries before."""

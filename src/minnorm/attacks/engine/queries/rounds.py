@@ -71,7 +71,7 @@ class Plan:
     def radius(self, left: float) -> float:
         """Return the distance when this share of the queries is left."""
         first, last = self.radii
-        return last * (first / last) ** left
+        return float(last * (first / last) ** left)
 
 
 def pursue(
