@@ -50,3 +50,23 @@ def test_gray_is_the_first_of_three_colors() -> None:
     coefficients = basis_of(gray).coefficients(gray)
     assert torch.allclose(coefficients[:, 1:], torch.zeros(1, 2, 4, 4, dtype=torch.float64))
     assert torch.allclose(coefficients[0, 0].norm(), gray.norm())
+
+
+def test_the_spectrum_of_a_normal_is_flat_below_its_knee_and_counts_brightness() -> None:
+    basis = basis_of(torch.zeros(1, 3, 32, 32))
+    waves = torch.zeros(2, 3, 32, 32)
+    waves[0, :, 0, 1], waves[1, :, 31, 31] = 1.0, 1.0
+    for power in (0.5, 1.0):
+        columns, lines = basis.transforms or (torch.eye(32), torch.eye(32))
+        values = columns.T @ waves @ lines
+        shaped = basis.shaped(values, 0.25, power)
+        factors = (shaped / values).flatten(2).median(2).values
+        low, high = 1 / (1 + (1 / 8) ** 2), 1 / (1 + 2 * (31 / 8) ** 2)
+        brightness = torch.tensor([0.299, 0.587, 0.114])
+        expected = (torch.tensor([[low], [high]]) * brightness) ** power
+        assert torch.allclose(factors, expected, rtol=1e-3)
+
+
+def test_values_that_are_no_images_have_a_white_spectrum() -> None:
+    values = torch.randn(2, 7)
+    assert torch.equal(basis_of(values).shaped(values, 0.25, 0.5), values)

@@ -20,6 +20,9 @@ _SMALLEST_IMAGE = 4
 _COLORS = 3
 """The number of channels that count as colors."""
 
+_BRIGHTNESS = (0.299, 0.587, 0.114)
+"""The weights of red, green and blue in the brightness of an image."""
+
 _BANDS_PER_OCTAVE, _LOWEST = 2, 0.5
 """The bands of each octave of frequencies, and the frequency that stands for 0."""
 
@@ -59,6 +62,24 @@ class Basis:
         columns, lines = self.transforms
         waves = coefficients if self.colors is None else _mixed(self.colors.T, coefficients)
         return columns.T @ waves @ lines
+
+    def shaped(
+        self, values: Float[Tensor, "b *d"], knee: float, power: float
+    ) -> Float[Tensor, "b *d"]:
+        """Return the values with a power of the spectrum that is expected of a normal.
+
+        Its squares are flat up to a share of the side and fall from there. The colors of an image
+        count as much as in its brightness.
+        """
+        if self.transforms is None:
+            return values
+        columns, lines = self.transforms
+        side = max(self.frequencies.shape[-2:])
+        spectrum = 1 / (1 + (self.frequencies / (knee * side)).square())
+        shaped = columns.T @ ((columns @ values @ lines.T) * spectrum**power) @ lines
+        if self.colors is None:
+            return shaped
+        return shaped * values.new_tensor(_BRIGHTNESS).view(-1, 1, 1) ** power
 
     def sums(self, values: Float[Tensor, "b *d"]) -> Float[Tensor, "b bands"]:
         """Return the sum over each band."""

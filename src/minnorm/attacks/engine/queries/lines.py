@@ -12,7 +12,7 @@ from torch import Tensor
 from minnorm import boxes
 from minnorm.attacks.engine.problem import Problem
 from minnorm.attacks.engine.queries.quota import Quota
-from minnorm.geometry import norms, per_sample, wide
+from minnorm.geometry import Norm, norms, per_sample, wide
 
 _ITERATIONS = 12
 """Iterations for the length of a clipped line."""
@@ -112,3 +112,18 @@ def narrowed(quota: Quota, line: Line, queries: int) -> Line:
         high = torch.where(counts & hits, middle, high)
         low = torch.where(counts & ~hits, middle, low)
     return replace(line, low=low, high=high)
+
+
+def narrowed_again(quota: Quota, line: Line, queries: int) -> Line:
+    """Return the lines with a smaller interval, or with a lower one if none of it was harmless."""
+    new = narrowed(quota, line, queries)
+    # The lower end may be a guess, and the boundary may be below it.
+    lower = (2 * new.low - new.high).clamp_min(0)
+    return replace(new, low=torch.where(new.low == line.low, lower, new.low))
+
+
+def directed(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> tuple[Tensor, Tensor]:
+    """Return values of norm 1, and the norms that they had, `[b 1 ... 1]`; that of zeros is 1."""
+    lengths = per_sample(norms(values, norm), values)
+    lengths = torch.where(lengths > 0, lengths, 1.0)
+    return values / lengths, lengths

@@ -21,10 +21,10 @@ from minnorm.attacks.engine.queries.beliefs import (
     relaxed,
     rescaled,
 )
-from minnorm.attacks.engine.queries.lines import Line, narrowed, points_at
+from minnorm.attacks.engine.queries.lines import Line, directed, narrowed_again, points_at
 from minnorm.attacks.engine.queries.quota import Quota
 from minnorm.boxes import rows
-from minnorm.geometry import Norm, dot, norms, per_sample, wide
+from minnorm.geometry import dot, norms, per_sample, wide
 
 _BEND = 3.0
 """How far the boundary may be from its tangent plane at the probes, as a multiple of the square of
@@ -167,7 +167,7 @@ def probed(
     """
     problem, line = quota.search.problem, seen.line
     here = wide(points_at(problem, line.directions, line.middle))
-    along, lengths = _directions(here - wide(problem.origins))
+    along, lengths = directed(here - wide(problem.origins))
     along_features = basis.coefficients(along)
     belief = seen.belief
     slopes = dot(belief.means, along_features).square()
@@ -217,7 +217,7 @@ def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
     """
     problem = quota.search.problem
     normals = basis.values(seen.belief.means)
-    ascent = _directions(problem.along_free(normals))[0]
+    ascent = directed(problem.along_free(normals))[0]
     if problem.norm == "linf":
         ascent = ascent.sign()
     line, shares, paces = seen.line, seen.shares, seen.paces
@@ -227,12 +227,12 @@ def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
         if quota.left == 0:
             break
         directions = torch.lerp(line.directions, ascent, per_sample(shares, ascent))
-        directions, _ = _directions(directions, problem.norm)
+        directions, _ = directed(directions, problem.norm)
         found = line.high.isfinite()
         goal = torch.minimum(_CLOSER * line.high, torch.lerp(line.low, line.high, _INSIDE))
         closer = found & quota.adversarial_at(points_at(problem, directions, goal))
         trial = Line(directions, (1 - paces) * goal, goal)
-        new = _narrowed_again(quota, trial.where(closer, line))
+        new = narrowed_again(quota, trial.where(closer, line), _NARROWINGS)
         gains = torch.where(found, 1 - new.high / line.high, 0.0)
         moves = 1 - _cosines(line.directions, new.directions) + gains
         moved = moved + torch.where(closer, moves, 0.0)
@@ -244,20 +244,12 @@ def turned(quota: Quota, basis: Basis, seen: Sighting, turns: int) -> Sighting:
     return replace(seen, line=line, belief=belief, shares=shares, paces=paces)
 
 
-def _narrowed_again(quota: Quota, line: Line) -> Line:
-    """Return the lines with a smaller interval, or with a lower one if none of it was harmless."""
-    new = narrowed(quota, line, _NARROWINGS)
-    # The lower end may be a guess, and the boundary may be below it.
-    lower = (2 * new.low - new.high).clamp_min(0)
-    return replace(new, low=torch.where(new.low == line.low, lower, new.low))
-
-
 def _drawn(quota: Quota, belief: Belief) -> Float[Tensor, "b *d"]:
     """Draw directions from the belief's variances, orthogonal to its means; the noise is shared."""
     noise = noise_of_sample(quota.search.problem.origins, quota.search.generator)
     drawn = wide(noise) * belief.variances.sqrt()
-    known, _ = _directions(belief.means)
-    return _directions(drawn - known * per_sample(dot(known, drawn), known))[0]
+    known, _ = directed(belief.means)
+    return directed(drawn - known * per_sample(dot(known, drawn), known))[0]
 
 
 def _parts(
@@ -288,12 +280,5 @@ def _with_spectrum(seen: Sighting, weights: Float[Tensor, "b *d"]) -> Sighting:
     return replace(seen, belief=scaled, powers=powers * per_sample(factors, powers))
 
 
-def _directions(values: Float[Tensor, "b *d"], norm: Norm = "l2") -> tuple[Tensor, Tensor]:
-    """Return values of norm 1, and the norms that they had, `[b 1 ... 1]`; that of zeros is 1."""
-    lengths = per_sample(norms(values, norm), values)
-    lengths = torch.where(lengths > 0, lengths, 1.0)
-    return values / lengths, lengths
-
-
 def _cosines(ones: Float[Tensor, "b *d"], others: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
-    return dot(_directions(ones)[0], _directions(others)[0])
+    return dot(directed(ones)[0], directed(others)[0])

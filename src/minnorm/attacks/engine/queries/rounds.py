@@ -1,6 +1,6 @@
 """Pursuit by predicted classes: a tournament of lines, then probes and turns of the best one.
 
-The loop of `decision_pursuit`, and of `score_pursuit` where scores are steps.
+The loop of `decision_pursuit`, and of `score_pursuit` where scores jump.
 """
 
 from collections.abc import Iterator
@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from minnorm.attacks.engine.queries.arcs import (
+    Course,
+    averaged,
+    first_course,
+    probes_of_round,
+    turned_along_arc,
+)
 from minnorm.attacks.engine.queries.bases import Basis
 from minnorm.attacks.engine.queries.lines import Line, line_through, narrowed
 from minnorm.attacks.engine.queries.normals import (
@@ -21,6 +28,7 @@ from minnorm.attacks.engine.queries.normals import (
     turned,
 )
 from minnorm.attacks.engine.queries.quota import Quota
+from minnorm.boxes import rows
 from minnorm.geometry import distances, per_sample
 
 _SHRINKAGE, _NEARER = 0.7, 0.95
@@ -38,6 +46,9 @@ _TURNS = 2
 
 _QUERIES_PER_ENTRANT, _ENTRANTS = 600, 8
 """The budget of each first line, and the largest number of them."""
+
+_MOST_FEATURES = 20_000
+"""The most features whose beliefs are worth their queries."""
 
 _KEPT, _MORE_ROUNDS = 0.5, 2
 """The share of the lines that are kept after a heat, and the factor on the rounds of the next one.
@@ -57,6 +68,11 @@ class Plan:
     probes: int
     radii: tuple[float, float]
 
+    def radius(self, left: float) -> float:
+        """Return the distance when this share of the queries is left."""
+        first, last = self.radii
+        return float(last * (first / last) ** left)
+
 
 def pursue(
     quota: Quota, basis: Basis, candidates: Iterator[Float[Tensor, "b *d"]], plan: Plan
@@ -69,6 +85,10 @@ def pursue(
         candidates: Points that may be adversarial, without an end.
         plan: The probes.
     """
+    problem = quota.search.problem
+    if problem.norm == "l2" and rows(problem.origins).shape[1] > _MOST_FEATURES:
+        _pursue_along_arcs(quota, basis, candidates, plan)
+        return
     rounds = _Rounds(quota, basis, candidates, plan)
     number = min(max(quota.left // _QUERIES_PER_ENTRANT, 1), _ENTRANTS)
     if quota.search.goal.targeted:  # candidates after given ones are rarely of the target class
@@ -82,6 +102,33 @@ def pursue(
         heat *= _MORE_ROUNDS
     seen = rounds.after(quota.left, entrants[0])
     narrowed(quota, seen.line, quota.left)
+
+
+def _pursue_along_arcs(
+    quota: Quota, basis: Basis, candidates: Iterator[Tensor], plan: Plan
+) -> None:
+    """Spend all queries on one line, which turns along arcs."""
+    whole, spent = quota.left, 0
+    course = first_course(_first_line(quota, candidates))
+    while quota.left > _LAST_NARROWINGS:
+        course = _course_started(quota, course)
+        probes = min(probes_of_round(spent), quota.left - _LAST_NARROWINGS)
+        course, ascent = averaged(
+            quota,
+            basis,
+            course,
+            probes=probes,
+            radius=plan.radius(quota.left / whole),
+            candidates=candidates,
+        )
+        course = turned_along_arc(quota, course, ascent)
+        spent += probes
+    narrowed(quota, course.line, quota.left)
+
+
+def _course_started(quota: Quota, course: Course) -> Course:
+    new, line = _found_late(quota, course.line)
+    return first_course(line).where(new, course)
 
 
 class _Rounds:
@@ -103,12 +150,11 @@ class _Rounds:
     def after(self, rounds: int, seen: Sighting) -> Sighting:
         """Return the lines and beliefs after some rounds, or as many as there are queries for."""
         quota, basis = self._quota, self._basis
-        first, last = self._plan.radii
         for _ in range(rounds):
             if quota.left <= _LAST_NARROWINGS:
                 break
             seen = _started(quota, basis, seen)
-            radius = last * (first / last) ** (quota.left / self._whole)
+            radius = self._plan.radius(quota.left / self._whole)
             probes = min(self._plan.probes, quota.left - _LAST_NARROWINGS)
             seen = probed(
                 quota,
@@ -146,8 +192,12 @@ def _first_line(quota: Quota, candidates: Iterator[Tensor]) -> Line:
 
 
 def _started(quota: Quota, basis: Basis, seen: Sighting) -> Sighting:
-    """Return lines through the adversarials of samples that had none when the round began."""
-    incumbent = quota.search.incumbent
-    new = seen.line.high.isinf() & incumbent.distances.isfinite()
-    line = line_through(quota.search.problem, incumbent.points, incumbent.distances.isfinite())
+    new, line = _found_late(quota, seen.line)
     return first_sighting(line, basis).where(new, seen)
+
+
+def _found_late(quota: Quota, line: Line) -> tuple[Bool[Tensor, "b"], Line]:
+    """Return which samples had no adversarial when the round began, and lines through theirs."""
+    incumbent = quota.search.incumbent
+    found = incumbent.distances.isfinite()
+    return line.high.isinf() & found, line_through(quota.search.problem, incumbent.points, found)
