@@ -166,13 +166,13 @@ def watched(
     return watch.ended()
 
 
-def single(
-    file: Path, name: str, model: nn.Module, sample: tuple[Tensor, Tensor], budget: int
+def part(
+    file: Path, name: str, model: nn.Module, samples: tuple[Tensor, Tensor], budget: int
 ) -> dict[int, list[float]]:
-    """Return the norms of one sample at each mark; a finished one is read."""
+    """Return the norms of samples at each mark; finished ones are read from the file."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        found = watched(ATTACKS[name], model, *sample, budget)
+        found = watched(ATTACKS[name], model, *samples, budget)
         file.write_text(json.dumps(found), encoding="utf-8")
     read = json.loads(file.read_text(encoding="utf-8"))
     return {int(mark): norms for mark, norms in read.items()}
@@ -197,12 +197,13 @@ def measure(network: str, name: str, budget: int) -> dict[str, Any]:
         curve = {mark: lengths for mark in MARKS if mark <= budget}
     elif name in TOGETHER:
         budgets = [mark for mark in MARKS if mark <= budget]
-        curve = {mark: watched(ATTACKS[name], model, x, y, mark)[mark] for mark in budgets}
+        curve = {
+            mark: part(file.with_suffix(f".{mark}.json"), name, model, (x, y), mark)[mark]
+            for mark in budgets
+        }
     else:
         singles = [
-            single(
-                file.with_suffix(f".{place}.json"), name, model, (x[[place]], y[[place]]), budget
-            )
+            part(file.with_suffix(f".{place}.json"), name, model, (x[[place]], y[[place]]), budget)
             for place in range(len(x))
         ]
         curve = {mark: [one[mark][0] for one in singles] for mark in singles[0]}
