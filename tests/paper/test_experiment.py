@@ -97,6 +97,10 @@ def test_other_networks_and_images_take_the_place_of_those_of_a_setting() -> Non
     setting = experiment.setting("CIFAR-10")
     assert (setting.model, setting.data) == ("zoo:x", "cifar10[:7]")
     assert all(row.data is None for row in setting.attacks)
+    assert setting.differences[:2] == (
+        "The network is not that of the experiment, zoo:cifar10-cnn.",
+        "The images are not those of the experiment, cifar10[:1000].",
+    )
     assert experiment.setting("MNIST") == load_experiment("table1", "cpu").setting("MNIST")
 
 

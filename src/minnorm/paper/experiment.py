@@ -232,13 +232,17 @@ def _replaced(
     settings = []
     for setting in experiment.settings:
         changes: dict[str, Any] = {}
-        if setting.name in models:
+        notes = []
+        if models.get(setting.name, setting.model) != setting.model:
             changes["model"] = models[setting.name]
-        if setting.name in data:
+            notes.append(f"The network is not that of the experiment, {setting.model}.")
+        if data.get(setting.name, setting.data) != setting.data:
             changes["data"] = data[setting.name]
+            notes.append(f"The images are not those of the experiment, {setting.data}.")
             changes["attacks"] = tuple(
                 row.model_copy(update={"data": None}) for row in setting.attacks
             )
+        changes["differences"] = (*notes, *setting.differences)
         settings.append(setting.model_copy(update=changes))
     return experiment.model_copy(update={"settings": tuple(settings)})
 

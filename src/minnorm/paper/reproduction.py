@@ -93,8 +93,12 @@ def reproduce(experiment: Experiment, options: Options) -> Outcome:
             runs = [load_run(run) for run in dict.fromkeys(outcome.runs)]
             outcome = _with_report(outcome, runs, options)
             command = command_of(experiment, options)
-            write_content(folder / "page.md", to_markdown(outcome, command).encode())
-            write_content(folder / "results.json", to_json(outcome, command, runs).encode())
+            for name, text in (
+                ("page.md", to_markdown(outcome, command)),
+                ("results.json", to_json(outcome, command, runs)),
+            ):
+                with named_by("--out", folder / name):
+                    write_content(folder / name, text.encode())
     return outcome
 
 

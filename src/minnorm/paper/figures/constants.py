@@ -18,7 +18,12 @@ from minnorm.paper.claims import Own
 from minnorm.paper.experiment import Experiment
 from minnorm.paper.figures.constant_axes import draw_constants
 from minnorm.paper.figures.files import options_of, write_figure
-from minnorm.paper.figures.used_rows import directories, notes_of, only_rows
+from minnorm.paper.figures.used_rows import (
+    check_same_images,
+    directories,
+    notes_of,
+    only_rows,
+)
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import ClaimResult, Outcome, Table, Verdict
 from minnorm.paper.tables import numbers_of
@@ -88,6 +93,7 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
     import_matplotlib()
     own = options_of(experiment, ConstantOptions)
     rows = {network.setting: (network.attack,) for network in own.networks}
+    check_same_images(experiment, rows)
     settings = measure(only_rows(experiment, rows), options)
     named = {one.setting.name: one for one in settings}
     found = [
