@@ -1,11 +1,14 @@
 """The results of an experiment as a Markdown page, as tables for the terminal, and as numbers."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from rich import table as rich_table
+from rich.console import Console
 
 from minnorm.evaluation import Evaluation
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
@@ -19,6 +22,17 @@ _SCALES = {
     "smoke": "a few images and steps, which shows that everything runs, and nothing else",
 }
 
+_ANY_WIDTH = 10_000
+
+_WORD = 16
+"""Words in a table for the terminal are not broken up to this length."""
+
+_INTERVAL = re.compile(r"\\\[[-+\d.,∞]+, [-+\d.,∞]+\\\](?: %)?")
+"""An interval in escaped Markdown, with its unit."""
+
+_BELOW = re.compile(r"^\|  +(\S.*?) \|", re.MULTILINE)
+"""The first cell of a row that belongs to the row above it: the text is indented."""
+
 
 def to_markdown(outcome: Outcome, command: str) -> str:
     """Return the page of an experiment.
@@ -30,10 +44,17 @@ def to_markdown(outcome: Outcome, command: str) -> str:
     return "\n\n".join(_blocks(outcome, command)) + "\n"
 
 
-def to_tables(outcome: Outcome) -> Iterator[rich_table.Table]:
-    """Yield the tables of an experiment for the terminal, that of the claims last."""
+def to_tables(outcome: Outcome, width: int) -> Iterator[rich_table.Table]:
+    """Yield the tables of an experiment for the terminal, that of the claims last.
+
+    Args:
+        outcome: The results.
+        width: The width of the terminal. In a table that is wider, intervals are below the numbers.
+    """
     for table in outcome.tables:
-        yield _terminal_table(table)
+        shown = _terminal_table(table)
+        fits = Console(width=_ANY_WIDTH).measure(shown).maximum <= width
+        yield shown if fits else _terminal_table(_stacked(table))
     if outcome.claims:
         yield _terminal_table(claims_table(outcome.claims))
 
@@ -72,7 +93,7 @@ def claims_table(claims: tuple[ClaimResult, ...]) -> Table:
         texts=4,
         notes=(
             "held: the whole 95 % interval agrees with the claim; not held: none of it does; not "
-            "shown: a part of it does.",
+            "shown: a part of it does; not measured: the numbers say why.",
         ),
     )
 
@@ -97,7 +118,10 @@ def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
 
 def _section(table: Table) -> Iterator[str]:
     yield f"## {escaped(table.title)}"
-    yield markdown_table(table.columns, table.rows, texts=table.texts).rstrip("\n")
+    text = markdown_table(table.columns, table.rows, texts=table.texts).rstrip("\n")
+    # Markdown drops the indentation, and would break lines inside of intervals.
+    unbroken = _INTERVAL.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    yield _BELOW.sub(r"| *\1* |", unbroken)
     if table.notes:
         yield "\n".join(f"- {escaped(note)}" for note in table.notes)
 
@@ -107,10 +131,25 @@ def _terminal_table(table: Table) -> rich_table.Table:
         title=table.title, caption=" ".join(table.notes) or None, pad_edge=False
     )
     for number, name in enumerate(table.columns):
-        shown.add_column(name, justify="left" if number < table.texts else "right", overflow="fold")
+        cells = [name, *(row[number] for row in table.rows)]
+        shown.add_column(
+            name,
+            justify="left" if number < table.texts else "right",
+            overflow="fold",
+            min_width=min(max(len(word) for cell in cells for word in cell.split() or [""]), _WORD),
+        )
     for row in table.rows:
         shown.add_row(*row, style="dim" if row[0].startswith(" ") else None)
     return shown
+
+
+def _stacked(table: Table) -> Table:
+    """Return a table whose numbers have their intervals in a second line."""
+    rows = tuple(
+        (*row[: table.texts], *(cell.replace(" [", "\n[") for cell in row[table.texts :]))
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
 
 
 def _manifest_values(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,9 @@ def _decided(outcome: Outcome) -> Outcome:
         return outcome
     text = "too few steps and images to decide"
     claims = (
-        replace(one, verdict="not measured", numbers=f"{text}; {one.numbers}")
+        one
+        if one.verdict == "not measured"
+        else replace(one, verdict="not measured", numbers=f"{text}; {one.numbers}")
         for one in outcome.claims
     )
     return replace(outcome, claims=tuple(claims))
