@@ -83,20 +83,24 @@ def test_the_terminal_shows_the_tables_and_the_claims() -> None:
 
 def test_in_a_narrow_terminal_intervals_are_below_the_numbers_and_words_are_whole() -> None:
     names = tuple(f"mean {number}" for number in range(6))
-    row = ("SuperDeepFool", *["100.0 [51.0, 100.0]"] * 6)
+    row = ("SuperDeepFool", *["100.0 [51.0, 100.0]"] * 5, "+7.2 [-1.0, +∞] %")
     wide = replace(OUTCOME, tables=(Table("Wide", ("attack", *names), (row,)),), claims=())
     console = Terminal(width=120)
     with console.capture() as capture:
         for table in to_tables(wide, console.width):
             console.print(table)
     lines = capture.get().splitlines()
-    assert sum(line.count("[51.0, 100.0]") for line in lines) == 6
+    assert sum(line.count("[51.0, 100.0]") for line in lines) == 5
+    assert sum(line.count("+7.2 %") for line in lines) == 1
     assert not any("100.0 [" in line for line in lines)
-    console = Terminal(width=80)
+    console = Terminal(width=50)
     with console.capture() as capture:
         for table in to_tables(wide, console.width):
             console.print(table)
-    assert "SuperDeepFool" in capture.get()
+    narrow = capture.get()
+    assert "SuperDeepFool" in narrow
+    assert "mean 5" in narrow.replace("\n", " ").split("Left out for lack of width: ")[1]
+    assert max(map(len, narrow.splitlines())) <= 50
 
 
 def test_a_table_has_the_paper_s_figures_and_the_difference_below_ours(
