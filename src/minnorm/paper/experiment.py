@@ -172,7 +172,13 @@ class Experiment(_Part):
             InputError: If there is none.
         """
         named = {setting.name: setting for setting in self.settings}
-        return named[specs.choose(name, named, "setting", f"of {self.name}")]
+        if not named:
+            raise InputError(
+                f"{self.name} has no setting {name!r}: its network and its images cannot be "
+                f"replaced."
+            )
+        of = f"of {self.name} at the scale {self.scale}"
+        return named[specs.choose(name, named, "setting", of)]
 
 
 def experiment_names() -> tuple[str, ...]:
@@ -235,7 +241,10 @@ def _replaced(
         notes = []
         if models.get(setting.name, setting.model) != setting.model:
             changes["model"] = models[setting.name]
-            notes.append(f"The network is not that of the experiment, {setting.model}.")
+            notes.append(
+                f"The network is not that of the experiment, {setting.model}, which the other "
+                f"notes and the claims are about."
+            )
         if data.get(setting.name, setting.data) != setting.data:
             changes["data"] = data[setting.name]
             notes.append(f"The images are not those of the experiment, {setting.data}.")

@@ -27,6 +27,8 @@ _ANY_WIDTH = 10_000
 _WORD = 16
 """Words in a narrow table are not broken up to this length."""
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
 _INTERVAL = re.compile(r"\\\[[-+\d.,∞]+, [-+\d.,∞]+\\\](?: %)?")
 """An interval in escaped Markdown, with its unit."""
 
@@ -122,8 +124,8 @@ def _section(table: Table) -> Iterator[str]:
     yield f"## {escaped(table.title)}"
     text = markdown_table(table.columns, table.rows, texts=table.texts).rstrip("\n")
     # Markdown drops the indentation, and would break lines inside of intervals.
-    unbroken = _INTERVAL.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
-    yield _BELOW.sub(r"| *\1* |", unbroken)
+    unbroken = _INTERVAL.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    yield _BELOW.sub(lambda found: f"| *{found[1].replace(' ', _NO_BREAK)}* |", unbroken)
     if table.notes:
         yield "\n".join(f"- {escaped(note)}" for note in table.notes)
 
