@@ -137,6 +137,8 @@ def command_of(experiment: Experiment, options: Options) -> str:
         for one, other in zip(experiment.settings, plain.settings, strict=True):
             if getattr(one, key) != getattr(other, key):
                 words += [option, f"{one.name}={model_name(getattr(one, key))}"]
+    if options.accelerate is not None:
+        words += ["--accelerate", options.accelerate]
     if options.seed:
         words += ["--seed", str(options.seed)]
     return shlex.join(words)
