@@ -92,7 +92,7 @@ def verdict_on(estimate: Estimate, *, below: float) -> Verdict:
     return "not held" if estimate.low > below else "not shown"
 
 
-def with_interval(estimate: Estimate, digits: int, scale: float = 1.0, sign: str = "") -> str:
+def estimate_text(estimate: Estimate, digits: int, scale: float = 1.0, sign: str = "") -> str:
     """Return a number and its interval in words: `1.03 [1.02, 1.04]`."""
     value, low, high = (
         f"{scale * one:{sign}.{digits}f}" if math.isfinite(one) else ("-∞" if one < 0 else "∞")
@@ -113,7 +113,7 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
     left_out = len(attack) - len(found.a)
     others = f"; {left_out:,} of {len(attack):,} are left out" if left_out else ""
     numbers = (
-        f"mean of {claim.attack} / mean of {claim.beside}: {with_interval(ratio, 4)}, over "
+        f"mean of {claim.attack} / mean of {claim.beside}: {estimate_text(ratio, 4)}, over "
         f"{_pairs(found)} on which both succeed ({found.a.mean():.4f} and {found.b.mean():.4f})"
         f"{others}"
     )
@@ -154,8 +154,8 @@ def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult
     elif change.low > claim.within or change.high < -claim.within:
         verdict = "not held"
     numbers = (
-        f"mean of {claim.attack}: {with_interval(mean, 4)}, the paper's {figures.mean:.4f}: "
-        f"{with_interval(change, 1, 100, '+')} %"
+        f"mean of {claim.attack}: {estimate_text(mean, 4)}, the paper's {figures.mean:.4f}: "
+        f"{estimate_text(change, 1, 100, '+')} %"
     )
     return ClaimResult(claim.text, claim.setting, verdict, numbers, change)
 
@@ -168,7 +168,7 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
         share = success_rate(over_of(records, claim.over), over=measured.setting.over)
         limit = 1.0 if claim.below is None else claim.below
         verdict = verdict_on(share, below=math.nextafter(limit, 0))
-        numbers = f"success of {claim.attack}: {with_interval(share, 1, 100)} %"
+        numbers = f"success of {claim.attack}: {estimate_text(share, 1, 100)} %"
         return ClaimResult(claim.text, claim.setting, verdict, numbers, share)
     pair = _pair_of(claim, measured, claim.beside)
     if isinstance(pair, str):
@@ -179,7 +179,7 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
     change, p_value = _share_change(hits, _TAIL), mcnemar(hits)
     numbers = (
         f"success of {claim.attack} minus that of {claim.beside}: "
-        f"{with_interval(change, 1, 100, '+')} points over {_pairs(hits)} "
+        f"{estimate_text(change, 1, 100, '+')} points over {_pairs(hits)} "
         f"({100 * one.mean():.1f} % and {100 * other.mean():.1f} %), McNemar p = {p_value:.2g}"
     )
     verdict = _below_zero(change)

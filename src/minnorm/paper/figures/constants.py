@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from minnorm.evaluation import Estimate, Records
 from minnorm.evaluation.estimates import Array, share_of
 from minnorm.evaluation.selection import values_of
-from minnorm.paper.claim_results import check_claims, not_measured, with_interval
+from minnorm.paper.claim_results import check_claims, not_measured, estimate_text
 from minnorm.paper.claims import Own
 from minnorm.paper.experiment import Experiment
 from minnorm.paper.figures.constant_axes import draw_constants
@@ -203,7 +203,7 @@ def _wider(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     first, second = paired(plain, trained)
     numbers = (
         f"standard deviation of log2 C: {_spread(second):.2f} ({trained.label}) and "
-        f"{_spread(first):.2f} ({plain.label}), difference {with_interval(change, 2, sign='+')}, "
+        f"{_spread(first):.2f} ({plain.label}), difference {estimate_text(change, 2, sign='+')}, "
         f"over {counted(len(first), 'image')}"
     )
     return ClaimResult(claim.text, claim.setting, _above(change, 0), numbers, change)
@@ -215,7 +215,7 @@ def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     share = share_of((second > first)[differ], np.arange(int(differ.sum())))
     ratio = float(np.median(second - first))
     numbers = (
-        f"C is larger on {with_interval(share, 1, 100)} % of the "
+        f"C is larger on {estimate_text(share, 1, 100)} % of the "
         f"{counted(int(differ.sum()), 'image')} for which it differs ({trained.label} beside "
         f"{plain.label}); the median ratio is 2^{ratio:.1f}"
     )
