@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from minnorm.evaluation import Estimate, Records
 from minnorm.evaluation.estimates import Array, share_of
 from minnorm.evaluation.selection import values_of
-from minnorm.paper.claim_results import check_claims, not_measured, estimate_text
+from minnorm.paper.claim_results import check_claims, estimate_text, not_measured
 from minnorm.paper.claims import Own
 from minnorm.paper.experiment import Experiment
 from minnorm.paper.figures.constant_axes import draw_constants
