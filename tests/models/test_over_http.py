@@ -49,6 +49,24 @@ def test_a_busy_server_is_called_again(status: int) -> None:
         assert (model.requests, model.samples) == (1, 5)
 
 
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    def answer(inputs: NDArray[Any], number: int) -> Answer:
+        whole = as_json({"classes": classes_of(inputs)})
+        return whole if number > 1 else (200, {"Content-Length": "999"}, b'{"classes": [')
+
+    with serving(answer) as server:
+        model = over_http(server.address, 2, backoff=0)
+        assert model(INPUTS).argmax(1).tolist() == classes_of(INPUTS.numpy())
+        assert (model.requests, len(server.requests)) == (1, 2)
+
+
+def test_a_token_is_not_shown_without_its_scheme_either() -> None:
+    with serving(lambda *_: (401, {}, b"hidden-token is wrong, hidden-token-2 too")) as server:
+        headers = {"Authorization": "Bearer hidden-token", "X-Key": "hidden-token-2"}
+        with pytest.raises(InputError, match=r"401 \(\.\.\. is wrong, \.\.\. too\)"):
+            over_http(server.address, 2, headers=headers)(INPUTS)
+
+
 def test_waits_double_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)

@@ -79,6 +79,7 @@ def test_a_ratio_is_over_the_images_that_both_have_and_both_succeed_on() -> None
     found = result(ratio(), both)
     assert found.verdict == "held"
     assert "over 201 images" in found.numbers
+    assert found.numbers.endswith("; 1 of 202 are left out")
 
 
 def test_the_hardest_target_of_each_attack_is_compared() -> None:
@@ -152,6 +153,21 @@ def test_an_attack_is_better_if_it_is_closer_than_all_others() -> None:
     assert result(closer("C"), worse).verdict == "held"
 
 
+def test_an_attack_that_one_other_beats_is_not_better() -> None:
+    a, b, c = [1.0] * 40, [0.9] * 8 + [1.0] * 32, [0.5] * 24 + [2.0] * 16
+    setting = measured({"A": a, "B": b, "C": c})
+    assert result(closer("C"), setting).verdict == "not shown"
+    assert result(closer("B"), setting).verdict == "not held"
+    assert result(closer("B", "C"), setting).verdict == "not held"
+
+
+def test_a_pair_is_over_the_images_of_the_statistics() -> None:
+    setting = measured({"A": [0.0, *BASE], "B": [0.0, *scaled(1.1)]}, over="correct")
+    assert "100.0 % of 200 images" in result(closer("B"), setting).numbers
+    assert "over 200 images" in result(ratio(), setting).numbers
+    assert "over 200 images" in result(success_below(beside="B"), setting).numbers
+
+
 def test_ties_show_nothing() -> None:
     found = result(closer("B"), measured({"A": BASE, "B": BASE}))
     assert (found.verdict, found.p_value) == ("not shown", 1.0)
@@ -174,6 +190,25 @@ def test_a_network_is_ahead_at_every_radius_or_not() -> None:
         text="t", kind="more_robust", setting="theirs", beside="ours", epsilons=(1.5, 2.0)
     )
     assert result(turned, ours, theirs).verdict == "not held"
+
+
+def test_networks_are_compared_on_the_same_images_only() -> None:
+    ours = measured({"A": scaled(1.5)}, name="ours", combined=over("A"))
+    theirs = measured({"A": BASE}, name="theirs", combined=over("A"))
+    few = MeasuredSetting(theirs.setting.model_copy(update={"data": "d[:200]"}), theirs.runs)
+    assert result(robust([1.5]), ours, few).verdict == "held"
+    other = MeasuredSetting(theirs.setting.model_copy(update={"data": "other"}), theirs.runs)
+    found = result(robust([1.5]), ours, other)
+    assert (found.verdict, found.numbers) == (
+        "not measured",
+        "theirs has other images than ours",
+    )
+
+
+def test_a_mean_of_no_adversarial_is_not_compared() -> None:
+    claim = MeanOfPaper(text="t", kind="mean_of_paper", setting="MNIST", attack="A", within=0.05)
+    found = result(claim, measured({"A": [INF] * 9}, paper={"A": PaperFigures(mean=1.0)}))
+    assert (found.verdict, found.numbers) == ("not measured", "A found no adversarial")
 
 
 def test_what_was_not_measured_is_said() -> None:

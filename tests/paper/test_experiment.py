@@ -97,6 +97,11 @@ def test_other_networks_and_images_take_the_place_of_those_of_a_setting() -> Non
     setting = experiment.setting("CIFAR-10")
     assert (setting.model, setting.data) == ("zoo:x", "cifar10[:7]")
     assert all(row.data is None for row in setting.attacks)
+    assert setting.differences[:2] == (
+        "The network is not that of the experiment, zoo:cifar10-cnn, which the other notes and the "
+        "claims are about.",
+        "The images are not those of the experiment, cifar10[:1000].",
+    )
     assert experiment.setting("MNIST") == load_experiment("table1", "cpu").setting("MNIST")
 
 
@@ -105,7 +110,8 @@ def test_other_networks_and_images_take_the_place_of_those_of_a_setting() -> Non
     [
         ("tabel1", "cpu", {}, r"unknown experiment 'tabel1'\. Did you mean 'table1'"),
         ("table1", "gpu", {}, r"unknown scale 'gpu'\. Did you mean 'cpu'"),
-        ("table1", "cpu", {"CIFAR": "x"}, r"unknown setting 'CIFAR' of table1\. Did you mean"),
+        ("table1", "cpu", {"CIFAR": "x"}, r"of table1 at the scale cpu\. Did you mean"),
+        ("figure3", "smoke", {"MNIST": "x"}, "figure3 has no setting 'MNIST'"),
     ],
 )
 def test_a_name_that_does_not_exist_is_refused(

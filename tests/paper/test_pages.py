@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,12 @@ CLAIM = ClaimResult("It holds.", "MNIST", "held", "1 of 1", Estimate(1.0, 0.5, m
 OUTCOME = Outcome(
     experiment(title="Table <1>", about="About | it."),
     tables=(
-        Table("On [x]", ("attack", "mean L2"), (("C&W", "1.0 [0.5, 2]"),), notes=("A *note*.",)),
+        Table(
+            "On [x]",
+            ("attack", "mean L2"),
+            (("C&W", "1.0 [0.5, 2]"), ("  the paper's", "1.5")),
+            notes=("A *note*.",),
+        ),
     ),
     claims=(CLAIM,),
     figures=("figure.svg", "figure.png", "steps.gif"),
@@ -36,7 +42,8 @@ def test_the_page_has_claims_tables_figures_and_notes_with_everything_escaped() 
     assert "`minnorm reproduce table1`" in page
     assert "| It holds. | MNIST | held | 1 of 1 |" in page
     assert "## On \\[x\\]" in page
-    assert "| C&amp;W | 1.0 \\[0.5, 2\\] |" in page
+    assert "| C&amp;W | 1.0 \\[0.5,\N{NO-BREAK SPACE}2\\] |" in page
+    assert "| *the\N{NO-BREAK SPACE}paper's* | 1.5 |" in page
     assert "- A \\*note\\*." in page
     assert "](figure.svg)" in page
     assert "](steps.gif)" in page
@@ -64,13 +71,36 @@ def test_the_numbers_are_json_with_where_they_come_from() -> None:
 def test_the_terminal_shows_the_tables_and_the_claims() -> None:
     console = Terminal(width=140)
     with console.capture() as capture:
-        for table in to_tables(OUTCOME):
+        for table in to_tables(OUTCOME, console.width):
             console.print(table)
     shown = capture.get()
     assert "On [x]" in shown
     assert "C&W" in shown
+    assert "1.0 [0.5, 2]" in shown
     assert "A *note*." in shown
     assert "It holds." in shown
+
+
+def test_in_a_narrow_terminal_intervals_are_below_the_numbers_and_words_are_whole() -> None:
+    names = tuple(f"mean {number}" for number in range(6))
+    row = ("SuperDeepFool", *["100.0 [51.0, 100.0]"] * 5, "+7.2 [-1.0, +∞] %")
+    wide = replace(OUTCOME, tables=(Table("Wide", ("attack", *names), (row,)),), claims=())
+    console = Terminal(width=120)
+    with console.capture() as capture:
+        for table in to_tables(wide, console.width):
+            console.print(table)
+    lines = capture.get().splitlines()
+    assert sum(line.count("[51.0, 100.0]") for line in lines) == 5
+    assert sum(line.count("+7.2 %") for line in lines) == 1
+    assert not any("100.0 [" in line for line in lines)
+    console = Terminal(width=50)
+    with console.capture() as capture:
+        for table in to_tables(wide, console.width):
+            console.print(table)
+    narrow = capture.get()
+    assert "SuperDeepFool" in narrow
+    assert "mean 5" in narrow.replace("\n", " ").split("Left out for lack of width: ")[1]
+    assert max(map(len, narrow.splitlines())) <= 50
 
 
 def test_a_table_has_the_paper_s_figures_and_the_difference_below_ours(

@@ -41,6 +41,8 @@ def test_a_row_counts_as_the_paper_does() -> None:
 def test_only_the_correct_images_count_where_the_setting_says_so() -> None:
     setting = measured({"DDN 100": [0.0, 1.0, 2.0, INF]}, over="correct")
     (row,) = result_rows(experiment(columns=COLUMNS), setting)
+    assert row.images == 3
+    assert row.clean.value == 0.75
     assert row.ours["success"].value == pytest.approx(2 / 3)
     assert row.ours["mean"].value == 1.5
     assert row.ours["median"].value == 2.0

@@ -124,8 +124,9 @@ def _run(experiment: "Experiment", options: "Options") -> None:
 
         outcome = paper.reproduce(experiment, replace(options, on_progress=show))
     output.print(experiment.title, style="bold")
-    for table in to_tables(outcome):
+    for table in to_tables(outcome, output.width):
         output.print(table)
+        output.print()
     output.print(f"results: {options.folder(experiment)}", soft_wrap=True)
 
 

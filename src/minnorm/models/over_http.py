@@ -180,7 +180,12 @@ class Client:
         self._timeout, self._retries, self._backoff = timeout, retries, backoff
         own = {} if address.authorization is None else {"Authorization": address.authorization}
         self._headers = {**own, **headers}
-        self._secrets = (*address.secrets, *self._headers.values())
+        # A server may repeat a token without the word before it. The longest are replaced first,
+        # since one may be a part of another.
+        values = self._headers.values()
+        tokens = (value.partition(" ")[2] for value in values)
+        secrets = (*address.secrets, *values, *tokens)
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
         if self._headers and address.url.startswith("http:") and not address.is_local:
             logger.warning("%s: headers are sent without encryption: use https.", address.shown)
         # A proxy knows nothing of servers on this machine.
@@ -238,11 +243,14 @@ class Client:
         )
         with self._opener.open(request, timeout=self._timeout) as response:
             answer: bytes = response.read(limit + 1)
+            missing: int | None = response.length
         if len(answer) > limit:
             raise InputError(
                 f"{self.address.shown} sent more than {limit:,} bytes; expected a short JSON text, "
                 '{"classes": [...]}.'
             )
+        if missing:  # the connection was closed in the middle of the answer
+            raise http.client.IncompleteRead(answer, missing)
         return answer
 
     def _refused(self, error: urllib.error.HTTPError) -> InputError:

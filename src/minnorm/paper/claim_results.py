@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from minnorm.evaluation import Estimate, Records, mean_distance, success_rate
-from minnorm.evaluation.metrics import robust_radii
+from minnorm.evaluation.metrics import Over, robust_radii
 from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.paper.claims import (
     Claim,
@@ -25,7 +25,14 @@ from minnorm.paper.claims import (
 )
 from minnorm.paper.measuring import MeasuredSetting
 from minnorm.paper.outcome import ClaimResult, Verdict
-from minnorm.paper.rows import common_images, of_images, over_of, records_of
+from minnorm.paper.rows import (
+    common_images,
+    counted_of,
+    have_same_images,
+    of_images,
+    over_of,
+    records_of,
+)
 from minnorm.report.decisions.paired import mcnemar, mean_change_bounds, share_difference_bounds
 from minnorm.report.decisions.pairs import PairedValues
 from minnorm.report.texts import counted, listed
@@ -85,7 +92,7 @@ def verdict_on(estimate: Estimate, *, below: float) -> Verdict:
     return "not held" if estimate.low > below else "not shown"
 
 
-def with_interval(estimate: Estimate, digits: int, scale: float = 1.0, sign: str = "") -> str:
+def estimate_text(estimate: Estimate, digits: int, scale: float = 1.0, sign: str = "") -> str:
     """Return a number and its interval in words: `1.03 [1.02, 1.04]`."""
     value, low, high = (
         f"{scale * one:{sign}.{digits}f}" if math.isfinite(one) else ("-∞" if one < 0 else "∞")
@@ -95,7 +102,7 @@ def with_interval(estimate: Estimate, digits: int, scale: float = 1.0, sign: str
 
 
 def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResult:
-    pair = _pair(measured, measured, claim.attack, claim.beside, claim.over)
+    pair = _pair_of(claim, measured, claim.beside)
     if isinstance(pair, str):
         return not_measured(claim, pair)
     attack, beside = pair
@@ -103,9 +110,12 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
     if not found.b.any():
         return not_measured(claim, "there is no image on which both succeed")
     ratio = _ratio(found)
+    left_out = len(attack) - len(found.a)
+    others = f"; {left_out:,} of {len(attack):,} are left out" if left_out else ""
     numbers = (
-        f"mean of {claim.attack} / mean of {claim.beside}: {with_interval(ratio, 4)}, over "
+        f"mean of {claim.attack} / mean of {claim.beside}: {estimate_text(ratio, 4)}, over "
         f"{_pairs(found)} on which both succeed ({found.a.mean():.4f} and {found.b.mean():.4f})"
+        f"{others}"
     )
     verdict = verdict_on(ratio, below=claim.at_most)
     return ClaimResult(claim.text, claim.setting, verdict, numbers, ratio)
@@ -135,6 +145,8 @@ def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult
     if records is None or figures is None or figures.mean is None:
         return not_measured(claim, f"{claim.attack} was not measured")
     mean = mean_distance(records, over=measured.setting.over)
+    if math.isnan(mean.value):
+        return not_measured(claim, f"{claim.attack} found no adversarial")
     change = Estimate(*(one / figures.mean - 1 for one in mean))
     verdict: Verdict = "not shown"
     if -claim.within <= change.low and change.high <= claim.within:
@@ -142,8 +154,8 @@ def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult
     elif change.low > claim.within or change.high < -claim.within:
         verdict = "not held"
     numbers = (
-        f"mean of {claim.attack}: {with_interval(mean, 4)}, the paper's {figures.mean:.4f}: "
-        f"{with_interval(change, 1, 100, '+')} %"
+        f"mean of {claim.attack}: {estimate_text(mean, 4)}, the paper's {figures.mean:.4f}: "
+        f"{estimate_text(change, 1, 100, '+')} %"
     )
     return ClaimResult(claim.text, claim.setting, verdict, numbers, change)
 
@@ -156,9 +168,9 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
         share = success_rate(over_of(records, claim.over), over=measured.setting.over)
         limit = 1.0 if claim.below is None else claim.below
         verdict = verdict_on(share, below=math.nextafter(limit, 0))
-        numbers = f"success of {claim.attack}: {with_interval(share, 1, 100)} %"
+        numbers = f"success of {claim.attack}: {estimate_text(share, 1, 100)} %"
         return ClaimResult(claim.text, claim.setting, verdict, numbers, share)
-    pair = _pair(measured, measured, claim.attack, claim.beside, claim.over)
+    pair = _pair_of(claim, measured, claim.beside)
     if isinstance(pair, str):
         return not_measured(claim, pair)
     attack, beside = pair
@@ -167,7 +179,7 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
     change, p_value = _share_change(hits, _TAIL), mcnemar(hits)
     numbers = (
         f"success of {claim.attack} minus that of {claim.beside}: "
-        f"{with_interval(change, 1, 100, '+')} points over {_pairs(hits)} "
+        f"{estimate_text(change, 1, 100, '+')} points over {_pairs(hits)} "
         f"({100 * one.mean():.1f} % and {100 * other.mean():.1f} %), McNemar p = {p_value:.2g}"
     )
     verdict = _below_zero(change)
@@ -177,7 +189,7 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
 def _closer(claim: Closer, measured: MeasuredSetting) -> ClaimResult:
     results: list[tuple[Verdict, str, Estimate, float]] = []
     for beside in claim.beside:
-        pair = _pair(measured, measured, claim.attack, beside, claim.over)
+        pair = _pair_of(claim, measured, beside)
         if isinstance(pair, str):
             return not_measured(claim, pair)
         one, other = (values_of(part, "l2") for part in pair)
@@ -190,7 +202,7 @@ def _closer(claim: Closer, measured: MeasuredSetting) -> ClaimResult:
             f"{100 * hits.b.mean():.1f} % (sign test p = {p_value:.2g}{means})"
         )
         results.append((_below_zero(change), text, change, p_value))
-    verdict, _, change, p_value = max(results, key=lambda one: one[2].high)
+    verdict, _, change, p_value = max(results, key=lambda one: (one[2].low > 0, one[2].high))
     numbers = f"{claim.attack} is " + "; ".join(text for _, text, _, _ in results)
     return ClaimResult(claim.text, claim.setting, verdict, numbers, change, p_value)
 
@@ -200,7 +212,11 @@ def _more_robust(
 ) -> ClaimResult:
     if claim.beside not in settings:
         return not_measured(claim, f"{claim.beside} is not part of this scale")
-    pair = _pair(measured, settings[claim.beside], claim.attack, claim.attack, "all")
+    theirs = settings[claim.beside]
+    if not have_same_images([measured.setting, theirs.setting]):
+        return not_measured(claim, f"{claim.beside} has other images than {claim.setting}")
+    # Accuracies are over all images, also where other statistics are not.
+    pair = _pair([(one, claim.attack) for one in (measured, theirs)])
     if isinstance(pair, str):
         return not_measured(claim, pair)
     one, other = (robust_radii(part, "l2") for part in pair)
@@ -227,21 +243,29 @@ def _more_robust(
     return ClaimResult(claim.text, claim.setting, verdict, numbers, low, max(p_values))
 
 
+def _pair_of(
+    claim: RatioOfMeans | SuccessBelow | Closer, measured: MeasuredSetting, beside: str
+) -> tuple[Records, Records] | str:
+    """Return the records of two rows of a setting, on the images that its statistics are over."""
+    rows = [(measured, name) for name in (claim.attack, beside)]
+    return _pair(rows, claim.over, measured.setting.over)
+
+
 def _pair(
-    measured: MeasuredSetting, beside: MeasuredSetting, attack: str, other: str, over: str
+    rows: Sequence[tuple[MeasuredSetting, str]], targets: str = "all", images: Over = "all"
 ) -> tuple[Records, Records] | str:
     """Return the records of two rows on the images that both have, or why there are none."""
     parts = []
-    for setting, name in ((measured, attack), (beside, other)):
-        records = records_of(setting, name)
+    for measured, name in rows:
+        records = records_of(measured, name)
         if records is None or len(records) == 0:
-            return f"{name} was not measured on {setting.setting.name}"
-        parts.append(over_of(records, over))
-    images = common_images(parts)
-    if len(images) == 0:
+            return f"{name} was not measured on {measured.setting.name}"
+        parts.append(counted_of(over_of(records, targets), images))
+    common = common_images(parts)
+    if len(common) == 0:
         return "the two have no image in common"
-    one, other_part = (_sorted(of_images(part, images)) for part in parts)
-    return one, other_part
+    one, other = (_sorted(of_images(part, common)) for part in parts)
+    return one, other
 
 
 def _sorted(records: Records) -> Records:

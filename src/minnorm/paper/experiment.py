@@ -172,7 +172,13 @@ class Experiment(_Part):
             InputError: If there is none.
         """
         named = {setting.name: setting for setting in self.settings}
-        return named[specs.choose(name, named, "setting", f"of {self.name}")]
+        if not named:
+            raise InputError(
+                f"{self.name} has no setting {name!r}: its network and its images cannot be "
+                f"replaced."
+            )
+        of = f"of {self.name} at the scale {self.scale}"
+        return named[specs.choose(name, named, "setting", of)]
 
 
 def experiment_names() -> tuple[str, ...]:
@@ -232,13 +238,20 @@ def _replaced(
     settings = []
     for setting in experiment.settings:
         changes: dict[str, Any] = {}
-        if setting.name in models:
+        notes = []
+        if models.get(setting.name, setting.model) != setting.model:
             changes["model"] = models[setting.name]
-        if setting.name in data:
+            notes.append(
+                f"The network is not that of the experiment, {setting.model}, which the other "
+                f"notes and the claims are about."
+            )
+        if data.get(setting.name, setting.data) != setting.data:
             changes["data"] = data[setting.name]
+            notes.append(f"The images are not those of the experiment, {setting.data}.")
             changes["attacks"] = tuple(
                 row.model_copy(update={"data": None}) for row in setting.attacks
             )
+        changes["differences"] = (*notes, *setting.differences)
         settings.append(setting.model_copy(update=changes))
     return experiment.model_copy(update={"settings": tuple(settings)})
 

@@ -1,11 +1,14 @@
 """The results of an experiment as a Markdown page, as tables for the terminal, and as numbers."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from rich import table as rich_table
+from rich.console import Console
 
 from minnorm.evaluation import Evaluation
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
@@ -19,6 +22,22 @@ _SCALES = {
     "smoke": "a few images and steps, which shows that everything runs, and nothing else",
 }
 
+_ANY_WIDTH = 10_000
+
+_WORD = 16
+"""Words in a narrow table are not broken up to this length."""
+
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+_INTERVAL = re.compile(r"\\\[[-+\d.,∞]+, [-+\d.,∞]+\\\](?: %)?")
+"""An interval in escaped Markdown, with its unit."""
+
+_CELL = re.compile(r"^(\S+) (\[.+\])( %)?$")
+"""A number, its interval, and the unit of both."""
+
+_BELOW = re.compile(r"^\|  +(\S.*?) \|", re.MULTILINE)
+"""The first cell of a row that belongs to the row above it: the text is indented."""
+
 
 def to_markdown(outcome: Outcome, command: str) -> str:
     """Return the page of an experiment.
@@ -30,10 +49,16 @@ def to_markdown(outcome: Outcome, command: str) -> str:
     return "\n\n".join(_blocks(outcome, command)) + "\n"
 
 
-def to_tables(outcome: Outcome) -> Iterator[rich_table.Table]:
-    """Yield the tables of an experiment for the terminal, that of the claims last."""
+def to_tables(outcome: Outcome, width: int) -> Iterator[rich_table.Table]:
+    """Yield the tables of an experiment for the terminal, that of the claims last.
+
+    Args:
+        outcome: The results.
+        width: The width of the terminal. In a table that is wider, intervals are below the numbers,
+            and its last columns are left out if that is not enough.
+    """
     for table in outcome.tables:
-        yield _terminal_table(table)
+        yield _fitted(table, width)
     if outcome.claims:
         yield _terminal_table(claims_table(outcome.claims))
 
@@ -72,7 +97,7 @@ def claims_table(claims: tuple[ClaimResult, ...]) -> Table:
         texts=4,
         notes=(
             "held: the whole 95 % interval agrees with the claim; not held: none of it does; not "
-            "shown: a part of it does.",
+            "shown: a part of it does; not measured: the numbers say why.",
         ),
     )
 
@@ -97,20 +122,83 @@ def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
 
 def _section(table: Table) -> Iterator[str]:
     yield f"## {escaped(table.title)}"
-    yield markdown_table(table.columns, table.rows, texts=table.texts).rstrip("\n")
+    text = markdown_table(table.columns, table.rows, texts=table.texts).rstrip("\n")
+    # Markdown drops the indentation, and would break lines inside of intervals.
+    unbroken = _INTERVAL.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    yield _BELOW.sub(lambda found: f"| *{found[1].replace(' ', _NO_BREAK)}* |", unbroken)
     if table.notes:
         yield "\n".join(f"- {escaped(note)}" for note in table.notes)
 
 
-def _terminal_table(table: Table) -> rich_table.Table:
+def _fitted(table: Table, width: int) -> rich_table.Table:
+    """Return a table that fits into a terminal: as it is, or stacked, or narrow."""
+    console = Console(width=_ANY_WIDTH)
+    for one in (table, _stacked(table)):
+        shown = _terminal_table(one)
+        if console.measure(shown).maximum <= width:
+            return shown
+    return _narrow(_stacked(table), width)
+
+
+def _narrow(table: Table, width: int) -> rich_table.Table:
+    """Return a table whose columns are as wide as their words, without those that do not fit."""
+    columns = list(zip(table.columns, *table.rows, strict=True))
+    widths = [max(map(_longest_word, column)) for column in columns]
+    widths[: table.texts] = [min(one, _WORD) for one in widths[: table.texts]]
+    kept = len(widths)
+    while kept > table.texts + 1 and sum(widths[:kept]) + kept + 1 > width:
+        kept -= 1
+    widths = widths[:kept]
+    for number, column in enumerate(columns[:kept]):
+        longest = max(len(line) for cell in column for line in cell.split("\n"))
+        spare = max(width - sum(widths) - kept - 1, 0)
+        widths[number] += min(spare, max(longest - widths[number], 0))
+    left_out = table.columns[kept:]
+    note = (f"Left out for lack of width: {', '.join(left_out)}.",) if left_out else ()
+    narrow = replace(
+        table,
+        columns=table.columns[:kept],
+        rows=tuple(row[:kept] for row in table.rows),
+        notes=(*table.notes, *note),
+    )
+    return _terminal_table(narrow, widths)
+
+
+def _longest_word(cell: str) -> int:
+    """Return the length of the longest word of a cell, with the indentation of the cell."""
+    indentation = len(cell) - len(cell.lstrip())
+    return indentation + max((len(word) for word in cell.split()), default=0)
+
+
+def _terminal_table(table: Table, widths: Sequence[int] = ()) -> rich_table.Table:
     shown = rich_table.Table(
-        title=table.title, caption=" ".join(table.notes) or None, pad_edge=False
+        title=table.title,
+        caption=" ".join(table.notes) or None,
+        pad_edge=False,
+        padding=(0, 0) if widths else (0, 1),
     )
     for number, name in enumerate(table.columns):
-        shown.add_column(name, justify="left" if number < table.texts else "right", overflow="fold")
+        shown.add_column(
+            name,
+            justify="left" if number < table.texts else "right",
+            overflow="fold",
+            width=widths[number] if widths else None,
+        )
     for row in table.rows:
         shown.add_row(*row, style="dim" if row[0].startswith(" ") else None)
     return shown
+
+
+def _stacked(table: Table) -> Table:
+    """Return a table whose numbers have their intervals in a second line."""
+    rows = tuple(
+        (
+            *row[: table.texts],
+            *(_CELL.sub(r"\1\3\n\2", cell) for cell in row[table.texts :]),
+        )
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
 
 
 def _manifest_values(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -93,8 +93,12 @@ def reproduce(experiment: Experiment, options: Options) -> Outcome:
             runs = [load_run(run) for run in dict.fromkeys(outcome.runs)]
             outcome = _with_report(outcome, runs, options)
             command = command_of(experiment, options)
-            write_content(folder / "page.md", to_markdown(outcome, command).encode())
-            write_content(folder / "results.json", to_json(outcome, command, runs).encode())
+            for name, text in (
+                ("page.md", to_markdown(outcome, command)),
+                ("results.json", to_json(outcome, command, runs)),
+            ):
+                with named_by("--out", folder / name):
+                    write_content(folder / name, text.encode())
     return outcome
 
 
@@ -104,7 +108,9 @@ def _decided(outcome: Outcome) -> Outcome:
         return outcome
     text = "too few steps and images to decide"
     claims = (
-        replace(one, verdict="not measured", numbers=f"{text}; {one.numbers}")
+        one
+        if one.verdict == "not measured"
+        else replace(one, verdict="not measured", numbers=f"{text}; {one.numbers}")
         for one in outcome.claims
     )
     return replace(outcome, claims=tuple(claims))
@@ -131,6 +137,8 @@ def command_of(experiment: Experiment, options: Options) -> str:
         for one, other in zip(experiment.settings, plain.settings, strict=True):
             if getattr(one, key) != getattr(other, key):
                 words += [option, f"{one.name}={model_name(getattr(one, key))}"]
+    if options.accelerate is not None:
+        words += ["--accelerate", options.accelerate]
     if options.seed:
         words += ["--seed", str(options.seed)]
     return shlex.join(words)

@@ -1,11 +1,12 @@
 """The rows of a table: ours with 95 % intervals, the paper's figures, and the difference."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from minnorm import specs
 from minnorm.evaluation import (
     Estimate,
     Records,
@@ -17,10 +18,10 @@ from minnorm.evaluation import (
     summarize,
 )
 from minnorm.evaluation.estimates import Array
-from minnorm.evaluation.metrics import Over
+from minnorm.evaluation.metrics import Over, is_correct
 from minnorm.evaluation.records import are_targeted, join_records, samples_in
 from minnorm.evaluation.selection import values_of
-from minnorm.paper.experiment import Experiment, PaperFigures
+from minnorm.paper.experiment import Experiment, PaperFigures, Setting
 from minnorm.paper.measuring import MeasuredSetting
 
 ALL = "All"
@@ -45,7 +46,7 @@ class ResultRow:
         setting: The name of the setting.
         name: The name of the row.
         attack: The spec of the attack, empty if the row combines several.
-        images: The number of images.
+        images: The number of images that the statistics are over, see `Setting.over`.
         clean: The accuracy without an attack.
         ours: The numbers by the name of the column; shares are from 0 to 1. A number without an
             interval, such as the time, has itself as both ends.
@@ -92,6 +93,20 @@ def over_of(records: Records, over: str) -> Records:
         over: `all` or `hardest`.
     """
     return hardest_target(records) if over == "hardest" else records
+
+
+def counted_of(records: Records, over: Over) -> Records:
+    """Return the records of the images that statistics are over, see `Setting.over`."""
+    return records if over == "all" else records.filter(pa.array(is_correct(records)))
+
+
+def have_same_images(settings: Sequence[Setting]) -> bool:
+    """Return whether an image of one setting is that of the same number in the others.
+
+    A number is the place of an image in the whole data set, whatever part of it is attacked.
+    """
+    parsed = [specs.parse(setting.data) for setting in settings]
+    return len({specs.format_spec(one.head, one.arguments) for one in parsed}) <= 1
 
 
 def columns_of(experiment: Experiment) -> tuple[str, ...]:
@@ -141,7 +156,7 @@ def _rows(experiment: Experiment, measured: MeasuredSetting) -> Iterator[ResultR
             setting=setting.name,
             name=name,
             attack=attack,
-            images=samples_in(records),
+            images=samples_in(counted_of(records, setting.over)),
             clean=clean_accuracy(records),
             ours=ours,
             paper=paper,

@@ -1,7 +1,10 @@
 """Which rows a figure runs, and what it says about the others."""
 
+import pytest
+
+from minnorm.errors import InputError
 from minnorm.paper.experiment import AttackRow
-from minnorm.paper.figures.used_rows import notes_of, only_rows
+from minnorm.paper.figures.used_rows import check_same_images, notes_of, only_rows
 from minnorm.paper.measuring import MeasuredSetting
 from paper.measured_by_hand import experiment, measured
 
@@ -32,3 +35,12 @@ def test_notes_say_each_difference_once_and_what_did_not_run() -> None:
         "first: One.",
         "second: a is not run. Install it.",
     )
+
+
+def test_settings_with_other_images_are_not_compared_image_by_image() -> None:
+    first, second = (measured({"a": [1.0]}, name=name).setting for name in ("first", "second"))
+    part, other = (second.model_copy(update={"data": data}) for data in ("d[:9]", "other[:9]"))
+    check_same_images(experiment(settings=(first, part)), ("first", "second"))
+    check_same_images(experiment(settings=(first, other)), ("first",))
+    with pytest.raises(InputError, match="table1 compares first and second image by image"):
+        check_same_images(experiment(settings=(first, other)), ("first", "second"))

@@ -13,12 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from minnorm.evaluation import Estimate, Records
 from minnorm.evaluation.estimates import Array, share_of
 from minnorm.evaluation.selection import values_of
-from minnorm.paper.claim_results import check_claims, not_measured, with_interval
+from minnorm.paper.claim_results import check_claims, estimate_text, not_measured
 from minnorm.paper.claims import Own
 from minnorm.paper.experiment import Experiment
 from minnorm.paper.figures.constant_axes import draw_constants
 from minnorm.paper.figures.files import options_of, write_figure
-from minnorm.paper.figures.used_rows import directories, notes_of, only_rows
+from minnorm.paper.figures.used_rows import (
+    check_same_images,
+    directories,
+    notes_of,
+    only_rows,
+)
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import ClaimResult, Outcome, Table, Verdict
 from minnorm.paper.tables import numbers_of
@@ -88,6 +93,7 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
     import_matplotlib()
     own = options_of(experiment, ConstantOptions)
     rows = {network.setting: (network.attack,) for network in own.networks}
+    check_same_images(experiment, rows)
     settings = measure(only_rows(experiment, rows), options)
     named = {one.setting.name: one for one in settings}
     found = [
@@ -197,7 +203,7 @@ def _wider(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     first, second = paired(plain, trained)
     numbers = (
         f"standard deviation of log2 C: {_spread(second):.2f} ({trained.label}) and "
-        f"{_spread(first):.2f} ({plain.label}), difference {with_interval(change, 2, sign='+')}, "
+        f"{_spread(first):.2f} ({plain.label}), difference {estimate_text(change, 2, sign='+')}, "
         f"over {counted(len(first), 'image')}"
     )
     return ClaimResult(claim.text, claim.setting, _above(change, 0), numbers, change)
@@ -209,7 +215,7 @@ def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     share = share_of((second > first)[differ], np.arange(int(differ.sum())))
     ratio = float(np.median(second - first))
     numbers = (
-        f"C is larger on {with_interval(share, 1, 100)} % of the "
+        f"C is larger on {estimate_text(share, 1, 100)} % of the "
         f"{counted(int(differ.sum()), 'image')} for which it differs ({trained.label} beside "
         f"{plain.label}); the median ratio is 2^{ratio:.1f}"
     )

@@ -17,7 +17,12 @@ from minnorm.paper.claim_results import check_claims
 from minnorm.paper.experiment import Experiment, Setting
 from minnorm.paper.figures.curve_panels import CurvePanel, NetworkCurves, draw_curves
 from minnorm.paper.figures.files import options_of, write_figure
-from minnorm.paper.figures.used_rows import directories, notes_of, only_rows
+from minnorm.paper.figures.used_rows import (
+    check_same_images,
+    directories,
+    notes_of,
+    only_rows,
+)
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import common_images, of_images
@@ -71,6 +76,8 @@ def curves(experiment: Experiment, options: Options) -> Outcome:
         for setting in experiment.settings
         if setting.name in panel.networks
     }
+    for panel in own.panels:
+        check_same_images(experiment, panel.networks)
     settings = measure(only_rows(experiment, rows), options)
     named = {one.setting.name: one for one in settings}
     shown = [(one, panel_of(one, named)) for one in own.panels]

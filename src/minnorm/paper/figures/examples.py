@@ -136,7 +136,7 @@ def _table(panel: ExamplePanel) -> Table:
             (
                 row.label,
                 f"{row.of:,}",
-                *(f"{one.norm:.3f} {one.before} to {one.after}" for one in row.examples),
+                *(f"{one.norm:.3f}, {one.before} to {one.after}" for one in row.examples),
                 *[""] * (columns - len(row.examples)),
             )
             for row in panel.rows

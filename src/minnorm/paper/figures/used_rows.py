@@ -3,8 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from minnorm.errors import InputError
 from minnorm.paper.experiment import Experiment
 from minnorm.paper.measuring import MeasuredSetting
+from minnorm.paper.rows import have_same_images
+from minnorm.report.texts import listed
 
 
 def only_rows(experiment: Experiment, rows: Mapping[str, Collection[str]]) -> Experiment:
@@ -24,6 +27,20 @@ def only_rows(experiment: Experiment, rows: Mapping[str, Collection[str]]) -> Ex
         if kept:
             settings.append(setting.model_copy(update={"attacks": tuple(kept)}))
     return experiment.model_copy(update={"settings": tuple(settings)})
+
+
+def check_same_images(experiment: Experiment, names: Collection[str]) -> None:
+    """Check that some settings of an experiment have the same images, so that they can be compared.
+
+    Raises:
+        InputError: If they have not.
+    """
+    chosen = [one for one in experiment.settings if one.name in names]
+    if not have_same_images(chosen):
+        raise InputError(
+            f"{experiment.name} compares {listed([one.name for one in chosen])} image by image: "
+            "name the same data set for each of them with --data."
+        )
 
 
 def directories(settings: Sequence[MeasuredSetting]) -> tuple[Path, ...]:
