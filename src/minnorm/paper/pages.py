@@ -83,15 +83,21 @@ def to_json(outcome: Outcome, command: str, runs: Sequence[Evaluation]) -> str:
         "figures": list(outcome.figures),
         "definition": experiment.model_dump(mode="json"),
         "runs": [_manifest_values(run.manifest) for run in runs],
-        **provenance.describe(torch.device("cpu")),
+        **provenance.describe(_device(runs)),
     }
     return json.dumps(json_value(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
+def _device(runs: Sequence[Evaluation]) -> torch.device:
+    used = {run.manifest["configuration"]["device"] for run in runs}
+    on_gpu = "cuda" in used and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
 def claims_table(claims: tuple[ClaimResult, ...]) -> Table:
-    """Return a table of the claims of the paper, and whether each held."""
+    """Return a table of the claims, and whether each held."""
     return Table(
-        title="Claims of the paper",
+        title="Claims",
         columns=("claim", "on", "result", "numbers"),
         rows=tuple((one.text, one.setting, one.verdict, one.numbers) for one in claims),
         texts=4,
