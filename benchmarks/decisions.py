@@ -241,7 +241,7 @@ def tables(measured: dict[str, dict[str, Any]]) -> str:
     """Return the results as Markdown: the median norms, with the means in parentheses."""
     parts = []
     for network, rows in measured.items():
-        marks = list(next(iter(rows.values()))["median"])
+        marks = sorted({mark for line in rows.values() for mark in line["median"]})
         parts += [
             f"## {network}, {NETWORKS[network][1]}",
             "",

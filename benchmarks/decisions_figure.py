@@ -42,7 +42,7 @@ def draw(measured: Mapping[str, Mapping[str, Any]], file: Path) -> None:
             if "gradients" in rows:
                 best = next(iter(rows["gradients"]["median"].values()))
                 panel.axhline(best, color=theme.ink, linestyle=":", label="with gradients")
-            marks = list(next(iter(rows.values()))["median"])
+            marks = sorted({mark for line in rows.values() for mark in line["median"]})
             panel.set(xscale="log", yscale="log", xlabel="queries per sample", title=network)
             panel.set_xticks(marks, labels=[f"{mark:,}" for mark in marks])
             panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
