@@ -139,6 +139,7 @@ def test_a_sample_with_loose_bounds_does_not_change_the_others(name: str) -> Non
         "carlini_wagner": {"steps": 20},
         **{attack: {"epsilon": 5.0} for attack in ("fgsm", "pgd", "apgd", "square")},
         "autoattack": {"epsilon": 5.0, "steps": 5, "budget": 50},
+        "transfer": {"surrogates": linear((1.1 * weights).tolist(), [0.0, 0.1, 0.1]), "budget": 60},
     }
     attack = partial(ATTACKS[name], **given.get(name, {}), bounds=(-100.0, 100.0))
     whole, part = attack(model, inputs, labels), attack(model, inputs[1:], labels[1:])
