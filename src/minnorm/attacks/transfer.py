@@ -20,7 +20,7 @@ from minnorm.attacks.engine.ascent import ascend, default_step_size
 from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.bisection import bisect
 from minnorm.attacks.engine.opening import open_search
-from minnorm.attacks.engine.queries.quota import LEAST_BUDGET, Quota
+from minnorm.attacks.engine.queries.quota import LEAST_BUDGET, Quota, without_reserve
 from minnorm.attacks.engine.search import Search
 from minnorm.attacks.gradient.fmn import fmn
 from minnorm.attacks.gradient.normal_pursuit import normal_pursuit
@@ -120,7 +120,7 @@ def transfer(
         levels=levels,
         access="decisions",
     ) as search:
-        quota = Quota(search, budget)
+        quota = Quota(search, without_reserve(search, budget))
         quota.adversarial_at(search.problem.origins)
         reserved = quota.left - int(_LARGEST_SHARE * budget) if refine else _BISECTIONS
         trials = _Trials(quota)

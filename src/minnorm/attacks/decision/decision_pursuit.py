@@ -15,7 +15,7 @@ from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.opening import open_search
 from minnorm.attacks.engine.queries.bases import basis_of
 from minnorm.attacks.engine.queries.images import images
-from minnorm.attacks.engine.queries.quota import LEAST_BUDGET, Quota
+from minnorm.attacks.engine.queries.quota import LEAST_BUDGET, Quota, without_reserve
 from minnorm.attacks.engine.queries.rounds import Plan, pursue
 from minnorm.boxes import Bounds
 from minnorm.checks import check_count
@@ -79,7 +79,8 @@ def decision_pursuit(
         levels=levels,
         access="decisions",
     ) as search:
-        quota, basis = Quota(search, budget), basis_of(search.problem.origins)
+        quota = Quota(search, without_reserve(search, budget))
+        basis = basis_of(search.problem.origins)
         quota.adversarial_at(search.problem.origins)
         candidates = images(search, basis)
         if starts is not None:

@@ -47,8 +47,7 @@ def by_decisions(
         return
     part.absorb(search.incumbent.part(positions).result())
     basis, returns = basis_of(part.problem.origins), int(returning * queries)
-    quota = Quota(part, queries)
-    quota.left = queries - returns  # scores need no confirmation
+    quota = Quota(part, queries - returns)  # scores need no confirmation
     candidates = chain([part.incumbent.points] if started else [], images(part, basis))
     pursue(quota, basis, candidates, _PLAN if returns == 0 else _WIDE_PLAN)
     restore(part, returns)

@@ -11,7 +11,7 @@ LEAST_BUDGET = 3
 """The least budget in queries: for the input itself, to round it to levels, and to confirm it."""
 
 
-def _without_reserve(search: Search, budget: int) -> int:
+def without_reserve(search: Search, budget: int) -> int:
     """Return the queries that are left without those that the end of the search may need.
 
     With a very small budget that is one, for the input itself: it costs one more to confirm it.
@@ -24,16 +24,16 @@ class Quota:
 
     Args:
         search: The search; it keeps every adversarial that is met.
-        budget: The number of queries of each sample, with those of the end of the search.
+        left: The number of queries of each sample, see `without_reserve`.
 
     Attributes:
         search: As given.
         left: The number of queries that are left.
     """
 
-    def __init__(self, search: Search, budget: int) -> None:
+    def __init__(self, search: Search, left: int) -> None:
         self.search = search
-        self.left = _without_reserve(search, budget)
+        self.left = left
 
     def adversarial_at(self, points: Float[Tensor, "b *d"]) -> Bool[Tensor, "b"]:
         """Return which of the points are adversarial; after the last query, none is."""
@@ -57,7 +57,7 @@ class SampleQuota:
 
     def __init__(self, search: Search, budget: int) -> None:
         self.search = search
-        left = _without_reserve(search, budget) - search.spent
+        left = without_reserve(search, budget) - search.spent
         self.left = left.clamp_min(1)
 
     def adversarial_at(
