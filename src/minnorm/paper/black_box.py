@@ -7,26 +7,23 @@ image that any attack found.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from minnorm.errors import InputError
 from minnorm.evaluation import (
     Estimate,
     clean_accuracy,
     closest_records,
     median_distance,
-    of_attack,
 )
 from minnorm.evaluation.records import join_records
 from minnorm.models.names import model_name
-from minnorm.paper.claim_results import check_claims
-from minnorm.paper.experiment import Experiment
+from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import Outcome, Table
-from minnorm.paper.rows import result_rows
-from minnorm.paper.tables import interval_text, numbers_of, table_of
+from minnorm.paper.tables import interval_text, outcome_of
 
 _NOTES = (
     "As in the challenge, an attack gets the predicted classes of the network under attack and "
@@ -65,30 +62,19 @@ class _Score(NamedTuple):
 
 def black_box(experiment: Experiment, options: Options) -> Outcome:
     """Run the attacks of an experiment, and compare the networks by their best attacks."""
-    try:
-        defenses = _Defenses.model_validate(experiment.options)
-    except ValidationError as error:
-        raise InputError(f"the options of {experiment.name} cannot be read: {error}") from error
+    defenses = options_of(experiment, _Defenses)
     settings = measure(experiment, options)
-    rows = [result_rows(experiment, one) for one in settings]
     scores = [
         _score(one, defenses.with_gradients)
         for one in settings
         if one.setting.name in defenses.defenses and one.runs and not one.missing
     ]
-    tables = [
-        table_of(experiment, one, found) for one, found in zip(settings, rows, strict=True) if found
-    ]
-    return Outcome(
-        experiment,
-        tables=(*tables, *([_table(scores, defenses.with_gradients)] if scores else [])),
-        claims=check_claims(experiment.claims, settings),
+    outcome = outcome_of(experiment, settings)
+    return replace(
+        outcome,
+        tables=(*outcome.tables, *([_table(scores, defenses.with_gradients)] if scores else [])),
         notes=_NOTES,
-        runs=tuple(run.directory for one in settings for run in one.runs if run.directory),
-        numbers={
-            **numbers_of(settings, [row for found in rows for row in found]),
-            "defenses": [_as_json(score) for score in scores],
-        },
+        numbers={**outcome.numbers, "defenses": [_as_json(score) for score in scores]},
     )
 
 
@@ -104,9 +90,7 @@ def _score(measured: MeasuredSetting, with_gradients: str) -> _Score:
         model=model_name(measured.setting.model),
         clean=clean_accuracy(closest),
         black_box=median_distance(closest, failures="gray", over=over),
-        white_box=None
-        if white is None
-        else median_distance(of_attack(white, with_gradients), failures="gray", over=over),
+        white_box=None if white is None else median_distance(white, failures="gray", over=over),
     )
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,8 @@ from minnorm.paper.scales import Scale, at_scale, read_scale
 from minnorm.training.recipe_text import parse_yaml
 
 _FOLDER = Path(str(importlib.resources.files("minnorm.paper") / "experiments"))
+
+_OptionsT = TypeVar("_OptionsT", bound=BaseModel)
 
 _KINDS_OF_NAMES = ("table", "figure")
 """What the names of the experiments begin with that come first."""
@@ -218,6 +220,22 @@ def load_experiment(
     except ValidationError as error:
         raise InputError(f"the experiment {name} cannot be read: {error}") from error
     return _replaced(experiment, models, data)
+
+
+def options_of(experiment: Experiment, kind: type[_OptionsT]) -> _OptionsT:
+    """Return the options of an experiment, checked.
+
+    Args:
+        experiment: The experiment.
+        kind: What its kind needs.
+
+    Raises:
+        InputError: If they are not as described.
+    """
+    try:
+        return kind.model_validate(experiment.options)
+    except ValidationError as error:
+        raise InputError(f"the options of {experiment.name} cannot be read: {error}") from error
 
 
 def _use(value: Any) -> Use:

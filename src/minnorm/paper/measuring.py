@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -111,7 +111,7 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
             run = _run(part, options)
         except (MissingFileError, MissingLibraryError) as error:
             logger.warning("%s is not run: %s", part.name, error)
-            reason = " ".join(filter(None, [str(error), part.setting.install]))
+            reason = why_missing(error, part.setting)
             missing.setdefault(key, {}).update({row.name: reason for row in part.rows})
         else:
             runs.setdefault(key, []).append(run)
@@ -119,6 +119,16 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
         MeasuredSetting(setting, tuple(runs.get(_key(setting), ())), missing.get(_key(setting), {}))
         for setting in experiment.settings
     )
+
+
+def directories(settings: Sequence[MeasuredSetting]) -> tuple[Path, ...]:
+    """Return the run directories of settings."""
+    return tuple(run.directory for one in settings for run in one.runs if run.directory)
+
+
+def why_missing(error: Exception, setting: Setting) -> str:
+    """Return why a setting could not run, and what to install or fetch."""
+    return " ".join(filter(None, [str(error), setting.install]))
 
 
 def _key(setting: Setting) -> tuple[str, str]:

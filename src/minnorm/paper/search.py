@@ -8,13 +8,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from minnorm import specs
-from minnorm.errors import InputError
 from minnorm.models.names import model_name
-from minnorm.paper.experiment import AttackRow, Experiment, Setting
-from minnorm.paper.measuring import MeasuredSetting, Options, measure
+from minnorm.paper.experiment import AttackRow, Experiment, Setting, options_of
+from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import ResultRow, result_rows
 from minnorm.paper.tables import interval_text, numbers_of
@@ -36,7 +35,7 @@ class Grid(BaseModel):
 
 def search(experiment: Experiment, options: Options) -> Outcome:
     """Run each attack with all combinations of the values, and choose the least median."""
-    grid = _grid(experiment)
+    grid = options_of(experiment, Grid).grid
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     expanded = experiment.model_copy(
         update={
@@ -63,7 +62,7 @@ def search(experiment: Experiment, options: Options) -> Outcome:
             "Medians with 95 % intervals; a failure counts as the distance to the gray image. The "
             "least median wins, and of equal ones the highest success.",
         ),
-        runs=tuple(run.directory for one in measured for run in one.runs if run.directory),
+        runs=directories(measured),
         numbers={
             **numbers_of(measured, [row for found in rows for row in found]),
             "winners": winners,
@@ -75,13 +74,6 @@ def with_parameters(attack: str, parameters: Mapping[str, Any]) -> str:
     """Return the spec of an attack with other parameters."""
     spec = specs.parse(attack)
     return specs.format_spec(spec.head, {**spec.arguments, **parameters})
-
-
-def _grid(experiment: Experiment) -> dict[str, tuple[float, ...]]:
-    try:
-        return Grid.model_validate(experiment.options).grid
-    except ValidationError as error:
-        raise InputError(f"the options of {experiment.name} cannot be read: {error}") from error
 
 
 def _expanded(setting: Setting, points: Sequence[dict[str, float]]) -> Setting:

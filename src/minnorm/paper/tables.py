@@ -8,7 +8,7 @@ from minnorm.evaluation import Estimate
 from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
 from minnorm.paper.experiment import Experiment, Setting, load_experiment
-from minnorm.paper.measuring import MeasuredSetting, Options, measure
+from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import (
     COSTS,
@@ -44,7 +44,11 @@ _NOTES = (
 
 def attacks(experiment: Experiment, options: Options) -> Outcome:
     """Run the attacks of an experiment, and put the results beside those of the paper."""
-    settings = measure(experiment, options)
+    return outcome_of(experiment, measure(experiment, options))
+
+
+def outcome_of(experiment: Experiment, settings: Sequence[MeasuredSetting]) -> Outcome:
+    """Return the tables, claims and numbers of what was measured."""
     rows = [result_rows(experiment, one) for one in settings]
     return Outcome(
         experiment,
@@ -55,7 +59,7 @@ def attacks(experiment: Experiment, options: Options) -> Outcome:
         ),
         claims=check_claims(experiment.claims, settings),
         notes=_NOTES,
-        runs=tuple(run.directory for one in settings for run in one.runs if run.directory),
+        runs=directories(settings),
         numbers=numbers_of(settings, [row for found in rows for row in found]),
     )
 

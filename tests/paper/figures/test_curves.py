@@ -6,10 +6,9 @@ from matplotlib.axes import Axes
 
 from evaluation.record_tables import INF
 from minnorm.evaluation import accuracy_at, closest_records
-from minnorm.paper.experiment import PaperFigures, load_experiment
+from minnorm.paper.experiment import PaperFigures, load_experiment, options_of
 from minnorm.paper.figures.curve_panels import CurvePanel, draw_curves
 from minnorm.paper.figures.curves import CurveOptions, PanelOptions, panel_of, table_of
-from minnorm.paper.figures.files import options_of
 from minnorm.paper.measuring import MeasuredSetting
 from paper.measured_by_hand import measured, over
 

@@ -12,11 +12,10 @@ from minnorm import ddn, evaluate, load_data, load_model
 from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, of_attack
 from minnorm.evaluation.estimates import Array
-from minnorm.paper.experiment import AttackRow, Setting, load_experiment
+from minnorm.paper.experiment import AttackRow, Setting, load_experiment, options_of
 from minnorm.paper.figures.example import example
 from minnorm.paper.figures.example_axes import Example, ExamplePanel, draw_rows
 from minnorm.paper.figures.examples import ExamplesOptions, example_row
-from minnorm.paper.figures.files import options_of
 from minnorm.paper.measuring import MeasuredSetting, Options
 from minnorm.report.figures.drawing import shown_distance
 

@@ -7,8 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from minnorm.errors import InputError
-from minnorm.paper.experiment import load_experiment
-from minnorm.paper.figures.files import options_of
+from minnorm.paper.experiment import load_experiment, options_of
 from minnorm.paper.figures.iterates import IterateOptions, iterates
 from minnorm.paper.measuring import Options
 from minnorm.paper.outcome import Outcome

@@ -15,16 +15,15 @@ from minnorm.evaluation.estimates import Array, share_of
 from minnorm.evaluation.selection import values_of
 from minnorm.paper.claim_results import check_claims, estimate_text, not_measured
 from minnorm.paper.claims import Own
-from minnorm.paper.experiment import Experiment
+from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.figures.constant_axes import draw_constants
-from minnorm.paper.figures.files import options_of, write_figure
+from minnorm.paper.figures.files import write_figure
 from minnorm.paper.figures.used_rows import (
     check_same_images,
-    directories,
     notes_of,
     only_rows,
 )
-from minnorm.paper.measuring import MeasuredSetting, Options, measure
+from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
 from minnorm.paper.outcome import ClaimResult, Outcome, Table, Verdict
 from minnorm.paper.tables import numbers_of
 from minnorm.report.decisions.paired import mcnemar

@@ -14,16 +14,15 @@ from minnorm.evaluation import (
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.records import join_records, samples_in
 from minnorm.paper.claim_results import check_claims
-from minnorm.paper.experiment import Experiment, Setting
+from minnorm.paper.experiment import Experiment, Setting, options_of
 from minnorm.paper.figures.curve_panels import CurvePanel, NetworkCurves, draw_curves
-from minnorm.paper.figures.files import options_of, write_figure
+from minnorm.paper.figures.files import write_figure
 from minnorm.paper.figures.used_rows import (
     check_same_images,
-    directories,
     notes_of,
     only_rows,
 )
-from minnorm.paper.measuring import MeasuredSetting, Options, measure
+from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import common_images, of_images
 from minnorm.paper.tables import interval_text, numbers_of

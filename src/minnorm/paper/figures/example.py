@@ -12,10 +12,10 @@ from minnorm.data import Data, load_data
 from minnorm.errors import InputError, MissingFileError, MissingLibraryError
 from minnorm.evaluation.records import name_of_class
 from minnorm.models import load_model
-from minnorm.paper.experiment import Experiment, Setting
+from minnorm.paper.experiment import Experiment, Setting, options_of
 from minnorm.paper.figures.example_axes import Detail, draw_detail
-from minnorm.paper.figures.files import options_of, write_figure
-from minnorm.paper.measuring import Options
+from minnorm.paper.figures.files import write_figure
+from minnorm.paper.measuring import Options, why_missing
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.report.facts.pictures import magnification_of
 from minnorm.report.figures.drawing import import_matplotlib
@@ -50,8 +50,10 @@ def example(experiment: Experiment, options: Options) -> Outcome:
     try:
         detail = _attacked(setting, own, options)
     except (MissingFileError, MissingLibraryError) as error:
-        reason = " ".join(filter(None, [str(error), setting.install]))
-        missing = {"name": setting.name, "not_run": {setting.attacks[0].name: reason}}
+        missing = {
+            "name": setting.name,
+            "not_run": {setting.attacks[0].name: why_missing(error, setting)},
+        }
         return Outcome(experiment, numbers={"settings": [missing]})
     found = detail.adversarial_class == detail.target
     rows = [

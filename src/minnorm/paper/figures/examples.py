@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from minnorm.paper.experiment import Experiment
+from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.figures.example_axes import Example, ExamplePanel, ExampleRow, draw_rows
-from minnorm.paper.figures.files import options_of, write_figure
-from minnorm.paper.figures.used_rows import directories, notes_of, only_rows
-from minnorm.paper.measuring import MeasuredSetting, Options, measure
+from minnorm.paper.figures.files import write_figure
+from minnorm.paper.figures.used_rows import notes_of, only_rows
+from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.tables import numbers_of
 from minnorm.report.facts.classes import class_name

@@ -1,13 +1,9 @@
-"""What all figures of the paper share: their options, new figures of several panels, files."""
+"""What all figures of the paper share: new figures of several panels, and files."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
-
-from minnorm.errors import InputError
-from minnorm.paper.experiment import Experiment
 from minnorm.report.figures.drawing import import_matplotlib
 from minnorm.report.figures.files import save_figure
 from minnorm.runtime import ranks
@@ -15,26 +11,8 @@ from minnorm.runtime import ranks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Own = TypeVar("Own", bound=BaseModel)
-
 ENDINGS = ("svg", "png")
 """The formats of a figure: one for pages and papers, and one that can be seen everywhere."""
-
-
-def options_of(experiment: Experiment, kind: type[Own]) -> Own:
-    """Return the options of an experiment, checked.
-
-    Args:
-        experiment: The experiment.
-        kind: What its kind needs.
-
-    Raises:
-        InputError: If they are not as described.
-    """
-    try:
-        return kind.model_validate(experiment.options)
-    except ValidationError as error:
-        raise InputError(f"the options of {experiment.name} cannot be read: {error}") from error
 
 
 def new_figure(width: float, height: float, **layout: float) -> "Figure":

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from minnorm.attacks import ddn, normal_pursuit
 from minnorm.files import write_content
-from minnorm.paper.experiment import Experiment
+from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.figures.animation import animate
-from minnorm.paper.figures.files import options_of, write_figure
+from minnorm.paper.figures.files import write_figure
 from minnorm.paper.figures.plane import BOUNDS, closest_point, plane_classifier
 from minnorm.paper.figures.step_axes import draw_steps
 from minnorm.paper.figures.steps import Walk, ddn_steps, record

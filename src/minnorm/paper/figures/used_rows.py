@@ -1,7 +1,6 @@
 """The rows of tables that a figure uses, so that it runs nothing else."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 from minnorm.errors import InputError
 from minnorm.paper.experiment import Experiment
@@ -41,11 +40,6 @@ def check_same_images(experiment: Experiment, names: Collection[str]) -> None:
             f"{experiment.name} compares {listed([one.name for one in chosen])} image by image: "
             "name the same data set for each of them with --data."
         )
-
-
-def directories(settings: Sequence[MeasuredSetting]) -> tuple[Path, ...]:
-    """Return the run directories of settings."""
-    return tuple(run.directory for one in settings for run in one.runs if run.directory)
 
 
 def notes_of(settings: Sequence[MeasuredSetting]) -> tuple[str, ...]:
