@@ -9,6 +9,7 @@ from minnorm.attacks import load_attack
 from minnorm.errors import InputError
 from minnorm.paper import experiment_names, load_experiment, published_row
 from minnorm.paper.kinds import KINDS
+from minnorm.paper.measuring import run_folders
 from minnorm.paper.scales import SCALES, Scale
 from minnorm.specs import parse
 
@@ -103,6 +104,29 @@ def test_other_networks_and_images_take_the_place_of_those_of_a_setting() -> Non
         "The images are not those of the experiment, cifar10[:1000].",
     )
     assert experiment.setting("MNIST") == load_experiment("table1", "cpu").setting("MNIST")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_baseline_of_table_5_is_that_of_table_1(scale: Scale) -> None:
+    setting = load_experiment("table5", scale).setting("MNIST baseline")
+    other = load_experiment("table1", scale).setting("MNIST")
+    assert setting.runs_of == other
+    assert (setting.model, setting.data, setting.keep) == (other.model, other.data, True)
+    rows = {row.name: row for row in other.attacks}
+    for row in setting.attacks:
+        theirs = rows[row.name]
+        assert (row.attack, row.apart, row.data) == (theirs.attack, theirs.apart, theirs.data)
+    figures = setting.attacks[0].paper
+    assert figures is not None
+    assert figures.accuracy == {1.5: 42.1}
+
+
+def test_another_network_has_runs_of_its_own() -> None:
+    experiment = load_experiment("table5", "smoke", models={"MNIST baseline": "zoo:x"})
+    setting = experiment.setting("MNIST baseline")
+    assert setting.runs_of is None
+    assert setting.model == "zoo:x"
+    assert run_folders(setting)[0].startswith("runs/table5/")
 
 
 @pytest.mark.parametrize(

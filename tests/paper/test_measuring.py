@@ -75,6 +75,28 @@ def test_what_is_finished_is_not_run_again_and_new_rows_are_added(tmp_path: Path
     assert all(after[name] == kept[name] for name in records)
 
 
+def test_rows_that_another_experiment_runs_are_taken_from_its_directories(tmp_path: Path) -> None:
+    other = setting()
+    ddn = AttackRow(name="DDN 100", attack="ddn(steps=2, levels=256)")
+    taking = setting(name="baseline", experiment="table5", attacks=(ddn,), runs_of=other)
+    (found,) = measure(one(taking), Options(tmp_path))
+    assert [run.directory for run in found.runs] == [tmp_path / "runs" / "table1" / "mnist"]
+    assert samples_in(found.of("DDN 100")) == 5
+    kept = files(tmp_path)
+    (both, again) = measure(one(other, taking), Options(tmp_path))
+    assert both.run_of("DDN 100") is again.run_of("DDN 100")
+    assert {name: text for name, text in files(tmp_path).items() if name in kept} == kept
+
+
+def test_a_row_of_other_directories_that_cannot_run_says_why(tmp_path: Path) -> None:
+    other = setting(data=f"imagenet:{tmp_path / 'none'}", install="Give the folder.")
+    ddn = AttackRow(name="DDN 100", attack="ddn(steps=2, levels=256)")
+    taking = setting(name="baseline", experiment="table5", attacks=(ddn,), runs_of=other)
+    (found,) = measure(one(taking), Options(tmp_path))
+    assert set(found.missing) == {"DDN 100"}
+    assert found.missing["DDN 100"].endswith("Give the folder.")
+
+
 def test_a_setting_that_cannot_run_does_not_stop_the_others(tmp_path: Path) -> None:
     missing = setting(
         name="ImageNet",

@@ -107,7 +107,9 @@ class Setting(_Part):
         over: The images of the statistics: `all`, where a misclassified one counts as a success at
             distance 0, or `correct`, as the paper's of ImageNet.
         install: What to install or fetch if the network or the images are missing.
-        experiment: The experiment whose run directories it has.
+        experiment: The experiment that it is a part of.
+        runs_of: The setting of another experiment whose run directories have its rows; `None` if it
+            has directories of its own.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Setting(_Part):
     over: Over = "all"
     install: str = ""
     experiment: str = ""
+    runs_of: "Setting | None" = None
 
 
 class Use(_Part):
@@ -212,7 +215,7 @@ def load_experiment(
     own = content.pop("settings", [])
     uses = [_use(one) for one in content.pop("uses", [])]
     try:
-        settings = tuple(Setting(**one, experiment=name) for one in own)
+        settings = tuple(_setting(one, name, scale) for one in own)
         used = tuple(setting for use in uses for setting in _used(use, scale))
         experiment = Experiment(
             **content, name=name, scale=scale, uses=tuple(uses), settings=(*used, *settings)
@@ -236,6 +239,20 @@ def options_of(experiment: Experiment, kind: type[_OptionsT]) -> _OptionsT:
         return kind.model_validate(experiment.options)
     except ValidationError as error:
         raise InputError(f"the options of {experiment.name} cannot be read: {error}") from error
+
+
+def _setting(content: Mapping[str, Any], experiment: str, scale: Scale) -> Setting:
+    """Return a setting; with `runs_of`, all but its name and what it says itself is the other's."""
+    if "runs_of" not in content:
+        return Setting(**content, experiment=experiment)
+    place = content["runs_of"]
+    other = load_experiment(place["experiment"], scale).setting(place["setting"])
+    rows = {row.name: row.model_dump(exclude={"paper", "note"}) for row in other.attacks}
+    attacks = [{**rows[row["name"]], **row} for row in content["attacks"]]
+    shared = other.model_dump(exclude={"combined", "differences"})
+    return Setting(
+        **{**shared, **content, "attacks": attacks, "experiment": experiment, "runs_of": other}
+    )
 
 
 def _use(value: Any) -> Use:
@@ -269,6 +286,8 @@ def _replaced(
             changes["attacks"] = tuple(
                 row.model_copy(update={"data": None}) for row in setting.attacks
             )
+        if changes:
+            changes["runs_of"] = None
         changes["differences"] = (*notes, *setting.differences)
         settings.append(setting.model_copy(update=changes))
     return experiment.model_copy(update={"settings": tuple(settings)})

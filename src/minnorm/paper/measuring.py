@@ -2,14 +2,14 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from minnorm.errors import MissingFileError, MissingLibraryError
 from minnorm.evaluation import Evaluation, Records, evaluate, of_attack
-from minnorm.evaluation.records import attacks_in, join_records
+from minnorm.evaluation.records import attacks_in
 from minnorm.paper.experiment import AttackRow, Experiment, Setting
 
 logger = logging.getLogger(__name__)
@@ -57,24 +57,16 @@ class MeasuredSetting:
     runs: tuple[Evaluation, ...]
     missing: dict[str, str] = field(default_factory=dict)
 
-    def records(self) -> Records:
-        """Return the records of all rows."""
-        return join_records([run.records for run in self.runs])
-
     def has(self, attack: str) -> bool:
         """Return whether a row was measured."""
         return any(attack in attacks_in(run.records) for run in self.runs)
 
     def of(self, attack: str) -> Records:
-        """Return the records of a row.
-
-        Raises:
-            InputError: If there are none.
-        """
-        return of_attack(self.records(), attack)
+        """Return the records of a row that was measured."""
+        return of_attack(self.run_of(attack).records, attack)
 
     def run_of(self, attack: str) -> Evaluation:
-        """Return the run that a row is in."""
+        """Return the run that a row is in; it must have been measured."""
         return next(run for run in self.runs if attack in attacks_in(run.records))
 
 
@@ -98,26 +90,38 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
     """Run all rows of an experiment, those that are finished excepted.
 
     The runs are in `out/runs/EXPERIMENT/SETTING`, those of rows `apart` in
-    `out/runs/EXPERIMENT/SETTING-ROW`; rows `apart` run last. A setting whose network, images or
-    libraries are missing does not stop the others.
+    `out/runs/EXPERIMENT/SETTING-ROW`; rows `apart` run last. A setting with `runs_of` has those of
+    the other, with all rows in them. A setting whose network, images or libraries are missing does
+    not stop the others.
     """
-    parts = [part for setting in experiment.settings for part in _parts(setting)]
-    parts.sort(key=lambda part: part.rows[0].apart)  # the sort is stable
-    runs: dict[tuple[str, str], list[Evaluation]] = {}
-    missing: dict[tuple[str, str], dict[str, str]] = {}
-    for part in parts:
-        key = _key(part.setting)
+    parts = {part.folder: part for setting in experiment.settings for part in _parts(setting)}
+    runs: dict[str, Evaluation] = {}
+    missing: dict[str, str] = {}
+    for part in sorted(parts.values(), key=lambda part: part.rows[0].apart):  # the sort is stable
         try:
-            run = _run(part, options)
+            runs[part.folder] = _run(part, options)
         except (MissingFileError, MissingLibraryError) as error:
             logger.warning("%s is not run: %s", part.name, error)
-            reason = why_missing(error, part.setting)
-            missing.setdefault(key, {}).update({row.name: reason for row in part.rows})
-        else:
-            runs.setdefault(key, []).append(run)
-    return tuple(
-        MeasuredSetting(setting, tuple(runs.get(_key(setting), ())), missing.get(_key(setting), {}))
-        for setting in experiment.settings
+            missing[part.folder] = why_missing(error, part.setting)
+    return tuple(_measured(setting, runs, missing) for setting in experiment.settings)
+
+
+def _measured(
+    setting: Setting, runs: Mapping[str, Evaluation], missing: Mapping[str, str]
+) -> MeasuredSetting:
+    """Return a setting with its runs, by folder, and the reasons of those that could not run."""
+    parts = _parts(setting)
+    names = {row.name for row in setting.attacks}
+    return MeasuredSetting(
+        setting,
+        tuple(runs[part.folder] for part in parts if part.folder in runs),
+        {
+            row.name: missing[part.folder]
+            for part in parts
+            if part.folder in missing
+            for row in part.rows
+            if row.name in names
+        },
     )
 
 
@@ -131,18 +135,20 @@ def why_missing(error: Exception, setting: Setting) -> str:
     return " ".join(filter(None, [str(error), setting.install]))
 
 
-def _key(setting: Setting) -> tuple[str, str]:
-    """Return what tells a setting from those of other experiments."""
-    return setting.experiment, setting.name
-
-
 def run_folders(setting: Setting) -> tuple[str, ...]:
     """Return the run directories of a setting, as paths below `Options.out`."""
     return tuple(part.folder for part in _parts(setting))
 
 
 def _parts(setting: Setting) -> list[_Part]:
-    """Return the rows of a setting by the run directories that they share."""
+    """Return the rows of a setting by the run directories that they share.
+
+    With `runs_of`, these are all rows of those directories of the other that have some of its own.
+    """
+    if setting.runs_of is not None:
+        names = {row.name for row in setting.attacks}
+        shared = _parts(setting.runs_of)
+        return [part for part in shared if names & {row.name for row in part.rows}]
     folder = f"runs/{setting.experiment}/{slug(setting.name)}"
     together = tuple(row for row in setting.attacks if not row.apart)
     parts = [_Part(setting, together, folder)] if together else []

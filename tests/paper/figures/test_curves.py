@@ -72,7 +72,7 @@ def test_the_closest_are_those_of_the_three_attacks_alone() -> None:
     (network,) = found.networks
     assert list(network.attacks) == ["a", "b"]
     assert network.closest is not None
-    expected = closest_records(measured(FIRST).records())
+    expected = closest_records(measured(FIRST).runs[0].records)
     assert network.closest.column("l2").to_pylist() == expected.column("l2").to_pylist()
 
 
