@@ -132,6 +132,13 @@ def test_a_folder_is_locked_by_one_process_until_it_releases_it(tmp_path: Path) 
     second.release()
 
 
+def test_a_folder_below_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    folder = tmp_path / "runs" / "first"
+    with pytest.raises(InputError, match=r"first cannot be used as a folder: Not a directory\. Name"):
+        lock_folder(FileLock(folder / LOCK, timeout=0), folder)
+
+
 def test_partial_files_are_removed_and_nothing_else(tmp_path: Path) -> None:
     kept = ["file", "file.tmp", ".hidden", "folder/.file.tmp"]
     removed = [".file.1234.tmp", "other/.file.5.tmp"]

@@ -102,14 +102,19 @@ def lock_folder(lock: FileLock, folder: Path) -> None:
 
     Raises:
         RunConflictError: If another process has locked it.
+        InputError: If the folder cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise RunConflictError(
             f"another process is working in {folder}: wait until it has finished, or choose "
             "another folder."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be used as a folder: {error.strerror or error}. Name another one."
         ) from error
 
 

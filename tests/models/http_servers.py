@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ def as_json(content: object) -> Answer:
 
 @contextmanager
 def serving(
-    answer: Callable[[NDArray[Any], int], Answer] | None = None, port: int = 0
+    answer: Callable[[NDArray[Any], int], Answer] | None = None, port: int = 0, pause: float = 0
 ) -> Iterator[Server]:
     """Serve a model on this machine.
 
@@ -49,6 +50,7 @@ def serving(
         answer: Makes the answer from the inputs and the number of the request; by default it holds
             the classes.
         port: The port; 0 for any that is free.
+        pause: The seconds between the bytes of an answer; 0 to send it whole.
     """
     make = answer or (lambda inputs, _: as_json({"classes": classes_of(inputs)}))
 
@@ -63,7 +65,9 @@ def serving(
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            for start in range(0, len(body), 1 if pause else max(len(body), 1)):
+                self.wfile.write(body[start : start + 1] if pause else body)
+                time.sleep(pause)
 
         def log_message(self, *_: Any) -> None:
             pass

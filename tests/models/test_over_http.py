@@ -94,6 +94,15 @@ def test_a_server_that_is_gone_or_slow_is_said_to_be_so() -> None:
             model(INPUTS)
 
 
+def test_an_answer_that_comes_byte_by_byte_has_to_end_in_time() -> None:
+    with serving(pause=0.02) as server:
+        model = over_http(server.address, 2, timeout=0.15, retries=0)
+        with pytest.raises(InputError, match="after 1 tries: TimeoutError: timed out"):
+            model(INPUTS)
+        patient = over_http(server.address, 2, timeout=30, retries=0)
+        assert patient(INPUTS).argmax(1).tolist() == [1, 0, 1, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

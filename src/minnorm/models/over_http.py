@@ -72,7 +72,7 @@ def over_http(
             a query, are sent, and never shown.
         classes: The number of classes.
         batch_size: The most samples in one request.
-        timeout: The seconds to wait for a connection, and for each part of an answer.
+        timeout: The seconds to wait for a connection, and then for a whole answer.
         retries: How often a request is repeated.
         backoff: The seconds before the first repetition.
         headers: Headers of each request, for example with a token. A text is the name of an
@@ -242,7 +242,7 @@ class Client:
             self.address.url, content, {**headers, **self._headers}, method="POST"
         )
         with self._opener.open(request, timeout=self._timeout) as response:
-            answer: bytes = response.read(limit + 1)
+            answer = self._read(response, limit + 1)
             missing: int | None = response.length
         if len(answer) > limit:
             raise InputError(
@@ -251,6 +251,16 @@ class Client:
             )
         if missing:  # the connection was closed in the middle of the answer
             raise http.client.IncompleteRead(answer, missing)
+        return answer
+
+    def _read(self, response: http.client.HTTPResponse, limit: int) -> bytes:
+        """Return an answer, up to a size; a server may send it in small parts, but not for ever."""
+        end = time.monotonic() + self._timeout
+        answer = b""
+        while len(answer) < limit and (part := response.read1(limit - len(answer))):
+            answer += part
+            if time.monotonic() > end:
+                raise TimeoutError("timed out")
         return answer
 
     def _refused(self, error: urllib.error.HTTPError) -> InputError:
