@@ -29,8 +29,8 @@ _WORD = 16
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
-_INTERVAL = re.compile(r"\\\[[-+\d.,∞]+, [-+\d.,∞]+\\\](?: %)?")
-"""An interval in escaped Markdown, with its unit."""
+_INTERVAL = re.compile(r"\[[-+\d.,∞]+, [-+\d.,∞]+\](?: %)?")
+"""An interval with its unit."""
 
 _CELL = re.compile(r"^(\S+) (\[.+\])( %)?$")
 """A number, its interval, and the unit of both."""

@@ -86,7 +86,7 @@ def test_runs_that_differ_in_nothing_have_no_lists() -> None:
 def test_markdown_formats_nothing_from_outside() -> None:
     a = made_run(table(A, attack=HOSTILE), model=f"zoo:{HOSTILE}")
     text = comparison_markdown(compare(a, made_run(B, model="zoo:b"), epsilons=[1.5]))
-    assert "- A: &lt;b&gt;\\|\\\\x1b\\[31m\\*x\\*, attacked by" in text
+    assert "- A: &lt;b&gt;\\|\\\\x1b[31m\\*x\\*, attacked by" in text
     assert "| accuracy at 1.5 | 66.7 % | 50.0 % | -16.7 |" in text
     assert "**2 of 6 less robust in B, largest change first**" in text
     assert "<b>" not in text

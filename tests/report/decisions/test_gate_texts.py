@@ -136,7 +136,7 @@ def test_markdown_has_the_same_rows_and_formats_nothing_from_outside() -> None:
     assert lines[0] == "**it: at least one requirement is not met**"
     assert [line.count(" | ") for line in lines[2:8]] == [4] * 6
     assert lines[6].startswith("| accuracy@1 &gt;= 90% | 70.0 % | ")
-    assert "- Warning: &lt;script&gt;\\|\\\\x1b\\[31m\\*x\\*" in lines
+    assert "- Warning: &lt;script&gt;\\|\\\\x1b[31m\\*x\\*" in lines
     assert "<script>" not in text
 
 

@@ -1,13 +1,43 @@
 """Markdown: what is escaped, and how tables are aligned."""
 
+import html
+import random
+import re
+
+from markdown_it import MarkdownIt
+
 from minnorm.report.tables.markdown import escaped, markdown_table
 
 
 def test_a_text_from_outside_is_shown_as_it_is_in_one_line() -> None:
     assert escaped("a|b\n<i>*c*</i> [d](e) `f` & \\g") == (
-        "a\\|b\\\\n&lt;i&gt;\\*c\\*&lt;/i&gt; \\[d\\](e) \\`f\\` &amp; \\\\g"
+        "a\\|b\\\\n&lt;i&gt;\\*c\\*&lt;/i&gt; [d\\](e) \\`f\\` & \\\\g"
     )
-    assert escaped("accuracy at 0.5, 90 % (ddn)") == "accuracy at 0.5, 90 % (ddn)"
+
+
+def test_nothing_is_escaped_that_markdown_shows_as_it_is() -> None:
+    for text in ("accuracy at 0.5, 90 % (ddn)", "C&W", "1.0 [0.5, 2]", "step_size", "mnist[:10]"):
+        assert escaped(text) == text
+
+
+def test_markdown_shows_any_text_as_it_is_alone_in_a_sentence_and_in_a_table() -> None:
+    markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    parts = "a b1 [ ] (x) ( ) ! _ __ * ** ` `` <b> < > & &amp; &lt # ~~ ~ | { } : [^1] [a] ]:".split()
+    chance = random.Random(0)
+    for _ in range(1000):
+        text = "".join(chance.choices([*parts, " "], k=chance.randint(1, 9)))
+        text = " ".join(text.split()) or "a"
+        places = {
+            escaped(text): f"<p>{text}</p>",
+            f"x {escaped(text)} y": f"<p>x {text} y</p>",
+            f"| h |\n|---|\n| {escaped(text)} |": f"<td>{text}</td>",
+        }
+        for source, expected in places.items():
+            shown = markdown.render(source)
+            tag = expected[1 : expected.index(">")]
+            (inside,) = re.findall(rf"<{tag}>(.*)</{tag}>", shown)
+            assert "<" not in inside
+            assert f"<{tag}>{html.unescape(inside)}</{tag}>" == expected
 
 
 def test_a_table_has_texts_to_the_left_and_numbers_to_the_right() -> None:

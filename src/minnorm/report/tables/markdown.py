@@ -1,18 +1,33 @@
-"""Markdown: tables and texts in which everything from outside is escaped."""
+"""Markdown: tables and texts in which everything from outside is escaped.
 
-import html
+The files are read as they are, too, so that no more is escaped than formats text at its place.
+"""
+
 import re
 from collections.abc import Sequence
 
 from minnorm.runtime.terminal import printable
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~!])")
-"""Characters that format text; those of HTML are written as entities."""
+_SPECIAL = re.compile(
+    r"""
+    [\\`*{}|~]
+    | (?<![^\W_]) _ | _ (?![^\W_])  # inside of a word it is nothing but itself
+    | ^ [#\[]       # a heading, a box to tick
+    | ! (?=\[)      # an image
+    | \] (?=[(\[:]) # a link, or the definition of one
+    """,
+    re.VERBOSE,
+)
+
+_HTML = re.compile(r"[<>]|&(?=#?\w+;)")
+
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def escaped(text: str) -> str:
     """Return a text that Markdown shows as it is, in one line."""
-    return _SPECIAL.sub(r"\\\1", html.escape(printable(text), quote=False))
+    text = _SPECIAL.sub(r"\\\g<0>", printable(text))
+    return _HTML.sub(lambda found: _ENTITIES[found[0]], text)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> str:
