@@ -51,6 +51,12 @@ def test_the_page_has_claims_tables_figures_and_notes_with_everything_escaped() 
     assert page.endswith("## Notes\n\n- The end.\n")
 
 
+def test_a_heading_may_be_empty() -> None:
+    table = Table("Image", ("", "value"), (("class", "7"),))
+    page = to_markdown(replace(OUTCOME, tables=(table,)), "minnorm reproduce figure1")
+    assert "|  | value |\n| :--- | ---: |\n| class | 7 |" in page
+
+
 def test_the_numbers_are_json_with_where_they_come_from() -> None:
     found = json.loads(to_json(OUTCOME, "minnorm reproduce table1", ()))
     assert found["rows"] == [1, None]

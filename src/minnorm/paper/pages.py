@@ -19,7 +19,8 @@ from minnorm.runtime import provenance
 _SCALES = {
     "paper": "the full protocol",
     "cpu": "what two cores do in a night",
-    "smoke": "a few images and steps, which shows that everything runs, and nothing else",
+    "smoke": "a few images, and attacks of fewer steps than their names say; it shows that "
+    "everything runs, and nothing else",
 }
 
 _ANY_WIDTH = 10_000
@@ -35,7 +36,7 @@ _INTERVAL = re.compile(r"\[[-+\d.,∞]+, [-+\d.,∞]+\](?: %)?")
 _CELL = re.compile(r"^(\S+) (\[.+\])( %)?$")
 """A number, its interval, and the unit of both."""
 
-_BELOW = re.compile(r"^\|  +(\S.*?) \|", re.MULTILINE)
+_BELOW = re.compile(r"^\|  +([^|\s].*?) \|", re.MULTILINE)
 """The first cell of a row that belongs to the row above it: the text is indented."""
 
 

@@ -199,8 +199,6 @@ def _notes(
 
 def _other_scale(experiment: Experiment, setting: Setting) -> Iterator[str]:
     """Yield how the attacks differ from those at the scale of the paper."""
-    if experiment.scale == "smoke":
-        yield "At this scale all attacks have fewer steps than their names say."
     if experiment.scale != "cpu":
         return
     full = load_experiment(setting.experiment or experiment.name, "paper")

@@ -15,9 +15,10 @@ from minnorm.evaluation.estimates import Array
 from minnorm.paper.experiment import AttackRow, Setting, load_experiment, options_of
 from minnorm.paper.figures.example import example
 from minnorm.paper.figures.example_axes import Example, ExamplePanel, draw_rows
-from minnorm.paper.figures.examples import ExamplesOptions, example_row
+from minnorm.paper.figures.examples import ExamplesOptions, example_row, examples
 from minnorm.paper.measuring import MeasuredSetting, Options
 from minnorm.report.figures.drawing import shown_distance
+from paper.measured_by_hand import experiment
 
 DDN = "ddn(steps=20, levels=256)"
 
@@ -83,6 +84,32 @@ def test_each_picture_has_its_norm_and_its_class(measured: MeasuredSetting) -> N
         pixels = np.asarray(image.get_array())
         times = pixels.shape[0] // 28
         assert np.array_equal(pixels[::times, ::times], pixels_of(one))
+
+
+def test_a_network_without_adversarials_is_said_to_be_so(tmp_path: Path) -> None:
+    plain = Setting(
+        name="plain",
+        model="zoo:mnist-cnn",
+        data="mnist-sample[:2]",
+        batch_size=2,
+        accelerate="off",
+        keep=True,
+        attacks=(AttackRow(name="DDN", attack=DDN),),
+    )
+    trained = plain.model_copy(update={"name": "trained", "model": "zoo:mnist-cnn-ddn"})
+    short = AttackRow(name="DDN", attack="ddn(steps=1, initial_norm=0.01)")
+    trained = trained.model_copy(update={"attacks": (short,)})
+    networks = {"plain": "no defense", "trained": "DDN"}
+    panel = {"title": "MNIST", "networks": networks}
+    outcome = examples(
+        experiment(
+            settings=(plain, trained),
+            options={"attack": "DDN", "columns": 2, "panels": [panel]},
+        ),
+        Options(out=tmp_path),
+    )
+    assert [row[0] for row in outcome.tables[0].rows] == ["no defense"]
+    assert outcome.notes[0] == "MNIST, DDN: DDN has found no adversarial to show."
 
 
 @pytest.mark.parametrize("scale", ["paper", "cpu", "smoke"])

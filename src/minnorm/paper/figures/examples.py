@@ -1,6 +1,7 @@
 """The kind `examples`: adversarials of several networks, from the nearest to the farthest."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,8 +57,14 @@ def examples(experiment: Experiment, options: Options) -> Outcome:
     }
     settings = measure(only_rows(experiment, rows), options)
     named = {one.setting.name: one for one in settings if one.has(own.attack)}
-    panels = [_panel(panel, own, named) for panel in own.panels]
-    panels = [panel for panel in panels if panel.rows]
+    every = [_panel(panel, own, named) for panel in own.panels]
+    without = [
+        f"{panel.title}, {row.label}: {own.attack} has found no adversarial to show."
+        for panel in every
+        for row in panel.rows
+        if not row.examples
+    ]
+    panels = [_shown(panel) for panel in every if any(row.examples for row in panel.rows)]
     figures: tuple[str, ...] = ()
     if panels:
         figures = write_figure(
@@ -68,7 +75,7 @@ def examples(experiment: Experiment, options: Options) -> Outcome:
         experiment=experiment,
         tables=tuple(_table(panel) for panel in panels),
         figures=figures,
-        notes=notes_of(settings),
+        notes=(*without, *notes_of(settings)),
         runs=directories(settings),
         numbers=numbers_of(settings, ())
         | {
@@ -96,7 +103,12 @@ def _panel(
         for name, label in panel.networks.items()
         if name in settings
     ]
-    return ExamplePanel(panel.title, tuple(row for row in rows if row.examples))
+    return ExamplePanel(panel.title, tuple(rows))
+
+
+def _shown(panel: ExamplePanel) -> ExamplePanel:
+    """Return a panel without the rows that have no examples."""
+    return replace(panel, rows=tuple(row for row in panel.rows if row.examples))
 
 
 def example_row(measured: MeasuredSetting, attack: str, label: str, columns: int) -> ExampleRow:

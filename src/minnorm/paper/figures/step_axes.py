@@ -36,7 +36,7 @@ _INSET, _EDGE = 0.46, 0.015
 """The side of the magnified part, and its distance from the edges, relative to the panel."""
 
 _GAP = 0.07
-"""The distance between points that have a number each, relative to the width of the panel."""
+"""The distance between points that have a number each, relative to the width of a panel."""
 
 
 @dataclass(frozen=True)
@@ -162,17 +162,17 @@ def _draw_walk(
 ) -> None:
     """Draw all points of an attack, and the last ones again, magnified, in a corner."""
     everything = torch.cat([walk.points, closest[None]])
-    _draw_points(axes, model, walk, closest, window_around(everything, around=0.3))
+    _draw_points(axes, model, walk, closest, window_around(everything, around=0.3), _GAP)
     near = walk.points[-_LAST:]
     inset = axes.inset_axes((*corner, _INSET, _INSET))
-    _draw_points(inset, model, walk, closest, window_around(near, around=0.5))
+    _draw_points(inset, model, walk, closest, window_around(near, around=0.5), _GAP / _INSET)
     axes.indicate_inset_zoom(inset, edgecolor="black", alpha=0.6, linewidth=0.7)
 
 
 def _draw_points(
-    axes: "Axes", model: Model, walk: Walk, closest: Float[Tensor, "2"], window: Window
+    axes: "Axes", model: Model, walk: Walk, closest: Float[Tensor, "2"], window: Window, gap: float
 ) -> None:
-    """Draw the points of an attack; those that are too near to another one get no number."""
+    """Draw the points of an attack; only those with a gap to the others get a number."""
     _draw_regions(axes, model, walk.label, window)
     _draw_sphere(axes, walk.origin, float((closest - walk.origin).norm()), dashed=True)
     for start, end in pairwise(walk.points):
@@ -181,10 +181,10 @@ def _draw_points(
         _draw_origin(axes, walk.origin)
     axes.plot(*closest.tolist(), marker="*", markersize=9, color=CLOSEST, zorder=4)
     numbered = [walk.origin]
-    gap = _GAP * (window.right - window.left)
+    least = gap * (window.right - window.left)
     for number, point in enumerate(walk.points[1:], start=1):
         _draw_point(axes, point, filled=walk.adversarial[number], size=3.5)
-        if min(float((point - other).norm()) for other in numbered) < gap:
+        if min(float((point - other).norm()) for other in numbered) < least:
             continue
         numbered.append(point)
         if window.contains(point):
