@@ -135,7 +135,9 @@ def test_a_folder_is_locked_by_one_process_until_it_releases_it(tmp_path: Path) 
 def test_a_folder_below_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     folder = tmp_path / "runs" / "first"
-    with pytest.raises(InputError, match=r"first cannot be used as a folder: Not a directory\. Name"):
+    with pytest.raises(
+        InputError, match=r"first cannot be used as a folder: Not a directory\. Name"
+    ):
         lock_folder(FileLock(folder / LOCK, timeout=0), folder)
 
 

@@ -22,7 +22,9 @@ def test_nothing_is_escaped_that_markdown_shows_as_it_is() -> None:
 
 def test_markdown_shows_any_text_as_it_is_alone_in_a_sentence_and_in_a_table() -> None:
     markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    parts = "a b1 [ ] (x) ( ) ! _ __ * ** ` `` <b> < > & &amp; &lt # ~~ ~ | { } : [^1] [a] ]:".split()
+    parts = (
+        "a b1 [ ] (x) ( ) ! _ __ * ** ` `` <b> < > & &amp; &lt # ~~ ~ | { } : [^1] [a] ]:".split()
+    )
     chance = random.Random(0)
     for _ in range(1000):
         text = "".join(chance.choices([*parts, " "], k=chance.randint(1, 9)))
