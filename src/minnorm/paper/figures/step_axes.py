@@ -162,15 +162,22 @@ def _draw_walk(
 ) -> None:
     """Draw all points of an attack, and the last ones again, magnified, in a corner."""
     everything = torch.cat([walk.points, closest[None]])
-    _draw_points(axes, model, walk, closest, window_around(everything, around=0.3), _GAP)
+    _draw_points(axes, model, walk, closest, window_around(everything, around=0.3), gap=_GAP)
     near = walk.points[-_LAST:]
     inset = axes.inset_axes((*corner, _INSET, _INSET))
-    _draw_points(inset, model, walk, closest, window_around(near, around=0.5), _GAP / _INSET)
+    magnified = window_around(near, around=0.5)
+    _draw_points(inset, model, walk, closest, magnified, gap=_GAP / _INSET)
     axes.indicate_inset_zoom(inset, edgecolor="black", alpha=0.6, linewidth=0.7)
 
 
 def _draw_points(
-    axes: "Axes", model: Model, walk: Walk, closest: Float[Tensor, "2"], window: Window, gap: float
+    axes: "Axes",
+    model: Model,
+    walk: Walk,
+    closest: Float[Tensor, "2"],
+    window: Window,
+    *,
+    gap: float,
 ) -> None:
     """Draw the points of an attack; only those with a gap to the others get a number."""
     _draw_regions(axes, model, walk.label, window)
