@@ -19,6 +19,9 @@ _SPECIAL = re.compile(
     re.VERBOSE,
 )
 
+_ITEM = re.compile(r"^(?:([-+])(?=[-\s])|(\d+)([.)])(?=\s|$))")
+"""The beginning of an item of a list, or a line. A cell may be `-` alone."""
+
 _HTML = re.compile(r"[<>]|&(?=#?\w+;)")
 
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -26,7 +29,7 @@ _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 def escaped(text: str) -> str:
     """Return a text that Markdown shows as it is, in one line."""
-    text = _SPECIAL.sub(r"\\\g<0>", printable(text))
+    text = _ITEM.sub(r"\2\\\1\3", _SPECIAL.sub(r"\\\g<0>", printable(text)))
     return _HTML.sub(lambda found: _ENTITIES[found[0]], text)
 
 
