@@ -21,6 +21,7 @@ class Case:
         settings: Hyper-parameters for the tests, if the defaults are slow or missing.
         one_step: Hyper-parameters with which one step is long enough to succeed.
         patient: Hyper-parameters with which it comes near an optimum.
+        brief: The same for a dozen features, if `patient` takes long.
         many_gradients: Whether it uses more than one gradient, or many queries.
         ignores_scale: Whether multiplying all logits changes nothing.
         waits: Whether it drops finished samples, for which the host waits for the device.
@@ -30,6 +31,7 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     one_step: Mapping[str, Any] = field(default_factory=lambda: {"steps": 1})
     patient: Mapping[str, Any] = field(default_factory=dict)
+    brief: Mapping[str, Any] = field(default_factory=dict)
     many_gradients: bool = True
     ignores_scale: bool = True
     waits: bool = False
@@ -56,16 +58,17 @@ CASES: dict[str, Case] = {
     ),
     "ddn": Case({"steps": 60}, {"steps": 1, "initial_norm": 3.0}, {"steps": 100}),
     "decision_pursuit": Case(
-        {"budget": 300}, {"budget": 40}, {"budget": 1000}, waits=True, slack=1.1
+        {"budget": 150}, {"budget": 40}, {"budget": 1000}, {"budget": 400}, waits=True, slack=1.1
     ),
     "deepfool": Case({}, waits=True, slack=1.05),
     "fab": Case({"steps": 30}, patient={"steps": 100}),
     "fgsm": Case({"epsilon": 2.0}, {}, many_gradients=False),
     "fmn": Case({"steps": 60}),
     "hop_skip_jump": Case(
-        {"budget": 300, "initial_probes": 20},
+        {"budget": 200, "initial_probes": 20},
         {"budget": 40},
         {"budget": 2000},
+        {"budget": 800},
         waits=True,
         slack=1.2,
     ),
@@ -81,12 +84,15 @@ CASES: dict[str, Case] = {
     "pgd": Case({"epsilon": 2.0, "steps": 20}, patient={"restarts": 4}, waits=True),
     "score_pursuit": Case({"budget": 100}, {"budget": 30}, {"budget": 400}, waits=True),
     "square": Case({"epsilon": 2.0, "budget": 150}, {"budget": 3}, waits=True),
-    "square_min_norm": Case({"budget": 100}, {"budget": 3}, {"budget": 600}, slack=1.4),
+    "square_min_norm": Case(
+        {"budget": 60}, {"budget": 3}, {"budget": 600}, {"budget": 300}, slack=1.4
+    ),
     "superdeepfool": Case({"steps": 10, "crossing_steps": 20}, waits=True),
     "transfer": Case(
-        {"surrogates": [any_shape], "budget": 100},
+        {"surrogates": [any_shape], "budget": 80},
         {"budget": 40},
         {"budget": 1000},
+        {"budget": 400},
         waits=True,
         slack=1.1,
     ),

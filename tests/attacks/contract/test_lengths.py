@@ -56,14 +56,14 @@ def ratios(
 def test_loose_bounds_change_nothing(
     attack: Attack, case: Case, norm: Norm, bounds: tuple[float, float]
 ) -> None:
-    attack = partial(attack, **case.patient)
+    attack = partial(attack, **{**case.patient, **case.brief})
     assert ratios(attack, norm, bounds).median() < 1.5 * case.slack
 
 
 def test_the_scale_of_inputs_without_bounds_changes_nothing(
     attack: Attack, case: Case, norm: Norm
 ) -> None:
-    attack = partial(attack, **case.patient)
+    attack = partial(attack, **{**case.patient, **case.brief})
     plain = ratios(attack, norm, (-INF, INF))
     assert plain.median() < 1.5 * case.slack
     for size in (1e-4, 1e4):
@@ -89,7 +89,7 @@ def test_bounds_far_away_from_tabular_data_change_nothing(
     norm: Norm,
     table: str,
 ) -> None:
-    found = ratios(partial(attack, **case.patient), norm, **TABLES[table])
+    found = ratios(partial(attack, **{**case.patient, **case.brief}), norm, **TABLES[table])
     assert found.median() < 1.5 * case.slack
 
 

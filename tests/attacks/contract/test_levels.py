@@ -36,7 +36,8 @@ def test_many_levels_cost_little(attack: Attack, case: Case) -> None:
     plain, fine = (attack(model, inputs, labels, levels=levels) for levels in (None, 2**14))
     assert torch.equal(plain.success, fine.success) or not case.many_gradients
     both = plain.success & fine.success
-    assert fine.distances[both].median() <= 1.05 * plain.distances[both].median()
+    most = max(1.05, case.slack)
+    assert fine.distances[both].median() <= most * plain.distances[both].median()
 
 
 @pytest.mark.parametrize("name", VARIANTS)
