@@ -17,8 +17,11 @@ from minnorm.attacks import ENTRIES
 from minnorm.attacks.combinators import COMBINATORS
 from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.geometry import Norm
+from minnorm.paper import experiment_names, load_experiment
+from minnorm.report.tables.markdown import escaped
 
 DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "experiments" / "results" / "cpu"
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: entry.function for name, entry in ENTRIES.items()},
     **COMBINATORS,
@@ -103,6 +106,39 @@ def costs(name: str) -> str:
     return _table(*names, rows=rows, right=len(names) - 1)
 
 
+def claims() -> str:
+    """Return the table of the claims of the paper, with what each experiment has measured."""
+    rows = [
+        f"| [{name}](../{page.relative_to(DOCS.parent)}) | {escaped(claim['text'])} "
+        f"| {escaped(claim['setting'])} | **{claim['result']}** | {escaped(claim['numbers'])} |"
+        for name, page in _result_pages()
+        for claim in json.loads(page.with_name("results.json").read_text())["claims"]
+    ]
+    return _table("experiment", "claim", "on", "result", "numbers", rows=rows)
+
+
+def results() -> str:
+    """Return the table of the experiments whose results are there, and of those that are not."""
+    found = dict(_result_pages())
+    rows = []
+    for name in experiment_names():
+        title = escaped(load_experiment(name, "cpu").title)
+        if name in found:
+            content = json.loads(found[name].with_name("results.json").read_text())
+            page = f"[{title}](../{found[name].relative_to(DOCS.parent)})"
+            where = f"{content['hardware']['processor']}, {content['hardware']['cores']} cores"
+        else:
+            page, where = title, "not run yet"
+        rows.append(f"| `{name}` | {page} | {where} |")
+    return _table("name", "results", "where", rows=rows)
+
+
+def _result_pages() -> list[tuple[str, Path]]:
+    """Return the experiments whose results are there, and their pages."""
+    pages = [(name, RESULTS / name / "page.md") for name in experiment_names()]
+    return [(name, page) for name, page in pages if page.exists()]
+
+
 def _parameter_table(name: str, keys: Any) -> str:
     signature, meanings = inspect.signature(FUNCTIONS[name]).parameters, _meanings(name)
     rows = [
@@ -135,10 +171,12 @@ def _table(*names: str, rows: list[str], right: int = 0) -> str:
 
 PARTS: dict[str, Callable[..., str]] = {
     "best": best,
+    "claims": claims,
     "costs": costs,
     "facts": facts,
     "overview": overview,
     "parameters": parameters,
+    "results": results,
     "shared": shared_parameters,
 }
 """The kinds of generated parts."""

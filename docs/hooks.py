@@ -1,4 +1,4 @@
-"""Hooks of the site's build: pages from the root of the checkout, and links that lead out of docs.
+"""Hooks of the site's build: pages from outside of docs, and links that lead there.
 
 Pages are written for a reader of the checkout, with links to files anywhere in it. On the site, a
 link to a file that is not part of it leads to the repository.
@@ -19,6 +19,9 @@ ROOT_PAGES = {
 }
 """Files in the root of the checkout that are pages of the site, and their names there."""
 
+_RESULTS = re.compile(r"experiments/results/cpu/([\w-]+)/page\.md")
+"""The pages of the experiments of the paper, which are pages of the site, too."""
+
 _LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.1\n---\n\n"
 """What makes a page the last result of a search: the changelog has all words."""
 
@@ -29,9 +32,10 @@ _NAME = re.compile(r"<(a|autoref|pre|h\d)\b.*?</\1>|<code>(minnorm(?:\.\w+)+)</c
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages from the root of the checkout."""
-    for source, name in ROOT_PAGES.items():
-        content = (_root(config) / source).read_text()
+    """Add the pages from outside of the folder of the pages."""
+    root = _root(config)
+    for name, source in pages_outside(root).items():
+        content = (root / source).read_text()
         if name == "changelog.md":
             content = _LAST_IN_SEARCH + content
         page = File.generated(config, name, content=content)
@@ -40,11 +44,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def pages_outside(root: Path) -> dict[str, str]:
+    """Return the pages that are outside of docs: their files, by their names on the site.
+
+    Args:
+        root: The root of the checkout.
+    """
+    results = [
+        page.relative_to(root).as_posix()
+        for page in sorted(root.glob("experiments/results/cpu/*/page.md"))
+    ]
+    return {name: source for source in (*ROOT_PAGES, *results) if (name := _outside(source))}
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Replace the links that lead out of the folder of the pages."""
-    sources = {name: source for source, name in ROOT_PAGES.items()}
     uri = page.file.src_uri
-    place = sources.get(uri, f"docs/{uri}")
+    edited = page.file.edit_uri or uri
+    place = posixpath.normpath(posixpath.join("docs", edited))
     return _LINK.sub(lambda link: _target(link[1], place, uri, config, files), markdown)
 
 
@@ -70,8 +87,8 @@ def _target(link: str, place: str, uri: str, config: MkDocsConfig, files: Files)
         files: The files of the site.
     """
     path = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
-    inside = ROOT_PAGES.get(path, path.removeprefix("docs/"))
-    if (path in ROOT_PAGES or path.startswith("docs/")) and files.get_file_from_path(inside):
+    inside = _outside(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
+    if inside is not None and files.get_file_from_path(inside):
         return posixpath.relpath(inside, posixpath.dirname(uri) or ".")
     file = _root(config) / path
     if path.startswith("..") or not file.exists():
@@ -83,6 +100,12 @@ def _target(link: str, place: str, uri: str, config: MkDocsConfig, files: Files)
         return posixpath.relpath(copied, posixpath.dirname(uri) or ".")
     kind = "tree" if file.is_dir() else "blob"
     return f"{config.repo_url}/{kind}/main/{path}"
+
+
+def _outside(path: str) -> str | None:
+    """Return the name on the site of a page from outside of the folder of the pages."""
+    found = _RESULTS.fullmatch(path)
+    return f"results/{found[1]}.md" if found else ROOT_PAGES.get(path)
 
 
 def _root(config: MkDocsConfig) -> Path:

@@ -48,7 +48,8 @@ def test_the_page_has_claims_tables_figures_and_notes_with_everything_escaped() 
     assert "](figure.svg)" in page
     assert "](steps.gif)" in page
     assert "figure.png" not in page  # the same picture
-    assert page.endswith("## Notes\n\n- The end.\n")
+    assert "## Notes\n\n- The end.\n" in page
+    assert page.endswith("the code: [results.json](results.json).\n")
 
 
 def test_a_heading_may_be_empty() -> None:

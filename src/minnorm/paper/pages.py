@@ -125,6 +125,10 @@ def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
     if outcome.notes:
         yield "## Notes"
         yield "\n".join(f"- {escaped(note)}" for note in outcome.notes)
+    yield (
+        "All numbers in full precision, the manifests of the runs, versions, hardware and the "
+        "revision of the code: [results.json](results.json)."
+    )
 
 
 def _section(table: Table) -> Iterator[str]:
