@@ -13,6 +13,9 @@ from minnorm.paper.scales import Scale, at_scale, read_scale
     [
         (3, 3),
         ({"cpu": 3, "smoke": 1}, 3),
+        ({"paper+cpu": 3, "smoke": 1}, 3),
+        ({"a": {"paper+smoke": 3}}, {}),
+        ({"paper+other": 3}, {"paper+other": 3}),
         ({"a": {"cpu": [1, 2]}}, {"a": [1, 2]}),
         ({"a": {"paper": 1}, "b": 2}, {"b": 2}),
         ([{"paper": 1}, {"cpu": 2}, 3], [2, 3]),

@@ -13,6 +13,9 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 _CHOICE = "scales"
 """The key of the scales at which an item of a list is there."""
 
+_AND = "+"
+"""What is between scales that have the same value."""
+
 _NEEDED = {"settings": {"model", "data"}, "attacks": {"attack"}}
 """The keys without whose values an item is left out, by the key of the list; else all keys."""
 
@@ -36,8 +39,8 @@ def read_scale(word: str) -> Scale:
 def at_scale(value: Any, scale: Scale) -> Any:
     """Return plain values of YAML as they are at a scale.
 
-    A mapping whose keys are scales stands for the value of the scale. Without a value for it, the
-    key that it belongs to is left out. An item of a list is left out if it says `scales: [...]`
+    A mapping whose keys are scales, or several as in `paper+cpu`, stands for the value of the scale.
+    Without a value for it, the key that it belongs to is left out. An item of a list is left out if it says `scales: [...]`
     without the scale, or if it needs a key that is left out: `model` and `data` in `settings`,
     `attack` in `attacks`, any key in other lists.
 
@@ -52,8 +55,9 @@ def at_scale(value: Any, scale: Scale) -> Any:
 def _resolved(value: Any, scale: Scale, key: str) -> tuple[Any, frozenset[str]]:
     """Return a value at a scale, and which keys of a mapping are left out."""
     if isinstance(value, Mapping):
-        if value and set(value) <= set(SCALES):
-            chosen = _resolved(value[scale], scale, key) if scale in value else (_ABSENT,)
+        by_scale = {one: part for name, part in value.items() for one in str(name).split(_AND)}
+        if value and set(by_scale) <= set(SCALES):
+            chosen = _resolved(by_scale[scale], scale, key) if scale in by_scale else (_ABSENT,)
             return chosen[0], frozenset()
         parts = {
             name: _resolved(one, scale, str(name))[0]
