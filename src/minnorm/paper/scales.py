@@ -39,10 +39,10 @@ def read_scale(word: str) -> Scale:
 def at_scale(value: Any, scale: Scale) -> Any:
     """Return plain values of YAML as they are at a scale.
 
-    A mapping whose keys are scales, or several as in `paper+cpu`, stands for the value of the scale.
-    Without a value for it, the key that it belongs to is left out. An item of a list is left out if it says `scales: [...]`
-    without the scale, or if it needs a key that is left out: `model` and `data` in `settings`,
-    `attack` in `attacks`, any key in other lists.
+    A mapping whose keys are scales, or several as in `paper+cpu`, stands for the value of the
+    scale. Without a value for it, the key that it belongs to is left out. An item of a list is left
+    out if it says `scales: [...]` without the scale, or if it needs a key that is left out: `model`
+    and `data` in `settings`, `attack` in `attacks`, any key in other lists.
 
     Args:
         value: The values.
