@@ -15,6 +15,7 @@ from cli.bad_evaluation import ATTACK, DATA, MODEL, TINY
 from cli.command_line import Shell
 from minnorm.cli import main as entry_point
 from minnorm.errors import InputError
+from two_ranks import on_two_ranks
 
 COMMANDS = [
     [], ["evaluate"], ["train"], ["demo"], ["data"], ["data", "list"], ["data", "fetch"], ["model"],
@@ -164,11 +165,7 @@ def test_ranks_other_than_the_first_wait_before_they_print_an_error(
 @pytest.mark.slow
 def test_two_ranks_print_one_message(tmp_path: Path) -> None:
     words = ["evaluate", MODEL, DATA, "--attack", "ddn(steps=0)", "--out", str(tmp_path / "out")]
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "minnorm"]
-    done = subprocess.run(
-        [sys.executable, "-m", *launcher, *words],
-        cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = on_two_ranks("minnorm", *words)
     assert done.returncode != 0
     assert done.stdout == ""
     assert done.stderr.count("error: steps=0: expected a whole number") == 1, done.stderr

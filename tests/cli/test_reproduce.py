@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
+from PIL import Image
 
 from cli.command_line import Shell
 from evaluation.small_runs import files
@@ -12,32 +14,67 @@ from minnorm.evaluation import load_run, mean_distance, of_attack
 from minnorm.paper import Outcome, experiment_names
 from minnorm.paper.experiment import Experiment
 from minnorm.paper.measuring import Options
+from two_ranks import on_two_ranks
 
-TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "cw-search")
+WITHOUT_RUNS = ("figure1", "figure3")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all experiments, so that figures find the runs of tables."""
+    return tmp_path_factory.mktemp("all")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TABLES)
-def test_every_table_runs_at_the_scale_smoke(name: str, shell: Shell, tmp_path: Path) -> None:
-    outcome = shell("reproduce", name, "--scale", "smoke", "--out", str(tmp_path))
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_experiment_runs_at_the_scale_smoke(name: str, shell: Shell, out: Path) -> None:
+    outcome = shell("reproduce", name, "--scale", "smoke", "--out", str(out))
     assert outcome.code == 0, outcome.errors
-    folder = tmp_path / name
+    folder = out / name
     assert f"results: {folder}" in outcome.output
     page = (folder / "page.md").read_text()
     results = json.loads((folder / "results.json").read_text())
-    assert "<script" in (folder / "report.html").read_text()
     assert f"minnorm reproduce {name} --scale smoke" in page
     assert results["scale"] == "smoke"
-    assert results["rows"]
     assert {claim["result"] for claim in results["claims"]} <= {"not measured"}
+    for figure in results["figures"]:
+        if figure.endswith(".svg"):
+            assert ET.parse(folder / figure).getroot().tag.endswith("svg")  # noqa: S314
+        else:
+            with Image.open(folder / figure) as image:
+                assert min(image.size) > 500
+        assert f"({figure})" in page or f"({Path(figure).stem}.svg)" in page
+    is_figure = bool(results["figures"])
+    assert is_figure == (name.startswith("figure") or name == "curves")
+    if name in WITHOUT_RUNS:
+        return
+    assert "<script" in (folder / "report.html").read_text()
+    assert is_figure or results["rows"]
     runs = {run["run"]: run for run in results["runs"]}
     assert {one for setting in results["settings"] for one in setting["runs"]} == set(runs)
     assert all(run["sessions"][0]["versions"] for run in runs.values())
     for row in results["rows"]:
-        median = row["ours"].get("median") or row["ours"]["success"]
+        ours = row["ours"]
+        median = ours.get("median") or ours["success"]
         assert median["value"] is not None
-        assert row["ours"]["gradients"]["value"] > 0
-        assert row["ours"]["seconds"]["value"] > 0
+        assert max(ours[cost]["value"] for cost in ("gradients", "queries") if cost in ours) > 0
+
+
+@pytest.mark.slow
+def test_two_ranks_share_an_experiment(out: Path, tmp_path: Path, shell: Shell) -> None:
+    words = ("reproduce", "table2", "--scale", "smoke", "--out")
+    assert shell(*words, str(out)).code == 0
+    done = on_two_ranks("minnorm", *words, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("results: ") == 1
+    ours, theirs = (
+        json.loads((folder / "table2" / "results.json").read_text())["rows"]
+        for folder in (tmp_path, out)
+    )
+    for row, other in zip(ours, theirs, strict=True):
+        for column in {*row["ours"]} - {"seconds"}:
+            value, expected = (one["ours"][column]["value"] for one in (row, other))
+            assert value == (expected and pytest.approx(expected, rel=1e-4)), column
 
 
 def test_a_table_is_beside_the_paper_s_and_is_resumed(

@@ -2,16 +2,14 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from evaluation.record_tables import same
 from minnorm.evaluation import evaluate, load_run, of_attack
+from two_ranks import on_two_ranks
 
-TESTS = Path(__file__).parent.parent
 MODEL = "evaluation.tiny_models:linear"
 DATA = "mnist-sample[:25]"
 ATTACKS = ["ddn(steps=10)", "ddn(steps=5)"]
@@ -25,15 +23,6 @@ def evaluation(
     options = [word for attack in attacks for word in ("--attack", attack)]
     options += ["--out", str(out), "--targets", targets, "--batch-size", "4"]
     return ["evaluate", MODEL, data, *options]
-
-
-def two_ranks(module: str, *words: str) -> "subprocess.CompletedProcess[str]":
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    # The time limit ends a run that hangs.
-    return subprocess.run(
-        [*launcher, "--nproc-per-node", "2", "-m", module, *words],
-        cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +53,7 @@ def runs(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, T
     }
     names = ("new", "continued", "added")
     commands = [json.dumps(evaluation(folder / name)) for name in names]
-    done = two_ranks("several_commands", *commands)
+    done = on_two_ranks("several_commands", *commands)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("worst case, hardest target") == 3  # only the first rank prints
     return folder, times
@@ -117,6 +106,6 @@ def test_a_refusal_ends_all_ranks(
 ) -> None:
     out = alone if "targets" in changes else tmp_path / "run"
     words = evaluation(out, **changes)  # type: ignore[arg-type] # names of its own arguments
-    done = two_ranks("minnorm", *words)
+    done = on_two_ranks("minnorm", *words)
     assert done.returncode != 0
     assert message in done.stderr

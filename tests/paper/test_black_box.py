@@ -42,6 +42,19 @@ def experiment(**changes: object) -> Experiment:
     return Experiment.model_validate(content)
 
 
+def test_a_network_without_gradients_is_not_attacked_with_them(tmp_path: Path) -> None:
+    without = experiment()
+    model = "evaluation.tiny_models:decisions"
+    setting = without.settings[0].model_copy(
+        update={"model": model, "attacks": (PURSUIT, GRADIENTS)}
+    )
+    outcome = black_box(without.model_copy(update={"settings": (setting,)}), Options(tmp_path))
+    (score,) = outcome.numbers["defenses"]
+    assert score["with_gradients"] is None
+    assert [row[0] for row in outcome.tables[0].rows] == ["pursuit"]
+    assert "MNIST: gradients is left out, since the network has none." in outcome.notes
+
+
 def test_the_score_of_a_network_is_the_median_over_the_best_attack(tmp_path: Path) -> None:
     options = Options(tmp_path)
     outcome = black_box(experiment(), options)

@@ -1,5 +1,6 @@
 """Claims on records made by hand, against intervals and tests computed another way."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from minnorm.paper.claims import (
     Own,
     RatioOfMeans,
     SuccessBelow,
+    WorseOn,
 )
 from minnorm.paper.experiment import PaperFigures
 from minnorm.paper.measuring import MeasuredSetting
@@ -131,14 +133,6 @@ def test_success_is_compared_by_mcnemar_s_test() -> None:
     assert equal.p_value == 1.0
 
 
-@pytest.mark.parametrize(
-    ("below", "verdict"), [(0.9, "held"), (0.4, "not held"), (0.6, "not shown")]
-)
-def test_success_is_below_a_share(below: float, verdict: str) -> None:
-    a = [INF if number < 40 else 1.0 for number in range(100)]
-    assert result(success_below(below=below), measured({"A": a})).verdict == verdict
-
-
 def closer(*beside: str) -> Closer:
     return Closer(text="t", kind="closer", setting="MNIST", attack="A", beside=beside)
 
@@ -185,11 +179,54 @@ def test_a_network_is_ahead_at_every_radius_or_not() -> None:
     found = result(robust([1.5, 2.0]), ours, theirs)
     assert found.verdict == "held"
     assert "ahead of theirs at 2 of 2 radii" in found.numbers
+    assert re.search(
+        r"accuracy on ours and theirs: [\d.]+ % and [\d.]+ % at 1.5 and ", found.numbers
+    )
+    many = result(robust(np.linspace(0.1, 3, 14).tolist()), ours, theirs)
+    assert many.numbers.count(" % at ") == 4
     assert result(robust([0.1, 1.5]), ours, theirs).verdict == "not shown"  # both robust at 0.1
     turned = MoreRobust(
         text="t", kind="more_robust", setting="theirs", beside="ours", epsilons=(1.5, 2.0)
     )
     assert result(turned, ours, theirs).verdict == "not held"
+
+
+def worse() -> WorseOn:
+    return WorseOn(
+        text="t", kind="worse_on", setting="trained", attack="A", beside="B", other="plain"
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.5, "held"), (0.8, "not held"), (1.0, "not shown")]
+)
+def test_an_attack_is_worse_on_a_network_by_its_distances_beside_another_one(
+    factor: float, verdict: str
+) -> None:
+    generator = np.random.default_rng(0)
+    noise = np.exp(0.1 * generator.standard_normal((2, 200)))
+    base, harder = np.array(BASE), 3 * np.array(BASE)  # other distances, the same ratio
+    plain = measured({"A": (1.2 * base * noise[0]).tolist(), "B": BASE}, name="plain")
+    a = factor * 1.2 * harder * noise[1]
+    trained = measured({"A": a.tolist(), "B": harder.tolist()}, name="trained")
+    found = result(worse(), trained, plain)
+    assert found.verdict == verdict
+    assert found.estimate is not None
+    expected = factor * np.exp(np.log(noise[1] / noise[0]).mean())
+    assert found.estimate.value == pytest.approx(expected)
+    assert "over 200 images" in found.numbers
+
+
+def test_only_images_on_which_both_attacks_move_both_networks_are_compared() -> None:
+    plain = measured({"A": [0.0, 2.0, 2.0, INF] * 9, "B": [1.0, 1.0, 1.0, 1.0] * 9}, name="plain")
+    trained = measured(
+        {"A": [4.0, 4.0, 4.0, 4.0] * 9, "B": [1.0, 1.0, INF, 1.0] * 9}, name="trained"
+    )
+    found = result(worse(), trained, plain)
+    assert "2.000 [" in found.numbers.partition("factor of ")[2]
+    assert "over 9 images" in found.numbers
+    nothing = measured({"A": [INF], "B": [1.0]}, name="trained")
+    assert result(worse(), nothing, plain).verdict == "not measured"
 
 
 def test_networks_are_compared_on_the_same_images_only() -> None:
@@ -216,7 +253,7 @@ def test_what_was_not_measured_is_said() -> None:
     for claim, reason in (
         (ratio(), "B was not measured on MNIST"),
         (ratio(setting="ImageNet"), "ImageNet is not part of this scale"),
-        (success_below(attack="Z"), "Z was not measured"),
+        (success_below(attack="Z", beside="A"), "Z was not measured on MNIST"),
         (closer("B"), "B was not measured on MNIST"),
     ):
         found = result(claim, setting)

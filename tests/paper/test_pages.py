@@ -30,7 +30,7 @@ OUTCOME = Outcome(
         ),
     ),
     claims=(CLAIM,),
-    figures=("figure.svg", "figure.png", "steps.gif"),
+    figures=("figure.svg", "figure.png", "steps.png"),
     notes=("The end.",),
     numbers={"rows": [1, math.nan]},
 )
@@ -46,7 +46,7 @@ def test_the_page_has_claims_tables_figures_and_notes_with_everything_escaped() 
     assert "| *the\N{NO-BREAK SPACE}paper's* | 1.5 |" in page
     assert "- A \\*note\\*." in page
     assert "](figure.svg)" in page
-    assert "](steps.gif)" in page
+    assert "](steps.png)" in page
     assert "figure.png" not in page  # the same picture
     assert "## Notes\n\n- The end.\n" in page
     assert page.endswith("the code: [results.json](results.json).\n")

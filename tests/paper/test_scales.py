@@ -41,6 +41,12 @@ def test_an_item_is_left_out_only_if_it_needs_a_value_that_lacks_the_scale() -> 
     assert found == {"settings": [{"model": "m", "data": "d", "attacks": [kept]}], "claims": []}
 
 
+@pytest.mark.parametrize("value", [{"paper+cpu": 1, "cpu": 2}, {"cpu": 2, "cpu+smoke": 1}])
+def test_a_scale_has_one_value(value: Any) -> None:
+    with pytest.raises(InputError, match="a scale has two values in"):
+        at_scale(value, "smoke")
+
+
 def test_an_unknown_scale_has_a_suggestion() -> None:
     scale: Scale = read_scale("smoke")
     assert scale == "smoke"

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from torch import Tensor, nn
 
 from minnorm.training import load_recipe, train
 from training.small_runs import digits_file, on_full_disk
-
-TESTS = Path(__file__).parent.parent
+from two_ranks import on_two_ranks
 
 pytestmark = pytest.mark.slow
 
@@ -95,18 +93,7 @@ def training(path: Path, out: Path, *options: str) -> list[str]:
 
 
 def two_ranks(path: Path, out: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    return launched("minnorm", *training(path, out, *options))
-
-
-def launched(module: str, *words: str) -> "subprocess.CompletedProcess[str]":
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    # The time limit makes a hang a failure.
-    return subprocess.run(
-        [*launcher, "--nproc-per-node", "2", "-m", module, *words],
-        cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
-        # The modules that this process imports, in particular the same checkout of the package.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    return on_two_ranks("minnorm", *training(path, out, *options))
 
 
 def log(out: Path) -> list[dict[str, float]]:
@@ -156,7 +143,7 @@ def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (parent / name).mkdir()
         path = recipe(digits, parent / name, **changes)
         commands.append(json.dumps(training(path, parent / name / "two")))
-    done = launched("several_commands", *commands)
+    done = on_two_ranks("several_commands", *commands)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("network:") == len(commands)  # the first rank alone prints
     return parent

@@ -1,5 +1,7 @@
 """The names of models, in reports and in messages."""
 
+from minnorm import specs
+from minnorm.errors import InputError
 from minnorm.logits import Model
 from minnorm.models.addresses import is_address, shown_address
 from minnorm.models.averaged import Averaged
@@ -19,6 +21,26 @@ def model_name(model: str | Model) -> str:
     if isinstance(model, Normalized | Averaged | Binary):
         return f"{type(model).__name__}({model_name(model.model)})"
     return str(getattr(model, "__name__", type(model).__name__))
+
+
+def shown_spec(spec: str) -> str:
+    """Return a spec of a model as it may be written: of an address, with nothing secret.
+
+    Its arguments are kept, but for headers that are no name of an environment variable.
+    """
+    if not is_address(spec):
+        return spec
+    try:
+        parsed = specs.parse(spec)
+    except InputError:
+        return shown_address(spec)
+    headers = parsed.arguments.get("headers")
+    kept = {
+        name: value
+        for name, value in parsed.arguments.items()
+        if name != "headers" or isinstance(headers, str)
+    }
+    return specs.format_spec(shown_address(parsed.head), kept)
 
 
 def is_spec(name: str) -> bool:

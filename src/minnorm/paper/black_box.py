@@ -1,4 +1,4 @@
-"""Experiments of kind `black-box`: attacks on a network that only tells its class.
+"""Experiments of kind `black-box`: attacks on networks of which nothing but the class is known.
 
 The setting of the NIPS 2018 Adversarial Vision Challenge (Brendel et al.,
 https://arxiv.org/abs/1808.01976). An attack scores the median distance, where a failure counts as
@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from minnorm.access import access_of, allows
+from minnorm.errors import MissingFileError, MissingLibraryError
 from minnorm.evaluation import (
     Estimate,
     clean_accuracy,
@@ -19,6 +21,7 @@ from minnorm.evaluation import (
     median_distance,
 )
 from minnorm.evaluation.records import join_records
+from minnorm.models import load_model
 from minnorm.models.names import model_name
 from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
@@ -27,9 +30,9 @@ from minnorm.paper.tables import interval_text, outcome_of
 
 _NOTES = (
     "As in the challenge, an attack gets the predicted classes of the network under attack and "
-    "nothing else, a limited number of queries for each image, and scores the median distance: a "
-    "misclassified image counts as 0, a failure as the distance to the gray image. Ours with a 95 "
-    "% interval over images.",
+    "nothing else, a limited number of queries for each image, and scores the median distance. An "
+    "image that needs no attack counts as 0, a failure as the distance to the gray image. Ours "
+    "with a 95 % interval over images.",
     "The challenge was on Tiny ImageNet, and attacks met networks of other participants there. Its "
     "figures cannot be compared with these.",
 )
@@ -63,6 +66,7 @@ class _Score(NamedTuple):
 def black_box(experiment: Experiment, options: Options) -> Outcome:
     """Run the attacks of an experiment, and compare the networks by their best attacks."""
     defenses = options_of(experiment, _Defenses)
+    experiment, left_out = _without_gradients(experiment, defenses.with_gradients, options)
     settings = measure(experiment, options)
     scores = [
         _score(one, defenses.with_gradients)
@@ -73,9 +77,32 @@ def black_box(experiment: Experiment, options: Options) -> Outcome:
     return replace(
         outcome,
         tables=(*outcome.tables, *([_table(scores, defenses.with_gradients)] if scores else [])),
-        notes=_NOTES,
+        notes=(*_NOTES, *left_out),
         numbers={**outcome.numbers, "defenses": [_as_json(score) for score in scores]},
     )
+
+
+def _without_gradients(
+    experiment: Experiment, row: str, options: Options
+) -> tuple[Experiment, tuple[str, ...]]:
+    """Return an experiment without the row that needs gradients where a network has none."""
+    settings, notes = [], []
+    for setting in experiment.settings:
+        kept = tuple(one for one in setting.attacks if one.name != row)
+        if len(kept) < len(setting.attacks) and not _has_gradients(setting.model, options):
+            notes.append(f"{setting.name}: {row} is left out, since the network has none.")
+            settings.append(setting.model_copy(update={"attacks": kept}))
+        else:
+            settings.append(setting)
+    return experiment.model_copy(update={"settings": tuple(settings)}), tuple(notes)
+
+
+def _has_gradients(model: str, options: Options) -> bool:
+    """Return whether a network has gradients; one that is missing is said to be so later."""
+    try:
+        return allows(access_of(load_model(model, trust=options.trust)), "gradients")
+    except (MissingFileError, MissingLibraryError):
+        return True
 
 
 def _score(measured: MeasuredSetting, with_gradients: str) -> _Score:

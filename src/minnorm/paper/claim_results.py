@@ -11,7 +11,7 @@ from typing import assert_never
 import numpy as np
 import pyarrow as pa
 
-from minnorm.evaluation import Estimate, Records, mean_distance, success_rate
+from minnorm.evaluation import Estimate, Records, mean_distance
 from minnorm.evaluation.metrics import Over, robust_radii
 from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.paper.claims import (
@@ -22,6 +22,7 @@ from minnorm.paper.claims import (
     Own,
     RatioOfMeans,
     SuccessBelow,
+    WorseOn,
 )
 from minnorm.paper.measuring import MeasuredSetting
 from minnorm.paper.outcome import ClaimResult, Verdict
@@ -66,6 +67,8 @@ def check_claim(claim: Claim, settings: Mapping[str, MeasuredSetting]) -> ClaimR
             result = _success_below(claim, measured)
         case Closer():
             result = _closer(claim, measured)
+        case WorseOn():
+            result = _worse_on(claim, measured, settings)
         case MoreRobust():
             result = _more_robust(claim, measured, settings)
         case Own():
@@ -94,11 +97,14 @@ def verdict_on(estimate: Estimate, *, below: float) -> Verdict:
 
 def estimate_text(estimate: Estimate, digits: int, scale: float = 1.0, sign: str = "") -> str:
     """Return a number and its interval in words: `1.03 [1.02, 1.04]`."""
-    value, low, high = (
-        f"{scale * one:{sign}.{digits}f}" if math.isfinite(one) else ("-∞" if one < 0 else "∞")
-        for one in estimate
-    )
+    value, low, high = (_number_text(scale * one, digits, sign) for one in estimate)
     return f"{value} [{low}, {high}]"
+
+
+def _number_text(value: float, digits: int, sign: str) -> str:
+    if math.isnan(value):
+        return "unknown"
+    return f"{value:{sign}.{digits}f}" if math.isfinite(value) else ("-∞" if value < 0 else "∞")
 
 
 def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResult:
@@ -161,15 +167,6 @@ def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult
 
 
 def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResult:
-    if claim.beside is None:
-        records = records_of(measured, claim.attack)
-        if records is None:
-            return not_measured(claim, f"{claim.attack} was not measured")
-        share = success_rate(over_of(records, claim.over), over=measured.setting.over)
-        limit = 1.0 if claim.below is None else claim.below
-        verdict = verdict_on(share, below=math.nextafter(limit, 0))
-        numbers = f"success of {claim.attack}: {estimate_text(share, 1, 100)} %"
-        return ClaimResult(claim.text, claim.setting, verdict, numbers, share)
     pair = _pair_of(claim, measured, claim.beside)
     if isinstance(pair, str):
         return not_measured(claim, pair)
@@ -207,6 +204,37 @@ def _closer(claim: Closer, measured: MeasuredSetting) -> ClaimResult:
     return ClaimResult(claim.text, claim.setting, verdict, numbers, change, p_value)
 
 
+def _worse_on(
+    claim: WorseOn, measured: MeasuredSetting, settings: Mapping[str, MeasuredSetting]
+) -> ClaimResult:
+    if claim.other not in settings:
+        return not_measured(claim, f"{claim.other} is not part of this scale")
+    both = [measured, settings[claim.other]]
+    if not have_same_images([one.setting for one in both]):
+        return not_measured(claim, f"{claim.other} has other images than {claim.setting}")
+    found = _matched([(one, name) for one in both for name in (claim.attack, claim.beside)])
+    if isinstance(found, str):
+        return not_measured(claim, found)
+    lengths = np.stack([values_of(part, "l2") for part in found])
+    usable = (np.isfinite(lengths) & (lengths > 0)).all(axis=0)
+    if not usable.any():
+        return not_measured(claim, "there is no image on which both attacks succeed on both")
+    ours, theirs = np.log(lengths[0::2, usable] / lengths[1::2, usable])
+    changes, samples = ours - theirs, values_of(found[0], "index")[usable]
+    ends = float(changes.min()), float(changes.max())
+    bounds = mean_change_bounds(changes, samples, ends)(_TAIL)
+    ratio = Estimate(*np.exp([changes.mean(), bounds.low, bounds.high]).tolist())
+    numbers = (
+        f"{claim.attack} / {claim.beside}: {np.exp(ours.mean()):.3f} on {claim.setting}, "
+        f"{np.exp(theirs.mean()):.3f} on {claim.other}, a factor of {estimate_text(ratio, 3)} "
+        f"(geometric means over {counted(len(changes), 'image')})"
+    )
+    verdict: Verdict = "not shown"
+    if ratio.low > 1 or ratio.high <= 1:
+        verdict = "held" if ratio.low > 1 else "not held"
+    return ClaimResult(claim.text, claim.setting, verdict, numbers, ratio)
+
+
 def _more_robust(
     claim: MoreRobust, measured: MeasuredSetting, settings: Mapping[str, MeasuredSetting]
 ) -> ClaimResult:
@@ -227,16 +255,17 @@ def _more_robust(
         hits = PairedValues(one > epsilon, other > epsilon, samples)
         changes.append(_share_change(hits, tail))
         p_values.append(mcnemar(hits))
-        texts.append(f"at {epsilon:g} {100 * hits.a.mean():.1f} % and {100 * hits.b.mean():.1f} %")
+        texts.append(f"{100 * hits.a.mean():.1f} % and {100 * hits.b.mean():.1f} % at {epsilon:g}")
     ahead = [change.high < 0 for change in changes]
     behind = [change.low > 0 for change in changes]
     verdict: Verdict = "held" if all(ahead) else "not held" if any(behind) else "not shown"
     worst = max(range(len(changes)), key=lambda number: changes[number].value)
-    step = max(len(texts) // _SHOWN_RADII, 1)
+    shown = np.linspace(0, len(texts) - 1, min(_SHOWN_RADII, len(texts))).round().astype(int)
     numbers = (
         f"under {claim.attack}, {claim.setting} is ahead of {claim.beside} at {sum(ahead)} of "
         f"{counted(len(ahead), 'radius', 'radii')}, behind at {sum(behind)}, by intervals that "
-        f"hold together; accuracies {listed(texts[::step])}; {_pairs(hits)}"
+        f"hold together; accuracy on {claim.setting} and {claim.beside}: "
+        f"{listed([texts[place] for place in shown])}; {_pairs(hits)}"
     )
     # The change is that of the other network: its accuracy minus ours.
     low = Estimate(-changes[worst].value, -changes[worst].high, -changes[worst].low)
@@ -255,6 +284,20 @@ def _pair(
     rows: Sequence[tuple[MeasuredSetting, str]], targets: str = "all", images: Over = "all"
 ) -> tuple[Records, Records] | str:
     """Return the records of two rows on the images that both have, or why there are none."""
+    found = _matched(rows, targets, images)
+    return found if isinstance(found, str) else (found[0], found[1])
+
+
+def _matched(
+    rows: Sequence[tuple[MeasuredSetting, str]], targets: str = "all", images: Over = "all"
+) -> list[Records] | str:
+    """Return the records of rows on the images that all have, in one order, or why there are none.
+
+    Args:
+        rows: Settings, and the names of rows of them.
+        targets: `all`, or of each image the `hardest`.
+        images: The images that count.
+    """
     parts = []
     for measured, name in rows:
         records = records_of(measured, name)
@@ -263,9 +306,8 @@ def _pair(
         parts.append(counted_of(over_of(records, targets), images))
     common = common_images(parts)
     if len(common) == 0:
-        return "the two have no image in common"
-    one, other = (_sorted(of_images(part, common)) for part in parts)
-    return one, other
+        return "there is no image that all of them have"
+    return [_sorted(of_images(part, common)) for part in parts]
 
 
 def _sorted(records: Records) -> Records:

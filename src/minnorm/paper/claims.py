@@ -4,7 +4,7 @@
 experiment can check, for example about pictures or queries: its function makes the result.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,24 +56,22 @@ class MeanOfPaper(_Claim):
 
 
 class SuccessBelow(_Claim):
-    """An attack succeeds less often than another one, or than a share of the images.
+    """An attack succeeds less often than another one.
 
     Attributes:
         attack: The attack.
-        beside: The other attack; `None` for a share.
-        below: The share, from 0 to 1, without another attack.
+        beside: The other attack.
         over: `all` pairs, or of each image the `hardest` target of each attack.
     """
 
     kind: Literal["success_below"]
     attack: str
-    beside: str | None = None
-    below: float | None = Field(default=None, gt=0, le=1)
+    beside: str
     over: Literal["all", "hardest"] = "all"
 
 
 class Closer(_Claim):
-    """An attack is better than another one at the same number of gradients.
+    """An attack is better than another one.
 
     It is closer more often than it is farther, where a failure is farther than any success.
 
@@ -87,6 +85,24 @@ class Closer(_Claim):
     attack: str
     beside: tuple[str, ...]
     over: Literal["all", "hardest"] = "all"
+
+
+class WorseOn(_Claim):
+    """An attack is worse on a network than on another one, by its distances relative to an attack.
+
+    The ratio of its distance to that of the other attack is larger, by the geometric mean over the
+    images on which both attacks find an adversarial on both networks.
+
+    Attributes:
+        attack: The attack.
+        beside: The attack that it is compared with.
+        other: The setting of the other network, on the same images.
+    """
+
+    kind: Literal["worse_on"]
+    attack: str
+    beside: str
+    other: str
 
 
 class MoreRobust(_Claim):
@@ -109,16 +125,14 @@ class Own(_Claim):
 
     Attributes:
         name: Which of the claims that the kind knows.
-        options: What it needs for that.
     """
 
     kind: Literal["own"]
     name: str
     setting: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
 
 
 Claim: TypeAlias = Annotated[
-    RatioOfMeans | MeanOfPaper | SuccessBelow | Closer | MoreRobust | Own,
+    RatioOfMeans | MeanOfPaper | SuccessBelow | Closer | WorseOn | MoreRobust | Own,
     Field(discriminator="kind"),
 ]

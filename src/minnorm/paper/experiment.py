@@ -32,11 +32,11 @@ _KINDS_OF_NAMES = ("table", "figure")
 """What the names of the experiments begin with that come first."""
 
 
-class _Part(BaseModel):
+class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PaperFigures(_Part):
+class PaperFigures(_Entry):
     """The figures of a row in the paper; those that it does not have are `None`.
 
     Attributes:
@@ -56,7 +56,7 @@ class PaperFigures(_Part):
     hardest_mean: float | None = None
 
 
-class AttackRow(_Part):
+class AttackRow(_Entry):
     """A row: an attack.
 
     Attributes:
@@ -78,7 +78,7 @@ class AttackRow(_Part):
     note: str = ""
 
 
-class Combined(_Part):
+class Combined(_Entry):
     """The row `All`: the closest adversarial over several attacks.
 
     Attributes:
@@ -90,7 +90,7 @@ class Combined(_Part):
     figures: PaperFigures | None = None
 
 
-class Setting(_Part):
+class Setting(_Entry):
     """A network, images, and the attacks on them: a group of rows.
 
     Attributes:
@@ -128,19 +128,19 @@ class Setting(_Part):
     runs_of: "Setting | None" = None
 
 
-class Use(_Part):
+class Use(_Entry):
     """Settings of another experiment.
 
     Attributes:
         experiment: Its name.
-        settings: The names of the settings; all of them if there is none.
+        settings: The names of the settings.
     """
 
     experiment: str
-    settings: tuple[str, ...] = ()
+    settings: tuple[str, ...]
 
 
-class Experiment(_Part):
+class Experiment(_Entry):
     """An experiment at a scale.
 
     Attributes:
@@ -203,8 +203,9 @@ def load_experiment(
     Args:
         name: Its name.
         scale: The scale.
-        models: Specs of other networks, by the name of the setting.
-        data: Specs of other images, by the name of the setting; also those of its rows `apart`.
+        models: Specs of other networks, by the name of the setting. That of another experiment,
+            whose runs a setting has, stands for that setting as well.
+        data: Specs of other images, in the same way; also those of the rows `apart`.
 
     Raises:
         InputError: If there is no such experiment, scale or setting.
@@ -213,8 +214,9 @@ def load_experiment(
     content = dict(at_scale(_content(name), read_scale(scale)))
     models, data = dict(models or {}), dict(data or {})
     own = content.pop("settings", [])
-    uses = [_use(one) for one in content.pop("uses", [])]
+    uses = content.pop("uses", [])
     try:
+        uses = [Use(**one) for one in uses]
         settings = tuple(_setting(one, name, scale) for one in own)
         used = tuple(setting for use in uses for setting in _used(use, scale))
         experiment = Experiment(
@@ -255,42 +257,52 @@ def _setting(content: Mapping[str, Any], experiment: str, scale: Scale) -> Setti
     )
 
 
-def _use(value: Any) -> Use:
-    return Use(experiment=value) if isinstance(value, str) else Use(**value)
-
-
 def _used(use: Use, scale: Scale) -> tuple[Setting, ...]:
     other = load_experiment(use.experiment, scale)
-    return tuple(map(other.setting, use.settings)) if use.settings else other.settings
+    return tuple(map(other.setting, use.settings))
 
 
 def _replaced(
     experiment: Experiment, models: Mapping[str, str], data: Mapping[str, str]
 ) -> Experiment:
     """Return an experiment with other networks and images."""
-    for name in (*models, *data):
+    shared = {one.runs_of.name for one in experiment.settings if one.runs_of is not None}
+    for name in {*models, *data} - shared:
         experiment.setting(name)  # raises the error
     settings = []
     for setting in experiment.settings:
-        changes: dict[str, Any] = {}
-        notes = []
-        if models.get(setting.name, setting.model) != setting.model:
-            changes["model"] = models[setting.name]
-            notes.append(
-                f"The network is not that of the experiment, {setting.model}, which the other "
-                f"notes and the claims are about."
-            )
-        if data.get(setting.name, setting.data) != setting.data:
-            changes["data"] = data[setting.name]
-            notes.append(f"The images are not those of the experiment, {setting.data}.")
-            changes["attacks"] = tuple(
-                row.model_copy(update={"data": None}) for row in setting.attacks
-            )
-        if changes:
-            changes["runs_of"] = None
-        changes["differences"] = (*notes, *setting.differences)
-        settings.append(setting.model_copy(update=changes))
+        changed = setting
+        if setting.runs_of is not None:
+            changed = _with_others(changed, setting.runs_of.name, models, data)
+            if changed != setting:
+                other = _with_others(setting.runs_of, setting.runs_of.name, models, data)
+                changed = changed.model_copy(update={"runs_of": other})
+        own = _with_others(changed, setting.name, models, data)
+        if own != changed:
+            own = own.model_copy(update={"runs_of": None})
+        settings.append(own)
     return experiment.model_copy(update={"settings": tuple(settings)})
+
+
+def _with_others(
+    setting: Setting, name: str, models: Mapping[str, str], data: Mapping[str, str]
+) -> Setting:
+    """Return a setting with the network and the images that are given for a name."""
+    changes: dict[str, Any] = {}
+    notes = []
+    if models.get(name, setting.model) != setting.model:
+        changes["model"] = models[name]
+        notes.append(
+            f"The network is not that of the experiment, {setting.model}, which the other notes "
+            f"and the claims are about."
+        )
+    if data.get(name, setting.data) != setting.data:
+        changes["data"] = data[name]
+        notes.append(f"The images are not those of the experiment, {setting.data}.")
+        changes["attacks"] = tuple(row.model_copy(update={"data": None}) for row in setting.attacks)
+    if changes:
+        changes["differences"] = (*notes, *setting.differences)
+    return setting.model_copy(update=changes)
 
 
 @cache

@@ -71,7 +71,7 @@ class MeasuredSetting:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _SharedRun:
     """Rows of a setting that share a run directory."""
 
     setting: Setting
@@ -140,7 +140,7 @@ def run_folders(setting: Setting) -> tuple[str, ...]:
     return tuple(part.folder for part in _parts(setting))
 
 
-def _parts(setting: Setting) -> list[_Part]:
+def _parts(setting: Setting) -> list[_SharedRun]:
     """Return the rows of a setting by the run directories that they share.
 
     With `runs_of`, these are all rows of those directories of the other that have some of its own.
@@ -151,13 +151,15 @@ def _parts(setting: Setting) -> list[_Part]:
         return [part for part in shared if names & {row.name for row in part.rows}]
     folder = f"runs/{setting.experiment}/{slug(setting.name)}"
     together = tuple(row for row in setting.attacks if not row.apart)
-    parts = [_Part(setting, together, folder)] if together else []
+    parts = [_SharedRun(setting, together, folder)] if together else []
     return parts + [
-        _Part(setting, (row,), f"{folder}-{slug(row.name)}") for row in setting.attacks if row.apart
+        _SharedRun(setting, (row,), f"{folder}-{slug(row.name)}")
+        for row in setting.attacks
+        if row.apart
     ]
 
 
-def _run(part: _Part, options: Options) -> Evaluation:
+def _run(part: _SharedRun, options: Options) -> Evaluation:
     setting, row = part.setting, part.rows[0]
     own = row if row.apart else None
     report = options.on_progress

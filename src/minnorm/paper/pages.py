@@ -11,6 +11,7 @@ from rich import table as rich_table
 from rich.console import Console
 
 from minnorm.evaluation import Evaluation
+from minnorm.models.names import shown_spec
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
 from minnorm.report.tables.formats import json_value
 from minnorm.report.tables.markdown import escaped, markdown_table
@@ -82,7 +83,7 @@ def to_json(outcome: Outcome, command: str, runs: Sequence[Evaluation]) -> str:
         "claims": [_claim_values(claim) for claim in outcome.claims],
         "notes": list(outcome.notes),
         "figures": list(outcome.figures),
-        "definition": experiment.model_dump(mode="json"),
+        "definition": _public(experiment.model_dump(mode="json")),
         "runs": [_manifest_values(run.manifest) for run in runs],
         **provenance.describe(_device(runs)),
     }
@@ -118,7 +119,7 @@ def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
     if outcome.claims:
         yield from _section(claims_table(outcome.claims))
     for name in outcome.figures:
-        if name.endswith((".svg", ".gif")) or f"{name[:-4]}.svg" not in outcome.figures:
+        if name.endswith(".svg") or f"{name[:-4]}.svg" not in outcome.figures:
             yield f"![{escaped(experiment.title)}]({name})"
     for table in outcome.tables:
         yield from _section(table)
@@ -218,6 +219,16 @@ def _manifest_values(manifest: dict[str, Any]) -> dict[str, Any]:
         key: value for key, value in manifest["configuration"].items() if key != "model_answers"
     }
     return {**manifest, "configuration": configuration}
+
+
+def _public(value: Any) -> Any:
+    """Return JSON values with the networks as they may be written."""
+    if isinstance(value, dict):
+        return {
+            name: shown_spec(one) if name == "model" and isinstance(one, str) else _public(one)
+            for name, one in value.items()
+        }
+    return [_public(one) for one in value] if isinstance(value, list) else value
 
 
 def _claim_values(claim: ClaimResult) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from minnorm.errors import InputError, MissingLibraryError
 from minnorm.evaluation import Evaluation, load_run
 from minnorm.files import named_by, write_content
 from minnorm.models import load_model
-from minnorm.models.names import model_name
+from minnorm.models.names import shown_spec
 from minnorm.paper.experiment import Experiment, experiment_names, load_experiment
 from minnorm.paper.kinds import load_kind
 from minnorm.paper.measuring import Options
@@ -56,7 +56,7 @@ def load_experiments(
         found: tuple[Experiment, ...] = (load_experiment(name, scale, models=models, data=data),)
     else:
         plain = [load_experiment(one, scale) for one in experiment_names()]
-        known = {setting.name for one in plain for setting in one.settings}
+        known = {name for one in plain for name in _names(one)}
         for setting in (*models, *data):
             specs.choose(setting, known, "setting", "of any experiment")
         found = tuple(_with(one, models, data) for one in plain)
@@ -136,23 +136,31 @@ def command_of(experiment: Experiment, options: Options) -> str:
     for option, key in (("--model", "model"), ("--data", "data")):
         for one, other in zip(experiment.settings, plain.settings, strict=True):
             if getattr(one, key) != getattr(other, key):
-                words += [option, f"{one.name}={model_name(getattr(one, key))}"]
+                words += [option, f"{one.name}={shown_spec(getattr(one, key))}"]
     if options.accelerate is not None:
         words += ["--accelerate", options.accelerate]
     if options.seed:
         words += ["--seed", str(options.seed)]
+    if options.trust:
+        words.append("--trust")
     return shlex.join(words)
 
 
 def _with(experiment: Experiment, models: Mapping[str, str], data: Mapping[str, str]) -> Experiment:
     """Read an experiment with the networks and images that belong to its settings."""
-    names = {setting.name for setting in experiment.settings}
+    names = _names(experiment)
     return load_experiment(
         experiment.name,
         experiment.scale,
         models={name: spec for name, spec in models.items() if name in names},
         data={name: spec for name, spec in data.items() if name in names},
     )
+
+
+def _names(experiment: Experiment) -> set[str]:
+    """Return the names of the settings, and of those of other experiments whose runs they have."""
+    shared = (setting.runs_of for setting in experiment.settings)
+    return {one.name for one in (*experiment.settings, *shared) if one is not None}
 
 
 def _with_report(outcome: Outcome, runs: Sequence[Evaluation], options: Options) -> Outcome:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from minnorm import specs
+from minnorm.errors import InputError
 
 Scale: TypeAlias = Literal["paper", "cpu", "smoke"]
 """How much of an experiment runs: all of it, for a GPU; what two cores do in a night; seconds."""
@@ -47,6 +48,9 @@ def at_scale(value: Any, scale: Scale) -> Any:
     Args:
         value: The values.
         scale: The scale.
+
+    Raises:
+        InputError: If a scale has two values.
     """
     found, _ = _resolved(value, scale, "")
     return None if found is _ABSENT else found
@@ -57,6 +61,8 @@ def _resolved(value: Any, scale: Scale, key: str) -> tuple[Any, frozenset[str]]:
     if isinstance(value, Mapping):
         by_scale = {one: part for name, part in value.items() for one in str(name).split(_AND)}
         if value and set(by_scale) <= set(SCALES):
+            if len(by_scale) < sum(len(str(name).split(_AND)) for name in value):
+                raise InputError(f"a scale has two values in {dict(value)}.")
             chosen = _resolved(by_scale[scale], scale, key) if scale in by_scale else (_ABSENT,)
             return chosen[0], frozenset()
         parts = {

@@ -38,7 +38,8 @@ _NOTES = (
     "of shares in points, of norms in percent of the paper's. The interval of a difference is that "
     "of ours; the paper has none.",
     "Median: a failure counts as the distance to the gray image. Gradients: backward passes for "
-    "each image, on average. Seconds: for all images of the row.",
+    "each image, on average; those of the paper are for a batch, which runs as long as any of its "
+    "images. Seconds: for all images of the row, those of several ranks together.",
 )
 
 
@@ -76,11 +77,12 @@ def table_of(experiment: Experiment, measured: MeasuredSetting, rows: Sequence[R
     setting = measured.setting
     clean = max(rows, key=lambda row: row.images).clean
     headings = [_heading(column) for column in columns]
+    digits = 2 if setting.targets else 1  # of the success in the paper
     return Table(
         title=f"{setting.name}: {model_name(setting.model)} on {setting.data}, accuracy without an "
         f"attack {100 * clean.value:.2f} %",
         columns=("attack", "images", *headings),
-        rows=tuple(line for row in rows for line in _lines(row, columns)),
+        rows=tuple(line for row in rows for line in _lines(row, columns, digits)),
         notes=tuple(_notes(experiment, measured, rows)),
     )
 
@@ -116,11 +118,11 @@ def numbers_of(settings: Sequence[MeasuredSetting], rows: Sequence[ResultRow]) -
     }
 
 
-def _lines(row: ResultRow, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    yield (row.name, f"{row.images:,}", *(_ours(column, row.ours) for column in columns))
+def _lines(row: ResultRow, columns: Sequence[str], digits: int) -> Iterator[tuple[str, ...]]:
+    yield (row.name, f"{row.images:,}", *(_ours(one, row.ours, digits) for one in columns))
     if row.paper:
-        yield (_PAPERS, "", *(_papers(column, row.paper) for column in columns))
-        yield (_CHANGE, "", *(_change(column, row.differences) for column in columns))
+        yield (_PAPERS, "", *(_papers(one, row.paper, digits) for one in columns))
+        yield (_CHANGE, "", *(_change(one, row.differences, digits) for one in columns))
 
 
 def _heading(column: str) -> str:
@@ -128,29 +130,37 @@ def _heading(column: str) -> str:
     return f"accuracy % at {radius}" if kind == "accuracy" else _HEADINGS[kind]
 
 
-def _ours(column: str, numbers: dict[str, Estimate]) -> str:
+def _ours(column: str, numbers: dict[str, Estimate], of_success: int) -> str:
     estimate = numbers.get(column)
     if estimate is None or math.isnan(estimate.value):
         return ""
     if column in COSTS:
         return _cost(column, estimate.value)
-    scale, digits = (100, 1) if is_share(column) else (1, 4)
+    scale, digits = (100, _digits(column, of_success)) if is_share(column) else (1, 4)
     return interval_text(estimate, scale, digits)
 
 
-def _papers(column: str, numbers: dict[str, float]) -> str:
+def _digits(column: str, of_success: int) -> int:
+    """Return the digits of a share in percent."""
+    return of_success if column == "success" else 1
+
+
+def _papers(column: str, numbers: dict[str, float], of_success: int) -> str:
     if column not in numbers:
         return ""
     if column in COSTS:
         return _cost(column, numbers[column])
-    return f"{100 * numbers[column]:.1f}" if is_share(column) else f"{numbers[column]:.4f}"
+    if is_share(column):
+        return f"{100 * numbers[column]:.{_digits(column, of_success)}f}"
+    return f"{numbers[column]:.4f}"
 
 
-def _change(column: str, numbers: dict[str, Estimate]) -> str:
+def _change(column: str, numbers: dict[str, Estimate], of_success: int) -> str:
     estimate = numbers.get(column)
     if estimate is None or math.isnan(estimate.value):
         return ""
-    text = interval_text(estimate, 100, 1, signed=True, short=1)
+    digits = _digits(column, of_success)
+    text = interval_text(estimate, 100, digits, signed=True, short=1)
     return text if is_share(column) else f"{text} %"
 
 
@@ -202,8 +212,13 @@ def _other_scale(experiment: Experiment, setting: Setting) -> Iterator[str]:
     if experiment.scale != "cpu":
         return
     full = load_experiment(setting.experiment or experiment.name, "paper")
-    named = {one.name: {row.name: row.attack for row in one.attacks} for one in full.settings}
-    known = named.get(setting.name, {})
+    named = {one.name: one for one in full.settings}
+    if setting.name not in named:
+        return
+    whole = named[setting.name]
+    known = {row.name: row.attack for row in whole.attacks}
+    if setting.data != whole.data:
+        yield f"The images are {setting.data} instead of {whole.data}."
     for row in setting.attacks:
         if known.get(row.name, row.attack) != row.attack:
             yield f"{row.name} is {row.attack} at this scale instead of {known[row.name]}."

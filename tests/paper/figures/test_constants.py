@@ -14,7 +14,7 @@ from minnorm.paper.claims import Own
 from minnorm.paper.figures.constant_axes import draw_constants
 from minnorm.paper.figures.constants import (
     Constants,
-    check_claim,
+    check_own,
     constants_of,
     paired,
     spread_difference,
@@ -85,13 +85,13 @@ def test_claims_hold_or_not_by_the_interval() -> None:
     generator = np.random.default_rng(0)
     narrow = constants(generator.normal(0, 1, 300).tolist(), "plain")
     wide = constants(generator.normal(2, 3, 300).tolist(), "trained")
-    assert check_claim(claim("wider"), [narrow, wide]).verdict == "held"
-    assert check_claim(claim("wider"), [wide, narrow]).verdict == "not held"
+    assert check_own(claim("wider"), [narrow, wide]).verdict == "held"
+    assert check_own(claim("wider"), [wide, narrow]).verdict == "not held"
     similar = constants(generator.normal(0, 1, 300).tolist(), "trained")
-    assert check_claim(claim("wider"), [narrow, similar]).verdict == "not shown"
-    assert check_claim(claim("larger"), [narrow, wide]).verdict == "held"
-    assert check_claim(claim("larger"), [wide, narrow]).verdict == "not held"
-    larger = check_claim(claim("larger"), [narrow, wide])
+    assert check_own(claim("wider"), [narrow, similar]).verdict == "not shown"
+    assert check_own(claim("larger"), [narrow, wide]).verdict == "held"
+    assert check_own(claim("larger"), [wide, narrow]).verdict == "not held"
+    larger = check_own(claim("larger"), [narrow, wide])
     assert larger.estimate is not None
     assert larger.estimate.value == np.mean(wide.logarithms > narrow.logarithms)
     assert larger.p_value is not None
@@ -100,8 +100,8 @@ def test_claims_hold_or_not_by_the_interval() -> None:
 
 def test_too_few_images_decide_nothing() -> None:
     few = constants([0.0, 1.0, 2.0])
-    assert check_claim(claim("wider"), [few, few]).verdict == "not shown"
-    assert check_claim(claim("wider"), [few]).verdict == "not measured"
+    assert check_own(claim("wider"), [few, few]).verdict == "not shown"
+    assert check_own(claim("wider"), [few]).verdict == "not measured"
     none = constants_of(records([math.inf, 0.0]), "n")
-    assert check_claim(claim("larger"), [few, none]).verdict == "not measured"
-    assert check_claim(claim("other"), [few, few]).verdict == "not measured"
+    assert check_own(claim("larger"), [few, none]).verdict == "not measured"
+    assert check_own(claim("other"), [few, few]).verdict == "not measured"

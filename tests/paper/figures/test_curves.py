@@ -8,7 +8,7 @@ from evaluation.record_tables import INF
 from minnorm.evaluation import accuracy_at, closest_records
 from minnorm.paper.experiment import PaperFigures, load_experiment, options_of
 from minnorm.paper.figures.curve_panels import CurvePanel, draw_curves
-from minnorm.paper.figures.curves import CurveOptions, PanelOptions, panel_of, table_of
+from minnorm.paper.figures.curves import CurveOptions, CurvePanelOptions, accuracy_table, panel_of
 from minnorm.paper.measuring import MeasuredSetting
 from paper.measured_by_hand import measured, over
 
@@ -33,7 +33,7 @@ def settings() -> dict[str, MeasuredSetting]:
 
 def panel(**options: object) -> CurvePanel:
     given = {"title": "T", "networks": NETWORKS, **options}
-    return panel_of(PanelOptions.model_validate(given), settings())
+    return panel_of(CurvePanelOptions.model_validate(given), settings())
 
 
 def accuracy_of_line(axes: Axes, number: int, radius: float) -> float:
@@ -66,7 +66,7 @@ def test_lines_show_the_accuracy_of_the_records(radius: float) -> None:
 def test_the_closest_are_those_of_the_three_attacks_alone() -> None:
     more = {**FIRST, "c": [0.1, 0.1, 0.1, 0.1]}
     found = panel_of(
-        PanelOptions(title="T", networks={"plain": "no defense"}),
+        CurvePanelOptions(title="T", networks={"plain": "no defense"}),
         {"plain": measured(more, name="plain", combined=over("a", "b"))},
     )
     (network,) = found.networks
@@ -76,9 +76,35 @@ def test_the_closest_are_those_of_the_three_attacks_alone() -> None:
     assert network.closest.column("l2").to_pylist() == expected.column("l2").to_pylist()
 
 
+def test_a_network_keeps_its_color_where_another_one_is_missing() -> None:
+    measured_settings = settings()
+    options = CurvePanelOptions(title="T", networks=NETWORKS)
+    both = panel_of(options, measured_settings)
+    alone = panel_of(options, {"trained": measured_settings["trained"]})
+    assert alone.networks[0].color == both.networks[1].color != both.networks[0].color
+    figure = draw_curves([alone, both])
+    (legend,) = figure.legends
+    shown = {
+        text.get_text(): line.get_color()
+        for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+    }
+    assert shown["trained"] == both.networks[1].color
+    assert shown["no defense"] == both.networks[0].color
+    assert figure.axes[0].lines[0].get_color() == both.networks[1].color
+
+
+def test_a_network_that_is_alone_keeps_its_closest_line_and_the_points_of_the_paper() -> None:
+    alone = panel_of(
+        CurvePanelOptions(title="T", networks=NETWORKS), {"plain": settings()["plain"]}
+    )
+    figure = draw_curves([alone])
+    assert len(figure.axes[0].lines) == 4  # the closest, two attacks, and a point
+    assert figure.legends[0].get_texts()[0].get_text() == "no defense"
+
+
 def test_a_network_without_one_of_the_attacks_has_no_closest_line() -> None:
     lacking = measured({"a": [1.0, 2.0]}, name="plain", combined=over("a", "b"))
-    found = panel_of(PanelOptions(title="T", networks=NETWORKS), {"plain": lacking})
+    found = panel_of(CurvePanelOptions(title="T", networks=NETWORKS), {"plain": lacking})
     (network,) = found.networks
     assert network.closest is None
     assert len(draw_curves([found]).axes[0].lines) == 1
@@ -91,7 +117,9 @@ def test_all_curves_of_a_panel_are_over_the_same_images() -> None:
         many.setting.model_copy(update={"attacks": many.setting.attacks + few.setting.attacks}),
         many.runs + few.runs,
     )
-    found = panel_of(PanelOptions(title="T", networks={"m": "m"}, attacks=("a", "b")), {"m": both})
+    found = panel_of(
+        CurvePanelOptions(title="T", networks={"m": "m"}, attacks=("a", "b")), {"m": both}
+    )
     assert found.title == "T, 2 images"
     attacks = found.networks[0].attacks
     assert attacks["a"].column("l2").to_pylist() == [2.0, 4.0]
@@ -99,8 +127,8 @@ def test_all_curves_of_a_panel_are_over_the_same_images() -> None:
 
 
 def test_the_table_has_our_accuracy_beside_the_papers_and_the_difference() -> None:
-    options = PanelOptions(title="T", networks=NETWORKS, epsilons=(2.5,))
-    rows = table_of(options, panel(epsilons=(2.5,))).rows
+    options = CurvePanelOptions(title="T", networks=NETWORKS, epsilons=(2.5,))
+    rows = accuracy_table(options, panel(epsilons=(2.5,))).rows
     assert [row[:2] for row in rows] == [
         (label, radius) for radius in ("1", "2.5") for label in ("no defense", "trained")
     ]

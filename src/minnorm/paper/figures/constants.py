@@ -111,7 +111,7 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
         tables=(_table(found),) if found else (),
         claims=(
             *check_claims(experiment.claims, settings),
-            *(check_claim(claim, found) for claim in experiment.claims if isinstance(claim, Own)),
+            *(check_own(claim, found) for claim in experiment.claims if isinstance(claim, Own)),
         ),
         figures=figures,
         notes=(*_notes(own, named), *notes_of(settings)),
@@ -158,7 +158,7 @@ def spread_difference(plain: Constants, trained: Constants) -> Estimate:
     """Return by how much the standard deviation of log2 C is larger on the trained network.
 
     It is over the images that have a constant on both networks. The interval is that of a bootstrap
-    over these images; infinite for fewer than 6.
+    over these images; infinite for fewer than 6, or if it is the same for all resamples.
     """
     first, second = paired(plain, trained)
     if len(first) < _FEWEST:
@@ -166,6 +166,8 @@ def spread_difference(plain: Constants, trained: Constants) -> Estimate:
     draws = np.random.default_rng(0).integers(len(first), size=(_RESAMPLES, len(first)))
     changes = second[draws].std(axis=1, ddof=1) - first[draws].std(axis=1, ddof=1)
     low, high = np.quantile(changes, [0.025, 0.975]).tolist()
+    if low == high:
+        low, high = -np.inf, np.inf
     return Estimate(_spread(second) - _spread(first), low, high)
 
 
@@ -181,7 +183,7 @@ def _spread(logarithms: Array) -> float:
     return float(logarithms.std(ddof=1)) if len(logarithms) > 1 else float("nan")
 
 
-def check_claim(claim: Own, found: Sequence[Constants]) -> ClaimResult:
+def check_own(claim: Own, found: Sequence[Constants]) -> ClaimResult:
     """Check a claim about the constants: `wider` or `larger` on the trained network.
 
     Args:
@@ -211,6 +213,8 @@ def _wider(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
 def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     first, second = paired(plain, trained)
     differ = first != second
+    if not differ.any():
+        return not_measured(claim, f"C is the same on all {counted(len(first), 'image')}")
     share = share_of((second > first)[differ], np.arange(int(differ.sum())))
     ratio = float(np.median(second - first))
     numbers = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from minnorm.evaluation import Records
 from minnorm.paper.figures.files import new_figure
@@ -32,12 +32,14 @@ class NetworkCurves:
 
     Attributes:
         label: Its name in the figure.
+        color: Its color among several networks, the same in all panels.
         attacks: The records of each attack, by its name.
         closest: The closest of these attacks, `None` if one of them was not measured.
         points: The accuracy of the paper under all of its attacks, by radius.
     """
 
     label: str
+    color: str
     attacks: Mapping[str, Records]
     closest: Records | None
     points: Mapping[float, float]
@@ -49,13 +51,15 @@ class CurvePanel:
 
     Attributes:
         title: Its title.
-        networks: Its networks. A single one has a color for each attack; of several, each has a
-            color, and the dashes are those of the attacks.
+        networks: Its networks, those that were measured.
+        compares: What a color is: a network, and the dashes are those of the attacks, or an attack
+            on the only network.
         end: The largest radius shown.
     """
 
     title: str
     networks: Sequence[NetworkCurves]
+    compares: Literal["networks", "attacks"]
     end: float
 
 
@@ -63,9 +67,9 @@ def draw_curves(panels: Sequence[CurvePanel]) -> "Figure":
     """Return a figure with the panels side by side, and one legend below them.
 
     Args:
-        panels: The panels, all with a single network or all with several.
+        panels: The panels, which all compare the same.
     """
-    several = any(len(panel.networks) > 1 for panel in panels)
+    several = panels[0].compares == "networks"
     width = min(max(_WIDTH * len(panels), _NARROWEST), _WIDEST)
     figure = new_figure(width, _HEIGHT + _LEGEND)
     styles = _attack_styles(panels, several=several)
@@ -105,7 +109,8 @@ def _draw_networks(
     axes: "Axes", panel: CurvePanel, styles: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Draw the closest of all attacks on each network, each attack thin, and the paper's points."""
-    for color, network in zip(COLORS, panel.networks, strict=False):
+    for network in panel.networks:
+        color = network.color
         if network.closest is not None:
             _draw_curve(axes, network.closest, panel.end, band=True, color=color, linewidth=2.0)
         for name, records in network.attacks.items():
@@ -151,8 +156,8 @@ def _add_legend(
     line = import_matplotlib().lines.Line2D
     entries = {}
     if several:
-        for color, network in zip(COLORS, panels[0].networks, strict=False):
-            entries[network.label] = line([], [], color=color, linewidth=2.0)
+        for network in (network for panel in panels for network in panel.networks):
+            entries[network.label] = line([], [], color=network.color, linewidth=2.0)
         entries["the paper, closest of its attacks"] = line(
             [], [], linestyle="", marker=_PAPERS, color="white", markeredgecolor="0.3", markersize=5
         )

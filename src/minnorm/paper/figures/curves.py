@@ -26,14 +26,14 @@ from minnorm.paper.measuring import MeasuredSetting, Options, directories, measu
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import common_images, of_images
 from minnorm.paper.tables import interval_text, numbers_of
-from minnorm.report.figures.drawing import import_matplotlib
+from minnorm.report.figures.drawing import COLORS, import_matplotlib
 from minnorm.report.texts import counted, decimals
 
 _LOW = 0.01
 """The accuracy of the most robust network at which a panel ends, without another end."""
 
 
-class PanelOptions(BaseModel):
+class CurvePanelOptions(BaseModel):
     """A panel.
 
     Attributes:
@@ -62,7 +62,7 @@ class CurveOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    panels: tuple[PanelOptions, ...] = Field(min_length=1)
+    panels: tuple[CurvePanelOptions, ...] = Field(min_length=1)
 
 
 def curves(experiment: Experiment, options: Options) -> Outcome:
@@ -89,7 +89,7 @@ def curves(experiment: Experiment, options: Options) -> Outcome:
         )
     return Outcome(
         experiment=experiment,
-        tables=tuple(table for one, panel in drawn if (table := table_of(one, panel)).rows),
+        tables=tuple(table for one, panel in drawn if (table := accuracy_table(one, panel)).rows),
         claims=check_claims(experiment.claims, settings),
         figures=figures,
         notes=notes_of(settings),
@@ -99,7 +99,7 @@ def curves(experiment: Experiment, options: Options) -> Outcome:
     )
 
 
-def panel_of(panel: PanelOptions, settings: Mapping[str, MeasuredSetting]) -> CurvePanel:
+def panel_of(panel: CurvePanelOptions, settings: Mapping[str, MeasuredSetting]) -> CurvePanel:
     """Return the curves of a panel, all over the images that each of its attacks has.
 
     Args:
@@ -120,11 +120,12 @@ def panel_of(panel: PanelOptions, settings: Mapping[str, MeasuredSetting]) -> Cu
     return CurvePanel(
         title=f"{panel.title}, {counted(len(images), 'image')}",
         networks=networks,
+        compares="networks" if len(panel.networks) > 1 else "attacks",
         end=panel.end or _end_of(networks),
     )
 
 
-def _rows_of(panel: PanelOptions, setting: Setting) -> tuple[str, ...]:
+def _rows_of(panel: CurvePanelOptions, setting: Setting) -> tuple[str, ...]:
     """Return the names of the rows of a setting that a panel draws."""
     if panel.attacks:
         return panel.attacks
@@ -132,13 +133,14 @@ def _rows_of(panel: PanelOptions, setting: Setting) -> tuple[str, ...]:
 
 
 def _network(
-    panel: PanelOptions, setting: Setting, parts: Mapping[str, Records], images: Array
+    panel: CurvePanelOptions, setting: Setting, parts: Mapping[str, Records], images: Array
 ) -> NetworkCurves:
     attacks = {name: of_images(part, images) for name, part in parts.items()}
     complete = len(attacks) == len(_rows_of(panel, setting))
     figures = setting.combined.figures if setting.combined is not None else None
     return NetworkCurves(
         label=panel.networks[setting.name],
+        color=COLORS[[*panel.networks].index(setting.name) % len(COLORS)],
         attacks=attacks,
         closest=closest_records(join_records(list(attacks.values()))) if complete else None,
         points={
@@ -159,12 +161,12 @@ def _end_of(networks: Sequence[NetworkCurves]) -> float:
     return 1.05 * max(ends) or 1.0
 
 
-def _radii_of(options: PanelOptions, panel: CurvePanel) -> list[float]:
+def _radii_of(options: CurvePanelOptions, panel: CurvePanel) -> list[float]:
     points = {radius for network in panel.networks for radius in network.points}
     return sorted({*points, *options.epsilons})
 
 
-def table_of(options: PanelOptions, panel: CurvePanel) -> Table:
+def accuracy_table(options: CurvePanelOptions, panel: CurvePanel) -> Table:
     """Return the accuracy at some radii: of networks beside the paper's, or of attacks."""
     radii = _radii_of(options, panel)
     if len(options.networks) == 1:
@@ -206,7 +208,7 @@ def _beside(records: Records, points: Mapping[float, float], radius: float) -> t
     )
 
 
-def _values(options: PanelOptions, panel: CurvePanel) -> dict[str, object]:
+def _values(options: CurvePanelOptions, panel: CurvePanel) -> dict[str, object]:
     """Return the curves of a panel at its radii, as JSON values."""
     return {
         "title": panel.title,

@@ -12,6 +12,7 @@ from minnorm.data import Data, load_data
 from minnorm.errors import InputError, MissingFileError, MissingLibraryError
 from minnorm.evaluation.records import name_of_class
 from minnorm.models import load_model
+from minnorm.models.names import model_name
 from minnorm.paper.experiment import Experiment, Setting, options_of
 from minnorm.paper.figures.example_axes import Detail, draw_detail
 from minnorm.paper.figures.files import write_figure
@@ -24,7 +25,7 @@ from minnorm.runtime import devices
 _IMAGENET_CLASSES = 1000
 
 
-class ExampleOptions(BaseModel):
+class DetailOptions(BaseModel):
     """What an experiment of this kind says.
 
     Attributes:
@@ -43,7 +44,7 @@ class ExampleOptions(BaseModel):
 def example(experiment: Experiment, options: Options) -> Outcome:
     """Attack one image, check the result with the network, and draw it."""
     import_matplotlib()
-    own = options_of(experiment, ExampleOptions)
+    own = options_of(experiment, DetailOptions)
     if len(experiment.settings) != 1 or len(experiment.settings[0].attacks) != 1:
         raise InputError(f"{experiment.name}: expected one setting with one attack.")
     setting = experiment.settings[0]
@@ -71,8 +72,8 @@ def example(experiment: Experiment, options: Options) -> Outcome:
         experiment=experiment,
         tables=(
             Table(
-                title=f"{setting.name}: {setting.model} on {setting.data}, image {own.sample}, "
-                f"{row.attack}",
+                title=f"{setting.name}: {model_name(setting.model)} on {setting.data}, "
+                f"image {own.sample}, {row.attack}",
                 columns=("", "value"),
                 rows=tuple(rows),
                 texts=2,
@@ -83,7 +84,7 @@ def example(experiment: Experiment, options: Options) -> Outcome:
         ),
         notes=(*setting.differences, *(() if found else ("The attack has failed.",))),
         numbers={
-            "settings": [setting.model_dump(mode="json")],
+            "settings": [{"name": setting.name, "model": model_name(setting.model), "not_run": {}}],
             "norm": detail.norm,
             "largest": detail.largest,
             "classes": [detail.clean_class, detail.adversarial_class],
@@ -92,7 +93,7 @@ def example(experiment: Experiment, options: Options) -> Outcome:
     )
 
 
-def _attacked(setting: Setting, own: ExampleOptions, options: Options) -> Detail:
+def _attacked(setting: Setting, own: DetailOptions, options: Options) -> Detail:
     """Return the image, its adversarial, and what the network predicts for both."""
     data = load_data(setting.data)
     device = devices.default_device() if options.device is None else options.device

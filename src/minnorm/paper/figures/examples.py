@@ -18,7 +18,7 @@ from minnorm.report.figures.drawing import import_matplotlib
 from minnorm.report.runs import LabeledRun
 
 
-class PanelOptions(BaseModel):
+class ExamplePanelOptions(BaseModel):
     """A panel: a row of images for each network.
 
     Attributes:
@@ -45,7 +45,7 @@ class ExamplesOptions(BaseModel):
 
     attack: str
     columns: int = Field(ge=2)
-    panels: tuple[PanelOptions, ...] = Field(min_length=1)
+    panels: tuple[ExamplePanelOptions, ...] = Field(min_length=1)
 
 
 def examples(experiment: Experiment, options: Options) -> Outcome:
@@ -96,7 +96,7 @@ def examples(experiment: Experiment, options: Options) -> Outcome:
 
 
 def _panel(
-    panel: PanelOptions, own: ExamplesOptions, settings: Mapping[str, MeasuredSetting]
+    panel: ExamplePanelOptions, own: ExamplesOptions, settings: Mapping[str, MeasuredSetting]
 ) -> ExamplePanel:
     rows = [
         example_row(settings[name], own.attack, label, own.columns)
