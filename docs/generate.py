@@ -108,12 +108,15 @@ def costs(name: str) -> str:
 
 def claims() -> str:
     """Return the table of the claims of the paper, with what each experiment has measured."""
+    pages = _result_pages()
     rows = [
         f"| [{name}](../{page.relative_to(DOCS.parent)}) | {escaped(claim['text'])} "
         f"| {escaped(claim['setting'])} | **{claim['result']}** | {escaped(claim['numbers'])} |"
-        for name, page in _result_pages()
+        for name, page in pages
         for claim in json.loads(page.with_name("results.json").read_text())["claims"]
     ]
+    if not rows:
+        return "No experiment with claims has run yet."
     return _table("experiment", "claim", "on", "result", "numbers", rows=rows)
 
 
@@ -126,11 +129,20 @@ def results() -> str:
         if name in found:
             content = json.loads(found[name].with_name("results.json").read_text())
             page = f"[{title}](../{found[name].relative_to(DOCS.parent)})"
-            where = f"{content['hardware']['processor']}, {content['hardware']['cores']} cores"
+            machines = [
+                _machine(session["hardware"])
+                for run in content["runs"] or [{"sessions": [content]}]
+                for session in run["sessions"]
+            ]
+            where = "; ".join(dict.fromkeys(machines))
         else:
             page, where = title, "not run yet"
         rows.append(f"| `{name}` | {page} | {where} |")
     return _table("name", "results", "where", rows=rows)
+
+
+def _machine(hardware: dict[str, Any]) -> str:
+    return hardware.get("gpu") or f"{hardware['processor']}, {hardware['cores']} cores"
 
 
 def _result_pages() -> list[tuple[str, Path]]:

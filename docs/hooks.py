@@ -25,6 +25,9 @@ _RESULTS = re.compile(r"experiments/results/cpu/([\w-]+)/page\.md")
 _LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.1\n---\n\n"
 """What makes a page the last result of a search: the changelog has all words."""
 
+_WIDE = "---\nhide:\n  - toc\n---\n\n"
+"""What leaves out the table of contents, so that there is room for wide tables."""
+
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
 _IMAGES = (".svg", ".png", ".webp")
 _NAME = re.compile(r"<(a|autoref|pre|h\d)\b.*?</\1>|<code>(minnorm(?:\.\w+)+)</code>", re.DOTALL)
@@ -38,6 +41,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         content = (root / source).read_text()
         if name == "changelog.md":
             content = _LAST_IN_SEARCH + content
+        if name.startswith("results/"):
+            content = _WIDE + content
         page = File.generated(config, name, content=content)
         page.edit_uri = f"../{source}"
         files.append(page)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md"), *ROOT.glob("benchmarks/*.md")])
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
-API = ("attacks", "evaluation", "report", "models", "data", "training")
+API = ("attacks", "evaluation", "report", "models", "data", "training", "paper")
 
 
 def _name(page: Path) -> str:

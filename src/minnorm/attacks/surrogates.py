@@ -1,4 +1,4 @@
-"""Surrogates: models whose gradients stand in for those of a model that only tells its class."""
+"""Surrogates: models whose gradients stand in for those of one that has none."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Transfer: adversarials of other models, tried on one that only tells its class, then improved.
+"""Transfer: adversarials of other models, tried by predicted classes alone, then improved.
 
 The attack of the NIPS 2018 Adversarial Vision Challenge (Brendel et al., https://arxiv.org/abs/1808.01976)
 as Rony et al. (2019) entered it: the gradients of surrogates give directions, a search along them
@@ -78,12 +78,12 @@ def transfer(
     starts: Float[Tensor, "b *d"] | None = None,
     generator: Generator | None = None,
 ) -> AttackResult:
-    """Try the adversarials of other models on a model that only tells its class.
+    """Try the adversarials of other models on a model of which only the class is known.
 
     Each surrogate, and the ensemble of several, is attacked with its gradients: at its boundary,
     and for the highest loss at several distances beyond. The directions found are tried on the
-    model, always a little closer than the closest adversarial before. `decision_pursuit` continues
-    from the best one with the queries that are left.
+    model: farther and farther away until one is adversarial, then closer than the closest before.
+    `decision_pursuit` continues from the best one with the queries that are left.
 
     Args:
         model, inputs, labels, targeted, levels, bounds, mask: See `minnorm.attacks.ddn`.

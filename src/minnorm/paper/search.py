@@ -138,8 +138,8 @@ def _table_of_grid(
     """Return the medians of an attack, the last parameter across."""
     *down, across = grid
     return Table(
-        title=f"{setting.name}, {row.name}: median L2 (success %)",
-        columns=(*down, *(f"{across}={value:g}" for value in grid[across])),
+        title=f"{setting.name}, {row.name}: median L2 (success %), across by {across}",
+        columns=(*down, *(f"{value:g}" for value in grid[across])),
         rows=tuple(
             (
                 *(f"{value:g}" for value in values),
