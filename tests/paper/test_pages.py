@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from minnorm.evaluation import Estimate
-from minnorm.paper.experiment import load_experiment
-from minnorm.paper.measuring import Options
+from minnorm.paper.experiment import PaperFigures, load_experiment
+from minnorm.paper.measuring import MeasuredSetting, Options
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
 from minnorm.paper.pages import to_json, to_markdown, to_tables
 from minnorm.paper.reproduction import command_of
-from minnorm.paper.tables import attacks, interval_text
+from minnorm.paper.tables import attacks, interval_text, outcome_of
 from minnorm.runtime.terminal import Terminal
 from paper.measured_by_hand import experiment, measured, over
 
@@ -113,8 +113,6 @@ def test_in_a_narrow_terminal_intervals_are_below_the_numbers_and_words_are_whol
 def test_a_table_has_the_paper_s_figures_and_the_difference_below_ours(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from minnorm.paper.experiment import PaperFigures
-
     figures = PaperFigures(success=100.0, mean=2.0, gradients=54007, seconds=856.8)
     setting = measured(
         {"A": [1.0, 2.0, 3.0], "B": [4.0, 4.0, 4.0]},
@@ -141,6 +139,17 @@ def test_a_table_has_the_paper_s_figures_and_the_difference_below_ours(
     assert [row[0] for row in table.rows][4:] == ["All", "all rows"]
     assert table.notes[0] == "Another network."
     assert table.notes[-1] == "Not run: C. Install it."
+
+
+def test_the_success_of_targeted_attacks_has_the_digits_of_the_paper() -> None:
+    figures = PaperFigures(success=99.98, hardest_success=99.5)
+    targeted = measured({"A": [1.0, 2.0]}, indices=[0, 0], targets=[1, 2], paper={"A": figures})
+    setting = targeted.setting.model_copy(update={"targets": "all"})
+    given = experiment(columns=("success", "hardest"), settings=(setting,))
+    (table,) = outcome_of(given, [MeasuredSetting(setting, targeted.runs)]).tables
+    assert table.rows[0][2].startswith("100.00 [")
+    assert table.rows[1] == ("  the paper's", "", "99.98", "99.5", "")
+    assert table.rows[2][2].startswith("+0.02 [")
 
 
 def test_intervals_have_signs_and_infinities() -> None:

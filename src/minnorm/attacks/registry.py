@@ -259,7 +259,7 @@ ENTRIES: dict[str, Entry] = {
         "yes",
         "a `budget` in queries; gradients of the surrogates",
         "Brendel et al. 2018",
-        "a model of which only the predicted class is known, if others of the same task are at hand",
+        "a model of which only the class is known, if others of the same task are at hand",
     ),
 }
 """Every attack by its name, with the facts that help to choose it."""

@@ -67,6 +67,14 @@ def test_constants_are_paired_by_image() -> None:
     assert sorted(zip(one.tolist(), other.tolist(), strict=True)) == [(0.0, 4.0), (2.0, 3.0)]
 
 
+def test_equal_constants_show_nothing() -> None:
+    same = constants([float(one) for one in range(10)])
+    larger, wider = (check_own(claim(name), (same, same)) for name in ("larger", "wider"))
+    assert (larger.verdict, larger.numbers) == ("not measured", "C is the same on all 10 images")
+    assert wider.verdict == "not shown"
+    assert "+0.00 [-∞, ∞]" in wider.numbers
+
+
 def test_the_interval_of_the_difference_covers_the_truth() -> None:
     """Over many draws the 95 % interval of the bootstrap covers the difference nearly as often."""
     generator = np.random.default_rng(1)
