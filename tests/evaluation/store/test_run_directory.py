@@ -86,6 +86,17 @@ def test_a_second_claim_adds_a_session_and_keeps_the_identity_and_the_warnings(
     assert RunDirectory(tmp_path).manifest() == second
 
 
+def test_finished_units_stay_valid_where_logits_are_rounded_in_another_way(tmp_path: Path) -> None:
+    begun(tmp_path)
+    rounded = configuration(attacks=TWO_ATTACKS, model_answers=(1.0 + 1e-6, -2.0, 0.5))
+    claim = claimed(tmp_path, rounded)
+    assert claim.manifest.configuration == BOTH
+    save(tmp_path, claim, Unit(1, 0))
+    assert claimed(tmp_path).finished == {Unit(0, 0), Unit(0, 1), Unit(1, 0)}
+    with pytest.warns(UserWarning, match="incomplete"):
+        assert len(load_run(tmp_path).records) == 3
+
+
 def test_a_claim_on_a_run_that_is_finished_changes_nothing(tmp_path: Path) -> None:
     units = [Unit(batch, attack) for batch in range(3) for attack in range(2)]
     save(tmp_path, claimed(tmp_path), *units)

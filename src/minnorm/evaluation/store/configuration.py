@@ -171,6 +171,14 @@ class Configuration(OpenConfiguration):
     batch_size: PositiveInt
     acceleration: str
 
+    def with_attacks_of(self, now: "Configuration") -> "Configuration":
+        """Return this configuration of a run on disk with all attacks of the run that continues it.
+
+        Args:
+            now: The configuration of the run that continues it, without `differences`.
+        """
+        return self.model_copy(update={"attacks": now.attacks})
+
     def differences(self, now: OpenConfiguration) -> list[str]:
         """Return how this configuration of a run on disk differs from another, in words.
 

@@ -93,6 +93,9 @@ class RunDirectory:
         previous = self.manifest() if same else None
         finished = UnitFiles(self.path, previous).finished() if previous is not None else set()
         remove_partial_files(self.path, *(self.path / folder for folder in FOLDERS))
+        if previous is not None:
+            # The finished units are bound to it, and its logits may be rounded in another way.
+            configuration = previous.configuration.with_attacks_of(configuration)
         manifest = Manifest(
             run=new_run() if previous is None else previous.run,
             configuration=configuration,
