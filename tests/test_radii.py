@@ -14,7 +14,7 @@ from minnorm.radii import inscribed_radius, least_radii, measured_gaps
 def is_within(points: Tensor, inputs: Tensor, radius: float, norm: Norm) -> list[bool]:
     """Return whether each point is within the radius."""
     measured = distances(points, inputs, norm)
-    return (least_radii(measured, measured_gaps(inputs), norm) <= radius).tolist()
+    return (least_radii(measured, measured_gaps(inputs, points), norm) <= radius).tolist()
 
 
 @pytest.mark.parametrize("levels", [1, 8, 77])
@@ -65,8 +65,39 @@ def test_in_half_precision_too_a_radius_is_met_and_not_a_smaller_one(
 
 def test_bounds_that_are_far_away_do_not_change_the_tolerance() -> None:
     inputs = torch.tensor([[0.25, 0.5]])
-    assert measured_gaps(inputs).tolist() == pytest.approx([0.5 * 2**-23])
+    gap = pytest.approx([0.5 * 2**-23])
+    assert measured_gaps(inputs, inputs).tolist() == gap
+    assert measured_gaps(inputs, inputs + 0.0314).tolist() == gap
     assert is_within(inputs + 0.0314, inputs, 8 / 255, "linf") == [False]
+
+
+@pytest.mark.parametrize("move", [0.0, 1e-5])
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_large_entry_that_hardly_changes_has_no_influence_on_the_tolerance(
+    dtype: torch.dtype, norm: Norm, move: float
+) -> None:
+    drawn = torch.rand((50, 6), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inputs = torch.cat([drawn, torch.full((50, 1), 1.7e9)], dim=1).to(dtype)
+    points = inputs.clone()
+    points[:, :6] += 0.05
+    points[:, 6] += move
+    distance = distances(points, inputs, norm)
+    radii = least_radii(distance, measured_gaps(inputs, points), norm)
+    assert (radii <= distance).all()
+    assert (radii >= 0.99 * distance).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_gap_is_that_of_the_brightest_pixel_also_where_it_stays_as_it_is(
+    dtype: torch.dtype,
+) -> None:
+    inputs = torch.rand((20, 30), generator=torch.Generator().manual_seed(0)).to(dtype)
+    points = inputs.clone()
+    points[:, ::2] = 0.9 * points[:, ::2] + 0.01
+    expected = inputs.amax(1).float() * 2**-23
+    assert torch.equal(measured_gaps(inputs, points), expected)
+    assert torch.equal(measured_gaps(inputs, inputs), expected)
 
 
 @pytest.mark.parametrize("gap", [0.0, 1e-7, 1.0])

@@ -7,13 +7,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minnorm.geometry import NORM_ORDERS, Norm, rounding
+from minnorm.geometry import NORM_ORDERS, Norm, norms, rounding
 
 _ROUNDED_GAPS = 4
 """Gaps between neighboring numbers by which rounding may change a measured distance."""
 
 _COARSE = 1e-5
 """The share of a distance above which a gap is large beside it."""
+
+_SIMILAR = 16
+"""How many times as large as the gaps that differ the gap at the largest entry may be."""
+
+_DOUBLE_SHARE = 2**-14
+"""The share of a change in float64 that may be an error of inputs made from float32."""
 
 _SUMMED_SHARE = 0.03
 """The largest share of a distance that the rounding errors of many entries may be together."""
@@ -22,16 +28,32 @@ ROUNDED_SHARE = 16 * torch.finfo(torch.float32).eps
 """The share of a radius by which rounding in float32 may change a measured distance."""
 
 
-def measured_gaps(inputs: Float[Tensor, "b *d"]) -> Float[Tensor, "b"]:
-    """Return the gap between neighboring numbers at the largest entry of each input.
+def measured_gaps(
+    inputs: Float[Tensor, "b *d"], points: Float[Tensor, "b *d"]
+) -> Float[Tensor, "b"]:
+    """Return the gap between neighboring numbers by which rounding may change each distance.
+
+    It is the gap at the largest entry of an input, unless that entry is much larger than those that
+    differ from the point: a time of 1.7e9 seconds that stays as it is has no influence on the
+    distance. Then it is the largest gap of an entry that differs, and at most its difference.
 
     It is that of float32, also for float64, since inputs are often made from float32. In a narrower
     dtype it is a sixth of the gap there: a point is rounded once, by half a gap, and four whole
     gaps would be as large as usual radii.
+
+    Args:
+        inputs: The inputs.
+        points: The points whose distances to the inputs are measured. Where a point is its input,
+            all entries count.
     """
-    if inputs.dtype.itemsize < torch.float32.itemsize:
-        return rounding(inputs, (0.0, 0.0)) / 6
-    return rounding(inputs.float(), (0.0, 0.0))
+    narrow = inputs.dtype.itemsize < torch.float32.itemsize
+    counted, parts = (inputs, 6) if narrow else (inputs.float(), 1)
+    largest = rounding(counted, (0.0, 0.0)) / parts
+    share = _DOUBLE_SHARE if inputs.dtype == torch.float64 else 1.0
+    moves = share * (points - inputs).abs()
+    gaps = torch.maximum(inputs.abs(), points.abs()) * (torch.finfo(counted.dtype).eps / parts)
+    moved = norms(torch.minimum(gaps, moves), "linf").to(largest.dtype)
+    return torch.where((moved > 0) & (largest > _SIMILAR * moved), moved, largest)
 
 
 def least_radii(
@@ -47,7 +69,7 @@ def least_radii(
 
     Args:
         measured: The distances, in units of the inputs; infinite ones stay infinite.
-        gaps: The gaps of the inputs, see `measured_gaps`.
+        gaps: The gaps, see `measured_gaps`.
         norm: The norm of the distances.
 
     Returns:

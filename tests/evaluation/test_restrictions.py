@@ -16,7 +16,7 @@ from minnorm.boxes import Bounds
 from minnorm.data import as_data, from_arrays, load_data
 from minnorm.data.summary import description
 from minnorm.errors import InputError, RunConflictError
-from minnorm.evaluation import WORST_CASE, Evaluation, evaluate, load_run
+from minnorm.evaluation import WORST_CASE, Evaluation, accuracy_at, evaluate, load_run
 from minnorm.evaluation.exports.exports import export_adversarials
 from minnorm.report import compare, label_runs
 from minnorm.report.page.provenance import provenance
@@ -40,6 +40,40 @@ def run(out: Path | None = None, **changes: Any) -> Evaluation:
 def restrictions(of: Evaluation) -> dict[str, Any] | None:
     entry: dict[str, Any] | None = of.manifest["configuration"]["restrictions"]
     return entry
+
+
+class SixFeatures(nn.Module):
+    """A linear classifier that ignores all features after the sixth."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0, -1.0] * 3, dtype=dtype) / 6**0.5)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        score = inputs[:, :6] @ self.weight
+        return torch.stack([-score, score], dim=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_large_feature_that_does_not_change_leaves_the_accuracy_as_it_is(
+    dtype: torch.dtype,
+) -> None:
+    model = SixFeatures(dtype).eval()
+    drawn = torch.rand(80, 6, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    inputs = torch.cat([drawn, torch.full((80, 1), 1.7e9, dtype=dtype)], dim=1)
+    high = torch.tensor([1.0] * 6 + [1.8e9])
+    found = evaluate(
+        model,
+        (inputs, model(inputs).argmax(1)),
+        "normal_pursuit(budget=30)",
+        bounds=(torch.zeros(7), high),
+        mask=torch.arange(7) < 6,
+        accelerate="off",
+    )
+    margins = (drawn @ model.weight).abs()
+    for radius in (0.05, 0.1, 0.2):
+        expected = float((margins > radius).double().mean())
+        assert accuracy_at(found.records, radius).value == pytest.approx(expected, abs=1 / 80)
 
 
 @pytest.mark.parametrize("bounds", [None, (LOW, HIGH), (torch.from_numpy(LOW), 2.0)])

@@ -278,7 +278,7 @@ def _bounded(
         scaled = problem.feasible_(problem.origins + moves)
         # An adversarial within the radius does not change: rounding could undo its success.
         measured = geometry.distances(found.adversarials, problem.origins, norm)
-        gaps = measured_gaps(problem.origins)
+        gaps = measured_gaps(problem.origins, found.adversarials)
         within = least_radii(measured, gaps, norm) <= epsilon
         search.adversarial_at(torch.where(per_sample(within, scaled), found.adversarials, scaled))
         if problem.levels is not None:

@@ -14,7 +14,7 @@
 | clean_share | the share of draws of a random model that classify the input correctly |
 | adversarial_share | that in which the point of the attack is adversarial |
 | l0, l1, l2, linf | distances of the adversarial, infinite where the attack failed |
-| rounding | the gap between neighboring numbers at the largest value of the input |
+| rounding | the gap between neighboring numbers, see `minnorm.radii.measured_gaps` |
 | gray_l2 | L2 distance of the input to the uniformly gray image, infinite without bounds |
 | constant | the constant C with which C&W found its adversarial; null for other attacks |
 | forwards, backwards, seconds | the cost per sample: that of its batch, divided by its size |

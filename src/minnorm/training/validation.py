@@ -84,7 +84,8 @@ def robust_accuracy(
             points = attack(target, inputs, labels, bounds=box, generator=generator).adversarials
             right = predictions(target(inputs)) == labels
             wrong = is_adversarial(target(points), labels, targeted=False)
-            radii = least_radii(distances(points, inputs, norm), measured_gaps(inputs), norm)
+            gaps = measured_gaps(inputs, points)
+            radii = least_radii(distances(points, inputs, norm), gaps, norm)
             within = radii <= validation.epsilon
             robust += int((right & ~(wrong & within)).sum())
     total: int = sum(ranks.gather(robust))

@@ -143,7 +143,6 @@ class Runner:
         gray_distances = distances(
             boxes.middle(self.restrictions.of(batch.inputs), batch.inputs), batch.inputs
         )
-        gaps = measured_gaps(batch.inputs)
         clean = decision_before(batch, batch.labels)
         correct = None if clean.shares is None else 1 - clean.shares
         norm = norm_of([attack])
@@ -164,7 +163,7 @@ class Runner:
                     reported=verdict.reported,
                     shares=(correct, verdict.shares),
                     distances=verdict.distances,
-                    rounding=gaps,
+                    rounding=measured_gaps(batch.inputs, verdict.adversarials),
                     gray=gray_distances,
                     constants=verdict.constants,
                     spent=verdict.spent,
