@@ -208,9 +208,9 @@ def test_attacks_are_never_pooled(metric: Callable[[Records], object]) -> None:
         metric(records)
 
 
-@pytest.mark.parametrize("epsilon", [-1.0, math.nan, [1.0, 2.0], True])
-def test_a_radius_is_a_number_of_at_least_0(epsilon: Any) -> None:
-    with pytest.raises(ValueError, match="expected one radius of at least 0"):
+@pytest.mark.parametrize("epsilon", [-1.0, math.nan, math.inf, [1.0, 2.0], True])
+def test_a_radius_is_a_finite_number_of_at_least_0(epsilon: Any) -> None:
+    with pytest.raises(ValueError, match="expected one finite radius of at least 0"):
         inspect.unwrap(accuracy_at)(table([1.0]), epsilon)
 
 
@@ -306,7 +306,7 @@ def test_failures_alone_are_robust_at_every_radius() -> None:
     assert (list(radii), list(accuracies)) == ([0.0], [1.0])
 
 
-@given(DISTANCES, st.lists(DISTANCE, max_size=4))
+@given(DISTANCES, st.lists(DISTANCE.filter(math.isfinite), max_size=4))
 def test_several_accuracies_are_those_of_each_radius(
     found: list[float], epsilons: list[float]
 ) -> None:
@@ -316,5 +316,5 @@ def test_several_accuracies_are_those_of_each_radius(
 
 
 def test_a_radius_of_several_that_is_no_radius_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected one radius of at least 0"):
+    with pytest.raises(ValueError, match="expected one finite radius of at least 0"):
         accuracies_at(table([1.0]), [1.0, -1.0])

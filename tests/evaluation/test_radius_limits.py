@@ -78,7 +78,7 @@ def test_up_to_its_radius_an_attack_has_an_accuracy(epsilon: float) -> None:
     assert accuracy_at(within(0.3, found), epsilon) == accuracy_at(table(found), epsilon)
 
 
-@pytest.mark.parametrize("epsilon", [0.301, 0.5, 2.0, INF])
+@pytest.mark.parametrize("epsilon", [0.301, 0.5, 2.0, 1e6])
 def test_beyond_its_radius_an_attack_that_failed_has_no_accuracy(epsilon: float) -> None:
     assert is_nan(accuracy_at(within(0.3, [0.0, 0.1, 0.3, INF]), epsilon))
 

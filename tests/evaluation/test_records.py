@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from evaluation.record_tables import table
+from evaluation.record_tables import INF, table
 from minnorm.evaluation import SCHEMA
 from minnorm.evaluation.records import (
     are_targeted,
@@ -14,6 +14,7 @@ from minnorm.evaluation.records import (
     join_records,
     make_records,
     norms_in,
+    radii_from_text,
     samples_in,
     with_all_columns,
 )
@@ -29,6 +30,7 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
         torch.tensor([0, 1]),
         targets,
         radius_limit=0.3 if targets is None else None,
+        fixed_radii=[1 / 3, 0.3] if targets is None else None,
         predictions=(torch.tensor([0, 2]), torch.tensor([1, -1])),
         success=torch.tensor([True, False]),
         reported=torch.tensor([False, True]),
@@ -42,6 +44,7 @@ def test_each_sample_of_a_batch_has_a_row(targets: torch.Tensor | None) -> None:
     assert records.schema.equals(SCHEMA)
     shared = {
         "attack": "mine", "norm": "linf", "radius_limit": 0.3 if targets is None else None,
+        "fixed_radii": "0.3333333333333333 0.3" if targets is None else None,
         "forwards": 5.0, "backwards": 4.0, "seconds": 0.25,
     }  # fmt: skip
     is_random = targets is not None
@@ -69,6 +72,16 @@ def test_records_of_an_earlier_version_get_the_columns_that_they_lack() -> None:
     earlier = records.drop_columns(["clean_share", "adversarial_share", "constant"])
     assert with_all_columns(earlier).equals(records)
     assert with_all_columns(records).equals(records)
+
+
+def test_attacks_within_a_radius_of_an_earlier_version_may_not_have_searched_for_the_closest() -> (
+    None
+):
+    earlier = table([2.0, INF], radius_limit=8 / 255).drop_columns(["fixed_radii"])
+    (text,) = with_all_columns(earlier).column("fixed_radii").unique().to_pylist()
+    assert radii_from_text(text) == (8 / 255,)
+    unlimited = table([2.0, INF]).drop_columns(["fixed_radii"])
+    assert with_all_columns(unlimited).equals(table([2.0, INF]))
 
 
 def test_records_join_in_the_order_of_the_parts() -> None:

@@ -10,7 +10,14 @@ from torch import Generator, Tensor
 
 from minnorm import geometry
 from minnorm.access import access_of
-from minnorm.attacks.composition import access_needed, known_as, levels_of, norm_of, tree
+from minnorm.attacks.composition import (
+    access_needed,
+    known_as,
+    levels_of,
+    limits_radius,
+    norm_of,
+    tree,
+)
 from minnorm.attacks.contract import Attack, AttackResult, Model, accepts_accelerated
 from minnorm.attacks.engine.autograd import ordinary
 from minnorm.attacks.engine.bisection import bisect
@@ -243,6 +250,7 @@ def bounded(attack: Attack, epsilon: float, *, norm: Norm | None = None) -> Atta
 
 
 @known_as("bounded")
+@limits_radius
 @accepts_accelerated
 def _bounded(
     model: Model,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from torch import nn
 
@@ -27,7 +27,27 @@ GIVEN = ("model", "inputs", "labels", "targeted", "bounds", "mask", "generator",
 
 _SPEC_NAME = "spec_name"
 
+_LIMITS_RADIUS = "limits_radius"
+
 _Function = TypeVar("_Function", bound=Callable[..., AttackResult])
+
+
+class Reach(NamedTuple):
+    """How far an attack searches in a norm, and for what.
+
+    Attributes:
+        limit: The radius beyond which it does not search.
+        closest: The radius up to which it searches for the closest adversarial.
+        radii: The radii within which it searches for any adversarial.
+    """
+
+    limit: float
+    closest: float
+    radii: frozenset[float] = frozenset()
+
+
+_ANYWHERE = Reach(math.inf, math.inf)
+"""The reach of an attack that searches for the closest adversarial at any radius."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +154,15 @@ def known_as(name: str) -> Callable[[_Function], _Function]:
     return decorate
 
 
+def limits_radius(function: _Function) -> _Function:
+    """Decorate a combination whose `epsilon` limits its attacks, without changing their goal.
+
+    Any other attack with an `epsilon` searches for any adversarial within it.
+    """
+    setattr(function, _LIMITS_RADIUS, True)
+    return function
+
+
 def attack_name(attack: Callable[..., Any]) -> str:
     """Return the name of an attack as a spec: `ddn(steps=300)` for `partial(ddn, steps=300)`."""
     return tree(attack).name
@@ -218,20 +247,54 @@ def radius_limit_of(attack: Callable[..., Any], norm: Norm) -> float | None:
         norm: The norm of the limit. A limit in another norm counts as far as it implies one in
             this norm, see `minnorm.radii.inscribed_radius`.
     """
-    limit = _radius_limit_of(tree(attack), norm)
+    limit = _reach(tree(attack), norm).limit
     return limit if math.isfinite(limit) else None
 
 
-def _radius_limit_of(part: Part, norm: Norm) -> float:
-    limits = [math.inf]
-    for value in part.arguments.values():
-        inside = [_radius_limit_of(one, norm) for one in _parts_in(value)]
-        limits.append(max(inside, default=math.inf))
+def fixed_radii_of(attack: Callable[..., Any], norm: Norm) -> tuple[float, ...] | None:
+    """Return the radii within which an attack searches for any adversarial.
+
+    Between them, its distances are upper bounds of the smallest ones.
+
+    Args:
+        attack: The attack.
+        norm: The norm of the radii.
+
+    Returns:
+        The radii, ascending; none if it minimizes nothing and its radius is in another norm. `None`
+        for an attack that searches for the closest adversarial, as far as it searches.
+    """
+    reach = _reach(tree(attack), norm)
+    if reach.closest >= reach.limit:
+        return None
+    return tuple(sorted(reach.radii | ({reach.closest} if reach.closest > 0 else set())))
+
+
+def _reach(part: Part, norm: Norm) -> Reach:
+    lists = [[_reach(one, norm) for one in _parts_in(value)] for value in part.arguments.values()]
+    inside = [_combined(one, max) for one in lists if one] or [_ANYWHERE]
+    limit, closest, radii = _combined(inside, min)
     if "epsilon" in part.parameters:
         radius = part.parameters["epsilon"].default
         if isinstance(radius, Real) and not isinstance(radius, bool):
-            limits.append(inscribed_radius(float(radius), _norm_of(part), norm))
-    return min(limits)
+            own = _norm_of(part)
+            limit = min(limit, inscribed_radius(float(radius), own, norm))
+            if not _keeps_goal(part, own):
+                closest, radii = 0.0, frozenset({float(radius)} if own == norm else ())
+    return Reach(limit, min(closest, limit), frozenset(min(one, limit) for one in radii))
+
+
+def _combined(reaches: Sequence[Reach], choose: Callable[[Iterable[float]], float]) -> Reach:
+    """Return the largest reach of several attacks (`max`), or the smallest one (`min`)."""
+    limits, closest, radii = zip(*reaches, strict=True)
+    return Reach(choose(limits), choose(closest), frozenset().union(*radii))
+
+
+def _keeps_goal(part: Part, norm: Norm) -> bool:
+    """Return whether the radius of a part only limits attacks that minimize the same norm."""
+    return hasattr(part.function, _LIMITS_RADIUS) and all(
+        _norm_of(inner) == norm for inner in part.parts
+    )
 
 
 def norm_of(attacks: Sequence[Callable[..., Any]]) -> Norm:

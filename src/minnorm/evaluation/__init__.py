@@ -1,15 +1,15 @@
 """Evaluation: attacks on a model and data, their records, and metrics of records."""
 
-from minnorm.evaluation.estimates import Estimate
+from minnorm.evaluation.estimates import Estimate, UpperBound
 from minnorm.evaluation.evaluation import evaluate
 from minnorm.evaluation.exports.exports import ExportedAdversarials, export_adversarials
+from minnorm.evaluation.global_optimality import optimality
 from minnorm.evaluation.metrics import (
     Summary,
     accuracy_at,
     clean_accuracy,
     mean_distance,
     median_distance,
-    optimality,
     robustness_curve,
     success_rate,
     summarize,
@@ -36,6 +36,7 @@ __all__ = [
     "ExportedAdversarials",
     "Records",
     "Summary",
+    "UpperBound",
     "accuracy_at",
     "breakdown",
     "clean_accuracy",

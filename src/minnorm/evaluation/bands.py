@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minnorm.evaluation.estimates import Array, wilson
+from minnorm.evaluation.estimates import Array, share_of, wilson
 from minnorm.evaluation.metrics import known_up_to, robust_radii
+from minnorm.evaluation.reaches import EQUAL_RADII, reaches, robust_up_to
 from minnorm.evaluation.records import Records
-from minnorm.evaluation.selection import values_of
+from minnorm.evaluation.selection import norm_of_records, values_of
 from minnorm.geometry import Norm
 
 
@@ -40,7 +41,50 @@ def accuracy_band(records: Records, radii: Array, norm: Norm | None = None) -> B
     counts = _effective_counts(values_of(records, "index")[order], fallen)
     known = radii <= known_up_to(records, norm)
     low, high = wilson(shares, counts)
+    least = robust_up_to(records, norm_of_records(records, norm), until)
+    if least is not None:
+        low = np.minimum(low, _least(until, least, radii, values_of(records, "index")))
     return Band(*(np.where(known, one, math.nan) for one in (shares, low, high)))
+
+
+def are_upper_bounds(records: Records, radii: Array, norm: Norm | None = None) -> Array:
+    """Return at which of several radii the accuracy is an `UpperBound`, see `accuracy_at`.
+
+    Args:
+        records: The records of one attack.
+        radii: The radii.
+        norm: The norm of the radii; by default the attack's own.
+    """
+    until, end = robust_radii(records, norm), known_up_to(records, norm)
+    least = robust_up_to(records, norm_of_records(records, norm), until)
+    if least is None:
+        return np.full(len(radii), False)
+    return np.array(
+        [
+            radius <= end and bool(((until > radius) & ~reaches(least, radius)).any())
+            for radius in radii
+        ]
+    )
+
+
+def _least(until: Array, least: Array, radii: Array, samples: Array) -> Array:
+    """Return the lower ends where the accuracy is only known to be at least that farther out.
+
+    Args:
+        until: The radius at which each record stops to count as robust.
+        least: The radius within which each is known to be robust: one of a few radii.
+        radii: The radii of the ends.
+        samples: The sample of each record.
+    """
+    low = np.empty(len(radii))
+    steps = np.append(0.0, np.unique(least))
+    # A small radius has the same end as the next one within which the attack searched.
+    places = np.searchsorted(steps * (1 + EQUAL_RADII), radii, side="left")
+    for place in np.unique(places):
+        radius = steps[place] if place < len(steps) else math.inf
+        proven = (until > radius) & reaches(least, radius)
+        low[places == place] = share_of(proven, samples).low
+    return low
 
 
 def _effective_counts(samples: Array, fallen: Array) -> Array:

@@ -32,6 +32,29 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    @property
+    def is_upper_bound(self) -> bool:
+        """Whether the number is only known to be at most `value`."""
+        return isinstance(self, UpperBound)
+
+
+class UpperBound(Estimate):
+    """An estimate of a number that is at most `value`.
+
+    The interval holds for the number itself, so it may reach far below the value.
+    """
+
+
+def between(lower: Estimate, upper: Estimate) -> Estimate:
+    """Return the estimate of a number that lies between two.
+
+    Args:
+        lower: An estimate of what it is at least.
+        upper: An estimate of what it is at most.
+    """
+    kind = Estimate if lower.value == upper.value else UpperBound
+    return kind(upper.value, min(lower.low, upper.low), upper.high)
+
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 """No number."""

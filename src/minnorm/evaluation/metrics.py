@@ -9,7 +9,9 @@ misclassifies needs no attack. `over="all"` counts these as successes at distanc
 does. Accuracies are over all samples.
 
 An attack within a radius (`pgd(epsilon=0.3)`) has not searched beyond it. So where it failed,
-nothing is known at larger radii: accuracies there are NaN, and the curve ends.
+nothing is known at larger radii: accuracies there are NaN, and the curve ends. Such an attack
+searches for any adversarial, not for the closest one. So between 0 and its radius accuracies are at
+most what its records show, and so are distances: these estimates are of the type `UpperBound`.
 """
 
 import math
@@ -25,12 +27,14 @@ from minnorm.evaluation.estimates import (
     UNKNOWN,
     Array,
     Estimate,
+    between,
     mean_of,
     median_of,
     share_of,
 )
+from minnorm.evaluation.reaches import EQUAL_RADII, limits_of, reaches, robust_up_to
 from minnorm.evaluation.records import Records, attacks_in
-from minnorm.evaluation.selection import keys_of, limits_of, norm_of_records, values_of
+from minnorm.evaluation.selection import norm_of_records, values_of
 from minnorm.geometry import Norm
 from minnorm.radii import least_radii
 
@@ -40,9 +44,6 @@ misclassified sample is a success at distance 0."""
 
 _BLOCK = 2**13
 """The number of records whose radii are computed at once, few enough for the processor's cache."""
-
-_EQUAL_RADII = 1e-6
-"""The relative difference up to which two radii, as users write them, are the same."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,16 @@ def mean_distance(records: Records, norm: Norm | None = None, over: Over = "corr
         records: The records.
         norm: The norm of the distances; by default the attack's own.
         over: The samples, `correct` or `all`; see `Over`.
+
+    Returns:
+        The mean; an `UpperBound` for an attack that searches for any adversarial within a radius.
     """
     found = _distances(records, norm)
     hits = np.isfinite(found) & _chosen(records, over)
-    return mean_of(found[hits], values_of(records, "index")[hits])
+    samples = values_of(records, "index")[hits]
+    mean = mean_of(found[hits], samples)
+    least = _robust_up_to(records, norm)
+    return mean if least is None else between(mean_of(least[hits], samples), mean)
 
 
 def median_distance(
@@ -134,7 +141,8 @@ def median_distance(
     Returns:
         The median, and the order statistics that enclose it with 95 % confidence (0 and infinity
         for fewer than 6 samples). An infinite median of an attack within a radius lies beyond that
-        radius; if exactly half of the samples are failures beyond it, the median is NaN.
+        radius; if exactly half of the samples are failures beyond it, the median is NaN. A finite
+        one is an `UpperBound` for an attack that searches for any adversarial within a radius.
 
     Raises:
         InputError: If `failures` is `gray` and the norm is not L2.
@@ -155,7 +163,13 @@ def median_distance(
         found = np.where(found > end, math.inf, found)
         if 2 * int(np.isinf(found).sum()) == len(found):
             return UNKNOWN  # it is between a success and a failure, at an unknown distance
-    return median_of(found, values_of(records, "index")[chosen])
+    samples = values_of(records, "index")[chosen]
+    median = median_of(found, samples)
+    least = _robust_up_to(records, norm)
+    if least is None:
+        return median
+    hits = values_of(records, "success")[chosen] & np.isfinite(found)
+    return between(median_of(np.where(hits, least[chosen], found), samples), median)
 
 
 def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> Estimate:
@@ -173,10 +187,12 @@ def accuracy_at(records: Records, epsilon: float, norm: Norm | None = None) -> E
         norm: The norm of the radius; by default the attack's own.
 
     Returns:
-        The accuracy; NaN if an attack that failed did not search at this radius.
+        The accuracy; NaN if an attack that failed did not search at this radius. An `UpperBound` if
+        the attack searched for any adversarial within a larger radius: then the accuracy is at most
+        its value, and at least the accuracy at the larger radius, where the interval begins.
 
     Raises:
-        InputError: If the radius is not a number of at least 0.
+        InputError: If the radius is not a finite number of at least 0.
     """
     _check_radius(epsilon)
     return accuracies_at(records, [epsilon], norm)[0]
@@ -188,17 +204,23 @@ def accuracies_at(
     """Return what `accuracy_at` returns, for each of several radii in less time.
 
     Raises:
-        InputError: If a radius is not a number of at least 0.
+        InputError: If a radius is not a finite number of at least 0.
     """
     for epsilon in epsilons:
         _check_radius(epsilon)
     if len(epsilons) == 0:
         return ()
     until, end = robust_radii(records, norm), known_up_to(records, norm)
+    least = robust_up_to(records, norm_of_records(records, norm), until)
     samples = values_of(records, "index")
-    return tuple(
-        UNKNOWN if epsilon > end else share_of(until > epsilon, samples) for epsilon in epsilons
-    )
+    found = []
+    for epsilon in epsilons:
+        accuracy = UNKNOWN if epsilon > end else share_of(until > epsilon, samples)
+        if least is not None and epsilon <= end:
+            proven = (until > epsilon) & reaches(least, epsilon)
+            accuracy = between(share_of(proven, samples), accuracy)
+        found.append(accuracy)
+    return tuple(found)
 
 
 def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array, Array]:
@@ -206,8 +228,8 @@ def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array,
 
     Returns:
         The radii at which the accuracy falls, ascending from 0; and the accuracy from each radius
-        up to the next. For every radius it equals `accuracy_at`. Where nothing is known beyond a
-        radius, the last accuracy is NaN.
+        up to the next. For every radius it equals the value of `accuracy_at`, which may be an upper
+        bound. Where nothing is known beyond a radius, the last accuracy is NaN.
     """
     until, end = robust_radii(records, norm), known_up_to(records, norm)
     until = np.sort(until)
@@ -224,48 +246,6 @@ def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array,
         np.append(radii[known], np.nextafter(end, math.inf)),
         np.append(accuracies[known], math.nan),
     )
-
-
-def optimality(records: Records, envelope: Records, norm: Norm | None = None) -> float:
-    """Return how near an attack comes to the best known distances: 1 at them, 0 if it always fails.
-
-    This is the global optimality of AttackBench (Cinà et al. 2024), `1 - (A - B) / (C - B)`. A and
-    B are the areas under the robustness curves of the attack and of the envelope, up to the largest
-    distance of the envelope; C is the area for the clean accuracy.
-
-    Args:
-        records: The attack's records.
-        envelope: The best known records of the same samples, for example from `closest_records`.
-        norm: The norm of the distances; by default the attack's own.
-
-    Returns:
-        The optimality; NaN if the envelope has no finite distance above 0, or if an attack that
-        failed did not search up to its largest distance.
-
-    Raises:
-        InputError: If the samples are not the same, or the envelope is of another norm.
-    """
-    _check_one_attack(records)
-    if not np.array_equal(_sorted_keys(records), _sorted_keys(envelope)):
-        raise InputError(
-            "the records and the envelope are not of the same samples and targets: use an envelope "
-            "of the same samples, for example from closest_records."
-        )
-    norm = norm_of_records(records, norm)
-    if (chosen := norm_of_records(envelope)) != norm:
-        raise InputError(
-            f"the envelope's distances are the smallest in {chosen}, but the records are measured "
-            f"in {norm}: use closest_records(records, norm={norm!r}) as the envelope."
-        )
-    found, best = (_zero_if_wrong(part, values_of(part, norm)) for part in (records, envelope))
-    finite = best[np.isfinite(best)]
-    limit = float(finite.max()) if len(finite) else 0.0
-    if limit == 0.0 or any(limit > known_up_to(part, norm) for part in (records, envelope)):
-        return math.nan
-    # The area under mean(distance > eps) up to the limit is the mean of min(distance, limit).
-    area, area_best = (float(np.minimum(values, limit).mean()) for values in (found, best))
-    area_clean = float(is_correct(envelope).mean()) * limit
-    return 1 - (area - area_best) / (area_clean - area_best) if area_clean > area_best else 1.0
 
 
 def summarize(
@@ -305,14 +285,14 @@ def _check_radius(epsilon: object) -> None:
     if (
         isinstance(epsilon, bool)
         or not isinstance(epsilon, int | float | np.integer | np.floating)
-        or not epsilon >= 0
+        or not 0 <= epsilon < math.inf
     ):
-        raise InputError(f"epsilon={epsilon!r}: expected one radius of at least 0.")
+        raise InputError(f"epsilon={epsilon!r}: expected one finite radius of at least 0.")
 
 
 def _distances(records: Records, norm: Norm | None) -> Array:
     """Return the distances of one attack, in a given norm or in its own."""
-    _check_one_attack(records)
+    check_one_attack(records)
     return values_of(records, norm_of_records(records, norm))
 
 
@@ -328,7 +308,7 @@ def _chosen(records: Records, over: str) -> Array:
     Raises:
         InputError: If the choice is unknown, or the records are of several attacks.
     """
-    _check_one_attack(records)
+    check_one_attack(records)
     if over not in ("correct", "all"):
         raise InputError(f"over={over!r}: expected 'correct' or 'all'.")
     return np.full(len(records), True) if over == "all" else is_correct(records)
@@ -357,6 +337,10 @@ def robust_radii(records: Records, norm: Norm | None) -> Array:
     return _zero_if_wrong(records, radii)
 
 
+def _robust_up_to(records: Records, norm: Norm | None) -> Array | None:
+    return robust_up_to(records, norm_of_records(records, norm), robust_radii(records, norm))
+
+
 def search_limit(records: Records, norm: Norm) -> float:
     """Return the smallest radius limit of the failures, infinite if there is none.
 
@@ -375,19 +359,18 @@ def known_up_to(records: Records, norm: Norm | None) -> float:
         records: The records of one attack.
         norm: The norm of the radius; by default the attack's own.
     """
-    return search_limit(records, norm_of_records(records, norm)) * (1 + _EQUAL_RADII)
+    return search_limit(records, norm_of_records(records, norm)) * (1 + EQUAL_RADII)
 
 
-def _check_one_attack(records: Records) -> None:
+def check_one_attack(records: Records) -> None:
+    """Check that records are of one attack.
+
+    Raises:
+        InputError: If they are of several.
+    """
     names = attacks_in(records)
     if len(names) > 1:
         raise InputError(
             f"these records are of {len(names)} attacks ({', '.join(names)}): choose one with "
             "of_attack, or combine them with closest_records."
         )
-
-
-def _sorted_keys(records: Records) -> Array:
-    """Return the samples and targets of records in an order that does not depend on their rows."""
-    keys = np.stack(keys_of(records))
-    return keys[:, np.lexsort(keys)]

@@ -5,6 +5,8 @@
 | attack | the attack's name in this run |
 | norm | the norm that the attack minimizes: `l2`, `linf`, ... |
 | radius_limit | the radius in that norm beyond which the attack does not search; null if none |
+| fixed_radii | the radii within which it searches for any adversarial, as a text; null if |
+| | it searches for the closest one |
 | index | position of the sample in the whole data set |
 | label, target | its true class; the target class, null if the attack is untargeted |
 | clean_prediction | the predicted class of the input, -1 for logits that hold NaN |
@@ -34,6 +36,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -56,6 +59,7 @@ SCHEMA = pa.schema(
         pa.field("attack", pa.string(), nullable=False),
         pa.field("norm", pa.string(), nullable=False),
         pa.field("radius_limit", pa.float64()),
+        pa.field("fixed_radii", pa.string()),
         pa.field("index", pa.int64(), nullable=False),
         pa.field("label", pa.int64(), nullable=False),
         pa.field("target", pa.int64()),
@@ -84,6 +88,7 @@ def make_records(
     targets: Int64[Tensor, "b"] | None,
     *,
     radius_limit: float | None,
+    fixed_radii: Sequence[float] | None = None,
     predictions: tuple[Int64[Tensor, "b"], Int64[Tensor, "b"]],
     success: Bool[Tensor, "b"],
     reported: Bool[Tensor, "b"],
@@ -103,6 +108,8 @@ def make_records(
         labels: Their true classes.
         targets: The target classes, `None` if untargeted.
         radius_limit: The radius beyond which it does not search, in that norm; `None` for none.
+        fixed_radii: The radii within which it searches for any adversarial, in that norm; `None` if
+            it searches for the closest one.
         predictions: The predicted classes of the inputs, and of the adversarials.
         success: Whether the attack succeeded on each sample.
         reported: Whether the attack itself says so.
@@ -119,6 +126,7 @@ def make_records(
         "attack": [attack] * count,
         "norm": [norm] * count,
         "radius_limit": [radius_limit] * count,
+        "fixed_radii": [None if fixed_radii is None else radii_as_text(fixed_radii)] * count,
         "index": indices,
         "label": labels.cpu().numpy(),
         "target": [None] * count if targets is None else targets.cpu().numpy(),
@@ -141,13 +149,29 @@ def make_records(
 
 
 def with_all_columns(records: Records) -> Records:
-    """Add the columns that records of an earlier version lack."""
-    for name in _ADDED:
+    """Add the columns that records of an earlier version lack.
+
+    Their attacks within a radius may search for any adversarial within it.
+    """
+    for name in ("fixed_radii", *_ADDED):
         if name not in records.column_names:
-            none = pa.nulls(len(records), pa.float64())
+            field = SCHEMA.field(name)
+            added = pa.nulls(len(records), field.type)
+            if name == "fixed_radii":
+                added = pc.cast(records.column("radius_limit"), field.type)
             position = SCHEMA.get_field_index(name)
-            records = records.add_column(position, SCHEMA.field(name), none)
+            records = records.add_column(position, field, added)
     return records
+
+
+def radii_as_text(radii: Sequence[float]) -> str:
+    """Return radii as the column `fixed_radii` holds them; a float is read back as it was."""
+    return " ".join(repr(float(radius)) for radius in radii)
+
+
+def radii_from_text(text: str) -> tuple[float, ...]:
+    """Return the radii in a value of the column `fixed_radii`."""
+    return tuple(map(float, text.split()))
 
 
 def join_records(parts: list[Records]) -> Records:

@@ -11,9 +11,16 @@ from minnorm.attacks import load_attack
 from minnorm.attacks.composition import attack_name
 from minnorm.errors import InputError
 from minnorm.evaluation.estimates import Array, count_distinct
-from minnorm.evaluation.records import SCHEMA, Records, attacks_in, norms_in, warn_if_incomplete
-from minnorm.geometry import NORM_ORDERS, Norm, check_norm
-from minnorm.radii import inscribed_radius
+from minnorm.evaluation.reaches import limits_of, radii_of_closest, rows_by_norm
+from minnorm.evaluation.records import (
+    SCHEMA,
+    Records,
+    attacks_in,
+    norms_in,
+    radii_as_text,
+    warn_if_incomplete,
+)
+from minnorm.geometry import Norm, check_norm
 
 WORST_CASE = "worst case"
 """The name of the attack in the records that `closest_records` returns."""
@@ -82,7 +89,9 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     """Return for each (sample, target) the record of the closest adversarial over all attacks.
 
     This is the paper's row 'All'. The costs of the attacks are added up. An attack within a radius
-    contributes its successes; beyond the largest radius limit of all attacks nothing is known.
+    contributes its successes; beyond the largest radius limit of all attacks nothing is known. If
+    all attacks search for any adversarial within a radius, distances are upper bounds, and
+    accuracies are known at these radii.
 
     Args:
         records: The records of several attacks.
@@ -102,6 +111,9 @@ def closest_records(records: Records, norm: Norm | None = None) -> Records:
     columns["norm"] = pa.repeat(norm, len(best))
     limits = limits_of(records, norm)[rows].max(axis=1)
     columns["radius_limit"] = pa.array(limits, mask=np.isinf(limits))
+    radii = radii_of_closest(records, norm)
+    text = pa.scalar(None if radii is None else radii_as_text(radii), pa.string())
+    columns["fixed_radii"] = pa.repeat(text, len(best))
     for name in ("forwards", "backwards", "seconds"):
         columns[name] = pa.array(np.bincount(group, weights=values_of(records, name)))
     return pa.table(columns, schema=records.schema)
@@ -231,30 +243,9 @@ def distances_of(records: Records, norm: Norm | None) -> Array:
     if norm is not None:
         return values_of(records, check_norm(norm))
     found = np.full(len(records), math.nan)
-    for one, own in _norms_of(records).items():
+    for one, own in rows_by_norm(records).items():
         found[own] = values_of(records, one)[own]
     return found
-
-
-def limits_of(records: Records, norm: Norm) -> Array:
-    """Return the radius of each record, in a norm, beyond which its attack did not search.
-
-    It is infinite for an attack that searches at any radius. A limit in another norm counts as far
-    as it implies one in this norm, see `minnorm.radii.inscribed_radius`.
-    """
-    limits = pc.fill_null(records.column("radius_limit"), math.inf).to_numpy()
-    implied = np.full(len(records), math.inf)
-    for one, own in _norms_of(records).items():
-        limited = own & np.isfinite(limits)
-        implied[limited] = limits[limited] * inscribed_radius(1.0, one, norm)
-    return implied
-
-
-def _norms_of(records: Records) -> dict[Norm, Array]:
-    """Return which records are of attacks that minimize a norm, for each norm."""
-    column = records.column("norm")
-    found = column.unique().to_pylist()
-    return {norm: pc.equal(column, norm).to_numpy() for norm in NORM_ORDERS if norm in found}
 
 
 def values_of(records: Records, column: str) -> Array:

@@ -17,6 +17,9 @@ UNKNOWN = "unknown"
 INFINITE = "∞"
 """The text of an infinite number."""
 
+AT_MOST = "≤ "
+"""What is before a number that is only known to be at most that."""
+
 _NORM_NAMES: dict[Norm, str] = {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞"}
 
 _LONG_NUMBER = re.compile(r"(?<![\w.])0\.\d{5,}(?![\w.])")
@@ -129,6 +132,21 @@ def distance(value: float, limit: float = math.inf) -> str:
         limit: What an infinite distance is known to exceed.
     """
     return UNKNOWN if math.isnan(value) else _up_to(value, 4, limit)
+
+
+def percent_of(estimate: Estimate) -> str:
+    """Return an estimate of a share in percent: `93.3 %`, or `≤ 93.3 %` if it may be less."""
+    return (AT_MOST if estimate.is_upper_bound else "") + percent(estimate.value)
+
+
+def distance_of(estimate: Estimate, limit: float = math.inf) -> str:
+    """Return an estimate of a distance, see `distance`, with `≤` if it may be less.
+
+    Args:
+        estimate: The estimate.
+        limit: What an infinite distance is known to exceed.
+    """
+    return (AT_MOST if estimate.is_upper_bound else "") + distance(estimate.value, limit)
 
 
 def percent_interval(estimate: Estimate) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from minnorm import boxes
 from minnorm.acceleration import Accelerated
 from minnorm.attacks import Attack
-from minnorm.attacks.composition import norm_of, radius_limit_of
+from minnorm.attacks.composition import fixed_radii_of, norm_of, radius_limit_of
 from minnorm.data import Data
 from minnorm.errors import InputError, OutOfMemoryError, is_bug, one_line
 from minnorm.evaluation.records import Records, join_records, make_records
@@ -146,7 +146,7 @@ class Runner:
         clean = decision_before(batch, batch.labels)
         correct = None if clean.shares is None else 1 - clean.shares
         norm = norm_of([attack])
-        radius_limit = radius_limit_of(attack, norm)
+        radius_limit, fixed_radii = radius_limit_of(attack, norm), fixed_radii_of(attack, norm)
         records, adversarials = [], []
         for target in targets:
             verdict = self._judge(name, attack, batch, target, on_pass)
@@ -158,6 +158,7 @@ class Runner:
                     batch.labels,
                     target,
                     radius_limit=radius_limit,
+                    fixed_radii=fixed_radii,
                     predictions=(predictions(clean.logits), verdict.predictions),
                     success=verdict.success,
                     reported=verdict.reported,

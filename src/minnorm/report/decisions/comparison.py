@@ -20,6 +20,7 @@ from minnorm.report.decisions.differences import (
     mean_difference,
     median_difference,
 )
+from minnorm.report.decisions.measures import least_distances
 from minnorm.report.decisions.pairs import (
     OTHER_ATTACKS,
     PairedValues,
@@ -133,7 +134,7 @@ def compare(
     radii = list(epsilons) or default_radii(runs, pairs.norm)
     tail = (1 - confidence) / 2
     robustness = _robustness(pairs)
-    less, more = _changed_rows(robustness)
+    less, more = _changed_rows(robustness, _least(pairs))
     return Comparison(
         labels=(runs[0].label, runs[1].label),
         attacks=(attack or attack_names(a), attack or attack_names(b)),
@@ -163,10 +164,22 @@ def _robustness(pairs: Pairs) -> PairedValues:
     return PairedValues(a, b, pairs.samples)
 
 
-def _changed_rows(robustness: PairedValues) -> tuple[Array, Array]:
-    """Return the rows that became less robust, and those that became more: largest change first."""
+def _least(pairs: Pairs) -> tuple[Array, Array]:
+    """Return what the distances of all pairs are at least, 0 where the sample is misclassified."""
+    a, b = (
+        np.where(is_correct(part), least_distances(part, pairs.norm), 0.0)
+        for part in (pairs.a, pairs.b)
+    )
+    return a, b
+
+
+def _changed_rows(robustness: PairedValues, least: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return the rows that became less robust, and those that became more: largest change first.
+
+    A change is one for sure: a distance of one run is below what that of the other is at least.
+    """
     a, b, _ = robustness
-    change = np.where(a == b, 0.0, difference(a, b))
+    change = np.where((b < least[0]) | (a < least[1]), difference(a, b), 0.0)
     # Of equal changes, which infinite ones are, the smaller distance is worse.
     order = np.lexsort((np.minimum(a, b), -np.abs(change)))
     return order[change[order] < 0], order[change[order] > 0]
@@ -201,6 +214,12 @@ def _remarks(pairs: Pairs, other_attacks: bool) -> tuple[str, ...]:
             f"The targets of {pairs.other_targets:,} pairs differ: each model has its own least "
             "likely class."
         )
+    if pairs.not_closest:
+        remarks.append(
+            f"In a run, {pairs.not_closest}. So accuracies at smaller radii and distances are only "
+            "known to be at most what was found: they are not compared."
+        )
+        return tuple(remarks)
     a, b, _ = pairs.distances
     both = int((np.isfinite(a) & np.isfinite(b)).sum())
     remarks.append(

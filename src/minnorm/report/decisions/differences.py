@@ -58,13 +58,16 @@ def clean_difference(pairs: Pairs, tail: float) -> Difference:
 def accuracy_difference(pairs: Pairs, radius: float, tail: float) -> Difference:
     """Return the difference of the accuracies under attack, NaN if one of them is unknown.
 
+    An accuracy of which is only known what it is at most is unknown here.
+
     Args:
         pairs: The records of both runs.
         radius: The radius.
         tail: The probability that the difference is below its interval, and that it is above.
     """
     name = f"accuracy at {radius_text(radius)}"
-    a, b = (accuracy_at(part, radius, pairs.norm).value for part in (pairs.a, pairs.b))
+    found = (accuracy_at(part, radius, pairs.norm) for part in (pairs.a, pairs.b))
+    a, b = (math.nan if one.is_upper_bound else one.value for one in found)
     if math.isnan(a) or math.isnan(b):
         return Difference(name, True, len(pairs.a), a, b, UNKNOWN)
     return _share_difference(name, pairs.robust_hits(radius), tail)
@@ -73,14 +76,15 @@ def accuracy_difference(pairs: Pairs, radius: float, tail: float) -> Difference:
 def median_difference(pairs: Pairs, tail: float) -> Difference:
     """Return the difference of the medians, over pairs whose sample both classify correctly.
 
-    A failure of an attack counts as infinitely far.
+    A failure of an attack counts as infinitely far. It is unknown if the attacks of a run have not
+    searched for the closest adversarials.
 
     Args:
         pairs: The records of both runs.
         tail: The probability that the difference is below its interval, and that it is above.
     """
     name, distances = f"median {pairs.norm}", pairs.distances
-    if len(distances.a) == 0:
+    if len(distances.a) == 0 or pairs.not_closest:
         return _unknown(name)
     value, changes = median_changes(distances, difference)
     a, b = (float(np.median(one)) for one in distances[:2])
@@ -91,7 +95,8 @@ def median_difference(pairs: Pairs, tail: float) -> Difference:
 def mean_difference(pairs: Pairs, tail: float) -> Difference:
     """Return the difference of the means, over pairs where both attacks succeeded.
 
-    Samples that one of the models misclassifies before any attack are left out.
+    Samples that one of the models misclassifies before any attack are left out. It is unknown if
+    the attacks of a run have not searched for the closest adversarials.
 
     Args:
         pairs: The records of both runs.
@@ -99,7 +104,7 @@ def mean_difference(pairs: Pairs, tail: float) -> Difference:
     """
     name, distances = f"mean {pairs.norm}", pairs.distances
     found = np.isfinite(distances.a) & np.isfinite(distances.b)
-    if not found.any():
+    if not found.any() or pairs.not_closest:
         return _unknown(name)
     a, b, samples = (one[found] for one in distances)
     ends = (-float(a.mean()), float(b.mean()))  # all of the distance is lost, or was missing before

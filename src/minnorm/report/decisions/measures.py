@@ -10,10 +10,12 @@ import numpy as np
 from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array, count_distinct
 from minnorm.evaluation.metrics import is_correct, known_up_to, robust_radii
+from minnorm.evaluation.reaches import fixed_radii_in, reaches, robust_up_to
 from minnorm.evaluation.selection import norm_of_records, values_of
 from minnorm.geometry import Norm
 from minnorm.report.decisions.bounds import Bounds, mean_bounds, median_bounds, share_bounds
 from minnorm.report.decisions.requirements import Metric
+from minnorm.report.texts import listed, radius_text
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Measure:
     Attributes:
         value: The number over the samples of the run, NaN if it is unknown.
         known: What the number lies between over the samples of the run; twice the same unless an
-            attack did not search far enough, or nothing was measured.
+            attack did not search far enough or not for the closest adversarials, or nothing was
+            measured.
         bounds: The bounds of the number over all samples like these, by the probability that it is
             below, and that it is above.
         count: The number of records that it is over.
@@ -64,9 +67,14 @@ def measure(records: Records, metric: Metric) -> Measure:
     if metric.kind == "success":
         return _share(values_of(records, "success")[correct], samples)
     distances = known_distances(records, norm)[correct]
+    least = least_distances(records, norm)[correct]
     if metric.kind == "median":
-        return _median(distances, samples, known_up_to(records, norm))
-    return _mean(distances, samples)
+        found = _median(distances, least, samples, known_up_to(records, norm))
+    else:
+        found = _mean(distances, least, samples)
+    if math.isnan(found.value) and not found.remark:
+        return replace(found, remark=not_closest(records, norm))
+    return found
 
 
 def known_distances(records: Records, norm: Norm) -> Array:
@@ -76,6 +84,17 @@ def known_distances(records: Records, norm: Norm) -> Array:
     """
     found = values_of(records, norm)
     return np.where(found > known_up_to(records, norm), math.inf, found)
+
+
+def least_distances(records: Records, norm: Norm) -> Array:
+    """Return what the distances of one attack are at least.
+
+    They are those of `known_distances`, unless the attack searches for any adversarial within a
+    radius: then there may be closer ones.
+    """
+    found = known_distances(records, norm)
+    least = robust_up_to(records, norm, robust_radii(records, norm))
+    return found if least is None else np.where(np.isinf(found), found, np.minimum(least, found))
 
 
 def _share(hits: Array, samples: Array) -> Measure:
@@ -90,48 +109,83 @@ def _is_alone(samples: Array) -> bool:
 
 
 def _accuracy(records: Records, radius: float, norm: Norm) -> Measure:
-    """Measure an accuracy under attack; beyond the radius of an attack, it is at most a number."""
-    known = _share(robust_radii(records, norm) > radius, values_of(records, "index"))
-    limit = known_up_to(records, norm)
-    if radius <= limit:
-        return known
+    """Measure an accuracy under attack.
+
+    Where an attack has not searched it is at most a number, and at least the accuracy at a larger
+    radius.
+    """
+    hits, proven = robust_within(records, radius, norm)
+    samples = values_of(records, "index")
+    most, limit = _share(hits, samples), known_up_to(records, norm)
+    if np.array_equal(hits, proven):
+        return most
+    least = _share(proven, samples)
 
     def bounds(tail: float) -> Bounds:
-        return Bounds(0.0, known.bounds(tail).high)
+        return Bounds(least.bounds(tail).low, most.bounds(tail).high)
 
     return replace(
-        known,
+        most,
         value=math.nan,
-        known=Bounds(0.0, known.value),
+        known=Bounds(least.value, most.value),
         bounds=bounds,
-        remark=beyond(limit),
+        remark=not_closest(records, norm) if radius <= limit else beyond(limit),
     )
 
 
-def _median(distances: Array, samples: Array, limit: float) -> Measure:
+def robust_within(records: Records, radius: float, norm: Norm) -> tuple[Array, Array]:
+    """Return which records of one attack are robust as far as is seen, and which for sure.
+
+    The two differ beyond the radius within which an attack has searched, and at radii below it if
+    the attack searches for any adversarial.
+
+    Args:
+        records: The records.
+        radius: The radius.
+        norm: Its norm.
+    """
+    until = robust_radii(records, norm)
+    hits = until > radius
+    if radius > known_up_to(records, norm):
+        return hits, np.full(len(hits), False)
+    least = robust_up_to(records, norm, until)
+    return hits, hits if least is None else hits & reaches(least, radius)
+
+
+def _median(distances: Array, least: Array, samples: Array, limit: float) -> Measure:
     """Measure a median; where it is infinite, it exceeds the radius of an attack that failed."""
     value, count = float(np.median(distances)), len(distances)
 
     def bounds(tail: float) -> Bounds:
-        found = median_bounds(distances, samples, tail)
-        return Bounds(min(found.low, limit), found.high)
+        low = median_bounds(least, samples, tail).low
+        return Bounds(min(low, limit), median_bounds(distances, samples, tail).high)
 
     exact = _is_alone(samples)
     if math.isinf(value) and math.isfinite(limit):
-        below = float(np.sort(distances)[(count - 1) // 2])
+        below = float(np.sort(least)[(count - 1) // 2])
         known = Bounds(min(below, limit), math.inf)
         return Measure(value, known, bounds, count, beyond(limit), exact)
-    return Measure(value, Bounds(value, value), bounds, count, exact=exact)
+    known = Bounds(float(np.median(least)), value)
+    return Measure(_if_known(value, known), known, bounds, count, exact=exact)
 
 
-def _mean(distances: Array, samples: Array) -> Measure:
+def _mean(distances: Array, least: Array, samples: Array) -> Measure:
     """Measure a mean over the successes."""
     found = np.isfinite(distances)
     if not found.any():
         return unknown(Bounds(0.0, math.inf), "the attack never succeeded")
-    value = float(distances[found].mean())
-    bounds = partial(mean_bounds, distances[found], samples[found])
-    return Measure(value, Bounds(value, value), bounds, int(found.sum()))
+    value, count = float(distances[found].mean()), int(found.sum())
+    known = Bounds(float(least[found].mean()), value)
+
+    def bounds(tail: float) -> Bounds:
+        low = mean_bounds(least[found], samples[found], tail).low
+        return Bounds(low, mean_bounds(distances[found], samples[found], tail).high)
+
+    return Measure(_if_known(value, known), known, bounds, count)
+
+
+def _if_known(value: float, known: Bounds) -> float:
+    return value if known.low == known.high else math.nan
 
 
 def unknown(known: Bounds, remark: str) -> Measure:
@@ -147,3 +201,22 @@ def beyond(limit: float) -> str:
     """
     exact = float(f"{limit:.4g}")
     return f"an attack that failed did not search beyond {exact:g}"
+
+
+def not_closest(records: Records, norm: Norm) -> str:
+    """Return the remark that attacks have searched for any adversarial, and not for the closest.
+
+    Args:
+        records: The records of one attack, or the closest of several.
+        norm: The norm.
+
+    Returns:
+        The remark; empty if it is not so, or if they have found none that might be closer.
+    """
+    radii = fixed_radii_in(records, norm)
+    if radii is None or np.array_equal(
+        known_distances(records, norm), least_distances(records, norm)
+    ):
+        return ""
+    within = listed([radius_text(radius) for radius in radii]) if radii else "another ball"
+    return f"the attacks search for any adversarial within {within}, not for the closest"

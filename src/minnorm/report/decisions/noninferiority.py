@@ -51,8 +51,8 @@ def measure_change(pairs: Pairs, requirement: Requirement) -> Measure:
         a, b = (values_of(part, "success")[pairs.both_correct] for part in (pairs.a, pairs.b))
         return _share_change(PairedValues(a, b, distances.samples))
     if metric.kind == "median":
-        return _median_change(distances, _limit(pairs))
-    return _mean_change(distances, requirement.threshold)
+        return _median_change(distances, _limit(pairs), pairs.not_closest)
+    return _mean_change(distances, requirement.threshold, pairs.not_closest)
 
 
 def unchanged(measured: Measure) -> Measure:
@@ -70,6 +70,8 @@ def _share_change(hits: PairedValues) -> Measure:
 def _accuracy_change(pairs: Pairs, radius: float) -> Measure:
     if radius > (limit := _limit(pairs)):
         return unknown(_ANY_SHARE, beyond(limit))
+    if not pairs.is_known_at(radius):
+        return unknown(_ANY_SHARE, pairs.not_closest)
     return _share_change(pairs.robust_hits(radius))
 
 
@@ -78,7 +80,9 @@ def _limit(pairs: Pairs) -> float:
     return min(known_up_to(part, pairs.norm) for part in (pairs.a, pairs.b))
 
 
-def _median_change(distances: PairedValues, limit: float) -> Measure:
+def _median_change(distances: PairedValues, limit: float, not_closest: str) -> Measure:
+    if not_closest:
+        return unknown(_ANY_DISTANCE, not_closest)
     value, changes = median_changes(distances, partial(_ratio, limited=math.isfinite(limit)))
     if math.isnan(value):
         return unknown(_ANY_DISTANCE, beyond(limit))
@@ -102,12 +106,14 @@ def _ratio(a: Array, b: Array, *, limited: bool) -> Array:
     return np.where(equal, 0.0, change)
 
 
-def _mean_change(distances: PairedValues, threshold: float) -> Measure:
+def _mean_change(distances: PairedValues, threshold: float, not_closest: str) -> Measure:
     """Measure the relative change of a mean.
 
     The bounds decide whether the mean of `b - (1 + threshold) * a` is above 0, which means that the
     change is above the threshold: the bootstrap of a mean is better than that of a ratio.
     """
+    if not_closest:
+        return unknown(_ANY_DISTANCE, not_closest)
     found = np.isfinite(distances.a) & np.isfinite(distances.b)
     a, b, samples = (one[found] for one in distances)
     if not a.any():

@@ -20,8 +20,9 @@ from minnorm.evaluation.metrics import is_correct, robust_radii
 from minnorm.evaluation.records import attacks_in, norms_in
 from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.evaluation.store.configuration import RestrictionsEntry
+from minnorm.evaluation.store.mixtures import differences_of_samples
 from minnorm.geometry import NORM_ORDERS, Norm
-from minnorm.report.decisions.measures import known_distances
+from minnorm.report.decisions.measures import known_distances, not_closest, robust_within
 
 _ALIKE = {
     "data_fingerprint": "the samples",
@@ -103,6 +104,17 @@ class Pairs:
         both: Array = is_correct(self.a) & is_correct(self.b)
         return both
 
+    @property
+    def not_closest(self) -> str:
+        """The remark that attacks of a run have not searched for the closest; empty if all have."""
+        return not_closest(self.a, self.norm) or not_closest(self.b, self.norm)
+
+    def is_known_at(self, radius: float) -> bool:
+        """Return whether it is known of each pair in each run whether it is robust."""
+        return all(
+            np.array_equal(*robust_within(part, radius, self.norm)) for part in (self.a, self.b)
+        )
+
     def robust_hits(self, radius: float) -> PairedValues:
         """Return which pairs are robust within a radius in each run."""
         a, b = (robust_radii(part, self.norm) > radius for part in (self.a, self.b))
@@ -152,6 +164,10 @@ def check_comparable(a: Evaluation, b: Evaluation) -> None:
         for name, meaning in _ALIKE.items()
         if _comparable(one, name) != _comparable(other, name)
     ]
+    if not differences:  # no fingerprint covers all of a data set that is read item by item
+        dtype = one["dtype"] if one["dtype"] == other["dtype"] else None
+        found = differences_of_samples(a.records, b.records, dtype)
+        differences = [f"  the samples: {difference}" for difference in found]
     if differences:
         raise InputError(
             f"{name_of(a)} and {name_of(b)} cannot be compared sample by sample. What differs:",
@@ -210,8 +226,7 @@ def is_repeat(a: Evaluation, b: Evaluation) -> bool:
         a: The first run.
         b: The second run, for which `check_comparable` holds.
     """
-    models = [run.manifest["configuration"]["model_fingerprint"] for run in (a, b)]
-    if models[0] != models[1] or attacks_differ(a, b):
+    if _models_differ(a, b) or attacks_differ(a, b):
         return False
     one, other = (run.records.select(_RESULTS).sort_by(_ROWS) for run in (a, b))
     return bool(one.equals(other))
@@ -225,11 +240,19 @@ def other_differences(a: Evaluation, b: Evaluation) -> tuple[str, ...]:
         for name in _NOTED
         if one[name] != other[name]
     ]
-    if one["model"] == other["model"] and one["model_fingerprint"] != other["model_fingerprint"]:
+    if one["model"] == other["model"] and _models_differ(a, b):
         found.insert(0, f"model: both are {one['model']}, with other weights or code")
     if attacks_differ(a, b):
         found.append(f"attacks: {attack_names(a)} and {attack_names(b)}")
     return (*found, *_other_versions(a, b))
+
+
+def _models_differ(a: Evaluation, b: Evaluation) -> bool:
+    """Return whether the models have other weights, or other code as far as both runs know it."""
+    one, other = (run.manifest["configuration"] for run in (a, b))
+    codes = [configuration.get("model_code") for configuration in (one, other)]
+    other_code = None not in codes and codes[0] != codes[1]
+    return bool(one["model_fingerprint"] != other["model_fingerprint"] or other_code)
 
 
 def attacks_differ(a: Evaluation, b: Evaluation) -> bool:

@@ -9,6 +9,7 @@ from minnorm.boxes import is_finite, span
 from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct, search_limit
+from minnorm.evaluation.reaches import fixed_radii_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.facts.round_numbers import round_numbers
@@ -32,6 +33,8 @@ def default_radii(runs: Sequence[LabeledRun], norm: Norm | None = None) -> list[
     """Return a few round radii where the accuracy under attack falls, of all runs together.
 
     Where attacks within a radius end the curve of each run, the largest such radius is one of them.
+    If attacks search for any adversarial within a radius, only such radii are shown, those that all
+    such runs share if there are any.
 
     Args:
         runs: The runs, at least one.
@@ -42,6 +45,8 @@ def default_radii(runs: Sequence[LabeledRun], norm: Norm | None = None) -> list[
     """
     norm = main_norm(runs[0], norm)
     parts = [closest_part(run, norm) for run in runs if len(run.run.records)]
+    if radii := _searched_radii(parts, norm):
+        return radii
     low, high = runs[0].run.manifest["configuration"]["bounds"]
     scale = span((low, high)) if is_finite((low, high)) else 0.0  # then there are no gray levels
     wanted = _where_curves_fall(parts, norm).tolist()
@@ -50,6 +55,13 @@ def default_radii(runs: Sequence[LabeledRun], norm: Norm | None = None) -> list[
     if limit in (0.0, math.inf):
         return [radius for radius in found if radius <= limit]
     return [*(radius for radius in found if radius < 0.8 * limit), limit]
+
+
+def _searched_radii(parts: Sequence[Records], norm: Norm) -> list[float]:
+    """Return the radii within which attacks have searched for any adversarial, if any has."""
+    found = [set(radii) for part in parts if (radii := fixed_radii_in(part, norm))]
+    chosen = (set.intersection(*found) or set.union(*found)) if found else set()
+    return sorted(radius for radius in chosen if math.isfinite(radius))
 
 
 def _where_curves_fall(parts: Sequence[Records], norm: Norm) -> Array:

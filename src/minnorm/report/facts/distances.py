@@ -9,6 +9,7 @@ import numpy as np
 from minnorm.evaluation import Records, norm_of_records
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct, known_up_to
+from minnorm.evaluation.reaches import fixed_radii_in
 from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.facts.round_numbers import round_up
@@ -42,6 +43,8 @@ class Distances:
         misclassified: The number of records whose sample needs no attack, which are in no bin.
         quantiles: The distance within which a share of the samples has an adversarial, by share. A
             failure counts as infinitely far. NaN if it is not known, or without samples.
+        at_most: Whether there may be closer adversarials, since the attack has searched for any
+            within a radius.
     """
 
     run: str
@@ -52,6 +55,7 @@ class Distances:
     failures: int
     misclassified: int
     quantiles: dict[float, float]
+    at_most: bool = False
 
 
 def distances(run: LabeledRun, norm: Norm | None = None) -> list[Distances]:
@@ -103,6 +107,7 @@ def _distribution(
         failures=len(values) - len(finite),
         misclassified=len(part) - len(values),
         quantiles=_quantiles(values, known_up_to(part, norm)),
+        at_most=fixed_radii_in(part, norm) is not None,
     )
 
 

@@ -21,7 +21,7 @@ from minnorm.report.figures.drawing import (
     shown_distance,
     shown_name,
 )
-from minnorm.report.texts import norm_name
+from minnorm.report.texts import AT_MOST, norm_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,7 @@ def _draw(axes: "Axes", row: Distances, number: int, end: float) -> None:
         axes.plot([median, median], [number, number - _HEIGHT], color="black", linewidth=1.2)
         near_end = median > 0.85 * end
         axes.annotate(
-            shown_distance(median),
+            (AT_MOST if row.at_most else "") + shown_distance(median),
             (median, number - _HEIGHT),
             xytext=(-4 if near_end else 4, 0),
             textcoords="offset points",

@@ -19,7 +19,7 @@ from minnorm.report.findings.measured_attacks import (
 from minnorm.report.findings.random_findings import is_random
 from minnorm.report.findings.suggestions import closest_attacks, examples
 from minnorm.report.runs import LabeledRun
-from minnorm.report.texts import listed, radius_text
+from minnorm.report.texts import listed, norm_name, radius_text
 
 _MANY = 0.2
 """The share of samples from which attacks disagree widely."""
@@ -92,11 +92,13 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
                 "All attacks search within a radius",
                 f"Beyond the radius {radius_text(limit)} nothing is known: there is no accuracy, "
                 "and the median distance is known only if more than half of the samples have an "
-                "adversarial within it.",
+                f"adversarial within it.{_inside(attacks)}",
                 "Add an attack that searches for the closest adversarial, for example "
                 f"{examples(access)}.",
             )
         )
+    else:
+        found += _upper_bounds(attacks, access)
     if unknown := [attack.name for attack in attacks if attack.cost == 0]:
         found.append(
             Finding(
@@ -109,6 +111,33 @@ def _choice(attacks: Sequence[MeasuredAttack]) -> list[Finding]:
             )
         )
     return found
+
+
+def _inside(attacks: Sequence[MeasuredAttack]) -> str:
+    """Return what the distances of attacks say if none searches for the closest adversarial."""
+    if any(attack.searched is None for attack in attacks):
+        return ""
+    names = listed([attack.name for attack in attacks])
+    return (
+        f" {names} {'searches' if len(attacks) == 1 else 'search'} for any adversarial within a "
+        "radius, not for the closest: accuracies at smaller radii and distances are at most what "
+        "was found."
+    )
+
+
+def _upper_bounds(attacks: Sequence[MeasuredAttack], access: Access) -> list[Finding]:
+    """Return in which norms no attack searches for the closest adversarial, if others do."""
+    return [
+        Finding(
+            "upper-bounds",
+            "note",
+            f"No attack in {norm_name(norm)} searches for the closest adversarial",
+            _inside(group).strip(),
+            f"Add an attack that does, for example {closest_attacks(access, norm)[0]}.",
+        )
+        for norm, group in in_one_norm(attacks).items()
+        if _inside(group)
+    ]
 
 
 def _added(attack: MeasuredAttack) -> str:

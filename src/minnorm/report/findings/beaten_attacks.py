@@ -11,7 +11,12 @@ from typing import TypeAlias
 from scipy.special import bdtrc
 
 from minnorm.report.findings.finding import Finding
-from minnorm.report.findings.measured_attacks import MeasuredAttack, closer, closest_of
+from minnorm.report.findings.measured_attacks import (
+    MeasuredAttack,
+    closer,
+    closest_of,
+    compared_within,
+)
 from minnorm.report.texts import radius_text
 
 CLEARLY = 1.1
@@ -122,7 +127,7 @@ def _without_budget(attack: MeasuredAttack) -> tuple[str, dict[str, object]]:
 
 
 def _what_was_found(winner: MeasuredAttack, loser: MeasuredAttack, wins: int, more: str) -> str:
-    limit = min(winner.limit, loser.limit)
+    limit = compared_within(winner, loser)
     if math.isinf(limit):
         return (
             f"On {wins:,} of {loser.cases()}, the adversarial of {loser.name} is more than {more} "

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from minnorm.errors import InputError
 from minnorm.evaluation import Records, norm_of_records, of_attack
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.metrics import is_correct
+from minnorm.evaluation.reaches import fixed_radii_in, limits_of
 from minnorm.evaluation.records import are_targeted, attacks_in
-from minnorm.evaluation.selection import keys_of, limits_of, values_of
+from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.geometry import Norm
 from minnorm.report.runs import LabeledRun
 from minnorm.report.texts import are_queries, attack_text, counted, needs_gradients
@@ -38,6 +40,8 @@ class MeasuredAttack:
         arguments: The arguments in its spec.
         norm: The norm that it minimizes, or in which it is measured.
         limit: The radius beyond which it does not search, infinite if there is none.
+        searched: The radii within which it searches for any adversarial; `None` if it searches for
+            the closest one.
         cost: The mean cost per sample, in gradients; a forward pass alone costs 0.4.
         access: What it uses of the model.
         queries_only: Whether it made forward passes and no backward pass, and is not known to need
@@ -52,6 +56,7 @@ class MeasuredAttack:
     arguments: Mapping[str, Any]
     norm: Norm
     limit: float
+    searched: tuple[float, ...] | None
     cost: float
     access: Access
     queries_only: bool
@@ -118,10 +123,24 @@ def closer(one: MeasuredAttack, other: MeasuredAttack, factor: float) -> Array:
         other: The other attack, of the same norm.
         factor: How much larger the distance of the other one must be.
     """
-    limit = min(one.limit, other.limit)
+    limit = compared_within(one, other)
+    if math.isnan(limit):
+        return np.full(len(other.distances), False)
     if math.isinf(limit):
         return one.distances * factor < other.distances
     return (one.distances <= limit * 1.001) & (other.distances > limit * factor)
+
+
+def compared_within(one: MeasuredAttack, other: MeasuredAttack) -> float:
+    """Return the radius within which one attack may have found an adversarial that another missed.
+
+    It is infinite if the distances themselves can be compared, and NaN if nothing can: an attack
+    that searches for any adversarial within a radius misses none at smaller radii.
+    """
+    limit = min(one.limit, other.limit)
+    if other.searched is None:
+        return limit
+    return min((radius for radius in other.searched if radius >= limit), default=math.nan)
 
 
 def closest_of(attacks: Sequence[MeasuredAttack]) -> MeasuredAttack:
@@ -129,8 +148,15 @@ def closest_of(attacks: Sequence[MeasuredAttack]) -> MeasuredAttack:
     return replace(
         attacks[0],
         limit=max(attack.limit for attack in attacks),
+        searched=_searched_by(attacks),
         distances=np.min([attack.distances for attack in attacks], axis=0),
     )
+
+
+def _searched_by(attacks: Sequence[MeasuredAttack]) -> tuple[float, ...] | None:
+    """Return the radii at which something is known of all attacks together; `None` for all."""
+    radii = [attack.searched for attack in attacks if attack.searched is not None]
+    return tuple(sorted({*chain(*radii)})) if len(radii) == len(attacks) else None
 
 
 def _measured(
@@ -149,6 +175,7 @@ def _measured(
         arguments=parsed.arguments,
         norm=norm,
         limit=float(limits_of(part, norm).min()),
+        searched=fixed_radii_in(part, norm),
         cost=FORWARD_COST * forwards + (1 - FORWARD_COST) * backwards,
         access=access,
         queries_only=are_queries(forwards, backwards, gradients=needs_gradients(spec)),

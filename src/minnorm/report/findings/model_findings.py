@@ -97,7 +97,9 @@ def _wide_intervals(run: LabeledRun, closest: Records, norm: Norm) -> list[Findi
 
 
 def _half_width(estimate: Estimate) -> float:
-    return 0.0 if math.isnan(estimate.value) else (estimate.high - estimate.low) / 2
+    # Of an upper bound, the width of the interval is no matter of samples.
+    unknown = math.isnan(estimate.value) or estimate.is_upper_bound
+    return 0.0 if unknown else (estimate.high - estimate.low) / 2
 
 
 def _samples_for(count: int, half_width: float) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minnorm.evaluation import Estimate, UpperBound
+from minnorm.evaluation.estimates import UNKNOWN
 from minnorm.geometry import Norm
 from minnorm.report.facts.curves import Curve, curves
 from minnorm.report.facts.distances import Distances, distances
@@ -81,8 +83,8 @@ class NormCharts:
     step: float
     radius: float
 
-    def table(self) -> list[tuple[float, list[tuple[float, float, float]]]]:
-        """Return radii with the accuracy of each curve there, and its interval; NaN if unknown."""
+    def table(self) -> list[tuple[float, list[Estimate]]]:
+        """Return radii with the accuracy of each curve there; NaN if it is unknown."""
         radii = np.linspace(0, self.farthest, TABLE_ROWS).tolist()
         return [
             (radius, [value_at(curve, radius) for _, curve, _, _ in self.curves])
@@ -111,6 +113,7 @@ class NormCharts:
                     "accuracy": _rounded(curve.accuracy),
                     "low": _rounded(curve.low),
                     "high": _rounded(curve.high),
+                    **({"at_most": curve.at_most.tolist()} if curve.at_most.any() else {}),
                     "limit": None if math.isinf(curve.limit) else curve.limit,
                 }
                 for number, (id_, curve, style, closest) in enumerate(self.curves)
@@ -185,12 +188,13 @@ def norm_charts(
     )
 
 
-def value_at(curve: Curve, radius: float) -> tuple[float, float, float]:
-    """Return the accuracy of a curve at a radius, and its interval; NaN beyond its limit."""
+def value_at(curve: Curve, radius: float) -> Estimate:
+    """Return the accuracy of a curve at a radius; NaN beyond its limit."""
     if radius > curve.limit:
-        return math.nan, math.nan, math.nan
+        return UNKNOWN
     step = int(np.searchsorted(curve.radii, radius, side="right")) - 1
-    return float(curve.accuracy[step]), float(curve.low[step]), float(curve.high[step])
+    kind = UpperBound if curve.at_most[step] else Estimate
+    return kind(float(curve.accuracy[step]), float(curve.low[step]), float(curve.high[step]))
 
 
 def _axis(found: Sequence[tuple[Curve, bool]]) -> tuple[float, float]:

@@ -120,6 +120,9 @@ def _environment() -> "Environment":
     environment.filters["glued"] = _glued
     environment.filters["attack"] = texts.attack_text
     environment.filters["breakable"] = _breakable
-    for name in ("counted", "percent", "percent_interval", "distance", "distance_interval"):
+    for name in (
+        *("counted", "percent", "percent_of", "percent_interval"),
+        *("distance", "distance_of", "distance_interval"),
+    ):
         environment.filters[name] = getattr(texts, name)
     return environment

@@ -1,5 +1,6 @@
 """Several runs in one sentence: which keeps the highest robust accuracy, and by how much."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -77,7 +78,7 @@ def _text(
     """
     by_run = [accuracies_at(part, radii, norm) for part in parts]
     by_radius = {
-        radius: np.array([accuracy.value for accuracy in found])
+        radius: np.array([math.nan if one.is_upper_bound else one.value for one in found])
         for radius, *found in zip(radii, *by_run, strict=True)
     }
     # Beyond the last curve, all are equal.

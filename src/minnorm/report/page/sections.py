@@ -179,14 +179,14 @@ def _tiles(run: LabeledRun, norm: Norm, radii: Sequence[float]) -> list[Tile]:
         *(
             Tile(
                 f"robust accuracy at {norm_name(norm)} radius {radius_text(radius)}",
-                texts.percent(found.value),
+                texts.percent_of(found),
                 texts.percent_interval(found),
             )
             for radius, found in zip(shown, accuracies_at(records, shown, norm), strict=True)
         ),
         Tile(
             f"median {norm_name(norm)} distance",
-            texts.distance(median.value, limit),
+            texts.distance_of(median, limit),
             texts.distance_interval(median, limit),
         ),
     ]

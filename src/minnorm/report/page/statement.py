@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow.compute as pc
 
 from minnorm.access import Access
 from minnorm.attacks.composition import most_demanding
@@ -70,11 +71,18 @@ def curves_show(runs: Sequence[LabeledRun]) -> list[str]:
         "share of pairs of a sample and a target that are classified correctly and not turned into "
         "their target"
     )
+    texts = [untargeted]
     if targeted == {True}:
-        return [f"The {pairs}, against the size of the allowed perturbation."]
-    if True in targeted:
-        return [untargeted, f"Of targeted runs: the {pairs}."]
-    return [untargeted]
+        texts = [f"The {pairs}, against the size of the allowed perturbation."]
+    elif True in targeted:
+        texts.append(f"Of targeted runs: the {pairs}.")
+    if any(pc.any(run.run.records.column("fixed_radii").is_valid()).as_py() for run in runs):
+        texts.append(
+            "An attack that searches for any adversarial within a radius measures the accuracy at "
+            "that radius. At smaller ones its curve is an upper bound, and its confidence band "
+            "reaches down to what is known."
+        )
+    return texts
 
 
 def _subject(run: LabeledRun, records: Records) -> list[str]:
@@ -112,7 +120,8 @@ def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str
     radii = sorted(set(epsilons))
     found = dict(zip(radii, accuracies_at(records, radii, norm), strict=True))
     known = [
-        f"{percent(one.value)} ({percent_interval(one)}) within {radius_text(epsilon)}"
+        f"{'at most ' if one.is_upper_bound else ''}{percent(one.value)} "
+        f"({percent_interval(one)}) within {radius_text(epsilon)}"
         for epsilon, one in found.items()
         if not math.isnan(one.value)
     ]
@@ -130,6 +139,11 @@ def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str
         )
         texts.append(
             f"A stronger attack may lower {'these numbers' if several else 'this number'}."
+        )
+    if any(one.is_upper_bound for one in found.values()):
+        texts.append(
+            "'At most' is because the attacks search for any adversarial within a larger radius, "
+            "and may miss closer ones."
         )
     if unknown:
         texts.append(
@@ -162,10 +176,11 @@ def _half(run: LabeledRun, records: Records, norm: Norm) -> list[str]:
     if math.isfinite(median.value):
         interval = distance_interval(median, summary.radius_limit)
         shown = f" (95 % confidence interval: {interval})" if math.isfinite(median.high) else ""
+        closer = ", and perhaps by a much smaller one" if median.is_upper_bound else ""
         goal = "moved to their target" if are_targeted(records) else "made wrong"
         return [
             f"Half of the {cases} can be {goal} by a change of {norm_name(norm)} norm "
-            f"{distance(median.value)} or less{shown}.",
+            f"{distance(median.value)} or less{shown}{closer}.",
             _size_of_changes(run, records),
         ]
     share = "half" if math.isnan(median.value) else "more than half"

@@ -42,7 +42,8 @@ def to_csv(results: Results) -> str:
 
     Columns that end with `_low` and `_high` hold the ends of 95 % confidence intervals. Shares are
     from 0 to 1. A number that is not known is empty, and infinity is `inf`. Texts that a
-    spreadsheet would take for formulas have an apostrophe before them.
+    spreadsheet would take for formulas have an apostrophe before them. If there are upper bounds,
+    the last column names them.
 
     Args:
         results: The results, see `minnorm.report.results`.
@@ -61,7 +62,7 @@ def to_json(results: Results) -> str:
 
     Estimates are objects of `value`, `low` and `high`, the ends of 95 % confidence intervals.
     Shares are from 0 to 1. A number that is not known is `null`, and infinity is the text
-    `Infinity`, since JSON has no such numbers.
+    `Infinity`, since JSON has no such numbers. An upper bound has `"at_most": true`.
 
     Args:
         results: The results, see `minnorm.report.results`.
@@ -165,11 +166,17 @@ def _counts(row: ResultRow) -> dict[str, int]:
 
 def _nested(row: ResultRow, results: Results) -> dict[str, Any]:
     accuracies = [
-        {"epsilon": epsilon, **accuracy._asdict()}
+        {"epsilon": epsilon, **estimate_values(accuracy)}
         for epsilon, accuracy in zip(results.epsilons, row.accuracies, strict=True)
     ]
-    estimates = {name: estimate._asdict() for name, estimate in _estimates(row).items()}
+    estimates = {name: estimate_values(one) for name, one in _estimates(row).items()}
     return {**_texts(row), **_counts(row), **estimates, "accuracies": accuracies, **_numbers(row)}
+
+
+def estimate_values(estimate: Estimate) -> dict[str, Any]:
+    """Return an estimate as an object of JSON, which says so if it is an upper bound."""
+    values: dict[str, Any] = estimate._asdict()
+    return {**values, "at_most": True} if estimate.is_upper_bound else values
 
 
 def _flat(row: ResultRow, results: Results) -> Iterator[tuple[str, Any]]:
@@ -180,11 +187,15 @@ def _flat(row: ResultRow, results: Results) -> Iterator[tuple[str, Any]]:
         f"accuracy@{epsilon!r}": accuracy
         for epsilon, accuracy in zip(results.epsilons, row.accuracies, strict=True)
     }
-    for name, estimate in {**_estimates(row), **accuracies}.items():
+    estimates = {**_estimates(row), **accuracies}
+    for name, estimate in estimates.items():
         yield name, estimate.value
         yield f"{name}_low", estimate.low
         yield f"{name}_high", estimate.high
     yield from _numbers(row).items()
+    if any(one.has_upper_bounds for one in results.rows):
+        names = [name for name, one in estimates.items() if one.is_upper_bound]
+        yield "at_most", " ".join(names)
 
 
 def _csv_value(value: Any) -> Any:

@@ -4,7 +4,7 @@ import re
 
 from minnorm.report.tables.results import Results
 from minnorm.report.tables.terminal import Cell, ResultColumn, result_columns, row_groups
-from minnorm.report.texts import INFINITE
+from minnorm.report.texts import AT_MOST, INFINITE
 from minnorm.runtime.terminal import printable
 
 _SPECIAL = {
@@ -84,4 +84,5 @@ def _number(text: str) -> str:
     """Return a number, or an interval in brackets, which needs no escapes but signs of its own."""
     if text == "-":
         return "--"
+    text = text.replace(AT_MOST, r"$\leq$")
     return text.replace("> ", "$>$").replace(INFINITE, r"$\infty$")

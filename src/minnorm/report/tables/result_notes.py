@@ -38,7 +38,12 @@ def errors_among(samples: int, clean: Estimate) -> int:
 
 
 def notes_on(
-    tables: Sequence[Records], norm: Norm | None, *, radii: bool, limited: bool
+    tables: Sequence[Records],
+    norm: Norm | None,
+    *,
+    radii: bool,
+    limited: bool,
+    at_most: bool = False,
 ) -> list[str]:
     """Return the notes on a table.
 
@@ -47,6 +52,7 @@ def notes_on(
         norm: The norm in which all are measured, if one was chosen.
         radii: Whether the table has accuracies at radii.
         limited: Whether an attack did not search beyond a radius.
+        at_most: Whether a number is only known to be at most that.
     """
     notes = [
         "In brackets: 95 % confidence intervals.",
@@ -82,6 +88,11 @@ def notes_on(
         notes.append(
             "An attack within a radius says nothing beyond it: '>' in a median means farther than "
             "that radius, and an accuracy beyond it is '-'."
+        )
+    if at_most:
+        notes.append(
+            "'≤' is at most: an attack such as PGD searches for any adversarial within its radius, "
+            "not for the closest. At smaller radii the accuracy may be lower, and so may distances."
         )
     return list(dict.fromkeys(notes))
 

@@ -46,7 +46,8 @@ class ResultRow:
         samples: The number of samples.
         clean: The clean accuracy on them.
         summary: Success, distances and costs; with targets, over pairs of samples and targets.
-        accuracies: The accuracy within each radius of the table; NaN where nothing is known.
+        accuracies: The accuracy within each radius of the table; NaN where nothing is known, an
+            `UpperBound` where the attack has not searched for the closest adversarials.
         label: The true class that the samples are of; `None` for all classes.
         target: The target class; `None` for all targets, or without targets.
         class_name: The name of the class or the target, its number as text if it is unknown; empty
@@ -71,6 +72,12 @@ class ResultRow:
     def clean_errors(self) -> int:
         """The number of samples that the model misclassifies before any attack."""
         return errors_among(self.samples, self.clean)
+
+    @property
+    def has_upper_bounds(self) -> bool:
+        """Whether one of its numbers is only known to be at most that."""
+        shown = (self.summary.mean, self.summary.median, *self.accuracies)
+        return any(one.is_upper_bound for one in shown)
 
 
 @dataclass(frozen=True)
@@ -226,6 +233,7 @@ def _results(
 ) -> Results:
     norms = tuple(dict.fromkeys(row.summary.norm for row in rows)) or (norm or "l2",)
     limited = any(math.isfinite(row.summary.radius_limit) for row in rows)
-    notes = notes_on(tables, norm, radii=bool(epsilons), limited=limited)
+    at_most = any(row.has_upper_bounds for row in rows)
+    notes = notes_on(tables, norm, radii=bool(epsilons), limited=limited, at_most=at_most)
     title = heading(tables[0]) if len(tables) == 1 else ""
     return Results(tuple(rows), tuple(map(float, epsilons)), norms, title, tuple(notes))

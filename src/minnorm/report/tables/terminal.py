@@ -15,11 +15,18 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from minnorm.evaluation import Records, Summary
+from minnorm.evaluation import Estimate, Records, Summary, UpperBound
 from minnorm.geometry import Norm
 from minnorm.report.tables.result_notes import heading_of
 from minnorm.report.tables.results import ResultRow, Results, results_of_records
-from minnorm.report.texts import are_queries, attack_text, beyond, decimals, radius_text
+from minnorm.report.texts import (
+    AT_MOST,
+    are_queries,
+    attack_text,
+    beyond,
+    decimals,
+    radius_text,
+)
 from minnorm.runtime.terminal import SIZE_OF_LOGS, Terminal, printable
 
 _WIDEST = 10_000
@@ -76,7 +83,8 @@ def results_table(
     """Make a table of results, with the rows of `minnorm.evaluation.breakdown`.
 
     Success, mean and median are over the correctly classified samples, accuracies over all. Beyond
-    the radius within which an attack searched, there is no number.
+    the radius within which an attack searched, there is no number; within it, numbers of an attack
+    that searches for any adversarial are upper bounds.
 
     Args:
         records: The records of an evaluation.
@@ -295,9 +303,9 @@ def _median(row: ResultRow) -> Cell:
     return _distance(row.summary.median, row.summary.radius_limit)
 
 
-def _distance(estimate: tuple[float, float, float], limit: float = math.inf) -> Cell:
+def _distance(estimate: Estimate, limit: float = math.inf) -> Cell:
     """Return a distance and its interval; small ones, as in Linf, have more digits."""
-    value = estimate[0]
+    value = estimate.value
     zeros = -math.floor(math.log10(value)) - 1 if 0 < value < 1 else 0
     return _cell(estimate, 1, 4 + zeros, limit)
 
@@ -314,6 +322,8 @@ def with_interval(
     estimate: tuple[float, float, float], scale: float, digits: int, limit: float = math.inf
 ) -> str:
     """Format an estimate, with its interval on a second line; `-` if it is NaN.
+
+    An upper bound begins with `≤`.
 
     Args:
         estimate: The number, and the ends of its interval.
@@ -335,7 +345,8 @@ def _cell(
     def shown(number: float, places: int) -> str:
         return beyond(limit) if math.isinf(number) else decimals(number, places)
 
-    return Cell(shown(value, digits), f"[{shown(low, short)}, {shown(high, short)}]")
+    at_most = AT_MOST if isinstance(estimate, UpperBound) else ""
+    return Cell(at_most + shown(value, digits), f"[{shown(low, short)}, {shown(high, short)}]")
 
 
 def costs(summary: Summary, *, needs_gradients: bool = False) -> tuple[str, str, str]:

@@ -77,7 +77,8 @@ async function showCurves(chart) {
       const step = stepAt(curve, radius);
       const line = lines.get(curve.id);
       const known = step >= 0;
-      line.querySelector("[data-accuracy]").textContent = known ? percent(curve.accuracy[step]) : "unknown";
+      line.querySelector("[data-accuracy]").textContent = known
+        ? (curve.at_most?.[step] ? "≤ " : "") + percent(curve.accuracy[step]) : "unknown";
       line.querySelector("[data-interval]").textContent = known
         ? percent(curve.low[step]) + " to " + percent(curve.high[step]) : "not searched so far out";
       if (known) values.push({ radius, accuracy: curve.accuracy[step], color: curve.color, marker: curve.marker });
