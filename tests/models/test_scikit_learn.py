@@ -146,6 +146,23 @@ def test_a_threshold_of_its_own_decides() -> None:
     assert (careful.predict(NOISY) != careful.inner_.predict(NOISY)).any()
 
 
+@pytest.mark.parametrize(
+    ("classes", "is_unclear"),
+    [([0, 2, 3], True), ([1, 2], True), ([-1, 1], False), ([10, 20], False), ([0, 1], None)],
+)
+def test_labels_that_may_be_classes_or_their_numbers_are_a_warning(
+    classes: list[int], is_unclear: bool | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = len(classes) > DIGITS
+    estimator = GaussianNB().fit(IMAGES[few], np.array(classes)[DIGITS[few]])
+    with caplog.at_level(logging.INFO, logger="minnorm"):
+        from_estimator(estimator)
+    levels = [record.levelno for record in caplog.records]
+    expected = {True: [logging.WARNING], False: [logging.INFO], None: []}
+    assert levels == expected[is_unclear]
+    assert ("numpy.searchsorted(model.classes_, labels)" in caplog.text) == bool(is_unclear)
+
+
 def test_classes_have_numbers_in_their_order(caplog: pytest.LogCaptureFixture) -> None:
     names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven"])
     few = DIGITS < 8

@@ -83,7 +83,17 @@ def from_estimator(estimator: Any, *, identity: str = "") -> PredictOnly:
     if classes != list(range(len(classes))):
         numbered = [f"{number} is {value!r}" for number, value in enumerate(classes[:_SHOWN])]
         more = f" and so on, {len(classes)} classes" if len(classes) > _SHOWN else ""
-        logger.info("%s: labels are numbers of its classes: %s%s", name, ", ".join(numbered), more)
+        # Where a class is the number of another one, labels of the data may be either.
+        unclear = any(at in classes and classes[at] != at for at in range(len(classes)))
+        logger.log(
+            logging.WARNING if unclear else logging.INFO,
+            "%s: labels are numbers of its classes: %s%s%s",
+            name,
+            ", ".join(numbered),
+            more,
+            ". If the labels of your data are the classes themselves, pass "
+            "numpy.searchsorted(model.classes_, labels)" * unclear,
+        )
     return PredictOnly(
         partial(_predict, estimator, name, {value: at for at, value in enumerate(classes)}, score),
         "decisions" if score is None else "scores",
