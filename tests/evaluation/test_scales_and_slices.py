@@ -61,6 +61,34 @@ def test_8_bit_images_with_other_bounds_are_refused() -> None:
         measure(linear(1), (PIXELS, LABELS), bounds=(-1, 1))
 
 
+def _small_values(largest: int, samples: int = 40) -> Tensor:
+    drawn = np.random.default_rng(0).integers(0, largest + 1, (samples, 5))
+    drawn[0, 0] = largest
+    return torch.from_numpy(drawn.astype(np.uint8))
+
+
+@pytest.mark.parametrize("largest", [1, 16, 32])
+@pytest.mark.parametrize("as_items", [False, True])
+def test_8_bit_values_that_do_not_go_up_to_255_warn(largest: int, as_items: bool) -> None:
+    pair = _small_values(largest), torch.arange(40) % 3
+    (doubt, *_) = measure(linear(1), TensorDataset(*pair) if as_items else pair).doubts
+    assert doubt.kind == "scale"
+    assert f"but no value of 40 samples is above {largest}." in doubt.text
+
+
+@pytest.mark.parametrize("values", ["dark first", "black", "above", "floats", "kept"])
+def test_dark_images_are_on_the_scale_of_images(values: str) -> None:
+    pixels = _small_values(33 if values == "above" else 20)
+    if values == "black":
+        pixels.zero_()
+    elif values == "dark first":
+        pixels[33] = 200
+    data = pixels / 255 if values == "floats" else pixels
+    bounds = (0, 255) if values == "kept" else (0, 1)
+    found = measure(linear(1), (data, torch.arange(40) % 3), bounds=bounds)
+    assert "scale" not in {doubt.kind for doubt in found.doubts}
+
+
 def test_values_up_to_1_with_the_bounds_of_8_bit_images_warn() -> None:
     found = measure(linear(1), (PIXELS / 255, LABELS), bounds=(0, 255))
     assert any("use the bounds 0 and 1" in warning for warning in found.warnings)

@@ -22,6 +22,7 @@ from minnorm.attacks.engine.inset import LOST_GRADIENTS, loses_gradients
 from minnorm.attacks.engine.problem import check_evaluation_mode
 from minnorm.boxes import Bounds, is_interval
 from minnorm.data import Data
+from minnorm.data.dataset import WHITE, drawn
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError, batch_size_advice, one_line
 from minnorm.evaluation.running.batches import CleanBatch, read_batch
@@ -30,6 +31,12 @@ from minnorm.logits import check_labels, is_exported, output_of
 
 _ANSWERED_CLASSES = 10
 """Classes whose logits identify the model in the configuration of the run."""
+
+_SMALL = 32
+"""The largest of 8-bit values that do not seem to go up to 255."""
+
+_SCALE_SAMPLES = 256
+"""The number of samples from which the scale of 8-bit values is seen."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def probe_model(
         _check_independent(model, batch)
     doubts = (
         *_doubts_of_attacks(model, batch, restrictions.of(batch.inputs), access),
-        _doubt_about_scale(batch.inputs, restrictions.bounds),
+        _doubt_about_scale(data, batch.inputs, restrictions.bounds),
     )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
     return Probe(
@@ -106,9 +113,11 @@ def _doubts_of_attacks(
         yield LOST_GRADIENTS if loses_gradients(model, batch.inputs, bounds) else None
 
 
-def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> Doubt | None:
+def _doubt_about_scale(data: Data, inputs: Tensor, bounds: Bounds) -> Doubt | None:
     """Return why inputs do not seem to have the scale of 8-bit images that their bounds have."""
     largest = float(inputs.max())
+    if data.divisor == WHITE:
+        return _doubt_about_division(data, largest)
     if not is_interval(bounds) or tuple(bounds) != (0, 255) or not 0 < largest <= 1:
         return None
     return Doubt(
@@ -116,6 +125,34 @@ def _doubt_about_scale(inputs: Tensor, bounds: Bounds) -> Doubt | None:
         f"the bounds are those of 8-bit images, 0 to 255, but no value of the first {len(inputs)} "
         f"samples is above {largest:g}: if their values are scaled to 0..1, use the bounds 0 and "
         "1.",
+    )
+
+
+def _doubt_about_division(data: Data, largest: float) -> Doubt | None:
+    """Return why 8-bit values that are divided by 255 do not seem to go up to 255.
+
+    The first samples may be dark images, so more are read if all values of these are small.
+
+    Args:
+        data: The data.
+        largest: The largest value of the first samples, divided.
+    """
+    if largest > (_SMALL + 0.5) / WHITE:
+        return None
+    positions = drawn(len(data), _SCALE_SAMPLES)
+    for start in range(0, len(positions), PROBE_SAMPLES):
+        inputs, _ = data.batch(positions[start : start + PROBE_SAMPLES])
+        largest = max(largest, float(inputs.max()))
+        if largest > (_SMALL + 0.5) / WHITE:
+            return None
+    if largest == 0:
+        return None
+    return Doubt(
+        "scale",
+        "8-bit values are divided by 255, as those of images, but no value of "
+        f"{len(positions):,} samples is above {round(WHITE * largest)}. If the model was trained "
+        "on values that are divided by another number, or by none, these inputs are not on its "
+        "scale: pass them as floating-point values on that scale, with their bounds.",
     )
 
 
