@@ -14,21 +14,26 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from minnorm.errors import InputError
 from minnorm.logits import (
     Model,
+    beyond_rounding,
     check_classes_of_ratio,
     check_labels,
     check_logits,
     cross_entropy_direction,
+    deciding_sizes,
     difference_direction,
     is_adversarial,
     is_exported,
     likeliest_others,
     logit_differences,
+    logit_sizes,
     logits_ratio,
     margin_direction,
     margins,
+    near_the_top,
     parts_in_training_mode,
     predictions,
     targeted_logits_ratio,
+    unusual_scales,
     value_and_direction,
 )
 
@@ -398,3 +403,106 @@ def test_frozen_torchscript_has_no_mode() -> None:
     frozen = torch.jit.freeze(torch.jit.script(nn.Sequential(nn.Linear(2, 3)).eval()))
     assert parts_in_training_mode(frozen) == {}
     assert parts_in_training_mode(nn.Sequential(frozen).eval()) == {}
+
+
+def naive_near(row: list[float]) -> list[bool]:
+    """Decide for one sample which logits are not far below the others, one after the other."""
+    ordered = sorted((value for value in row if math.isfinite(value)), reverse=True)
+    near = ordered[:2]
+    for value in ordered[2:]:
+        size = max(abs(ordered[0]), ordered[0] - near[-1])
+        if ordered[0] - value > max(100.0, 30 * size):
+            break
+        near.append(value)
+    return [math.isfinite(value) and value >= near[-1] for value in row]
+
+
+@given(
+    st.integers(2, 6).flatmap(
+        lambda classes: st.lists(
+            st.lists(
+                st.sampled_from([0.0, 0.5, -3.0, 8.0, -90.0, -400.0, 1e4, -1e4, -1e9, -1e30])
+                | st.floats(-50, 50, width=32)
+                | st.sampled_from([-math.inf, math.inf, math.nan]),
+                min_size=classes,
+                max_size=classes,
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+)
+def test_classes_near_the_top_are_those_of_a_loop(values: list[list[float]]) -> None:
+    found = near_the_top(torch.tensor(values, dtype=torch.float64))
+    assert found.tolist() == [naive_near(row) for row in values]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_masked_classes_are_not_near_the_top(dtype: torch.dtype) -> None:
+    for mask in (-1e4, float(torch.finfo(dtype).min), -math.inf):
+        logits = torch.tensor([[mask, 3.0, mask, -5.0, 2.0]], dtype=dtype)
+        assert near_the_top(logits).tolist() == [[False, True, False, True, True]]
+        assert logit_sizes(logits).tolist() == [5.0]
+
+
+@given(decisions())
+def test_usual_logits_have_usual_sizes_and_scales(problem: tuple[Tensor, Tensor]) -> None:
+    logits, labels = problem
+    assert near_the_top(logits).all()
+    assert torch.equal(logit_sizes(logits), logits.abs().amax(1))
+    assert torch.equal(deciding_sizes(logits, margins(logits, labels)), logits.abs().amax(1))
+    usual = logits[logits.amax(1) - logits.amin(1) >= 1e-4]
+    assert torch.equal(unusual_scales(usual), torch.ones(len(usual), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("mask", [-30.0, -1e4, -2e6, -1e9, -1e30, -math.inf])
+def test_a_masked_class_has_no_influence_on_the_scale(mask: float) -> None:
+    logits = torch.tensor([[3.0, -5.0, 2.0, mask]])
+    assert unusual_scales(logits).tolist() == [1.0]
+    assert unusual_scales(1e9 * logits).tolist() == pytest.approx(
+        [3.3e10 if mask == -30 else 8e9], rel=1e-6
+    )
+    assert deciding_sizes(logits, torch.tensor([1.0])) <= 100
+
+
+def test_the_scale_of_unusual_logits_is_their_range() -> None:
+    logits = torch.tensor([[3.0, -5.0, 2.0]], dtype=torch.float64)
+    for size in (1e-30, 1e-6, 1e6, 1e30):
+        assert unusual_scales(size * logits).tolist() == pytest.approx([8 * size])
+    assert unusual_scales(torch.tensor([[1.0, math.nan, -1e9]])).tolist() == [1.0]
+
+
+@given(decisions(), st.integers(0, 2**32), st.floats(0.1, 10))
+def test_rounding_of_usual_logits_is_a_share_of_the_largest_of_all(
+    problem: tuple[Tensor, Tensor], seed: int, errors: float
+) -> None:
+    expected, _ = problem
+    noise = torch.rand(expected.shape, generator=torch.Generator().manual_seed(seed)).double()
+    largest = expected.abs().max() if len(expected) else 0.0
+    found = expected + errors * 1e-3 * largest * (noise - 0.5)
+    wanted = (found - expected).abs() > 1e-3 * largest
+    assert torch.equal(beyond_rounding(found, expected, 1e-3), wanted)
+    assert torch.equal(beyond_rounding(found[:1], expected[:1], 1e-3, among=expected), wanted[:1])
+
+
+@pytest.mark.parametrize("far", [-1e9, -math.inf, math.inf])
+def test_a_far_logit_hides_no_difference_of_others(far: float) -> None:
+    expected = torch.tensor([[3.0, -5.0, 2.0, far], [1.0, 2.0, 3.0, far]])
+    found = expected.clone()
+    found[0, 2] += 0.01
+    found[1, 2] += 0.001
+    differ = beyond_rounding(found, expected, 1e-3)
+    assert differ.nonzero().tolist() == [[0, 2]]
+    found = expected.where(expected.abs() < 9, 1.01 * expected)
+    assert beyond_rounding(found, expected, 1e-3).any() == math.isfinite(far)
+    found = expected.where(expected.abs() < 9, torch.nan)
+    assert beyond_rounding(found, expected, 1e-3).nonzero().tolist() == [[0, 3], [1, 3]]
+
+
+def test_a_sample_with_far_larger_logits_hides_no_difference_of_others() -> None:
+    expected = torch.tensor([[3.0, -5.0, 2.0]]).repeat(5, 1)
+    expected[4] *= 1e6
+    found = expected.clone()
+    found[0, 0] += 0.01
+    found[4, 1] += 4000  # rounding is relative to the logits of this sample
+    assert beyond_rounding(found, expected, 1e-3).nonzero().tolist() == [[0, 0]]

@@ -14,6 +14,12 @@ from minnorm.errors import InputError
 
 _USUAL_RANGE = (1e-4, 1e6)
 
+_FAR = 30.0
+"""From how many times the size of the larger logits on a logit may be far below them."""
+
+_LEAST_FAR = 100.0
+"""The least distance of a logit that is far below the others."""
+
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 """Modules that are random in training mode, and may be a defense there."""
 
@@ -89,15 +95,100 @@ def margins(logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]) -> Float[T
     return (own - others.amax(1, keepdim=True)).squeeze(1)
 
 
+def near_the_top(logits: Float[Tensor, "b c"]) -> Bool[Tensor, "b c"]:
+    """Decide which classes have usual logits: finite ones that are not far below the others.
+
+    A class that is masked, with a logit of -1e9 or -inf, is never predicted, and says nothing of
+    the size of the other logits. From the third largest logit on, a logit is far below the others,
+    as are all that are smaller, if its distance from the largest one is above 100, and above 30
+    times the size of those before it: their largest distance, or the largest logit itself. It takes
+    two classes to tell a size: near 0 a single log-probability has none.
+    """
+    if logits.shape[1] < 3:
+        return logits.isfinite()
+    finite = logits.isfinite()
+    values = torch.where(finite, _wide(logits), -torch.inf)
+    ordered = values.sort(1, descending=True).values
+    top, second, others = ordered[:, :1], ordered[:, 1:2], ordered[:, 2:]
+    sizes = torch.maximum(top - ordered[:, 1:-1], top.abs())
+    far = (top - others > (_FAR * sizes).clamp_min(_LEAST_FAR)).cumsum(1) > 0
+    lowest = torch.where(far, second, others).amin(1, keepdim=True)
+    return finite & (values >= lowest)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.float() if logits.element_size() < 4 else logits
+
+
+def logit_sizes(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
+    """Return the largest absolute logit of each sample, of the classes that are not masked.
+
+    See `near_the_top`. NaN does not count.
+    """
+    return torch.where(near_the_top(logits), logits.abs(), 0.0).amax(1)
+
+
+def deciding_sizes(logits: Float[Tensor, "b c"], margins: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """Return the largest absolute logit of each sample, or a bound if a masked class has it.
+
+    An upper bound for what decides, where `logit_sizes` would take too long: at each step of an
+    attack. A class with a larger logit than the bound is masked, see `near_the_top`.
+
+    Args:
+        logits: The logits.
+        margins: The margins, of any sign.
+    """
+    top = torch.maximum(logits.amax(1).abs(), margins.abs())
+    return logits.abs().amax(1).minimum((_FAR * top).clamp_min(_LEAST_FAR))
+
+
+def beyond_rounding(
+    logits: Float[Tensor, "b c"],
+    expected: Float[Tensor, "b c"],
+    share: float,
+    *,
+    among: Float[Tensor, "n c"] | None = None,
+) -> Bool[Tensor, "b c"]:
+    """Decide which logits differ from the expected ones by more than rounding.
+
+    Errors of rounding are a share of the largest logit of all samples. Two kinds of logits do not
+    count there, since one of them would hide every difference of the others: those of masked
+    classes (see `near_the_top`), and those of samples whose logits are far larger than most. Their
+    errors are a share of their own size. A logit that is NaN, or infinite, must be the same.
+
+    Args:
+        logits: The logits.
+        expected: What they should be.
+        share: The largest error of rounding, as a share.
+        among: Logits of all samples, first those of the expected ones; by default the expected
+            ones.
+    """
+    among = _wide(expected if among is None else among)
+    if expected.numel() == 0:
+        return torch.zeros_like(expected, dtype=torch.bool)
+    sizes = logit_sizes(among)
+    typical = sizes.sort().values[len(sizes) // 2]
+    usual = sizes <= (_FAR * typical).clamp_min(_LEAST_FAR)
+    sizes = torch.maximum(sizes, torch.where(usual, sizes, 0.0).amax())[: len(expected)]
+    found, wanted = (_wide(each.nan_to_num()) for each in (logits.to(expected.dtype), expected))
+    allowed = share * torch.maximum(sizes.unsqueeze(1), wanted.abs())
+    return ~((found - wanted).abs() <= allowed) | (logits.isnan() != expected.isnan())
+
+
 def unusual_scales(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:
     """Return the range of the logits of a sample where it is unusual, and 1 elsewhere.
 
     A penalty on the margin has no effect on logits of 1e-30, and drowns the norm with logits of
     1e30; divided by these scales, such logits act as usual ones do. A usual range is from 1e-4 to
-    1e6. Logits that hold a NaN have the scale 1.
+    1e6. Where it is above, masked classes do not count (see `near_the_top`). Logits that hold a NaN
+    have the scale 1.
     """
-    ranges = logits.amax(1) - logits.amin(1)
     low, high = _USUAL_RANGE
+    ranges = logits.amax(1) - logits.amin(1)
+    near = near_the_top(logits)
+    highest = torch.where(near, logits, -torch.inf).amax(1)
+    lowest = torch.where(near, logits, torch.inf).amin(1)
+    ranges = torch.where(ranges > high, highest - lowest, ranges)
     unusual = ((ranges < low) | (ranges > high)) & (ranges > 0) & ranges.isfinite()
     return torch.where(unusual, ranges, 1.0)
 

@@ -60,6 +60,22 @@ def test_logits_may_differ_by_rounding(dtype: torch.dtype, share: float, expecte
     assert agree(lambda given: _exact(given) - error, _exact, inputs) == expected
 
 
+@pytest.mark.parametrize("mask", [-10.0, -1e9, -torch.inf])
+def test_masked_classes_do_not_hide_other_logits(mask: float) -> None:
+    def masked(inputs: Tensor, error: float = 0.0) -> Tensor:
+        logits = _exact(inputs) + torch.tensor([error, 0.0, 0.0])
+        return torch.cat([logits, torch.full((len(logits), 1), mask)], 1)
+
+    assert agree(masked, masked, INPUTS)
+    assert not agree(lambda inputs: masked(inputs, 0.1), masked, INPUTS)
+
+
+def test_logits_of_another_shape_or_dtype_do_not_agree() -> None:
+    assert not agree(lambda inputs: _exact(inputs)[:, :2], _exact, INPUTS)
+    assert not agree(lambda inputs: _exact(inputs).double(), _exact, INPUTS)
+    assert not agree(lambda inputs: _exact(inputs) * torch.nan, _exact, INPUTS)
+
+
 def test_logits_of_a_single_sample_are_compared_too() -> None:
     def of_batches(inputs: Tensor) -> Tensor:
         return _exact(inputs) + (len(inputs) == 1)

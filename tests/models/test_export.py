@@ -145,6 +145,24 @@ def test_a_model_that_cannot_be_exported_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("mask", [-1e9, -torch.inf])
+def test_masked_classes_hide_no_other_logits(mask: float, tmp_path: Path) -> None:
+    class Masked(nn.Module):
+        def __init__(self, error: float) -> None:
+            super().__init__()
+            self.error = error
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            logits = inputs.flatten(1)[:, :3]
+            if not torch.compiler.is_exporting():
+                logits = logits + self.error
+            return torch.cat([logits, torch.full_like(logits[:, :2], mask)], 1)
+
+    assert export_model(Masked(0.0).eval(), tmp_path / "right.pt2", INPUTS)
+    with pytest.raises(InputError, match=r"the logits of the file .* differ by up to 0\.01, more"):
+        export_model(Masked(0.01).eval(), tmp_path / "wrong.pt2", INPUTS)
+
+
 def test_weights_under_a_wrong_architecture_are_not_kept(model: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the logits of the file and those of the model differ"):
         export_model(model, tmp_path / "m.safetensors", INPUTS, architecture="mnist_cnn")

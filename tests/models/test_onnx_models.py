@@ -273,6 +273,27 @@ def test_a_copy_with_other_outputs_is_not_used(
     monkeypatch.setattr(Wrong, "forward", lambda _, inputs: inputs)
     assert access_of(load_model(str(path))) == "scores"
     assert r"it returns shape [8, 6], ONNX Runtime [8, 4]" in caplog.text
+
+
+@pytest.mark.parametrize("mask", [-1e9, -np.inf])
+def test_a_masked_class_does_not_hide_that_a_copy_is_wrong(
+    mask: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = [_node("MatMul", "inputs", "weights", "all"), _node("Add", "all", "mask", "logits")]
+    values = {"weights": WEIGHTS, "mask": np.array([0, 0, 0, mask], np.float32)}
+    given = [value("inputs", np.float32, ["batch", 6])], [value("logits", np.float32, ["batch", 4])]
+    path = str(save(tmp_path / "m.onnx", nodes, values, *given))
+    assert access_of(load_model(path)) == "gradients"
+    wrong = torch.from_numpy(1.01 * WEIGHTS)
+    monkeypatch.setattr(onnx2pytorch, "ConvertModel", Wrong)
+    monkeypatch.setattr(
+        Wrong, "forward", lambda _, inputs: inputs @ wrong + torch.from_numpy(values["mask"])
+    )
+    assert access_of(load_model(path)) == "scores"
+    assert "its outputs differ from those of ONNX Runtime by up to 0.0" in caplog.text
     monkeypatch.setattr(Wrong, "forward", lambda _, inputs: inputs.detach())
     assert access_of(load_model(str(path))) == "scores"
     assert "its copy in PyTorch fails" in caplog.text

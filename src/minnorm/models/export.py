@@ -14,6 +14,7 @@ from minnorm import specs
 from minnorm.access import access_of
 from minnorm.errors import InputError, MissingLibraryError, one_line
 from minnorm.files import named_by, write_atomically
+from minnorm.logits import beyond_rounding, logit_sizes
 from minnorm.models.architectures import network_of
 from minnorm.models.normalized import first_tensor_options
 from minnorm.models.programs import load_exported
@@ -291,16 +292,19 @@ def _difference(function: _Function, inputs: Tensor, expected: Tensor) -> float:
         raise InputError(
             f"the file cannot be used, so it was not kept: {one_line(error)}"
         ) from error
-    tolerance = _TOLERANCES.get(expected.dtype, 1e-4) * float(expected.abs().max())
-    largest = 0.0
+    share = _TOLERANCES.get(expected.dtype, 1e-4)
+    largest, same = 0.0, not bool(expected.isnan().any())
     for logits, right in zip(found, (expected, expected[:1]), strict=True):
         if logits.shape != right.shape:
             raise InputError(
                 f"the file returns outputs of shape {list(logits.shape)} instead of "
                 f"{list(right.shape)}, so it was not kept."
             )
-        largest = max(largest, float((logits.to(right.dtype) - right).abs().max()))
-    if not largest <= tolerance:  # this refuses NaN too
+        values, wanted = logits.to(right.dtype).nan_to_num(), right.nan_to_num()
+        largest = max(largest, float((values - wanted).abs().max()))
+        same = same and not bool(beyond_rounding(logits, right, share, among=expected).any())
+    if not same:
+        tolerance = share * float(logit_sizes(expected).max())
         raise InputError(
             f"the logits of the file and those of the model differ by up to {largest:.3g}, more "
             f"than rounding explains ({tolerance:.3g}), so the file was not kept. Does the model "

@@ -109,3 +109,18 @@ def test_the_scale_of_the_logits_changes_nothing(attack: Attack, size: float, cl
     assert found.success.sum() >= plain.success.sum() - 1
     if not takes(attack, "initial_constant"):  # a constant has another meaning for other logits
         assert found.distances.median() < 1.5 * plain.distances.median()
+
+
+def test_masked_classes_change_nothing(attack: Attack) -> None:
+    model, inputs, _, _ = tabular(ONES / 4, shift=0.5)
+    inputs = inputs[:3].clamp(0, 1)
+    labels = model(inputs).argmax(1)
+    masks = torch.tensor([-1e9, -math.inf], dtype=torch.float64)
+
+    def masked(points: Tensor) -> Tensor:
+        return torch.cat([model(points), masks.expand(len(points), 2)], 1)
+
+    plain, found = attack(model, inputs, labels), attack(masked, inputs, labels)
+    assert torch.equal(found.success, plain.success)
+    if not takes(attack, "surrogates"):  # a surrogate with more classes is another one
+        torch.testing.assert_close(found.distances, plain.distances, rtol=0.02, atol=0)

@@ -23,6 +23,7 @@ from minnorm.attacks.engine.doubts import (
 )
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
+from minnorm.logits import Model
 
 
 def test_several_samples_that_are_all_misclassified_are_doubtful() -> None:
@@ -173,6 +174,19 @@ def test_a_few_saturated_samples_are_not_doubted() -> None:
     assert doubt_about_saturation(torch.tensor([[500.0, 0.0], [1.0, 0.0]])) is None
 
 
+MASKS = [-10.0, -1e4, -1e9, -torch.inf]
+
+
+def masked(model: Model, value: float) -> Model:
+    """Return a model with two more classes, whose logits are this value."""
+
+    def classify(inputs: Tensor) -> Tensor:
+        logits = model(inputs)
+        return torch.cat([logits, logits.new_full((len(logits), 2), value)], 1)
+
+    return classify
+
+
 class Noisy(nn.Module):
     """A network that adds noise to its logits."""
 
@@ -198,6 +212,24 @@ def test_logits_that_change_from_call_to_call_are_doubted(noise: float) -> None:
     doubt = doubt_about_repeatability(partial(model), inputs, model(inputs))
     assert doubt is not None
     assert "it is in training mode (dropout) or draws random numbers" in doubt.text
+
+
+@pytest.mark.parametrize("value", MASKS)
+def test_masked_classes_do_not_hide_randomness(value: float) -> None:
+    inputs = torch.rand(4, 2)
+    for noise, doubted in ((0.02, True), (0.0, False)):
+        model = masked(Noisy(noise).eval(), value)
+        doubt = doubt_about_repeatability(model, inputs, model(inputs))
+        assert (doubt is not None) == doubted
+
+
+@pytest.mark.parametrize("value", MASKS)
+def test_masked_classes_do_not_hide_that_samples_depend_on_their_batch(value: float) -> None:
+    logits = masked(threshold, value)(torch.rand(4, 2) + torch.tensor([0.0, 1.0]))
+    alone = logits[:1] + torch.tensor([0.5, 0.0, 0.0, 0.0])
+    assert not same_logits(alone, logits[:1], scale=logits, repeated=False)
+    alone = logits[:1] * torch.tensor([1.001, 1.0, 1.001, 1.0])
+    assert same_logits(alone, logits[:1], scale=logits, repeated=False)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -229,3 +261,17 @@ def test_adversarials_that_are_none_any_more_are_doubted(targeted: bool) -> None
     assert f"{len(inputs)} of {len(inputs)} adversarials are not adversarial" in doubt.text
     none = replace(fake, success=torch.zeros(len(inputs), dtype=torch.bool))
     assert doubt_about_successes(model, none, wanted, targeted=targeted) is None
+
+
+@pytest.mark.parametrize("value", MASKS)
+@pytest.mark.parametrize("targeted", [False, True])
+def test_masked_classes_do_not_hide_that_adversarials_are_none(
+    value: float, targeted: bool
+) -> None:
+    plain, inputs, labels = small_problem()
+    model = masked(plain, value)
+    wanted = (labels + 1) % plain(inputs).shape[1] if targeted else labels
+    found = ddn(model, inputs, wanted, targeted=targeted, steps=20)
+    assert doubt_about_successes(model, found, wanted, targeted=targeted) is None
+    fake = replace(found, adversarials=inputs)
+    assert doubt_about_successes(model, fake, wanted, targeted=targeted) is not None

@@ -79,6 +79,15 @@ def test_a_point_is_certain_16_roundings_of_the_largest_logit_beyond_the_boundar
     assert certain.tolist() == [False, False, True, True]
 
 
+@pytest.mark.parametrize("mask", [-1e4, -1e9, -3e38, -math.inf])
+def test_a_masked_class_does_not_make_a_point_uncertain(mask: float) -> None:
+    beyond = torch.tensor([15.0, 17.0]) * EPS * 100  # the size that a bound allows at least
+    logits = torch.stack([torch.full((2,), 0.5), 0.5 + beyond, torch.full((2,), mask)], 1)
+    _, certain = goal(0, 0).decide(logits)
+    assert certain is not None
+    assert certain.tolist() == [False, True]
+
+
 def test_certainty_does_not_depend_on_the_logits_of_other_samples() -> None:
     logits = torch.tensor([[0.0, 1e-4, 0.0], [0.0, 1e6, 0.0]])
     _, certain = goal(0, 0).decide(logits)

@@ -1,6 +1,7 @@
 """The configuration of a run: what counts as a difference, and how it is described."""
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -102,6 +103,10 @@ def test_attacks_that_are_added_come_last() -> None:
         ((math.nan, -2.0), (1.0, -2.0), False),
         ((-math.inf, -2.0), (math.inf, -2.0), False),
         ((1.0, -2.0), (1.03, -200.0), False),  # of the run on disk, whatever the other logits are
+        ((1.0, -2.0, -1e9), (1.0201, -2.0, -1e9), False),  # a masked class hides no difference
+        ((1.0, -2.0, -1e9), (1.0199, -2.0, -1.001e9), True),
+        ((1.0, -2.0, -1e9), (1.0, -2.0, -1.02e9), False),
+        ((1.0, -2.0, -sys.float_info.max), (1.0201, -2.0, -sys.float_info.max), False),
         ((0.0, 0.0), (0.0, 0.0), True),
         ((0.0, 0.0), (1e-12, 0.0), True),
         ((0.0, 0.0), (2e-12, 0.0), False),

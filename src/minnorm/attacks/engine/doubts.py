@@ -10,7 +10,7 @@ from minnorm.attacks.engine.autograd import differentiable, without_gradients
 from minnorm.attacks.engine.goal import Goal
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError, one_line
-from minnorm.logits import is_exported, output_of, predictions
+from minnorm.logits import beyond_rounding, is_exported, logit_sizes, output_of, predictions
 from minnorm.models.averaged import averaged_part
 
 _CLEAR_SHARE = 1e-2
@@ -151,7 +151,7 @@ def doubt_about_successes(
         return None
     logits = output_of(original(model), result.adversarials[found])
     margins = Goal(labels[found], targeted).margins(logits)
-    wrong = margins > _CLEAR_SHARE * logits.abs().amax(1)
+    wrong = margins > _CLEAR_SHARE * logit_sizes(logits)
     # Decisions are all clear, and in a batch of another size rounding may change a few.
     rounded = _ROUNDED_DECISIONS * len(found) if access_of(model) == "decisions" else 0
     if int(wrong.sum()) <= rounded:
@@ -171,15 +171,14 @@ def same_logits(
     Args:
         logits: The one output, `[b c]`.
         expected: The other output, `[b c]`.
-        scale: Logits of the size that rounding is relative to; by default the expected ones.
+        scale: Logits of all samples, first those that are expected, whose size rounding is relative
+            to; by default the expected ones. See `minnorm.logits.beyond_rounding`.
         repeated: Whether both are for the same batch. Batches of another shape round differently,
             in reduced precision visibly so.
     """
     eps = torch.finfo(logits.dtype).eps
     tolerance = max(1e-5, 4 * eps) if repeated else max(1e-2, 16 * eps)
-    largest = (expected if scale is None else scale).nan_to_num().abs().amax()
-    difference = (logits.nan_to_num() - expected.nan_to_num()).abs().amax()
-    return bool(difference <= tolerance * largest)
+    return not bool(beyond_rounding(logits, expected, tolerance, among=scale).any())
 
 
 def _why_random(model: Model) -> str:

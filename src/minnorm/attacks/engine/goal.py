@@ -10,7 +10,7 @@ from minnorm import logits as of_logits
 
 _ROUNDING = 16
 """How much another summation order may change a logit, in units in the last place of the largest
-logit."""
+logit that is not masked."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,14 @@ class Goal:
             near the boundary would be certain.
         """
         adversarial = of_logits.is_adversarial(logits, self.labels, self.targeted)
-        beyond = -self.margins(logits) - self.confidence
+        margins = self.margins(logits)
+        beyond = -margins - self.confidence
         if self.confidence > 0:
             adversarial &= beyond >= 0
         if logits.dtype not in (torch.float32, torch.float64):
             return adversarial, None
-        rounding = _ROUNDING * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+        sizes = of_logits.deciding_sizes(logits, margins)
+        rounding = _ROUNDING * torch.finfo(logits.dtype).eps * sizes
         return adversarial, beyond >= rounding
 
     def margins(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:

@@ -1,18 +1,19 @@
 """The configuration of a run: what determines its records, and how two configurations differ."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
+import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt
 
 from minnorm.access import Access
+from minnorm.logits import beyond_rounding
 
 _DECIDED_LATER = ("batch_size", "acceleration")
 """The fields that may be open until a measurement decides them."""
 
 _ANSWERS_TOLERANCE = 1e-2
-"""How far logits may differ by rounding, relative to the largest of them."""
+"""How far logits may differ by rounding, relative to the largest that is not masked."""
 
 _SMALLEST_TOLERANCE = 1e-12
 """How far logits may differ for a model whose logits are all zero."""
@@ -209,12 +210,9 @@ def _nearly_equal(before: Sequence[float], after: Sequence[float]) -> bool:
     """Return whether two sets of logits are equal up to rounding."""
     if len(before) != len(after):
         return False
-    largest = max((abs(value) for value in before if math.isfinite(value)), default=0.0)
-    tolerance = _ANSWERS_TOLERANCE * largest + _SMALLEST_TOLERANCE
-    pairs = zip(before, after, strict=True)
-    return all(
-        a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= tolerance for a, b in pairs
-    )
+    there, now = (torch.tensor(each, dtype=torch.float64).unsqueeze(0) for each in (before, after))
+    differ = beyond_rounding(now, there, _ANSWERS_TOLERANCE)
+    return not bool((differ & ~((now - there).abs() <= _SMALLEST_TOLERANCE)).any())
 
 
 def _contained(before: Sequence[AttackEntry], after: Sequence[AttackEntry]) -> bool:
