@@ -9,10 +9,19 @@ import pytest
 import torch
 
 from attacks.networks import problem
-from evaluation.record_tables import table
+from evaluation.record_tables import INF, table
 from minnorm.doubts import Doubt
-from minnorm.evaluation import Evaluation, evaluate, load_run
+from minnorm.evaluation import Evaluation, Records, evaluate, load_run
 from minnorm.evaluation.label_doubts import doubts_about_labels
+
+
+def with_values(records: Records, **columns: Sequence[int]) -> Records:
+    """Return the records with other values in some columns."""
+    for name, values in columns.items():
+        place = records.schema.get_field_index(name)
+        field = records.schema.field(place)
+        records = records.set_column(place, field, pa.array(list(values), field.type))
+    return records
 
 
 def doubt(
@@ -20,10 +29,7 @@ def doubt(
 ) -> Doubt | None:
     """Return the doubt about these labels and clean predictions, of two attacks."""
     one = table([1.0] * len(labels))
-    for name, values in (("label", labels), ("clean_prediction", predictions)):
-        place = one.schema.get_field_index(name)
-        field = one.schema.field(place)
-        one = one.set_column(place, field, pa.array(list(values), field.type))
+    one = with_values(one, label=labels, clean_prediction=predictions)
     other = one.set_column(0, one.schema.field(0), pa.array(["other"] * len(one), pa.string()))
     found = doubts_about_labels(pa.concat_tables([one, other]), classes)
     assert found == doubts_about_labels(one, classes)  # each sample counts once
@@ -125,6 +131,42 @@ def test_two_classes_that_are_confused_are_no_other_order() -> None:
     labels = [number % 5 for number in range(200)]
     predictions = [{3: 4}.get(label, label) for label in labels]
     assert kind(labels, predictions) != "label-order"
+
+
+def test_a_class_of_another_number_is_another_order() -> None:
+    # The classes 0, 2 and 3 of an estimator have the numbers 0, 1 and 2.
+    found = doubt([0] * 40 + [2] * 12, [0] * 40 + [1] * 11 + [2])
+    assert found is not None
+    assert found.kind == "label-order"
+    assert "it takes samples of the class 2 as 1" in found.text
+    assert kind([0] * 40 + [2] * 9, [0] * 40 + [1] * 9) is None  # few samples
+    assert kind([0] * 40 + [2] * 20, [0] * 40 + [1] * 14 + [2] * 6) is None  # classes are alike
+    assert kind([0] * 40 + [2] * 20 + [1] * 5, [0] * 40 + [1] * 25) is None
+    assert kind([1] * 40, [0] * 40) == "chance"  # the model may predict a constant
+
+
+@pytest.mark.parametrize(
+    ("others", "distance", "is_found"),
+    [(15, 1.0, True), (15, INF, True), (4, 1.0, False), (4, INF, True), (0, INF, False)],
+)
+def test_a_constant_prediction_of_the_most_frequent_class_is_a_doubt(
+    others: int, distance: float, is_found: bool
+) -> None:
+    records = with_values(
+        table([distance] * 100 + [0.0] * others),
+        label=[1] * 100 + [0] * others,
+        clean_prediction=[1] * (100 + others),
+        adversarial_prediction=[int(distance == INF)] * 100 + [1] * others,
+    )
+    found = doubts_about_labels(records, ("no", "yes"))
+    assert [one.kind for one in found] == ["constant"] * is_found
+    if is_found:
+        assert f"the class yes for all {100 + others} samples, though {others}" in found[0].text
+    assert doubts_about_labels(records.slice(0, 9), ()) == ()
+
+
+def test_a_model_that_predicts_another_class_once_is_not_constant() -> None:
+    assert kind([1] * 100 + [0] * 15, [1] * 114 + [0]) is None
 
 
 def test_a_run_and_its_directory_warn_of_labels_in_another_order(

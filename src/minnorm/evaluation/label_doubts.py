@@ -15,6 +15,12 @@ _ENOUGH = 10
 _PERMUTED = 0.7
 """The accuracy with other labels from which the labels seem to be in another order."""
 
+_RENAMED = 0.9
+"""The accuracy with another label from which a single class seems to have another number."""
+
+_SEVERAL = 5
+"""The fewest samples of other classes that a good model would not all take for the same class."""
+
 _LEAD = 2
 """The fewest samples by which a prediction of a label must lead."""
 
@@ -23,9 +29,9 @@ _EXAMPLES = 3
 
 
 def doubts_about_labels(records: Records, classes: Sequence[str]) -> tuple[Doubt, ...]:
-    """Return whether labels seem to be in another order, or the clean accuracy is near chance.
+    """Return whether labels seem to be in another order, or the model to be guessing or constant.
 
-    Both need evidence, so a few samples raise neither. One explanation is enough.
+    All need evidence, so a few samples raise none. One explanation is enough.
 
     Args:
         records: The records.
@@ -36,8 +42,10 @@ def doubts_about_labels(records: Records, classes: Sequence[str]) -> tuple[Doubt
         return ()
     labels = values_of(records, "label")[first]
     predictions = values_of(records, "clean_prediction")[first]
-    doubt = _doubt_about_order(labels, predictions, classes) or _doubt_about_chance(
-        labels, predictions, classes
+    doubt = (
+        _doubt_about_order(labels, predictions, classes)
+        or _doubt_about_chance(labels, predictions, classes)
+        or _doubt_about_constant(records, labels, predictions, classes)
     )
     return () if doubt is None else (doubt,)
 
@@ -62,6 +70,35 @@ def _doubt_about_chance(labels: Array, predictions: Array, classes: Sequence[str
     )
 
 
+def _doubt_about_constant(
+    records: Records, labels: Array, predictions: Array, classes: Sequence[str]
+) -> Doubt | None:
+    """Return a doubt if all predictions are the same class, though there are samples of others.
+
+    A good model may miss a few samples of rare classes, and still have adversarials.
+    """
+    constant = int(predictions[0])
+    others = int(np.count_nonzero(labels != constant))
+    if constant < 0 or (predictions != constant).any() or not 0 < others < len(labels):
+        return None
+    if others < _SEVERAL and not _never_changes(records, constant):
+        return None
+    return Doubt(
+        "constant",
+        f"The model predicts the class {name_of_class(classes, constant)} for all "
+        f"{len(labels):,} samples, though {others:,} of them are of other classes. So its clean "
+        f"accuracy, {_percent(1 - others / len(labels))}, is that of a constant, which looks "
+        "robust and is not a good model. Check the normalization, the weights, and the outputs of "
+        "the model: a single probability is no logit, since all of them are above 0.",
+    )
+
+
+def _never_changes(records: Records, constant: int) -> bool:
+    """Return whether attacks without a limit of the radius have changed no prediction either."""
+    free = records.filter(records.column("radius_limit").is_null())
+    return len(free) > 0 and bool((values_of(free, "adversarial_prediction") == constant).all())
+
+
 def _doubt_about_order(labels: Array, predictions: Array, classes: Sequence[str]) -> Doubt | None:
     """Return a doubt if the model is accurate when labels are renamed."""
     clean = share_of(predictions == labels, np.arange(len(labels)))
@@ -71,13 +108,17 @@ def _doubt_about_order(labels: Array, predictions: Array, classes: Sequence[str]
         return None
     renamed = _renamed(labels, predictions)
     moved = {label: found for label, found in renamed.items() if label != found}
-    if len(set(renamed.values())) < len(renamed) or len(moved) < 2:
+    if len(set(renamed.values())) < len(renamed) or not moved:
         return None
     found, places = np.unique(labels, return_inverse=True)
     hits = np.array([renamed[label] for label in found.tolist()])[places] == predictions
     accuracy = float(hits.mean())
     if accuracy < _PERMUTED or clean.high >= accuracy:
         return None
+    if len(moved) == 1:  # two classes may be alike, so that needs more evidence
+        alone = hits[labels == next(iter(moved))]
+        if len(renamed) == 1 or len(alone) < _ENOUGH or min(alone.mean(), accuracy) < _RENAMED:
+            return None
     examples = ", ".join(
         f"{name_of_class(classes, label)} as {name_of_class(classes, found)}"
         for label, found in list(moved.items())[:_EXAMPLES]

@@ -10,7 +10,7 @@
 | index | position of the sample in the whole data set |
 | label, target | its true class; the target class, null if the attack is untargeted |
 | clean_prediction | the predicted class of the input, -1 for logits that hold NaN |
-| adversarial_prediction | that of the point that the attack returned |
+| adversarial_prediction | that of the point that the attack returned, -2 if the point holds NaN |
 | success | as the evaluation measured it |
 | reported | the attack's own flag of its success |
 | clean_share | the share of draws of a random model that classify the input correctly |
@@ -44,6 +44,9 @@ from minnorm.geometry import NORM_ORDERS, Norm
 
 Records: TypeAlias = pa.Table
 """A table of the columns above."""
+
+NO_POINT = -2
+"""The prediction of a point with NaN or infinite values, of which the model is not the cause."""
 
 _INCOMPLETE = b"incomplete"
 """The key of the warning in the metadata of incomplete records."""

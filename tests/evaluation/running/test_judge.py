@@ -15,6 +15,7 @@ from minnorm.attacks import AttackResult, Model, ddn
 from minnorm.attacks.contract import accepts_accelerated
 from minnorm.errors import InputError
 from minnorm.evaluation import evaluate
+from minnorm.evaluation.records import NO_POINT
 from minnorm.evaluation.running.judge import (
     Verdict,
     join_verdicts,
@@ -81,7 +82,7 @@ def test_a_point_that_holds_nan_is_a_failure() -> None:
     points[3, 1] = torch.nan
     verdict = judge(returning(points), model, inputs, labels)
     assert verdict.success.tolist() == [n != 3 for n in range(8)]
-    assert verdict.predictions[3] == -1
+    assert verdict.predictions[3] == NO_POINT
     assert verdict.distances["l2"][3] == torch.inf
 
 

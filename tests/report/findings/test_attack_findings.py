@@ -240,17 +240,6 @@ def test_an_unknown_cost_is_a_note() -> None:
     assert "mine did not call" in found(run)["unknown-cost"].text
 
 
-@pytest.mark.parametrize(("wrong", "is_found"), [(1, False), (2, True), (40, True)])
-def test_successes_that_are_none_are_a_problem(wrong: int, is_found: bool) -> None:
-    run = attack_run({"mine": [1.0] * 60 + [INF] * 40}, limits={"mine": 2.0})
-    reported = [True] * 60 + [True] * wrong + [False] * (40 - wrong)
-    findings = found(with_column(run, reported=reported))
-    assert ("wrong-successes" in findings) == is_found
-    if is_found:
-        assert findings["wrong-successes"].level == "problem"
-        assert f"but {wrong} of these points are not" in findings["wrong-successes"].text
-
-
 def test_successes_that_are_not_reported_are_a_note() -> None:
     run = attack_run({"mine": [0.0] * 10 + [1.0] * 90})
     usual = [False] * 10 + [True] * 90  # those that are wrong from the start need no attack

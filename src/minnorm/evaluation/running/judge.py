@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from minnorm import boxes
 from minnorm.acceleration import Accelerated, original, seconds_now
@@ -18,9 +17,11 @@ from minnorm.attacks.engine.inset import InsetGradients
 from minnorm.attacks.gradient.carlini_wagner import CarliniWagnerResult
 from minnorm.boxes import Bounds, rows
 from minnorm.errors import InputError
+from minnorm.evaluation.records import NO_POINT
+from minnorm.evaluation.running.changes import state_of, was_changed
 from minnorm.evaluation.running.votes import decide
 from minnorm.geometry import NORM_ORDERS, Norm, distances, per_sample
-from minnorm.logits import is_adversarial, output_of, predictions
+from minnorm.logits import is_adversarial, predictions
 from minnorm.models.averaged import Averaged, averaged_part, passes_of_average
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,8 @@ class Verdict:
 
     Attributes:
         adversarials: The attack's points; the inputs where it failed.
-        predictions: The model's classes of the attack's points.
+        predictions: The model's classes of the attack's points; `NO_POINT` for those with NaN or
+            infinite values.
         success: Whether each point is inside the bounds and adversarial. A point whose logits hold
             NaN is not: NaN is no class.
         reported: The attack's own flags of its success.
@@ -164,7 +166,7 @@ def run_and_judge(
     # An attack of the user may evaluate the model at any number of points.
     attacked = InsetGradients(counted, boxes.common(bounds)) if inset_gradients else counted
     generator = Generator(inputs.device).manual_seed(seed)
-    state = _state(model)
+    state = state_of(model, inputs)
     started = seconds_now(inputs.device)
     # Copies, so that no attack can change the tensors of the judge.
     result = attack(
@@ -178,9 +180,10 @@ def run_and_judge(
     seconds = seconds_now(inputs.device) - started
     if not isinstance(result, AttackResult):
         raise InputError(f"{name} returned a {type(result).__name__}; expected an AttackResult.")
-    if _was_changed(model, state, inputs):
+    if was_changed(model, state):
         raise InputError(
-            f"{name} changed the model: its training mode, parameters or buffers. An attack "
+            f"{name} changed the model: its training mode, parameters, buffers, layers or hooks, "
+            "or its logits of the same inputs. Later attacks would run on another model. An attack "
             "must not change its arguments; let it work on a copy.deepcopy of the model."
         )
     points = result.adversarials.detach()
@@ -205,7 +208,7 @@ def run_and_judge(
         logger.warning("%s did not call the model in its arguments, so its cost is unknown.", name)
     return Verdict(
         adversarials=torch.where(per_sample(success, points), points, inputs),
-        predictions=predictions(logits),
+        predictions=torch.where(rows(points.isfinite()).all(1), predictions(logits), NO_POINT),
         success=success,
         reported=reported,
         distances={
@@ -286,30 +289,6 @@ def join_verdicts(parts: Sequence[Verdict]) -> Verdict:
         shares=torch.cat(shares) if shares else None,
         constants=torch.cat(constants) if constants else None,
     )
-
-
-def _was_changed(model: Model, before: list[tuple[Any, ...]], inputs: Tensor) -> bool:
-    """Return whether an attack has changed a module, except for what each call changes itself."""
-    after = _state(model)
-    if after == before:
-        return False
-    output_of(model, inputs[:1])  # a module may count its calls in a buffer
-    later = _state(model)
-    lengths = {len(before), len(after), len(later)}
-    return len(lengths) > 1 or any(
-        one != other and other == last
-        for one, other, last in zip(before, after, later, strict=True)
-    )
-
-
-def _state(model: Model) -> list[tuple[Any, ...]]:
-    """Return what shows a change of a module: the versions of its tensors, and the modes."""
-    if not isinstance(model, nn.Module):
-        return []
-    tensors = (*model.parameters(), *model.buffers())
-    # Tensors made in inference mode have no version.
-    versions = [(id(t), None if t.is_inference() else t._version) for t in tensors]
-    return [*versions, *((getattr(part, "training", False),) for part in model.modules())]
 
 
 def _report_differences(

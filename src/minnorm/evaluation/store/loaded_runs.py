@@ -9,6 +9,7 @@ from typing import Any
 
 from minnorm.doubts import Doubt
 from minnorm.errors import InputError
+from minnorm.evaluation.attack_doubts import doubts_about_attacks
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.label_doubts import doubts_about_labels
 from minnorm.evaluation.metrics import clean_accuracy
@@ -159,4 +160,8 @@ def doubts_about_records(records: Records, classes: Sequence[str]) -> tuple[Doub
         records: The records.
         classes: The names of the classes by label, empty if they are unknown.
     """
-    return (*doubts_about_nan(records), *doubts_about_labels(records, classes))
+    return (
+        *doubts_about_nan(records),
+        *doubts_about_attacks(records),
+        *doubts_about_labels(records, classes),
+    )

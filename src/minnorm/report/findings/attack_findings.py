@@ -236,37 +236,18 @@ def _failures(attack: MeasuredAttack, others: Sequence[MeasuredAttack]) -> list[
 
 
 def _flags(attack: MeasuredAttack) -> list[Finding]:
-    """Return whether an attack and the evaluation disagree about its successes."""
+    """Return whether an attack has successes that it does not report."""
     success = np.isfinite(attack.distances)
-    wrong = int((attack.reported & ~success).sum())
     missed = int((success & ~attack.reported).sum())
-    enough = max(2.0, _FEW_FLAGS * len(success))
-    found = []
-    if wrong >= enough:
-        found.append(
-            Finding(
-                "wrong-successes",
-                "problem",
-                f"{attack.name} reports successes that are none",
-                f"The attack says that it succeeded on {int(attack.reported.sum()):,} of "
-                f"{attack.cases()}, but {wrong:,} of these points are not "
-                "adversarial when the model evaluates them again, or are outside the bounds. They "
-                "count as failures. Either the model draws random numbers, or the attack is "
-                "faulty.",
-                "Check that the model returns the same logits in every call; if it is random, "
-                "attack its average, minnorm.models.averaged(model). If it does, check how the "
-                "attack decides about success, and that it clips to the bounds.",
-            )
+    if missed < max(2.0, _FEW_FLAGS * len(success)):
+        return []
+    return [
+        Finding(
+            "missed-successes",
+            "note",
+            f"{attack.name} does not report all of its successes",
+            f"On {missed:,} of {attack.cases()} the attack returned an "
+            "adversarial, but says that it failed. They count as successes.",
+            "Check how the attack decides about success. The numbers are not affected.",
         )
-    if missed >= enough:
-        found.append(
-            Finding(
-                "missed-successes",
-                "note",
-                f"{attack.name} does not report all of its successes",
-                f"On {missed:,} of {attack.cases()} the attack returned an "
-                "adversarial, but says that it failed. They count as successes.",
-                "Check how the attack decides about success. The numbers are not affected.",
-            )
-        )
-    return found
+    ]

@@ -63,11 +63,29 @@ _ENTRIES = {
         "the standard deviation, inside the model), that the weights are loaded, and that the "
         "labels have the order of the model's classes.",
     ),
+    "constant": _Entry(
+        "problem",
+        "The model predicts the same class for all samples",
+        "Check that the inputs are normalized as in training, that the weights are loaded, and "
+        "what the outputs of the model are. Choose samples among which each class is frequent.",
+    ),
     "label-order": _Entry(
         "problem",
         "The labels seem to be in another order than the classes of the model",
         "Compare the order of the classes of the data with that of the model: 'minnorm data show' "
         "lists the class of each label. Folders of classes are numbered by their sorted names.",
+    ),
+    "wrong-successes": _Entry(
+        "problem",
+        "An attack reports successes that are none",
+        "Check that the model returns the same logits in every call; if it is random, attack its "
+        "average, minnorm.models.averaged(model). If it does, check how the attack decides about "
+        "success, and that it clips to the bounds.",
+    ),
+    "invalid-points": _Entry(
+        "problem",
+        "An attack returns points with NaN or infinite values",
+        "Correct the attack, or use another one, and run the evaluation again.",
     ),
     "scale": _Entry(
         "problem",
