@@ -20,6 +20,8 @@ KINDS: Mapping[str, str] = {
     "slice": "the samples are not a fair part of the data set",
     "incomplete": "batches of the run are missing",
     "missing-adversarials": "adversarials or inputs that the run should have kept are missing",
+    "mixed-data": "the records of a sample are of several inputs or labels",
+    "mixed-models": "the records of a sample have several classes before the attacks",
     "changed-sessions": "the run was continued with other versions or settings",
 }
 """The kinds of doubts, and what each says."""

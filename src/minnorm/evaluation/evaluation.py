@@ -14,7 +14,7 @@ from minnorm.attacks import Model
 from minnorm.attacks.composition import attack_name, most_demanding, norm_of
 from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.attacks.fingerprints import Fingerprint, fingerprint_attack
-from minnorm.data import as_data
+from minnorm.data import Data, as_data
 from minnorm.doubts import Doubt
 from minnorm.evaluation.preparation.arguments import (
     Attacks,
@@ -27,16 +27,19 @@ from minnorm.evaluation.preparation.arguments import (
     named_attacks,
     restrictions_of,
 )
+from minnorm.evaluation.preparation.model_code import fingerprint_of_code
 from minnorm.evaluation.preparation.model_versions import versions_of_model
 from minnorm.evaluation.preparation.probe import probe_model
 from minnorm.evaluation.preparation.random_draws import draws_of
 from minnorm.evaluation.preparation.tuning import BatchSize, tune
 from minnorm.evaluation.preparation.work import workload
+from minnorm.evaluation.running.continuing import check_finished
 from minnorm.evaluation.running.progress import (
     EvaluationProgress,
     passes_in_words,
     shown_progress,
 )
+from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.evaluation.running.runner import Runner
 from minnorm.evaluation.running.targets import (
     Targets,
@@ -175,6 +178,7 @@ def evaluate(
         model=model_name(model if isinstance(model, str) else classifier),
         model_fingerprint=fingerprint(classifier),
         model_answers=probe.answers,
+        model_code=fingerprint_of_code(classifier),
         data=samples.name,
         data_fingerprint=samples.fingerprint,
         indices=(samples.indices.start, samples.indices.stop, samples.indices.step),
@@ -203,7 +207,7 @@ def evaluate(
         shown_progress(on_progress, show=progress, passes=passes) as report,
         ranks.process_group(),
     ):
-        interrupted = _interrupted(directory, known)
+        interrupted = _interrupted(directory, known, classifier, samples, restrictions)
         known = known.after(interrupted)
         named = {entry.name: named[entry.name] for entry in known.attacks}
         if directory is not None:
@@ -267,12 +271,28 @@ def _warn_of_unseen(codes: Mapping[str, Fingerprint]) -> None:
             )
 
 
-def _interrupted(directory: RunDirectory | None, known: OpenConfiguration) -> Configuration | None:
-    """Return the configuration of the run in a directory, as the first rank reads it."""
+def _interrupted(
+    directory: RunDirectory | None,
+    known: OpenConfiguration,
+    classifier: Model,
+    samples: Data,
+    restrictions: Restrictions,
+) -> Configuration | None:
+    """Return the configuration of the run in a directory, as the first rank reads and checks it."""
     found = None
     with ranks.raise_on_all():
         if directory is not None and ranks.rank() == 0:
             found = directory.interrupted(known)
+            if found is not None:
+                records = UnitFiles(directory.path, directory.manifest()).records()
+                check_finished(
+                    directory.path,
+                    records,
+                    found,
+                    model=classifier,
+                    data=samples,
+                    restrictions=restrictions,
+                )
     first: Configuration | None = ranks.gather(found)[0]
     return first
 

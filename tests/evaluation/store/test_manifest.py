@@ -44,6 +44,7 @@ def test_the_keys_and_values_on_disk_are_those_of_format_4() -> None:
                 "model": "zoo:it",
                 "model_fingerprint": "f" * 64,
                 "model_answers": [1.0, -2.0, 0.5],
+                "model_code": None,
                 "data": "mnist",
                 "data_fingerprint": "a" * 64,
                 "indices": [0, 12, 1],
@@ -87,6 +88,7 @@ def test_the_manifest_of_a_run_says_what_was_run_and_on_what(finished: Path) -> 
     assert len(configuration["model_answers"]) == 8 * 10
     for name in ("model_fingerprint", "data_fingerprint"):
         assert re.fullmatch("[0-9a-f]{64}", configuration[name])
+    assert re.fullmatch("[0-9a-f]{16}", configuration["model_code"])
     [session] = values["sessions"]
     assert session["ranks"] == 1
     assert session["acceleration"]

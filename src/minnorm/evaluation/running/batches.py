@@ -1,5 +1,6 @@
 """Batches as the model takes them: read, checked, and classified before any attack."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,7 +37,7 @@ class CleanBatch:
     votes: Votes | None = None
 
 
-def read_batch(model: Model, data: Data, positions: range, bounds: Bounds) -> CleanBatch:
+def read_batch(model: Model, data: Data, positions: Sequence[int], bounds: Bounds) -> CleanBatch:
     """Read a batch, check it, and compute the model's logits.
 
     Args:

@@ -21,6 +21,9 @@ _SMALLEST_TOLERANCE = 1e-12
 _MEANINGS = {
     "model_fingerprint": "the weights or the code of the model differ",
     "model_answers": "the model's logits of the first samples differ",
+    "model_code": (
+        "attributes or functions of the model differ, or what they use, or the version of Python"
+    ),
     "data_fingerprint": "the samples differ",
 }
 """What a difference means, for fields whose values mean nothing to a reader."""
@@ -114,6 +117,8 @@ class OpenConfiguration(BaseModel):
         model: The spec of the model, or the name of its class.
         model_fingerprint: The fingerprint of its weights and code.
         model_answers: Its logits of the first samples, which two machines may round differently.
+        model_code: The hash of the user's code in it, of attributes that are no weights, and of
+            what an estimator has learned; `None` in a run of an earlier version.
         data: The name of the data.
         data_fingerprint: The fingerprint of the whole data set.
         indices: Start, stop and step of the samples in the whole data set.
@@ -138,6 +143,7 @@ class OpenConfiguration(BaseModel):
     model: str
     model_fingerprint: str
     model_answers: tuple[float, ...]
+    model_code: str | None = None
     data: str
     data_fingerprint: str
     indices: Annotated[tuple[int, int, int], AfterValidator(_check_indices)]
@@ -215,6 +221,11 @@ def _nearly_equal(before: Sequence[float], after: Sequence[float]) -> bool:
     return not bool((differ & ~((now - there).abs() <= _SMALLEST_TOLERANCE)).any())
 
 
+def _equal_if_known(before: object, after: object) -> bool:
+    """Return whether two values are equal, of which a run of an earlier version lacks its own."""
+    return before is None or before == after
+
+
 def _contained(before: Sequence[AttackEntry], after: Sequence[AttackEntry]) -> bool:
     """Return whether all attacks of a run are among those of another."""
     return set(before) <= set(after)
@@ -222,6 +233,7 @@ def _contained(before: Sequence[AttackEntry], after: Sequence[AttackEntry]) -> b
 
 _RULES: Mapping[str, Callable[[Any, Any], bool]] = {
     "model_answers": _nearly_equal,
+    "model_code": _equal_if_known,
     "attacks": _contained,
 }
 """How fields are compared that need not be equal."""

@@ -17,6 +17,7 @@ from minnorm.evaluation.nan_doubts import doubts_about_nan
 from minnorm.evaluation.records import Records, mark_incomplete, samples_in, warn_if_incomplete
 from minnorm.evaluation.store.adversarials import Adversarials, choose_records, read_adversarials
 from minnorm.evaluation.store.manifest import Manifest
+from minnorm.evaluation.store.mixtures import doubts_about_mixtures
 from minnorm.evaluation.store.run_directory import RunDirectory, changes_between
 from minnorm.evaluation.store.unit_files import UnitFiles
 from minnorm.geometry import Norm
@@ -164,4 +165,5 @@ def doubts_about_records(records: Records, classes: Sequence[str]) -> tuple[Doub
         *doubts_about_nan(records),
         *doubts_about_attacks(records),
         *doubts_about_labels(records, classes),
+        *doubts_about_mixtures(records),
     )

@@ -44,12 +44,19 @@ class Checksums(BaseModel):
     inputs: str | None
 
 
+_ADDED = ("model_code",)
+"""The fields of a configuration that runs of earlier versions lack."""
+
+
 def identity(manifest: Manifest, unit: Unit) -> str:
     """Return a hash of the run, its configuration, and the batch and the attack of a unit.
 
     The other attacks of the run are left out, since attacks can be added to it.
     """
     configuration = manifest.configuration.model_dump(mode="json")
+    for name in _ADDED:
+        if configuration[name] is None:
+            del configuration[name]
     attacks = configuration.pop("attacks")
     content = [manifest.run, configuration, unit.batch, attacks[unit.attack]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -115,6 +115,16 @@ _ENTRIES = {
         "The numbers are not affected. To get the images back, repeat the command that started the "
         "run.",
     ),
+    "mixed-data": _Entry(
+        "problem",
+        "The attacks had other data",
+        "Repeat the run in another folder.",
+    ),
+    "mixed-models": _Entry(
+        "problem",
+        "The model has changed between the attacks",
+        "Repeat the run in another folder.",
+    ),
     "changed-sessions": _Entry(
         "note",
         "The run was continued with other versions or settings",
