@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from minnorm.attacks import Model
-from minnorm.logits import output_of
+from minnorm.logits import beyond_rounding, output_of
 
 _SAMPLES = 8
 """The number of samples whose logits are compared."""
@@ -106,14 +106,8 @@ def _logits(model: Model, inputs: Tensor) -> Tensor:
 
 
 def _are_same(logits: Tensor, expected: Tensor) -> bool:
-    """Return whether two outputs for the same batch differ by rounding at most.
-
-    Only the two largest logits of each sample count: others may be huge constants, such as those of
-    classes that are ruled out.
-    """
+    """Return whether two outputs for the same batch differ by rounding at most."""
     if logits.shape != expected.shape:
         return False
-    largest, classes = expected.nan_to_num().topk(min(2, expected.shape[1]), dim=1)
-    difference = logits.nan_to_num().gather(1, classes) - largest
     tolerance = max(_ROUNDING, 16 * torch.finfo(expected.dtype).eps)
-    return bool(difference.abs().amax() <= tolerance * largest.abs().amax())
+    return not bool(beyond_rounding(logits, expected, tolerance).any())
