@@ -24,6 +24,7 @@ from minnorm.attacks import (
 from minnorm.attacks.composition import (
     access_needed,
     check_presets,
+    fixed_radii_of,
     levels_of,
     most_demanding,
     norm_of,
@@ -189,6 +190,34 @@ def test_the_radius_limit_is_how_far_an_attack_searches(
     attack: Any, norm: Norm, limit: float | None
 ) -> None:
     assert radius_limit_of(attack, norm) == limit
+
+
+@pytest.mark.parametrize(
+    ("attack", "norm", "radii"),
+    [
+        (ddn, "l2", None),
+        (INNER, "l2", (0.25,)),
+        (len, "l2", None),
+        (with_bisection(INNER), "l2", (0.25,)),  # closer, but not to the closest
+        (with_restarts(INNER, 3), "l2", (0.25,)),
+        (bounded(ddn, 0.5), "l2", None),
+        (bounded(ddn, 0.5, norm="linf"), "linf", (0.5,)),  # DDN minimizes another norm
+        (bounded(INNER, 0.5), "l2", (0.25,)),
+        (bounded(INNER, 0.125), "l2", (0.125,)),
+        (worst_case([INNER, partial(pgd, epsilon=0.5)]), "l2", (0.25, 0.5)),
+        (worst_case([INNER, ddn]), "l2", None),
+        (worst_case([INNER, bounded(ddn, 0.5)]), "l2", None),
+        (worst_case([INNER, bounded(ddn, 0.125)]), "l2", (0.125, 0.25)),
+        (bounded(worst_case([INNER, ddn]), 0.5), "l2", None),
+        (partial(mine, attack=INNER, loss=len), "l2", (0.25,)),
+        (partial(pgd, epsilon=0.25, norm="linf"), "l2", ()),
+        (worst_case([partial(pgd, epsilon=0.25, norm="linf"), INNER], norm="l2"), "l2", (0.25,)),
+    ],
+)
+def test_the_fixed_radii_are_those_within_which_an_attack_searches_for_any_adversarial(
+    attack: Any, norm: Norm, radii: tuple[float, ...] | None
+) -> None:
+    assert fixed_radii_of(attack, norm) == radii
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from attacks.networks import problem
 from minnorm import attacks
 from minnorm.attacks import ATTACKS, ENTRIES, attack_name, attack_parameters, load_attack
 from minnorm.attacks.combinators import COMBINATORS
-from minnorm.attacks.composition import GIVEN
+from minnorm.attacks.composition import GIVEN, fixed_radii_of, norm_of
 from minnorm.attacks.contract import is_marked
 from minnorm.errors import InputError
 
@@ -33,6 +33,9 @@ def test_norms_and_goals_agree_with_the_signatures() -> None:
         parameters = inspect.signature(entry.function).parameters
         assert ("norm" in parameters) == (len(entry.norms) > 1), name
         assert ("epsilon" in parameters) == (entry.goal == "within epsilon"), name
+        attack = partial(entry.function, **{"epsilon": 0.5} if "epsilon" in parameters else {})
+        radii = (0.5,) if entry.goal == "within epsilon" else None
+        assert fixed_radii_of(attack, norm_of([attack])) == radii
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.record_tables import DISTANCES, INF, table
-from minnorm.evaluation import Records, accuracy_at
-from minnorm.evaluation.bands import accuracy_band
+from minnorm.evaluation import Records, UpperBound, accuracy_at
+from minnorm.evaluation.bands import accuracy_band, are_upper_bounds
 
 RADII = np.array([0.0, 0.1, 0.25, 0.5, 1.0, 1.2, 1.25, 2.0, 3.0, 4.0, 100.0])
 
@@ -24,6 +24,29 @@ def test_a_band_is_the_accuracy_at_each_radius(distances: list[float], limit: fl
     records = table(distances, radius_limit=limit)
     band = accuracy_band(records, RADII)
     np.testing.assert_allclose(np.array(band).T, one_by_one(records), rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=40)
+@given(
+    distances=DISTANCES,
+    fixed=st.sampled_from([(0.5, "0.5"), (2.0, "1.0 2.0"), (2.0, ""), (None, "1.25")]),
+    samples=st.integers(1, 30),
+)
+def test_the_band_of_fixed_radii_is_the_accuracy_at_each_radius(
+    distances: list[float], fixed: tuple[float | None, str], samples: int
+) -> None:
+    records = table(
+        distances,
+        radius_limit=fixed[0],
+        fixed_radii=fixed[1],
+        indices=[position % samples for position in range(len(distances))],
+        targets=[*range(len(distances))],
+    )
+    expected = one_by_one(records)
+    band = accuracy_band(records, RADII)
+    np.testing.assert_allclose(np.array(band).T, expected, rtol=1e-7, atol=1e-9)
+    at_most = [isinstance(one, UpperBound) for one in expected]
+    assert are_upper_bounds(records, RADII).tolist() == at_most
 
 
 @settings(max_examples=60)

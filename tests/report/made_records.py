@@ -14,6 +14,9 @@ RUNS: dict[str, pa.Table] = {
     "only misclassified samples": table([0.0, 0.0]),
     "only failures": table([INF, INF]),
     "an attack within a radius": table([INF, INF, 0.1], radius_limit=0.3),
+    "any adversarial within a radius": table(
+        [INF, 0.2, 0.1, 0.3], radius_limit=0.3, fixed_radii="0.3"
+    ),
     "two norms": BOTH_NORMS,
     "targets": table([1.0, 2.0, 3.0, INF], indices=[0, 0, 1, 1], targets=[1, 2, 1, 2]),
     "counts of pixels": table([1.0, 2.0], norm="l0"),

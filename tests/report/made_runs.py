@@ -65,6 +65,7 @@ def attack_run(
     norm: str = "l2",
     costs: Mapping[str, float] | None = None,
     limits: Mapping[str, float] | None = None,
+    fixed: Mapping[str, str] | None = None,
     targets: Sequence[int] | None = None,
     **changes: Any,
 ) -> LabeledRun:
@@ -77,6 +78,7 @@ def attack_run(
             targets=targets,
             indices=None if targets is None else [0] * len(distances),
             radius_limit=(limits or {}).get(spec),
+            fixed_radii=(fixed or {}).get(spec),
             backwards=(costs or {}).get(spec, 100.0),
         )
         for spec, distances in attacks.items()

@@ -4,16 +4,18 @@ import math
 
 import pytest
 
-from minnorm.evaluation import Estimate
+from minnorm.evaluation import Estimate, UpperBound
 from minnorm.evaluation.estimates import UNKNOWN
 from minnorm.report.texts import (
     beyond,
     decimals,
     distance,
     distance_interval,
+    distance_of,
     listed,
     percent,
     percent_interval,
+    percent_of,
     rounded_up,
 )
 
@@ -25,6 +27,13 @@ def test_shares_are_percentages() -> None:
     assert percent(math.nan) == "unknown"
     assert percent_interval(Estimate(0.5, 0.25, 0.754)) == "25.0 to 75.4 %"
     assert percent_interval(UNKNOWN) == ""
+
+
+def test_numbers_that_may_be_smaller_have_a_sign() -> None:
+    assert percent_of(UpperBound(0.5, 0.0, 0.754)) == "≤ 50.0 %"
+    assert percent_of(Estimate(0.5, 0.25, 0.754)) == "50.0 %"
+    assert distance_of(UpperBound(0.25, 0.0, INF)) == "≤ 0.25"
+    assert distance_of(Estimate(INF, 0.25, INF), 0.3) == "> 0.3"
 
 
 @pytest.mark.parametrize(

@@ -138,3 +138,28 @@ def test_a_run_compared_with_itself_has_no_changes() -> None:
 def test_bad_arguments_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(options))):
         compare(made_run(A), made_run(B), **options)  # type: ignore[arg-type] # they are wrong
+
+
+def test_below_the_radius_of_an_attack_nothing_is_compared() -> None:
+    a, b = (
+        made_run(table(distances, radius_limit=0.3, fixed_radii="0.3"))
+        for distances in ([0.3, 0.2, INF, 0.3, 0.0], [0.2, 0.3, 0.3, INF, 0.0])
+    )
+    comparison = compare(a, b, epsilons=[0.1, 0.3])
+    _, inside, at_radius, median, mean = comparison.differences
+    for unknown in (inside, median, mean):
+        assert math.isnan(unknown.a)
+        assert math.isnan(unknown.b)
+        assert is_nan(unknown.change)
+    assert (at_radius.a, at_radius.b, at_radius.change.value) == (0.2, 0.2, 0.0)
+    assert "any adversarial within 0.3, not for the closest" in comparison.remarks[-1]
+    # Two adversarials within the radius say nothing about which sample is more robust.
+    assert [one.index for one in comparison.less_robust] == [2]
+    assert [one.index for one in comparison.more_robust] == [3]
+
+
+def test_an_adversarial_below_the_closest_one_of_another_run_is_a_change() -> None:
+    fixed = made_run(table([0.3, 0.3], radius_limit=0.3, fixed_radii="0.3"))
+    closest = made_run([1.0, 0.1])
+    assert compare(closest, fixed).counts == (1, 0)
+    assert compare(fixed, closest).counts == (0, 1)

@@ -11,7 +11,7 @@ from minnorm.doubts import Doubt
 from minnorm.errors import InputError
 from minnorm.evaluation import Evaluation, Records
 from minnorm.report import check
-from minnorm.report.decisions.requirements import Metric, Requirement
+from minnorm.report.decisions.requirements import Metric, Requirement, read
 from minnorm.report.findings.findings import findings
 from minnorm.report.runs import label_runs
 from report.made_runs import made_run, shares
@@ -257,3 +257,47 @@ def test_bad_arguments_are_refused() -> None:
 def test_requirements_may_be_objects() -> None:
     requirement = Requirement(Metric("accuracy", radius=1.0), ">=", 0.5)
     assert check(made_run(shares(90, 100)), [requirement]).outcome == "met"
+
+
+@pytest.mark.parametrize("confidence", [0.95, None])
+@pytest.mark.parametrize("failed", [0, 60])
+def test_below_the_radius_of_an_attack_that_searches_for_any_adversarial_only_bounds_decide(
+    confidence: float | None, failed: int
+) -> None:
+    distances = [INF] * failed + [0.0] * 10 + [0.3] * (90 - failed)
+    run = made_run(table(distances, radius_limit=0.3, fixed_radii="0.3"))
+    verdicts = check(
+        run,
+        ["accuracy@0.1 >= 75%", "accuracy@0.1 >= 40%", "accuracy@0.1 >= 99%",
+         "accuracy@0.1 <= 97%", "accuracy@0.3 >= 40%", "median >= 0.2", "mean >= 0.2",
+         "mean <= 0.4"],
+        confidence=confidence,
+    ).verdicts  # fmt: skip
+    assert {str(one.requirement): one.outcome for one in verdicts} == {
+        "accuracy@0.1 >= 75%": "undecided",
+        # What is robust within 0.3 is robust within 0.1.
+        "accuracy@0.1 >= 40%": "met" if failed else "undecided",
+        "accuracy@0.1 >= 99%": "not met",  # of 10 %, no attack is needed
+        "accuracy@0.1 <= 97%": "met",
+        "accuracy@0.3 >= 40%": "met" if failed else "not met",
+        "median >= 0.2": "met" if failed else "undecided",
+        "mean >= 0.2": "undecided",
+        "mean <= 0.4": "met",
+    }
+    remark = "the attacks search for any adversarial within 0.3, not for the closest"
+    assert verdicts[0].reason == remark
+    assert verdicts[0].needed is None
+
+
+def test_below_the_radius_of_both_runs_nothing_is_compared_unless_one_repeats_the_other() -> None:
+    one, other = (
+        made_run(table(distances, radius_limit=0.3, fixed_radii="0.3"))
+        for distances in ([0.3] * 100, [0.3] * 99 + [0.29])
+    )
+    asked = [read("accuracy@0.1"), read("median"), read("mean"), read("accuracy@0.3")]
+    verdicts = check(one, asked, baseline=other, no_worse_than=0.05).verdicts
+    assert [one.outcome for one in verdicts] == ["undecided"] * 3 + ["met"]
+    assert all("not for the closest" in one.reason for one in verdicts[:3])
+    assert check(one, asked, baseline=one, no_worse_than=0.05).outcome == "met"
+    # Without requirements, the accuracies are those at the radii of the attacks.
+    assert check(one, baseline=other, no_worse_than=0.05).outcome == "met"

@@ -101,3 +101,22 @@ def test_rows_of_single_targets_are_no_curves() -> None:
 
 def test_no_records_have_a_curve_of_nan() -> None:
     assert np.isnan(drawn(table([])).accuracy).all()
+
+
+@settings(max_examples=40)
+@given(distances=DISTANCES)
+def test_a_curve_of_fixed_radii_says_where_it_is_an_upper_bound(distances: list[float]) -> None:
+    capped = [distance if distance <= 2 else INF for distance in distances]
+    records = table(capped, radius_limit=2.0, fixed_radii="1.0 2.0", rounding=0.0)
+    curve = drawn(records)
+    assert (np.diff(curve.radii) > 0).all()
+    for radius in (0.0, 0.01, 0.5, 1.0, 1.01, 1.6, 2.0):
+        step = int(np.searchsorted(curve.radii, radius, side="right")) - 1
+        expected = accuracy_at(records, radius)
+        found = (curve.accuracy[step], curve.low[step], curve.high[step])
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        assert curve.at_most[step] == expected.is_upper_bound
+
+
+def test_a_curve_of_an_attack_that_searches_for_the_closest_is_no_upper_bound() -> None:
+    assert not drawn(table([0.0, 0.1, 0.2, INF], radius_limit=0.25)).at_most.any()

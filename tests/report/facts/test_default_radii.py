@@ -55,3 +55,20 @@ def test_the_radii_of_counts_are_whole() -> None:
 def test_without_a_success_there_are_none() -> None:
     assert default_radii([attack_run({"ddn": [INF, 0.0]})]) == []
     assert default_radii([attack_run({"ddn": []})]) == []
+
+
+def test_attacks_at_fixed_radii_are_shown_there() -> None:
+    small, large = (
+        attack_run({"pgd": [radius, INF]}, limits={"pgd": radius}, fixed={"pgd": text})
+        for radius, text in ((8 / 255, str(8 / 255)), (0.3, f"{8 / 255} 0.3"))
+    )
+    assert default_radii([small]) == [8 / 255]
+    assert default_radii([large]) == [8 / 255, 0.3]
+    assert default_radii([small, large]) == [8 / 255]  # both have searched there
+    other = attack_run({"pgd": [0.5]}, limits={"pgd": 0.5}, fixed={"pgd": "0.5"})
+    assert default_radii([small, other]) == [8 / 255, 0.5]
+    assert default_radii([small, attack_run({"ddn": [1.0] * 10})]) == [8 / 255]
+    with_ddn = attack_run({"pgd": [0.5], "ddn": [0.5]}, limits={"pgd": 0.5}, fixed={"pgd": "0.5"})
+    assert default_radii([with_ddn]) == [0.5]
+    without_norm = attack_run({"pgd": [0.5] * 9}, norm="linf", fixed={"pgd": "0.5"})
+    assert default_radii([without_norm], "l2") == [0.5]

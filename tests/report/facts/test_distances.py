@@ -76,3 +76,9 @@ def test_without_a_success_the_bins_are_empty(values: list[float]) -> None:
     found = one(values)
     assert found.counts.sum() == 0
     assert (found.failures, found.misclassified) == (values.count(INF), values.count(0.0))
+
+
+def test_distances_of_fixed_radii_may_be_smaller() -> None:
+    found = distributions({("run", "pgd"): table([0.3, 0.2], fixed_radii="0.3")})[0]
+    assert found.at_most
+    assert not distributions({("run", "ddn"): table([0.3, 0.2])})[0].at_most

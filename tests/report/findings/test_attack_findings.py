@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from evaluation.record_tables import INF
+from evaluation.record_tables import INF, table
 from minnorm.report.findings.attack_findings import attack_findings
 from minnorm.report.findings.finding import Finding
 from minnorm.report.runs import LabeledRun
 from report.findings.whole_findings import by_kind
-from report.made_runs import attack_run, with_column
+from report.made_runs import attack_run, made_run, with_column
 
 ONES = [1.0] * 100
 
@@ -263,3 +264,37 @@ def test_of_an_incomplete_run_the_samples_of_all_attacks_are_compared() -> None:
 
 def test_without_a_correctly_classified_sample_nothing_is_compared() -> None:
     assert found(attack_run({"ddn": [0.0] * 30, "fmn": [0.0] * 30})) == {}
+
+
+def test_attacks_at_fixed_radii_say_what_their_numbers_are() -> None:
+    run = attack_run({"pgd": [0.3] * 30}, limits={"pgd": 0.3}, fixed={"pgd": "0.3"})
+    finding = found(run)["limited-radius"]
+    assert finding.level == "note"
+    assert "pgd searches for any adversarial within a radius, not for the closest" in finding.text
+    free = attack_run({"pgd": [0.3] * 30}, limits={"pgd": 0.3})
+    assert "closest:" not in found(free)["limited-radius"].text
+
+
+def test_a_norm_in_which_no_attack_searches_for_the_closest_is_a_note() -> None:
+    parts = [
+        table([1.0] * 30),
+        table([0.2] * 30, attack="pgd", norm="linf", radius_limit=0.1, fixed_radii="0.1"),
+    ]
+    finding = found(LabeledRun("it", made_run(pa.concat_tables(parts))))["upper-bounds"]
+    assert finding.level == "note"
+    assert finding.title == "No attack in L∞ searches for the closest adversarial"
+    assert "fmn(norm=linf)" in finding.advice or "norm=linf" in finding.advice
+    parts.append(table([0.2] * 30, attack="fmn", norm="linf"))
+    assert "upper-bounds" not in found(LabeledRun("it", made_run(pa.concat_tables(parts))))
+
+
+def test_an_attack_is_not_beaten_where_it_does_not_search() -> None:
+    specs = ("pgd(epsilon=0.1)", "apgd(epsilon=0.3)")
+    limits, fixed = dict(zip(specs, (0.1, 0.3))), dict(zip(specs, ("0.1", "0.3")))  # noqa: B905
+    both = {"pgd(epsilon=0.1)": [0.1] * 100, "apgd(epsilon=0.3)": [0.3] * 100}
+    assert "simple-attack-wins" not in found(attack_run(both, limits=limits, fixed=fixed))
+    # Within 0.1 is within 0.3, too.
+    lost = {"pgd(epsilon=0.1)": [0.1] * 100, "apgd(epsilon=0.3)": [0.3] * 80 + [INF] * 20}
+    finding = found(attack_run(lost, limits=limits, fixed=fixed))["simple-attack-wins"]
+    assert "On 20 of 100 samples" in finding.text
+    assert "within the radius 0.3, and apgd(epsilon=0.3) found none there" in finding.text

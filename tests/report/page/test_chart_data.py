@@ -116,3 +116,15 @@ def test_no_two_curves_look_the_same() -> None:
     assert found["run 0", "attack 5"].dash == ()  # the last row is the closest of all
     assert len(set(DASHES)) == len(set(MARKERS)) == 6
     assert COLORS >= 6
+
+
+def test_a_value_below_a_fixed_radius_is_an_upper_bound() -> None:
+    records = table([0.3, 0.3, INF], radius_limit=0.3, fixed_radii="0.3")
+    [(_, curve, _, _)] = charts(records).curves
+    assert value_at(curve, 0.1).is_upper_bound
+    assert value_at(curve, 0.1) == pytest.approx(tuple(accuracy_at(records, 0.1)))
+    assert not value_at(curve, 0.3).is_upper_bound
+    [drawn] = charts(records).values()["curves"]
+    assert drawn["at_most"] == curve.at_most.tolist()
+    [usual] = charts(table([0.3, INF])).values()["curves"]
+    assert "at_most" not in usual

@@ -96,3 +96,9 @@ def test_what_cannot_be_compared_is_not() -> None:
 def test_the_order_of_the_records_does_not_matter() -> None:
     shuffled = STRONG.take([*range(20, 40), *range(20)])
     assert ranked(WEAK, shuffled) == ranked(WEAK, STRONG)
+
+
+def test_accuracies_that_may_be_lower_rank_no_model() -> None:
+    fixed = table([0.3] * 20 + [INF] * 20, radius_limit=0.3, fixed_radii="0.3")
+    assert ranked(WEAK, fixed, radii=(0.2,)) == ""
+    assert "within an L2 distance of 0.3" in ranked(WEAK, fixed, radii=(0.2, 0.3))

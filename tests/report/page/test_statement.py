@@ -162,3 +162,17 @@ def test_a_norm_that_no_attack_minimizes_is_named() -> None:
 def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
     run = with_column(attack_run({"ddn": [1.0] * 160}), seconds=[seconds] * 160)
     assert f"{text} in total" in said(run)
+
+
+def test_numbers_of_attacks_at_a_fixed_radius_are_at_most_that() -> None:
+    run = attack_run({"pgd": [0.3] * 8 + [0.0]}, limits={"pgd": 0.3}, fixed={"pgd": "0.3"})
+    text = said(run, 0.1, 0.3)
+    assert "at most 88.9 % (0.0 to 98.0 %) within 0.1 and 0.0 % (0.0 to" in text
+    assert "Where it says 'at most', the attacks search for any adversarial" in text
+    assert "or less (95 % confidence interval: 0 to 0.3), and perhaps by a much smaller" in text
+    usual = said(attack_run({"ddn": [0.3] * 8 + [0.0]}), 0.1, 0.3)
+    assert "at most 88.9" not in usual
+    assert "perhaps" not in usual
+    curves = " ".join(curves_show([run]))
+    assert "At smaller ones its curve is an upper bound" in curves
+    assert len(curves_show([attack_run({"ddn": [0.3]})])) == 1

@@ -182,3 +182,17 @@ def test_all_fields_of_a_row_are_in_the_formats_for_programs() -> None:
     own = {field.name for field in fields(found().rows[0])} - {"summary", "clean"}
     own.remove("needs_gradients")  # programs read both numbers of passes
     assert own <= names
+
+
+def test_numbers_that_may_be_smaller_are_marked_in_every_format() -> None:
+    pgd = table([0.3, 0.3, INF], attack="pgd", radius_limit=0.3, fixed_radii="0.3")
+    runs = label_runs([made_run(pa.concat_tables([pgd, table([0.2] * 3)]))])
+    marked = results(runs, epsilons=(0.1, 0.3))
+    assert "| ≤ 100.0 " in to_markdown(marked)
+    assert r"$\leq$100.0 " in FORMATS["latex"](marked)
+    lines = list(csv.DictReader(io.StringIO(to_csv(marked))))
+    assert [line["at_most"] for line in lines] == ["mean median accuracy@0.1", "", ""]
+    first, second, _ = json.loads(to_json(marked))["rows"]
+    assert first["median"]["at_most"] is True
+    assert [one.get("at_most") for one in first["accuracies"]] == [True, None]
+    assert "at_most" not in second["median"]

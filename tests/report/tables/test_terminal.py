@@ -354,3 +354,22 @@ def test_rows_of_classes_and_targets_are_named_and_come_last() -> None:
         ["ddn", "all", "2"],
     ]
     assert [len(group) for group in row_groups(found)] == [3, 3, 2]
+
+
+def test_numbers_that_may_be_smaller_are_marked() -> None:
+    records = pa.concat_tables(
+        [
+            table([0.0, *[0.3] * 7, INF, INF], attack="pgd", radius_limit=0.3, fixed_radii="0.3"),
+            table([0.0, *[0.2] * 9], attack="ddn"),
+        ]
+    )
+    text = printed(records, epsilons=(0.1, 0.3))
+    rows = {row[0]: (row, interval) for row, interval in zip(*[iter(cells(text)[1:])] * 2)}  # noqa: B905 - two lines a row
+    pgd, below = rows["pgd"]
+    assert pgd[2:6] == ["≤ 0.3000", "≤ 0.3000", "≤ 90.0", "20.0"]
+    assert below[3:5] == ["[0.00, > 0.3]", "[5.7, 98.2]"]
+    assert rows["ddn"][0][2:6] == ["0.2000", "0.2000", "90.0", "0.0"]
+    assert rows["worst case"][0][2:6] == ["0.2000", "0.2000", "90.0", "0.0"]
+    note = "'≤' is at most: an attack such as PGD searches for any adversarial within its radius"
+    assert note in joined(text)
+    assert note not in joined(printed(table([0.1, INF], radius_limit=0.25), epsilons=(0.1,)))

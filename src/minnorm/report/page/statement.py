@@ -142,8 +142,8 @@ def _robust(records: Records, epsilons: Sequence[float], norm: Norm) -> list[str
         )
     if any(one.is_upper_bound for one in found.values()):
         texts.append(
-            "'At most' is because the attacks search for any adversarial within a larger radius, "
-            "and may miss closer ones."
+            "Where it says 'at most', the attacks search for any adversarial within a larger "
+            "radius, and may miss closer ones."
         )
     if unknown:
         texts.append(
