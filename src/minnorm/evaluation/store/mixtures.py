@@ -57,29 +57,25 @@ def doubts_about_mixtures(records: Records) -> tuple[Doubt, ...]:
     samples, first, sample = np.unique(
         _column(records, "index"), return_index=True, return_inverse=True
     )
-
-    def differ(name: str) -> Array:
-        values = _column(records, name)
-        return np.not_equal(values, values[first][sample])
-
-    def count(changed: Array) -> str:
-        return _count(len(np.unique(sample[changed])), len(samples))
-
-    lengths = _column(records, "gray_l2")
-    data = differ("label") | _other_inputs(lengths, lengths[first][sample], "")
-    classes = differ("clean_prediction")
+    rows = first[sample]  # the first row of the sample of each row
+    labels, lengths, predicted = (
+        _column(records, name) for name in ("label", "gray_l2", "clean_prediction")
+    )
+    data = (labels != labels[rows]) | _other_inputs(lengths, lengths[rows], "")
+    classes = predicted != predicted[rows]
+    parts = [_count(len(np.unique(sample[one])), len(samples)) for one in (data, classes)]
     doubts = []
     if data.any():
         text = (
-            f"{count(data)} have another label or another input in the records of one attack than "
-            "in those of another: the data have changed while the run was interrupted. Repeat it "
-            "in another folder."
+            f"{parts[0]} have another label or another input in the records of one attack than in "
+            "those of another: the data have changed while the run was interrupted. Repeat it in "
+            "another folder."
         )
         doubts.append(Doubt("mixed-data", text))
     if classes.any():
         text = (
-            f"{count(classes)} have another predicted class before one attack than before another: "
-            "the model, or how it rounds, has changed while the run was interrupted. Then no two "
+            f"{parts[1]} have another predicted class before one attack than before another: the "
+            "model, or how it rounds, has changed while the run was interrupted. Then no two "
             "attacks can be compared exactly. Repeat the run in another folder."
         )
         doubts.append(Doubt("mixed-models", text))
@@ -90,7 +86,9 @@ def _other_inputs(a: Array, b: Array, dtype: str) -> Array:
     """Return which samples have other inputs, by their distances to the gray image."""
     single = dtype in ("torch.float32", "torch.float64")
     relative = _SAME_LENGTH if single else _SAME_LENGTH_IN_HALF
-    return ~np.isclose(a, b, rtol=relative, atol=_SMALLEST)
+    known, others = np.isfinite(a), np.isfinite(b)  # without bounds there is no gray image
+    a, b = np.where(known, a, 0.0), np.where(others, b, 0.0)
+    return (known != others) | (np.abs(a - b) > relative * np.abs(b) + _SMALLEST)
 
 
 def _column(records: Records, name: str) -> Array:
