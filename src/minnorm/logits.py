@@ -14,6 +14,8 @@ from minnorm.errors import InputError
 
 _USUAL_RANGE = (1e-4, 1e6)
 
+_LEAST_MASKED = 1e3
+
 _FAR = 30.0
 """From how many times the size of the larger logits on a logit may be far below them."""
 
@@ -95,7 +97,9 @@ def margins(logits: Float[Tensor, "b c"], labels: Int64[Tensor, "b"]) -> Float[T
     return (own - others.amax(1, keepdim=True)).squeeze(1)
 
 
-def near_the_top(logits: Float[Tensor, "b c"]) -> Bool[Tensor, "b c"]:
+def near_the_top(
+    logits: Float[Tensor, "b c"], least_far: float = _LEAST_FAR
+) -> Bool[Tensor, "b c"]:
     """Decide which classes have usual logits: finite ones that are not far below the others.
 
     A class that is masked, with a logit of -1e9 or -inf, is never predicted, and says nothing of
@@ -103,6 +107,10 @@ def near_the_top(logits: Float[Tensor, "b c"]) -> Bool[Tensor, "b c"]:
     as are all that are smaller, if its distance from the largest one is above 100, and above 30
     times the size of those before it: their largest distance, or the largest logit itself. It takes
     two classes to tell a size: near 0 a single log-probability has none.
+
+    Args:
+        logits: The logits.
+        least_far: The distance that replaces 100.
     """
     if logits.shape[1] < 3:
         return logits.isfinite()
@@ -111,13 +119,23 @@ def near_the_top(logits: Float[Tensor, "b c"]) -> Bool[Tensor, "b c"]:
     ordered = values.sort(1, descending=True).values
     top, second, others = ordered[:, :1], ordered[:, 1:2], ordered[:, 2:]
     sizes = torch.maximum(top - ordered[:, 1:-1], top.abs())
-    far = (top - others > (_FAR * sizes).clamp_min(_LEAST_FAR)).cumsum(1) > 0
+    far = (top - others > (_FAR * sizes).clamp_min(least_far)).cumsum(1) > 0
     lowest = torch.where(far, second, others).amin(1, keepdim=True)
     return finite & (values >= lowest)
 
 
 def _wide(logits: Tensor) -> Tensor:
     return logits.float() if logits.element_size() < 4 else logits
+
+
+def masked_classes(logits: Float[Tensor, "b c"]) -> Bool[Tensor, "b c"]:
+    """Decide which classes a model leaves out for a sample: no target of an attack.
+
+    Their logits are -inf, or far below the others (see `near_the_top`) by more than 1,000: the
+    logarithm of a probability of 0 is above that, since it is of the smallest number.
+    """
+    near = near_the_top(logits, _LEAST_MASKED)
+    return ~near & ~logits.isnan() & (logits < torch.inf)
 
 
 def logit_sizes(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b"]:

@@ -104,7 +104,8 @@ def evaluate(
         out: The run directory. A run that was interrupted there continues where it stopped, and a
             run there gets the attacks that it lacks; the records of the others stay. By default
             nothing is written.
-        targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`.
+        targets: `None` for untargeted attacks, else `all`, `least-likely` or `random:K`. Classes
+            that the model masks, with a logit of -inf or far below the others, are no targets.
         batch_size: Samples attacked at once. `auto` takes as many as speed up the run and fit into
             memory; it measures the time of gradients as far as that is short beside the work, or
             that of a forward pass if no attack needs gradients. A batch that does not fit is
@@ -169,7 +170,7 @@ def evaluate(
     doubts = (*samples.doubts, *probe.doubts)
     for doubt in probe.doubts:  # those of the data were logged when they were loaded
         logger.warning("%s", doubt.text)
-    check_enough_classes(targets, probe.classes)
+    check_enough_classes(targets, probe.classes, probe.masked)
     dtype, place = devices.dtype_and_device(classifier)
     if place.type == "cpu":
         threads.warn_if_crowded()

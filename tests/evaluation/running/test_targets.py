@@ -81,6 +81,48 @@ def test_random_targets_do_not_depend_on_the_batch(order: list[int], size: int, 
         )
 
 
+@pytest.mark.parametrize("mask", [-1e4, -1e9, -torch.inf])
+def test_masked_classes_are_no_targets(mask: float) -> None:
+    logits, labels = batch(8, 4)
+    logits = torch.cat([torch.full((8, 2), mask), logits], 1)
+    labels = torch.where(torch.arange(8) < 6, labels + 2, labels % 2)  # the last two are masked
+    [targets] = chosen("least-likely", logits, labels, list(range(8)))
+    for row, label, target in zip(logits, labels.tolist(), targets.tolist(), strict=True):
+        assert target == min((c for c in range(2, 6) if c != label), key=lambda c: row[c])
+    drawn = chosen("random:3", logits, labels, list(range(8)))
+    for label, own in zip(labels.tolist(), drawn.unbind(1), strict=True):
+        assert label not in own
+        assert len(set(own.tolist())) == 3
+        assert (own >= 2).all()
+    with pytest.raises(
+        InputError, match=r"6 classes, 2 of them masked .*; expected at most random:3"
+    ):
+        check_enough_classes("all", 6, 2)
+    check_enough_classes("random:3", 6, 2)
+    check_enough_classes("least-likely", 6, 2)
+    with pytest.raises(InputError, match=r"2 classes, 1 of them masked .*: no other is possible"):
+        check_enough_classes("least-likely", 2, 1)
+
+
+def test_a_class_whose_logit_is_minus_infinity_is_never_a_target() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1e9], [0.0, -torch.inf, 2.0, -torch.inf]])
+    labels = torch.tensor([2, 2])
+    assert chosen("random:1", logits[1:], labels[1:], [1]).tolist() == [[0]]
+    assert set(chosen("random:3", logits[:1], labels[:1], [0])[:2, 0].tolist()) == {0, 1}
+    for word in ("all", "random:2"):
+        with pytest.raises(InputError, match=r"sample 7 has only 1 other classes .* most random:1"):
+            choose_targets(word, logits, labels, [5, 7], 0)
+    with pytest.raises(InputError, match="sample 3 has only 0 other classes"):
+        choose_targets("least-likely", torch.tensor([[-torch.inf, 1.0]]), labels[:1] - 1, [3], 0)
+    only_far = torch.tensor([[0.0, -torch.inf, 5.0, -1e9]])
+    assert chosen("least-likely", only_far, torch.tensor([0]), [0]).tolist() == [[2]]
+
+
+def test_a_class_of_probability_0_is_a_target() -> None:
+    tiny = torch.tensor([[0.5, 0.5, torch.finfo(torch.float64).tiny]], dtype=torch.float64).log()
+    assert chosen("least-likely", tiny, torch.tensor([0]), [0]).tolist() == [[2]]
+
+
 def test_random_targets_differ_between_samples_and_seeds() -> None:
     logits, labels = torch.zeros(200, 10), torch.zeros(200, dtype=torch.int64)
     first, second = (chosen("random:1", logits, labels, list(range(200)), s) for s in (0, 1))

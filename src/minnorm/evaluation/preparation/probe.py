@@ -27,7 +27,7 @@ from minnorm.doubts import Doubt
 from minnorm.errors import InputError, batch_size_advice, one_line
 from minnorm.evaluation.running.batches import CleanBatch, read_batch
 from minnorm.evaluation.running.restrictions import Restrictions
-from minnorm.logits import check_labels, is_exported, output_of
+from minnorm.logits import check_labels, is_exported, masked_classes, output_of
 
 _ANSWERED_CLASSES = 10
 """Classes whose logits identify the model in the configuration of the run."""
@@ -46,6 +46,8 @@ class Probe:
     Attributes:
         inputs: The samples probed, `[b *d]`, in the dtype and on the device of the model.
         classes: The number of classes.
+        masked: How many of them are masked for all of these samples, see
+            `minnorm.logits.masked_classes`.
         answers: The model's logits of these samples, for the first classes. They distinguish
             models whose code cannot be compared.
         loses_gradients: Whether the model loses its gradients at the bounds.
@@ -54,6 +56,7 @@ class Probe:
 
     inputs: Tensor
     classes: int
+    masked: int
     answers: tuple[float, ...]
     loses_gradients: bool
     doubts: tuple[Doubt, ...]
@@ -92,6 +95,7 @@ def probe_model(
     return Probe(
         inputs=batch.inputs,
         classes=batch.logits.shape[1],
+        masked=int(masked_classes(batch.logits).all(0).sum()),
         answers=tuple(answers.tolist()),
         loses_gradients=LOST_GRADIENTS in doubts,
         doubts=tuple(doubt for doubt in doubts if doubt is not None),

@@ -5,10 +5,11 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from minnorm.errors import InputError
+from minnorm.logits import masked_classes
 
 Targets: TypeAlias = str | None
 """`None` (untargeted), `all`, `least-likely`, or `random:K`."""
@@ -29,17 +30,27 @@ def check_targets(targets: Targets) -> None:
         )
 
 
-def check_enough_classes(targets: Targets, classes: int) -> None:
+def check_enough_classes(targets: Targets, classes: int, masked: int = 0) -> None:
     """Check that a model has enough classes for the targets.
 
+    Args:
+        targets: The choice of targets.
+        classes: The number of classes.
+        masked: How many of them are masked for every sample that was probed, see
+            `minnorm.logits.masked_classes`.
+
     Raises:
-        InputError: If there are fewer other classes than targets.
+        InputError: If there are fewer other classes than targets, or masked ones among them.
     """
-    if targets is not None and _random_count(targets) > classes - 1:
-        raise InputError(
-            f"targets={targets!r}: the model has {classes} classes; expected at most "
-            f"random:{classes - 1}."
-        )
+    others = classes - masked - 1
+    wanted = 0 if targets is None else count_targets(targets, classes)
+    if wanted <= others:
+        return
+    found = f"the model has {classes} classes"
+    if masked:
+        found += f", {masked} of them masked (a logit of -inf, or far below the others)"
+    expected = f"; expected at most random:{others}" if others > 0 else ": no other is possible"
+    raise InputError(f"targets={targets!r}: {found}{expected}.")
 
 
 def count_targets(targets: Targets, classes: int) -> int:
@@ -64,8 +75,9 @@ def choose_targets(
 ) -> list[Int64[Tensor, "b"] | None]:
     """Return the classes to aim at, a tensor for each run of the attack; `[None]` if untargeted.
 
-    A sample's own label is never among them. Random targets depend on the seed and the sample's
-    index only, so not on the batches.
+    A sample's own label is never among them, nor a class whose logit is -inf. Other masked classes
+    (see `minnorm.logits.masked_classes`) are never the least likely, and the last random ones.
+    Random targets depend on the seed and the sample's index only, so not on the batches.
 
     Args:
         targets: The choice of targets, see `Targets`.
@@ -81,17 +93,31 @@ def choose_targets(
     check_enough_classes(targets, classes)
     if targets is None:
         return [None]
+    own = labels.unsqueeze(1)
+    excluded = (logits == -torch.inf).scatter(1, own, value=True)
+    _check_possible(targets, excluded, indices)
     if targets == "least-likely":
-        return [logits.scatter(1, labels.unsqueeze(1), torch.inf).argmin(1)]
+        possible = ~(masked_classes(logits) | excluded)
+        possible = torch.where(possible.any(1, keepdim=True), possible, ~excluded)
+        return [torch.where(possible, logits, torch.inf).argmin(1)]
     # Other classes are numbered 0..c-2; those from the label on are one higher.
     if targets == "all":
         chosen = torch.arange(classes - 1, device=labels.device).expand(len(labels), -1)
-    else:
-        count = _random_count(targets)
-        drawn = [
-            np.random.default_rng([seed, index]).permutation(classes - 1)[:count]
-            for index in indices
-        ]
-        chosen = torch.from_numpy(np.stack(drawn)).to(labels.device)
-    shifted = chosen + (chosen >= labels.unsqueeze(1))
-    return list(shifted.unbind(1))
+        return list((chosen + (chosen >= own)).unbind(1))
+    drawn = [np.random.default_rng([seed, index]).permutation(classes - 1) for index in indices]
+    chosen = torch.from_numpy(np.stack(drawn)).to(labels.device)
+    shifted = chosen + (chosen >= own)
+    last = masked_classes(logits).to(torch.int8) + excluded.to(torch.int8)
+    order = last.gather(1, shifted).sort(dim=1, stable=True).indices
+    return list(shifted.gather(1, order)[:, : _random_count(targets)].unbind(1))
+
+
+def _check_possible(targets: str, excluded: Bool[Tensor, "b c"], indices: list[int]) -> None:
+    """Check that each sample has enough classes that are not excluded."""
+    possible = (~excluded).sum(1).tolist()
+    for index, others in zip(indices, possible, strict=True):
+        if others < count_targets(targets, excluded.shape[1]):
+            raise InputError(
+                f"targets={targets!r}: sample {index} has only {others} other classes whose logit "
+                f"is not -inf: expected at most random:{others}, or an untargeted attack."
+            )
