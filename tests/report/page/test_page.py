@@ -12,6 +12,7 @@ import torch
 from playwright.sync_api import Browser, Page
 from torch import nn
 
+from evaluation.record_tables import INF, table
 from minnorm import load_model
 from minnorm.attacks import ddn, fgsm
 from minnorm.data import fetch, load_data
@@ -191,6 +192,16 @@ def test_the_slider_shows_the_accuracy_at_a_radius(
         assert len(seen) > 4
         page.get_by_label("L2 radius as a number").fill("1.2345")
         assert readings(page) == expected_readings(runs, 1.2345)
+
+
+def test_a_reading_below_a_fixed_radius_is_an_upper_bound(browser: Browser, tmp_path: Path) -> None:
+    records = table([0.3] * 6 + [INF] * 4, radius_limit=0.3, fixed_radii="0.3")
+    write_report(label_runs([made_run(records)]), tmp_path / "report.html")
+    with opened(browser, tmp_path / "report.html") as found:
+        field = found.page.get_by_label("L2 radius as a number")
+        for radius, shown in (("0", "100.0 %"), ("0.1", "≤ 100.0 %"), ("0.3", "40.0 %")):
+            field.fill(radius)
+            assert readings(found.page) == [shown]
 
 
 def test_the_pointer_shows_the_accuracy_where_it_is(
