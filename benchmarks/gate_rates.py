@@ -113,6 +113,7 @@ def records_of(distances: Array, wrong: Array, failed: Array, targets: int) -> R
         "success": np.isfinite(found),
         **dict.fromkeys(NORM_ORDERS, found),
         "radius_limit": [None] * len(found),
+        "fixed_radii": [None] * len(found),
     }
     for field in SCHEMA:
         zeros = np.zeros(len(found), dtype=field.type.to_pandas_dtype())
