@@ -1,16 +1,27 @@
 """Records: the columns, and the rows of a batch."""
 
 import math
+from typing import Any
 
 import pyarrow as pa
 import pytest
 import torch
 
 from evaluation.record_tables import INF, table
-from minnorm.evaluation import SCHEMA
+from minnorm.errors import InputError
+from minnorm.evaluation import (
+    SCHEMA,
+    accuracy_at,
+    clean_accuracy,
+    closest_records,
+    mean_distance,
+    median_distance,
+    success_rate,
+)
 from minnorm.evaluation.records import (
     are_targeted,
     attacks_in,
+    check_distinct,
     join_records,
     make_records,
     norms_in,
@@ -98,3 +109,32 @@ def test_what_records_hold_is_in_the_order_of_the_records() -> None:
     nothing = table([])
     assert (attacks_in(nothing), norms_in(nothing), samples_in(nothing)) == ([], [], 0)
     assert not are_targeted(nothing)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        clean_accuracy,
+        success_rate,
+        mean_distance,
+        median_distance,
+        closest_records,
+        lambda records: accuracy_at(records, 1.0),
+    ],
+)
+@pytest.mark.parametrize("targets", [None, [1, 2, 1]])
+def test_records_of_two_runs_are_not_pooled(metric: Any, targets: list[int] | None) -> None:
+    parts = [table([1.0, 2.0, 3.0], indices=[4, 5, 6], targets=targets), table([0.0], indices=[5])]
+    if targets is not None:
+        parts[1] = table([0.0], indices=[5], targets=[2])
+    joined = pa.concat_tables(parts)
+    with pytest.raises(InputError, match="have sample 5 of ddn more than once, as records of two"):
+        metric(joined)
+    metric(parts[0])
+
+
+def test_a_sample_may_have_several_attacks_targets_and_places() -> None:
+    targets = [table([1.0, 2.0], targets=[target] * 2) for target in (1, 2)]
+    check_distinct(pa.concat_tables([*targets, table([1.0, 2.0], attack="fmn", targets=[1, 2])]))
+    check_distinct(table([1.0, 2.0], indices=[2**61, 0]))
+    check_distinct(SCHEMA.empty_table())

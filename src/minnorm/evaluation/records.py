@@ -40,6 +40,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from minnorm.errors import InputError
 from minnorm.geometry import NORM_ORDERS, Norm
 
 Records: TypeAlias = pa.Table
@@ -227,3 +228,30 @@ def warn_if_incomplete(records: Records) -> None:
     warning = (records.schema.metadata or {}).get(_INCOMPLETE)
     if warning is not None:
         warnings.warn(warning.decode(), stacklevel=1)
+
+
+def check_distinct(records: Records) -> None:
+    """Check that no attack has two records of a sample and a target, as joined runs may have.
+
+    Raises:
+        InputError: If one has: metrics would take one of the two, or count the sample twice.
+    """
+    samples = records.column("index").to_numpy()
+    if (np.diff(samples) > 0).all():  # the usual order of one attack; the rest takes time
+        return
+    names = [records.column(name).combine_chunks() for name in ("attack", "norm")]
+    keys = [
+        *(each.dictionary_encode().indices.to_numpy() for each in names),
+        samples,
+        pc.fill_null(records.column("target"), -1).to_numpy(),
+    ]
+    order = np.lexsort(keys)
+    again = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys])
+    if again.any():
+        row = int(order[np.flatnonzero(again)[0]])
+        raise InputError(
+            f"these records have sample {samples[row]} of {records.column('attack')[row]} more "
+            "than once, as records of two runs have that are joined: take those of one run. Parts "
+            "of a data set that both count from 0 cannot be joined: evaluate the whole set in one "
+            "run."
+        )

@@ -16,6 +16,7 @@ from minnorm.evaluation.records import (
     SCHEMA,
     Records,
     attacks_in,
+    check_distinct,
     norms_in,
     radii_as_text,
     warn_if_incomplete,
@@ -249,8 +250,14 @@ def distances_of(records: Records, norm: Norm | None) -> Array:
 
 
 def values_of(records: Records, column: str) -> Array:
-    """Return a column of numbers or truth values."""
+    """Return a column of numbers or truth values.
+
+    Raises:
+        InputError: If it is that of the samples, and some records are there twice.
+    """
     warn_if_incomplete(records)
+    if column == "index":
+        check_distinct(records)
     values: Array = records.column(column).to_numpy()
     return values
 

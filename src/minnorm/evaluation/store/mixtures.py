@@ -88,7 +88,8 @@ def _other_inputs(a: Array, b: Array, dtype: str) -> Array:
     relative = _SAME_LENGTH if single else _SAME_LENGTH_IN_HALF
     known, others = np.isfinite(a), np.isfinite(b)  # without bounds there is no gray image
     a, b = np.where(known, a, 0.0), np.where(others, b, 0.0)
-    return (known != others) | (np.abs(a - b) > relative * np.abs(b) + _SMALLEST)
+    far: Array = np.abs(a - b) > relative * np.abs(b) + _SMALLEST
+    return far | np.not_equal(known, others)
 
 
 def _column(records: Records, name: str) -> Array:
