@@ -67,7 +67,7 @@ def from_estimator(estimator: Any, *, identity: str = "") -> PredictOnly:
         estimator: A fitted classifier with one label for each sample, or a pipeline that ends in
             one.
         identity: A text that distinguishes it from others of the same parameters, such as the hash
-            of its file.
+            of its file. An evaluation compares what the estimator has learned in any case.
 
     Raises:
         InputError: If it is a regressor, not fitted, or has several outputs.

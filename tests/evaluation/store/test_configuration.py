@@ -156,3 +156,13 @@ def test_a_complete_configuration_needs_batch_size_and_acceleration() -> None:
     for name in ("batch_size", "acceleration"):
         with pytest.raises(ValidationError, match=name):
             configuration(**{name: None})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"), [("a", "a", True), ("a", "b", False), (None, "a", True)]
+)
+def test_the_code_of_the_model_is_compared_if_the_run_knows_it(
+    before: str | None, after: str, same: bool
+) -> None:
+    found = configuration(model_code=before).differences(configuration(model_code=after))
+    assert [line.partition(":")[0] for line in found] == ([] if same else ["model_code"])

@@ -1,5 +1,9 @@
 """Units: their names, and the identity that their files have."""
 
+import hashlib
+import json
+from typing import Any
+
 from evaluation.small_runs import TWO_ATTACKS, configuration
 from minnorm.doubts import Doubt
 from minnorm.evaluation.store.manifest import Manifest
@@ -33,3 +37,16 @@ def test_the_identity_of_a_unit_names_the_run_its_configuration_the_batch_and_th
         identity(changed(doubts=(Doubt("nan", "doubtful"),), sessions=({"ranks": 2},)), Unit(0, 0))
         == own
     )
+
+
+def test_runs_of_earlier_versions_lack_what_was_added_and_keep_their_identity() -> None:
+    content: list[Any] = ["abc", MANIFEST.configuration.model_dump(mode="json"), 0]
+    configuration_before = content[1]
+    attacks = configuration_before.pop("attacks")
+    assert configuration_before.pop("model_code") is None
+    expected = hashlib.sha256(json.dumps([*content, attacks[0]], sort_keys=True).encode())
+    assert identity(MANIFEST, Unit(0, 0)) == expected.hexdigest()
+    known = MANIFEST.model_copy(
+        update={"configuration": configuration(attacks=TWO_ATTACKS, model_code="a" * 16)}
+    )
+    assert identity(known, Unit(0, 0)) != expected.hexdigest()

@@ -40,6 +40,20 @@ def test_runs_on_other_samples_are_refused(changes: dict[str, Any], message: str
     assert len(error.value.args) == 3
 
 
+def test_runs_whose_fingerprint_does_not_cover_what_differs_are_refused() -> None:
+    records = table(ONE_RUN)
+    labels = records.schema.get_field_index("label")
+    relabeled = records.set_column(labels, records.schema.field("label"), pa.array([0, 0, 2]))
+    for other, message in (
+        (relabeled, "  the samples: 1 of 3 samples have another label, for example sample 2"),
+        (table(ONE_RUN, gray=8.0), "  the samples: 3 of 3 samples have other inputs, for example"),
+    ):
+        for pair in ((records, other), (other, records)):
+            with pytest.raises(InputError, match=message):
+                check_comparable(*map(made_run, pair))
+    check_comparable(made_run(records), made_run(table(ONE_RUN, gray=8.0), dtype="torch.float16"))
+
+
 def test_all_that_differs_is_named_at_once() -> None:
     with pytest.raises(InputError) as error:
         check_comparable(
