@@ -58,7 +58,7 @@ def changes() -> list[Callable[[Filter], object]]:
     return [
         lambda model: setattr(model, "value", 0.6),
         lambda model: model.table.zero_(),
-        lambda model: model.numbers["a"][1].fill(0),  # type: ignore[union-attr]
+        lambda model: model.numbers["a"][1].fill(0),
         lambda model: setattr(model.strength, "value", 0.6),
         lambda model: nn.init.zeros_(model.unregistered[0].weight),
     ]

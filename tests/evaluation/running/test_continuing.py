@@ -100,7 +100,8 @@ STATE: list[Path] = []
 
 def answers(inputs: Tensor) -> Tensor:
     """Return classes, as a service does whose state this process cannot see."""
-    return (Centered()(inputs) + torch.load(STATE[0])).argmax(1)
+    classes: Tensor = (Centered()(inputs) + torch.load(STATE[0])).argmax(1)
+    return classes
 
 
 def test_a_service_that_changed_is_noticed_by_its_answers(tmp_path: Path) -> None:
