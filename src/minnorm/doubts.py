@@ -17,6 +17,7 @@ KINDS: Mapping[str, str] = {
     "invalid-points": "an attack returns points with NaN or infinite values",
     "scale": "the inputs do not seem to have the scale of the bounds",
     "data": "the labels of the data may not be those of the model",
+    "random-data": "the data set returns other samples each time it is read",
     "slice": "the samples are not a fair part of the data set",
     "incomplete": "batches of the run are missing",
     "missing-adversarials": "adversarials or inputs that the run should have kept are missing",

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from attacks.networks import problem
 from evaluation.tiny_models import Centered
@@ -220,6 +221,27 @@ def test_a_saturated_softmax_has_a_warning() -> None:
     model = Centered().eval()
     [doubt] = probe_model(lambda inputs: 1e6 * model(inputs), data(), UNIT).doubts
     assert doubt.kind == "saturated"
+
+
+class Augmented(Dataset[tuple[Tensor, int]]):
+    """Images that are moved at random each time they are read, as for training."""
+
+    def __init__(self, most: float) -> None:
+        self.generator, self.most = torch.Generator().manual_seed(0), most
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        moved = self.most * torch.rand((), generator=self.generator)
+        return torch.full((1, 28, 28), index / 12) + moved, 0
+
+
+def test_data_that_are_others_each_time_have_a_warning() -> None:
+    [doubt] = probe_model(Centered().eval(), as_data(Augmented(0.1)), UNIT).doubts
+    assert doubt.kind == "random-data"
+    assert "random augmentations" in doubt.text
+    assert probe_model(Centered().eval(), as_data(Augmented(0.0)), UNIT).doubts == ()
 
 
 def test_probabilities_have_a_warning() -> None:

@@ -29,6 +29,9 @@ from minnorm.evaluation.running.batches import CleanBatch, read_batch
 from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.logits import check_labels, is_exported, masked_classes, output_of
 
+_READ_TWICE = 4
+"""The number of samples that are read twice more."""
+
 _ANSWERED_CLASSES = 10
 """Classes whose logits identify the model in the configuration of the run."""
 
@@ -90,6 +93,7 @@ def probe_model(
     doubts = (
         *_doubts_of_attacks(model, batch, restrictions.of(batch.inputs), access),
         _doubt_about_scale(data, batch.inputs, restrictions.bounds),
+        _doubt_about_repetition(data),
     )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
     return Probe(
@@ -115,6 +119,24 @@ def _doubts_of_attacks(
     if access == "gradients":
         yield doubt_about_saturation(without_nan) if len(without_nan) > 0 else None
         yield LOST_GRADIENTS if loses_gradients(model, batch.inputs, bounds) else None
+
+
+def _doubt_about_repetition(data: Data) -> Doubt | None:
+    """Return a doubt if samples that are read again are others, as with random augmentations."""
+    positions = range(min(_READ_TWICE, len(data)))
+    (inputs, labels), (again, others) = data.batch(positions), data.batch(positions)
+    if (
+        inputs.shape == again.shape
+        and torch.equal(labels, others)
+        and torch.allclose(inputs, again, equal_nan=True)
+    ):
+        return None
+    return Doubt(
+        "random-data",
+        f"{data.name} returns other samples each time it is read, as with random augmentations: "
+        "these are no test images, each attack may get others, and the run cannot be repeated or "
+        "continued.",
+    )
 
 
 def _doubt_about_scale(data: Data, inputs: Tensor, bounds: Bounds) -> Doubt | None:

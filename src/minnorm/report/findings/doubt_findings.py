@@ -99,6 +99,11 @@ _ENTRIES = {
         "Compare the classes of the data with those of the model: 'minnorm data show' lists the "
         "class of each label.",
     ),
+    "random-data": _Entry(
+        "problem",
+        "The samples are others each time they are read",
+        "Use the data set with transforms that draw no random numbers, such as those for tests.",
+    ),
     "slice": _Entry(
         "problem",
         "The samples are not a fair part of the data",
