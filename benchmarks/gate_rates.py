@@ -132,6 +132,7 @@ def run_of(records: Records) -> Evaluation:
         "indices": [0, len(records.column("index").unique()), 1],
         "targets": None,
         "bounds": [0.0, 1.0],
+        "dtype": "torch.float32",
     }
     return Evaluation(records, {"configuration": configuration, "classes": []}, None)
 

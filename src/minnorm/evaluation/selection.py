@@ -264,8 +264,19 @@ def values_of(records: Records, column: str) -> Array:
 
 def keys_of(records: Records) -> tuple[Array, Array]:
     """Return sample and target of each record; -1 stands for no target."""
+    return values_of(records, "index"), targets_of(records)
+
+
+def indices_of(records: Records) -> Array:
+    """Return the sample of each record, also of records that were chosen several times."""
+    indices: Array = records.column("index").to_numpy()
+    return indices
+
+
+def targets_of(records: Records) -> Array:
+    """Return the target of each record; -1 stands for no target."""
     targets: Array = pc.fill_null(records.column("target"), -1).to_numpy()
-    return values_of(records, "index"), targets
+    return targets
 
 
 def _grouped(keys: tuple[Array, Array], ranks: Array | None = None) -> tuple[Array, Array]:

@@ -41,6 +41,25 @@ def test_a_file_in_the_folder_of_the_user_hides_a_library(
     assert library_of("antigravity") is None
 
 
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_a_package_that_is_linked_or_of_another_environment_is_a_library(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "env" / "lib" / folder / "linked_library"
+    there.mkdir(parents=True)
+    (there / "__init__.py").touch()
+    monkeypatch.syspath_prepend(there.parent)
+    assert library_of("linked_library") == "linked_library"
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "linked_library").symlink_to(there)
+    (here / "own").mkdir()
+    (here / "own" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(here)
+    assert library_of("linked_library") == "linked_library"
+    assert library_of("own") is None
+
+
 def test_packages_have_the_versions_of_their_distributions() -> None:
     assert versions_of("torch") == {"torch": torch.__version__.partition("+")[0]}
     assert list(versions_of("yaml")) == ["PyYAML"]

@@ -124,3 +124,10 @@ def test_what_is_nested_too_deeply_has_a_fingerprint() -> None:
     model = Filter()
     model.deep = nested  # type: ignore[assignment]
     assert fingerprint_of_code(model)
+
+
+def test_code_that_would_take_long_to_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (Filter(value).eval() for value in (0.5, 0.6))
+    assert fingerprint_of_code(one) != fingerprint_of_code(other)
+    monkeypatch.setattr("minnorm.evaluation.preparation.model_code._MOST_OBJECTS", 3)
+    assert fingerprint_of_code(one) == fingerprint_of_code(other)

@@ -13,6 +13,9 @@ from typing import Any
 PYTHON = "python"
 """The origin of Python itself and its standard library."""
 
+_INSTALLED = ("site-packages", "dist-packages")
+"""The names of folders of installed packages, in any environment."""
+
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 """The distributions of usual packages that have another name."""
 
@@ -69,9 +72,14 @@ def versions_of(package: str) -> Mapping[str, str]:
 
 @functools.cache
 def _is_in(file: str, *places: str) -> bool:
-    """Return whether a file is in one of the installation's folders, which `sysconfig` names."""
+    """Return whether a file is in one of the installation's folders, which `sysconfig` names.
+
+    An installed package may be a link to a folder elsewhere, or be in that of another environment.
+    """
     folders = {sysconfig.get_path(place) for place in places}
+    parents = {*Path(file).parents, *Path(file).resolve().parents}
     if "purelib" in places:
         folders |= {*site.getsitepackages(), site.getusersitepackages()}
-    parents = Path(file).resolve().parents
-    return any(Path(folder).resolve() in parents for folder in folders)
+        if any(parent.name in _INSTALLED for parent in parents):
+            return True
+    return any({Path(folder), Path(folder).resolve()} & parents for folder in folders)

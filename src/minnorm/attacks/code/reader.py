@@ -51,6 +51,11 @@ class Reader:
     _known: dict[tuple[int, Hashable], str] = field(default_factory=dict)
     _kept: list[object] = field(default_factory=list)  # so that no `id` is used again
 
+    @property
+    def objects(self) -> int:
+        """The number of objects that were read."""
+        return len(self._known)
+
     def digest(self, value: object, hidden: Changes = _NOTHING) -> str:
         """Return a hash of a value.
 

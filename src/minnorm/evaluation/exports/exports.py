@@ -18,7 +18,13 @@ from minnorm.evaluation.exports.eight_bit import Verifier
 from minnorm.evaluation.exports.known_model import load_known_model
 from minnorm.evaluation.exports.png_folder import INDEX, Picture, check_folder, write_folder
 from minnorm.evaluation.records import Records, attacks_in, norms_in
-from minnorm.evaluation.selection import WORST_CASE, keys_of, norm_of_records, values_of
+from minnorm.evaluation.selection import (
+    WORST_CASE,
+    indices_of,
+    norm_of_records,
+    targets_of,
+    values_of,
+)
 from minnorm.evaluation.store.adversarials import (
     Adversarials,
     choose_records,
@@ -235,7 +241,7 @@ def _norm(attack: str, chosen: Records) -> Norm:
 
 
 def _arrays(found: Adversarials, norm: Norm) -> dict[str, Tensor]:
-    index, targets = keys_of(found.records)
+    index, targets = indices_of(found.records), targets_of(found.records)
     columns = {
         "labels": "label",
         "predictions": "adversarial_prediction",

@@ -19,6 +19,11 @@ from minnorm.models.scikit_learn import is_estimator
 _SHOWN = 16
 """Characters of the hash."""
 
+_MOST_OBJECTS = 5000
+"""The objects that are read, which takes a few seconds."""
+
+_NOTHING = Changes()
+
 
 def fingerprint_of_code(model: Model) -> str:
     """Return a hash of what a run cannot see in the weights and the printed structure of a model.
@@ -27,7 +32,8 @@ def fingerprint_of_code(model: Model) -> str:
     they use, as `minnorm.attacks.attack_fingerprint` does; the attributes of modules of the user
     that are no weights, such as the strength of a filter; and what estimators have learned. What
     the code itself changes when it is called is left out, such as a counter, and so is the code of
-    libraries, whose versions a run notes.
+    libraries, whose versions a run notes. Of code that would take long to read, such as that of a
+    large library in a folder of the user, only this is known.
 
     Args:
         model: The classifier.
@@ -35,13 +41,23 @@ def fingerprint_of_code(model: Model) -> str:
     reader = _ModelReader(packages=())
     try:
         found = reader.parts_of(model) if isinstance(model, nn.Module) else reader.digest(model)
-    except RecursionError:
-        found = "nested too deeply"
-    return reader.digest(repr(found))[:_SHOWN]
+    except (RecursionError, _TooMuchError):
+        found = "too much to read"
+    return Reader(packages=()).digest(repr(found))[:_SHOWN]
+
+
+class _TooMuchError(Exception):
+    """The code of a model would take long to read."""
 
 
 class _ModelReader(Reader):
     """A reader that knows networks by their fingerprints, and estimators by what they learned."""
+
+    def digest(self, value: object, hidden: Changes = _NOTHING) -> str:
+        """Return a hash of a value, as a reader of attacks does, up to a number of objects."""
+        if self.objects > _MOST_OBJECTS:
+            raise _TooMuchError
+        return super().digest(value, hidden)
 
     def parts_of(self, network: nn.Module) -> list[Any]:
         """Return hashes of the classes of the user in a network, and of their attributes."""

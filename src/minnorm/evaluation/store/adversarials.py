@@ -18,9 +18,9 @@ from minnorm.evaluation.records import Records, attacks_in
 from minnorm.evaluation.selection import (
     WORST_CASE,
     closest_as_found,
-    keys_of,
+    indices_of,
     of_attack,
-    values_of,
+    targets_of,
 )
 from minnorm.evaluation.store.configuration import Configuration
 from minnorm.evaluation.store.manifest import Manifest
@@ -101,9 +101,7 @@ def norm_in_name(attack: str) -> Norm | None:
 def batches_of(records: Records, configuration: Configuration) -> tuple[Array, Array]:
     """Return the batch of each record by number, and the position of its sample in the batch."""
     start, _, step = configuration.indices
-    batches, places = np.divmod(
-        (values_of(records, "index") - start) // step, configuration.batch_size
-    )
+    batches, places = np.divmod((indices_of(records) - start) // step, configuration.batch_size)
     return batches, places
 
 
@@ -132,7 +130,7 @@ def read_adversarials(records: Records, manifest: Manifest, directory: Path) -> 
         )
     files = UnitFiles(directory, manifest)
     names = [entry.name for entry in configuration.attacks]
-    _, targets = keys_of(records)
+    targets = targets_of(records)
     batches, places = batches_of(records, configuration)
     column = records.column("attack")
     attacks = pc.index_in(column, value_set=pa.array(names, pa.string())).to_numpy()
@@ -196,7 +194,7 @@ def _with_samples(records: Records, wanted: Array | None) -> Records:
     if wanted is None:
         return records
     found = records.filter(pc.is_in(records.column("index"), pa.array(wanted)))
-    lacking = wanted[~np.isin(wanted, values_of(found, "index"))]
+    lacking = wanted[~np.isin(wanted, indices_of(found))]
     if len(lacking) > 0:
         raise InputError(
             f"there is no such record of the sample {lacking[0]}: indices are positions in the "
@@ -207,7 +205,7 @@ def _with_samples(records: Records, wanted: Array | None) -> Records:
 
 def _ordered(records: Records, wanted: Array) -> Records:
     """Return the records in the order of their samples; none for a sample without a record."""
-    known = values_of(records, "index")
+    known = indices_of(records)
     order = np.argsort(known, kind="stable")
     bounds = [np.searchsorted(known[order], wanted, side) for side in ("left", "right")]
     rows = [order[first:last] for first, last in zip(*bounds, strict=True)]
