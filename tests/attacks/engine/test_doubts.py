@@ -74,6 +74,18 @@ def test_only_probabilities_with_sum_1_are_doubted_as_scores() -> None:
     assert doubt_about_probabilities(model(inputs).softmax(1), "decisions") is None
 
 
+def test_a_single_probability_is_no_logit() -> None:
+    def doubt(column: list[float]) -> Doubt | None:
+        logits = torch.tensor(column)[:, None] * torch.tensor([0.0, 1.0])
+        return doubt_about_probabilities(logits, "scores")
+
+    found = doubt([0.9, 0.03, 0.5])
+    assert found is not None
+    assert found.kind == "probabilities"
+    assert "single output" in found.text
+    assert doubt([0.9, -0.03, 0.5]) is doubt([0.9, 1.5, 0.5]) is doubt([0.0, 0.0]) is None
+
+
 def test_nan_logits_are_doubted() -> None:
     assert doubt_about_nan(torch.tensor([[0.5, 0.5]])) is None
     assert doubt_about_nan(torch.tensor([[0.5, 0.5], [0.5, torch.nan]])) == Doubt(

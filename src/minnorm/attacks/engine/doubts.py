@@ -34,6 +34,14 @@ _PROBABILITIES_AS_SCORES = Doubt(
 )
 """The doubt for attacks that use no gradients."""
 
+_PROBABILITY_AS_LOGIT = Doubt(
+    "probabilities",
+    "The model's single output looks like the probability of class 1 (from 0 to 1). As a logit it "
+    "is never below 0, so class 1 is predicted wherever it is not 0. Say that it is a probability: "
+    "minnorm.models.predict_only(function, outputs='probabilities').",
+)
+"""The doubt about a single column of scores, `[b 1]`, which is kept as `[0, score]`."""
+
 
 def doubt_about_nan(logits: Tensor) -> Doubt | None:
     """Return a doubt if some of the outputs of a model are NaN, otherwise `None`."""
@@ -77,7 +85,8 @@ def doubt_about_probabilities(logits: Tensor, access: Access = "gradients") -> D
             return _PROBABILITIES_AS_SCORES
         found, cause = "from 0 to 1, with sum 1", "softmax"
     elif access == "scores":
-        return None
+        single = logits.shape[1] == 2 and not logits[:, 0].any() and bool(logits[:, 1].any())
+        return _PROBABILITY_AS_LOGIT if single and logits.max() <= 1 else None
     elif (sums - 100).abs().max() <= 0.1:
         found, cause = "from 0 to 100, with sum 100", "softmax"
     elif logits.max() <= 1:
