@@ -33,6 +33,19 @@ def measured(
     )
 
 
+def shipped(*rows: AttackRow, images: int, **setting: Any) -> Setting:
+    """Return a setting of the shipped network and images, as small as a test needs."""
+    given = {
+        "name": "MNIST",
+        "model": "zoo:mnist-cnn",
+        "data": f"mnist-sample[:{images}]",
+        "batch_size": images,
+        "accelerate": "off",
+        "attacks": rows,
+    }
+    return Setting(**{**given, **setting})
+
+
 def over(*rows: str, figures: PaperFigures | None = None) -> Combined:
     """Return the row `All` over some rows."""
     return Combined(over=rows, figures=figures)

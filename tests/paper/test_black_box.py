@@ -7,9 +7,10 @@ from minnorm.attacks import load_attack
 from minnorm.errors import InputError
 from minnorm.evaluation.selection import values_of
 from minnorm.paper.black_box import black_box
-from minnorm.paper.experiment import AttackRow, Experiment, Setting, load_experiment
+from minnorm.paper.experiment import AttackRow, Experiment, load_experiment
 from minnorm.paper.measuring import Options, measure
 from minnorm.paper.scales import SCALES, Scale
+from paper.measured_by_hand import shipped
 
 PURSUIT = AttackRow(name="pursuit", attack="decision_pursuit(budget=30)")
 TRANSFER = AttackRow(
@@ -20,15 +21,7 @@ GRADIENTS = AttackRow(name="gradients", attack="normal_pursuit(budget=20)")
 
 def experiment(**changes: object) -> Experiment:
     """Return a small experiment on a shipped network."""
-    setting = Setting(
-        name="MNIST",
-        model="zoo:mnist-cnn",
-        data="mnist-sample[:3]",
-        batch_size=3,
-        accelerate="off",
-        attacks=(PURSUIT, TRANSFER, GRADIENTS),
-        experiment="black-box",
-    )
+    setting = shipped(PURSUIT, TRANSFER, GRADIENTS, images=3, experiment="black-box")
     content = {
         "name": "black-box",
         "scale": "paper",

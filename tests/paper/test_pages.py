@@ -75,12 +75,17 @@ def test_the_numbers_are_json_with_where_they_come_from() -> None:
     assert {"revision", "versions", "hardware"} <= set(found)
 
 
-def test_the_terminal_shows_the_tables_and_the_claims() -> None:
-    console = Terminal(width=140)
+def printed(outcome: Outcome, width: int) -> str:
+    """Return what a terminal of a width shows of an outcome."""
+    console = Terminal(width=width)
     with console.capture() as capture:
-        for table in to_tables(OUTCOME, console.width):
+        for table in to_tables(outcome, console.width):
             console.print(table)
-    shown = capture.get()
+    return capture.get()
+
+
+def test_the_terminal_shows_the_tables_and_the_claims() -> None:
+    shown = printed(OUTCOME, 140)
     assert "On [x]" in shown
     assert "C&W" in shown
     assert "1.0 [0.5, 2]" in shown
@@ -92,19 +97,11 @@ def test_in_a_narrow_terminal_intervals_are_below_the_numbers_and_words_are_whol
     names = tuple(f"mean {number}" for number in range(6))
     row = ("SuperDeepFool", *["100.0 [51.0, 100.0]"] * 5, "+7.2 [-1.0, +∞] %")
     wide = replace(OUTCOME, tables=(Table("Wide", ("attack", *names), (row,)),), claims=())
-    console = Terminal(width=120)
-    with console.capture() as capture:
-        for table in to_tables(wide, console.width):
-            console.print(table)
-    lines = capture.get().splitlines()
+    lines = printed(wide, 120).splitlines()
     assert sum(line.count("[51.0, 100.0]") for line in lines) == 5
     assert sum(line.count("+7.2 %") for line in lines) == 1
     assert not any("100.0 [" in line for line in lines)
-    console = Terminal(width=50)
-    with console.capture() as capture:
-        for table in to_tables(wide, console.width):
-            console.print(table)
-    narrow = capture.get()
+    narrow = printed(wide, 50)
     assert "SuperDeepFool" in narrow
     assert "mean 5" in narrow.replace("\n", " ").split("Left out for lack of width: ")[1]
     assert max(map(len, narrow.splitlines())) <= 50

@@ -8,9 +8,10 @@ import pytest
 from minnorm import evaluate
 from minnorm.errors import InputError
 from minnorm.evaluation import Estimate, median_distance
-from minnorm.paper.experiment import AttackRow, Experiment, Setting
+from minnorm.paper.experiment import AttackRow, Experiment
 from minnorm.paper.measuring import Options
 from minnorm.paper.search import search, with_parameters
+from paper.measured_by_hand import shipped
 
 GRID = {"step_size": [0.01, 0.5], "initial_constant": [1.0, 10.0]}
 
@@ -20,15 +21,7 @@ def experiment(**options: object) -> Experiment:
         AttackRow(name="C&W 2x5", attack="carlini_wagner(searches=2, steps=5)"),
         AttackRow(name="C&W 1x10", attack="carlini_wagner(searches=1, steps=10)"),
     )
-    setting = Setting(
-        name="MNIST",
-        model="zoo:mnist-cnn",
-        data="mnist-sample[:3]",
-        batch_size=3,
-        accelerate="off",
-        attacks=rows,
-        experiment="cw-search",
-    )
+    setting = shipped(*rows, images=3, experiment="cw-search")
     return Experiment(
         name="cw-search",
         scale="smoke",

@@ -7,7 +7,7 @@ import numpy as np
 
 from minnorm.evaluation.estimates import Array, share_of, wilson
 from minnorm.evaluation.metrics import known_up_to, robust_radii
-from minnorm.evaluation.reaches import EQUAL_RADII, reaches, robust_up_to
+from minnorm.evaluation.reaches import EQUAL_RADII, are_proven, robust_up_to
 from minnorm.evaluation.records import Records
 from minnorm.evaluation.selection import norm_of_records, values_of
 from minnorm.geometry import Norm
@@ -61,7 +61,7 @@ def are_upper_bounds(records: Records, radii: Array, norm: Norm | None = None) -
         return np.full(len(radii), False)
     return np.array(
         [
-            radius <= end and bool(((until > radius) & ~reaches(least, radius)).any())
+            radius <= end and not np.array_equal(until > radius, are_proven(until, least, radius))
             for radius in radii
         ]
     )
@@ -82,8 +82,7 @@ def _least(until: Array, least: Array, radii: Array, samples: Array) -> Array:
     places = np.searchsorted(steps * (1 + EQUAL_RADII), radii, side="left")
     for place in np.unique(places):
         radius = steps[place] if place < len(steps) else math.inf
-        proven = (until > radius) & reaches(least, radius)
-        low[places == place] = share_of(proven, samples).low
+        low[places == place] = share_of(are_proven(until, least, radius), samples).low
     return low
 
 

@@ -32,7 +32,7 @@ from minnorm.evaluation.estimates import (
     median_of,
     share_of,
 )
-from minnorm.evaluation.reaches import EQUAL_RADII, limits_of, reaches, robust_up_to
+from minnorm.evaluation.reaches import EQUAL_RADII, are_proven, limits_of, robust_up_to
 from minnorm.evaluation.records import Records, attacks_in
 from minnorm.evaluation.selection import norm_of_records, values_of
 from minnorm.geometry import Norm
@@ -213,14 +213,15 @@ def accuracies_at(
     until, end = robust_radii(records, norm), known_up_to(records, norm)
     least = robust_up_to(records, norm_of_records(records, norm), until)
     samples = values_of(records, "index")
-    found = []
-    for epsilon in epsilons:
-        accuracy = UNKNOWN if epsilon > end else share_of(until > epsilon, samples)
-        if least is not None and epsilon <= end:
-            proven = (until > epsilon) & reaches(least, epsilon)
-            accuracy = between(share_of(proven, samples), accuracy)
-        found.append(accuracy)
-    return tuple(found)
+    seen = [UNKNOWN if one > end else share_of(until > one, samples) for one in epsilons]
+    if least is None:
+        return tuple(seen)
+    return tuple(
+        accuracy
+        if epsilon > end
+        else between(share_of(are_proven(until, least, epsilon), samples), accuracy)
+        for epsilon, accuracy in zip(epsilons, seen, strict=True)
+    )
 
 
 def robustness_curve(records: Records, norm: Norm | None = None) -> tuple[Array, Array]:

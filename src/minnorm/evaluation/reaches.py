@@ -83,15 +83,16 @@ def robust_up_to(records: Records, norm: Norm, until: Array) -> Array | None:
     return np.where(failed, np.maximum(least, limits), least)
 
 
-def reaches(radii: Array, epsilon: Array | float) -> Array:
-    """Return whether radii are at least another one, as users write it.
+def are_proven(until: Array, least: Array, epsilon: float) -> Array:
+    """Return which records are known to be robust at a radius, as users write it.
 
     Args:
-        radii: The radii.
-        epsilon: The other one.
+        until: The radius at which each record stops to count as robust.
+        least: The radius within which each is known to be robust, see `robust_up_to`.
+        epsilon: The radius.
     """
-    reached: Array = radii * (1 + EQUAL_RADII) >= epsilon
-    return reached
+    proven: Array = (until > epsilon) & (least * (1 + EQUAL_RADII) >= epsilon)
+    return proven
 
 
 def radii_of_closest(records: Records, norm: Norm) -> tuple[float, ...] | None:

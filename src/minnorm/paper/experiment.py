@@ -170,6 +170,12 @@ class Experiment(_Entry):
     claims: tuple[Claim, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def replaceable(self) -> frozenset[str]:
+        """The names of its settings, and of those of other experiments whose runs they have."""
+        shared = (one.runs_of for one in self.settings)
+        return frozenset(one.name for one in (*self.settings, *shared) if one is not None)
+
     def setting(self, name: str) -> Setting:
         """Return a setting by its name.
 
@@ -266,8 +272,7 @@ def _replaced(
     experiment: Experiment, models: Mapping[str, str], data: Mapping[str, str]
 ) -> Experiment:
     """Return an experiment with other networks and images."""
-    shared = {one.runs_of.name for one in experiment.settings if one.runs_of is not None}
-    for name in {*models, *data} - shared:
+    for name in {*models, *data} - experiment.replaceable:
         experiment.setting(name)  # raises the error
     settings = []
     for setting in experiment.settings:

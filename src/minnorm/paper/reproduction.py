@@ -56,7 +56,7 @@ def load_experiments(
         found: tuple[Experiment, ...] = (load_experiment(name, scale, models=models, data=data),)
     else:
         plain = [load_experiment(one, scale) for one in experiment_names()]
-        known = {name for one in plain for name in _names(one)}
+        known = {name for one in plain for name in one.replaceable}
         for setting in (*models, *data):
             specs.choose(setting, known, "setting", "of any experiment")
         found = tuple(_with(one, models, data) for one in plain)
@@ -148,19 +148,13 @@ def command_of(experiment: Experiment, options: Options) -> str:
 
 def _with(experiment: Experiment, models: Mapping[str, str], data: Mapping[str, str]) -> Experiment:
     """Read an experiment with the networks and images that belong to its settings."""
-    names = _names(experiment)
+    names = experiment.replaceable
     return load_experiment(
         experiment.name,
         experiment.scale,
         models={name: spec for name, spec in models.items() if name in names},
         data={name: spec for name, spec in data.items() if name in names},
     )
-
-
-def _names(experiment: Experiment) -> set[str]:
-    """Return the names of the settings, and of those of other experiments whose runs they have."""
-    shared = (setting.runs_of for setting in experiment.settings)
-    return {one.name for one in (*experiment.settings, *shared) if one is not None}
 
 
 def _with_report(outcome: Outcome, runs: Sequence[Evaluation], options: Options) -> Outcome:

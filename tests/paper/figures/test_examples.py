@@ -18,7 +18,7 @@ from minnorm.paper.figures.example_axes import Example, ExamplePanel, draw_rows
 from minnorm.paper.figures.examples import ExamplesOptions, example_row, examples
 from minnorm.paper.measuring import MeasuredSetting, Options
 from minnorm.report.figures.drawing import shown_distance
-from paper.measured_by_hand import experiment
+from paper.measured_by_hand import experiment, shipped
 
 DDN = "ddn(steps=20, levels=256)"
 
@@ -87,15 +87,7 @@ def test_each_picture_has_its_norm_and_its_class(measured: MeasuredSetting) -> N
 
 
 def test_a_network_without_adversarials_is_said_to_be_so(tmp_path: Path) -> None:
-    plain = Setting(
-        name="plain",
-        model="zoo:mnist-cnn",
-        data="mnist-sample[:2]",
-        batch_size=2,
-        accelerate="off",
-        keep=True,
-        attacks=(AttackRow(name="DDN", attack=DDN),),
-    )
+    plain = shipped(AttackRow(name="DDN", attack=DDN), images=2, name="plain", keep=True)
     trained = plain.model_copy(update={"name": "trained", "model": "zoo:mnist-cnn-ddn"})
     short = AttackRow(name="DDN", attack="ddn(steps=1, initial_norm=0.01)")
     trained = trained.model_copy(update={"attacks": (short,)})

@@ -30,7 +30,7 @@ from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.logits import check_labels, is_exported, masked_classes, output_of
 
 _READ_TWICE = 4
-"""The number of samples that are read twice more."""
+"""The number of samples that are read a second time."""
 
 _ANSWERED_CLASSES = 10
 """Classes whose logits identify the model in the configuration of the run."""
@@ -93,7 +93,7 @@ def probe_model(
     doubts = (
         *_doubts_of_attacks(model, batch, restrictions.of(batch.inputs), access),
         _doubt_about_scale(data, batch.inputs, restrictions.bounds),
-        _doubt_about_repetition(data),
+        _doubt_about_repetition(data, batch),
     )
     answers = batch.logits[:, :_ANSWERED_CLASSES].flatten().double().cpu().nan_to_num()
     return Probe(
@@ -121,14 +121,14 @@ def _doubts_of_attacks(
         yield LOST_GRADIENTS if loses_gradients(model, batch.inputs, bounds) else None
 
 
-def _doubt_about_repetition(data: Data) -> Doubt | None:
+def _doubt_about_repetition(data: Data, first: CleanBatch) -> Doubt | None:
     """Return a doubt if samples that are read again are others, as with random augmentations."""
-    positions = range(min(_READ_TWICE, len(data)))
-    (inputs, labels), (again, others) = data.batch(positions), data.batch(positions)
+    again, labels = data.batch(range(min(_READ_TWICE, len(data))))
+    inputs = first.inputs[: len(again)]
     if (
         inputs.shape == again.shape
-        and torch.equal(labels, others)
-        and torch.allclose(inputs, again, equal_nan=True)
+        and torch.equal(first.labels[: len(again)], labels.to(first.labels))
+        and torch.allclose(inputs, again.to(inputs), equal_nan=True)
     ):
         return None
     return Doubt(

@@ -39,7 +39,9 @@ def differences_of_samples(a: Records, b: Records, dtype: str | None) -> list[st
         )
     if dtype is None:
         return found
-    changed = _other_inputs(_column(a, "gray_l2")[in_a], _column(b, "gray_l2")[in_b], dtype)
+    single = dtype in ("torch.float32", "torch.float64")
+    tolerance = _SAME_LENGTH if single else _SAME_LENGTH_IN_HALF
+    changed = _other_inputs(_column(a, "gray_l2")[in_a], _column(b, "gray_l2")[in_b], tolerance)
     if changed.any():
         found.append(
             f"{_count(int(changed.sum()), len(common))} have other inputs, for example sample "
@@ -61,7 +63,7 @@ def doubts_about_mixtures(records: Records) -> tuple[Doubt, ...]:
     labels, lengths, predicted = (
         _column(records, name) for name in ("label", "gray_l2", "clean_prediction")
     )
-    data = (labels != labels[rows]) | _other_inputs(lengths, lengths[rows], "")
+    data = (labels != labels[rows]) | _other_inputs(lengths, lengths[rows], _SAME_LENGTH_IN_HALF)
     classes = predicted != predicted[rows]
     parts = [_count(len(np.unique(sample[one])), len(samples)) for one in (data, classes)]
     doubts = []
@@ -82,10 +84,8 @@ def doubts_about_mixtures(records: Records) -> tuple[Doubt, ...]:
     return tuple(doubts)
 
 
-def _other_inputs(a: Array, b: Array, dtype: str) -> Array:
+def _other_inputs(a: Array, b: Array, relative: float) -> Array:
     """Return which samples have other inputs, by their distances to the gray image."""
-    single = dtype in ("torch.float32", "torch.float64")
-    relative = _SAME_LENGTH if single else _SAME_LENGTH_IN_HALF
     known, others = np.isfinite(a), np.isfinite(b)  # without bounds there is no gray image
     a, b = np.where(known, a, 0.0), np.where(others, b, 0.0)
     far: Array = np.abs(a - b) > relative * np.abs(b) + _SMALLEST

@@ -10,7 +10,7 @@ import numpy as np
 from minnorm.evaluation import Records
 from minnorm.evaluation.estimates import Array, count_distinct
 from minnorm.evaluation.metrics import is_correct, known_up_to, robust_radii
-from minnorm.evaluation.reaches import fixed_radii_in, reaches, robust_up_to
+from minnorm.evaluation.reaches import are_proven, fixed_radii_in, robust_up_to
 from minnorm.evaluation.selection import norm_of_records, values_of
 from minnorm.geometry import Norm
 from minnorm.report.decisions.bounds import Bounds, mean_bounds, median_bounds, share_bounds
@@ -149,7 +149,7 @@ def robust_within(records: Records, radius: float, norm: Norm) -> tuple[Array, A
     if radius > known_up_to(records, norm):
         return hits, np.full(len(hits), False)
     least = robust_up_to(records, norm, until)
-    return hits, hits if least is None else hits & reaches(least, radius)
+    return hits, hits if least is None else are_proven(until, least, radius)
 
 
 def _median(distances: Array, least: Array, samples: Array, limit: float) -> Measure:
