@@ -1,12 +1,17 @@
 """What an estimator has learned, as a fingerprint that predictions do not change."""
 
 import hashlib
+import logging
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+
+from minnorm.errors import one_line
+
+logger = logging.getLogger(__name__)
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, np.generic)
 
@@ -107,5 +112,7 @@ def _has_state_of_its_own(value: object) -> bool:
 def _state(value: Any) -> Any:
     try:
         return value.__getstate__()
-    except Exception:  # of a foreign class, which may not support it
+    except Exception as error:  # of a foreign class, which may not support it
+        name = type(value).__qualname__
+        logger.info("what a %s has learned cannot be compared: %s", name, one_line(error))
         return None

@@ -15,11 +15,11 @@ from minnorm.data import Data
 from minnorm.data.dataset import drawn
 from minnorm.errors import RunConflictError
 from minnorm.evaluation.estimates import Array
+from minnorm.evaluation.mixtures import differences_of_samples
 from minnorm.evaluation.records import Records
 from minnorm.evaluation.running.batches import decision_before, read_batch, with_votes
 from minnorm.evaluation.running.restrictions import Restrictions
 from minnorm.evaluation.store.configuration import Configuration
-from minnorm.evaluation.store.mixtures import differences_of_samples
 from minnorm.geometry import distances
 from minnorm.logits import logit_sizes, predictions
 

@@ -13,11 +13,11 @@ from minnorm.evaluation.attack_doubts import doubts_about_attacks
 from minnorm.evaluation.estimates import Array
 from minnorm.evaluation.label_doubts import doubts_about_labels
 from minnorm.evaluation.metrics import clean_accuracy
+from minnorm.evaluation.mixtures import doubts_about_mixtures
 from minnorm.evaluation.nan_doubts import doubts_about_nan
 from minnorm.evaluation.records import Records, mark_incomplete, samples_in, warn_if_incomplete
 from minnorm.evaluation.store.adversarials import Adversarials, choose_records, read_adversarials
 from minnorm.evaluation.store.manifest import Manifest
-from minnorm.evaluation.store.mixtures import doubts_about_mixtures
 from minnorm.evaluation.store.run_directory import RunDirectory, changes_between
 from minnorm.evaluation.store.unit_files import UnitFiles
 from minnorm.geometry import Norm

@@ -17,10 +17,10 @@ from minnorm.evaluation import (
 )
 from minnorm.evaluation.estimates import Array, count_distinct
 from minnorm.evaluation.metrics import is_correct, robust_radii
+from minnorm.evaluation.mixtures import differences_of_samples
 from minnorm.evaluation.records import attacks_in, norms_in
 from minnorm.evaluation.selection import keys_of, values_of
 from minnorm.evaluation.store.configuration import RestrictionsEntry
-from minnorm.evaluation.store.mixtures import differences_of_samples
 from minnorm.geometry import NORM_ORDERS, Norm
 from minnorm.report.decisions.measures import known_distances, not_closest, robust_within
 

@@ -5,7 +5,7 @@ import pytest
 
 from evaluation.record_tables import INF, table
 from minnorm.evaluation import Records
-from minnorm.evaluation.store.mixtures import differences_of_samples, doubts_about_mixtures
+from minnorm.evaluation.mixtures import differences_of_samples, doubts_about_mixtures
 
 
 def changed(records: Records, **values: list[float]) -> Records:
