@@ -134,8 +134,16 @@ def test_bad_input_is_explained_before_anything_runs(
 def test_if_nothing_can_run_the_message_says_what_to_do(shell: Shell, elsewhere: Path) -> None:
     outcome = shell("reproduce", "table4", "--scale", "paper", "--out", str(elsewhere / "out"))
     assert outcome.code == 2
-    assert "nothing of table4 could run" in outcome.message
+    assert "table4 has no results" in outcome.message
     assert "--data 'ImageNet=imagenet:FOLDER" in outcome.message
+
+
+def test_without_runs_there_is_nothing_so_far(shell: Shell, tmp_path: Path) -> None:
+    words = ("reproduce", "table1", "--scale", "smoke", "--so-far", "--out", str(tmp_path / "out"))
+    outcome = shell(*words)
+    assert outcome.code == 2
+    assert "table1 has no results. It has not begun." in outcome.message
+    assert not list(tmp_path.rglob("manifest.json"))
 
 
 def test_of_all_experiments_those_that_fail_stop_no_other(

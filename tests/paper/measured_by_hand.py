@@ -5,7 +5,7 @@ from typing import Any
 
 from evaluation.record_tables import table
 from minnorm.evaluation import Evaluation
-from minnorm.evaluation.records import join_records
+from minnorm.evaluation.records import join_records, samples_in
 from minnorm.paper.experiment import AttackRow, Combined, Experiment, PaperFigures, Setting
 from minnorm.paper.measuring import MeasuredSetting
 
@@ -27,9 +27,10 @@ def measured(
         table(values, attack=row, targets=targets, indices=indices)
         for row, values in distances.items()
     ]
+    manifest = {"run": "r", "configuration": {"indices": [0, samples_in(join_records(parts)), 1]}}
     return MeasuredSetting(
         Setting(name=name, model="m", data="d", attacks=rows, **setting),
-        (Evaluation(join_records(parts), {"run": "r"}, None),),
+        (Evaluation(join_records(parts), manifest, None),),
     )
 
 

@@ -48,6 +48,26 @@ def test_a_network_without_gradients_is_not_attacked_with_them(tmp_path: Path) -
     assert "MNIST: gradients is left out, since the network has none." in outcome.notes
 
 
+def test_the_score_of_a_run_that_goes_on_is_over_the_images_of_all_its_attacks(
+    tmp_path: Path,
+) -> None:
+    small = experiment()
+    setting = small.settings[0].model_copy(update={"batch_size": 2})
+    small = small.model_copy(update={"settings": (setting,)})
+
+    def stop(_: str, done: int, *__: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        black_box(small, Options(tmp_path, on_progress=stop))
+    (measured,) = measure(small, Options(tmp_path, so_far=True))
+    assert measured.unfinished()
+    (score,) = black_box(small, Options(tmp_path, so_far=True)).numbers["defenses"]
+    pursuit, transfer = (values_of(measured.of(row.name), "l2")[:2] for row in (PURSUIT, TRANSFER))
+    assert score["black_box"]["value"] == pytest.approx(np.median(np.minimum(pursuit, transfer)))
+
+
 def test_the_score_of_a_network_is_the_median_over_the_best_attack(tmp_path: Path) -> None:
     options = Options(tmp_path)
     outcome = black_box(experiment(), options)

@@ -113,6 +113,55 @@ def test_a_setting_that_cannot_run_does_not_stop_the_others(tmp_path: Path) -> N
     assert not found[0].has("DDN 100")
 
 
+def test_so_far_takes_what_is_finished_and_runs_nothing(tmp_path: Path) -> None:
+    small = one(setting(batch_size=2))
+    (before,) = measure(small, Options(tmp_path, so_far=True))
+    assert before.runs == ()
+    assert before.missing == dict.fromkeys(("C&W 9x10,000", "DDN 100"), "It has not begun.")
+    assert files(tmp_path) == {}
+
+    def stop(_: str, done: int, *__: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(small, Options(tmp_path, on_progress=stop))
+    kept = files(tmp_path)
+    (found,) = measure(small, Options(tmp_path, so_far=True))
+    assert files(tmp_path) == kept
+    assert samples_in(found.of("DDN 100")) == 4
+    assert found.unfinished() == {"DDN 100": "4 of 5 images"}
+    assert found.missing == {"C&W 9x10,000": "It has not begun."}
+    (whole,) = measure(small, Options(tmp_path))
+    assert whole.unfinished() == {}
+    assert whole.missing == {}
+    (again,) = measure(small, Options(tmp_path, so_far=True))
+    assert again.of("DDN 100").equals(whole.of("DDN 100"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"model": "evaluation.tiny_models:two_classes"}, "network: evaluation.tiny_models:linear"),
+        ({"data": "mnist-sample[:4]"}, "samples: range(0, 5), not range(0, 4)"),
+        ({"targets": "all"}, "targets: None, not all"),
+        (
+            {"attacks": (AttackRow(name="DDN 100", attack="ddn(steps=3)"),)},
+            "DDN 100: ddn(steps=2, levels=256), not ddn(steps=3)",
+        ),
+    ],
+)
+def test_so_far_takes_no_run_of_something_else(
+    changes: dict[str, object], difference: str, tmp_path: Path
+) -> None:
+    measure(one(setting()), Options(tmp_path))
+    with pytest.raises(InputError, match="holds a run of something else") as caught:
+        measure(one(setting(**changes)), Options(tmp_path, so_far=True))
+    assert difference in "\n".join(map(str, caught.value.args))
+    with pytest.raises(InputError, match="seed: 0, not 1"):
+        measure(one(setting()), Options(tmp_path, so_far=True, seed=1))
+
+
 def test_an_error_of_the_user_stops_and_loses_nothing(tmp_path: Path) -> None:
     wrong = setting(name="CIFAR-10", model="zoo:nothing")
     with pytest.raises(InputError, match="nothing"):

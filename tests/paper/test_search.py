@@ -53,6 +53,19 @@ def test_the_winner_has_the_least_median_of_all_combinations(tmp_path: Path) -> 
     assert shown == [f"{medians[point].value:.4f}" for point in itertools.product(*GRID.values())]
 
 
+def test_a_search_that_is_not_finished_has_no_winner(tmp_path: Path) -> None:
+    def stop(_: str, done: int, *__: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(experiment(grid=GRID), Options(tmp_path, on_progress=stop))
+    outcome = search(experiment(grid=GRID), Options(tmp_path, so_far=True))
+    assert outcome.tables == ()
+    assert outcome.numbers["winners"] == {}
+    assert outcome.notes[-1] == "MNIST is left out: its search is not finished."
+
+
 def test_parameters_replace_those_of_a_spec() -> None:
     spec = with_parameters("carlini_wagner(steps=5, step_size=1)", {"step_size": 0.5})
     assert spec == "carlini_wagner(steps=5, step_size=0.5)"

@@ -68,6 +68,13 @@ def reproduce(
         ),
     ] = None,
     trust: Trust = False,
+    so_far: Annotated[
+        bool,
+        typer.Option(
+            "--so-far",
+            help="Begin and continue no run: write the pages of what has run so far.",
+        ),
+    ] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
 ) -> None:
     """Reproduce a table or a figure of the paper.
@@ -90,6 +97,7 @@ def reproduce(
         accelerate=accelerate,
         seed=seed,
         trust=trust,
+        so_far=so_far,
     )
     failed: list[str] = []
     with ranks.process_group():

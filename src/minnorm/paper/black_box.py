@@ -26,6 +26,7 @@ from minnorm.models.names import model_name
 from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import Outcome, Table
+from minnorm.paper.rows import common_images, of_images
 from minnorm.paper.tables import interval_text, outcome_of
 
 _NOTES = (
@@ -110,7 +111,8 @@ def _score(measured: MeasuredSetting, with_gradients: str) -> _Score:
         measured.of(row.name) for row in measured.setting.attacks if row.name != with_gradients
     ]
     over = measured.setting.over
-    closest = closest_records(join_records(parts))
+    images = common_images(parts)
+    closest = closest_records(join_records([of_images(part, images) for part in parts]))
     white = measured.of(with_gradients) if measured.has(with_gradients) else None
     return _Score(
         setting=measured.setting.name,

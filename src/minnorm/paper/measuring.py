@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from minnorm.errors import MissingFileError, MissingLibraryError
-from minnorm.evaluation import Evaluation, Records, evaluate, of_attack
-from minnorm.evaluation.records import attacks_in
+from minnorm.attacks import load_attack
+from minnorm.attacks.composition import attack_name
+from minnorm.data import load_data
+from minnorm.errors import InputError, MissingFileError, MissingLibraryError
+from minnorm.evaluation import Evaluation, Records, evaluate, load_run, of_attack
+from minnorm.evaluation.records import attacks_in, samples_in
+from minnorm.models.names import model_name
 from minnorm.paper.experiment import AttackRow, Experiment, Setting
 
 logger = logging.getLogger(__name__)
+
+_NOT_BEGUN = "It has not begun."
+"""Why a row has no results if nothing is missing for it."""
 
 OnProgress: TypeAlias = Callable[[str, int, int, int], None]
 """Called with what runs, and the finished units, all units and the gradients of that run."""
@@ -28,6 +35,7 @@ class Options:
         accelerate: How the networks are accelerated; `None` for what the experiment says.
         seed: The seed of all random numbers.
         trust: Whether files of networks may run code.
+        so_far: Whether no run is begun or continued: what has run so far is all there is.
         on_progress: Called as the runs go on.
     """
 
@@ -36,6 +44,7 @@ class Options:
     accelerate: str | None = None
     seed: int = 0
     trust: bool = False
+    so_far: bool = False
     on_progress: OnProgress | None = field(default=None, compare=False)
 
     def folder(self, experiment: Experiment) -> Path:
@@ -50,7 +59,7 @@ class MeasuredSetting:
     Attributes:
         setting: The setting.
         runs: Its run directories, the one with most rows first; those that could run.
-        missing: Why a part could not run, and what to do; by the names of the rows.
+        missing: Why a part has no results, and what to do; by the names of the rows.
     """
 
     setting: Setting
@@ -69,6 +78,18 @@ class MeasuredSetting:
         """Return the run that a row is in; it must have been measured."""
         return next(run for run in self.runs if attack in attacks_in(run.records))
 
+    def unfinished(self) -> dict[str, str]:
+        """Return how far the rows are that have run on a part of their images, by their names."""
+        found = {}
+        for row in self.setting.attacks:
+            if not self.has(row.name):
+                continue
+            run = self.run_of(row.name)
+            images, of = samples_in(self.of(row.name)), _images_of(run)
+            if images < of:
+                found[row.name] = f"{images:,} of {of:,} images"
+        return found
+
 
 @dataclass(frozen=True)
 class _SharedRun:
@@ -85,6 +106,12 @@ class _SharedRun:
         first = f"{setting.experiment}, {setting.name}"
         return f"{first}, {self.rows[0].name}" if self.rows[0].apart else first
 
+    @property
+    def data(self) -> str:
+        """The spec of its images."""
+        own = self.rows[0].data if self.rows[0].apart else None
+        return own or self.setting.data
+
 
 def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, ...]:
     """Run all rows of an experiment, those that are finished excepted.
@@ -92,14 +119,17 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
     The runs are in `out/runs/EXPERIMENT/SETTING`, those of rows `apart` in
     `out/runs/EXPERIMENT/SETTING-ROW`; rows `apart` run last. A setting with `runs_of` has those of
     the other, with all rows in them. A setting whose network, images or libraries are missing does
-    not stop the others.
+    not stop the others. With `Options.so_far`, nothing runs.
     """
     parts = {part.folder: part for setting in experiment.settings for part in _parts(setting)}
     runs: dict[str, Evaluation] = {}
     missing: dict[str, str] = {}
     for part in sorted(parts.values(), key=lambda part: part.rows[0].apart):  # the sort is stable
         try:
-            runs[part.folder] = _run(part, options)
+            if not options.so_far:
+                runs[part.folder] = _run(part, options)
+            elif (run := _run_so_far(part, options)) is not None:
+                runs[part.folder] = run
         except (MissingFileError, MissingLibraryError) as error:
             logger.warning("%s is not run: %s", part.name, error)
             missing[part.folder] = why_missing(error, part.setting)
@@ -109,18 +139,19 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
 def _measured(
     setting: Setting, runs: Mapping[str, Evaluation], missing: Mapping[str, str]
 ) -> MeasuredSetting:
-    """Return a setting with its runs, by folder, and the reasons of those that could not run."""
+    """Return a setting with its runs, by folder, and why rows have no results."""
     parts = _parts(setting)
     names = {row.name for row in setting.attacks}
+    found = tuple(runs[part.folder] for part in parts if part.folder in runs)
+    measured = {name for run in found for name in attacks_in(run.records)}
     return MeasuredSetting(
         setting,
-        tuple(runs[part.folder] for part in parts if part.folder in runs),
+        found,
         {
-            row.name: missing[part.folder]
+            row.name: missing.get(part.folder, _NOT_BEGUN)
             for part in parts
-            if part.folder in missing
             for row in part.rows
-            if row.name in names
+            if row.name in names - measured
         },
     )
 
@@ -159,6 +190,41 @@ def _parts(setting: Setting) -> list[_SharedRun]:
     ]
 
 
+def _run_so_far(part: _SharedRun, options: Options) -> Evaluation | None:
+    """Return what a run has finished, `None` if that is nothing.
+
+    Raises:
+        InputError: If it is a run of something else.
+    """
+    folder = options.out / part.folder
+    if not (folder / "manifest.json").exists():
+        return None
+    run = load_run(folder)
+    found = run.manifest["configuration"]
+    ran = {entry["name"]: entry["spec"] for entry in found["attacks"]}
+    data = load_data(part.data)
+    known = (
+        ("network", found["model"], model_name(part.setting.model)),
+        ("data", found["data"], data.name),
+        ("samples", range(*found["indices"]), data.indices),
+        ("targets", found["targets"], part.setting.targets),
+        ("seed", found["seed"], options.seed),
+        *(
+            (row.name, ran[row.name], attack_name(load_attack(row.attack)))
+            for row in part.rows
+            if row.name in ran
+        ),
+    )
+    differences = [f"  {name}: {one}, not {other}" for name, one, other in known if one != other]
+    if differences:
+        raise InputError(
+            f"{folder} holds a run of something else:",
+            *differences,
+            "Name another folder with --out, or give the options that the run was started with.",
+        )
+    return run if len(run.records) else None
+
+
 def _run(part: _SharedRun, options: Options) -> Evaluation:
     setting, row = part.setting, part.rows[0]
     own = row if row.apart else None
@@ -170,7 +236,7 @@ def _run(part: _SharedRun, options: Options) -> Evaluation:
 
     return evaluate(
         setting.model,
-        (own and own.data) or setting.data,
+        part.data,
         {row.name: row.attack for row in part.rows},
         out=options.out / part.folder,
         targets=setting.targets,
@@ -182,6 +248,11 @@ def _run(part: _SharedRun, options: Options) -> Evaluation:
         trust=options.trust,
         on_progress=show,
     )
+
+
+def _images_of(run: Evaluation) -> int:
+    """Return the number of images of a run, attacked or not."""
+    return len(range(*run.manifest["configuration"]["indices"]))
 
 
 def slug(text: str) -> str:

@@ -81,7 +81,7 @@ def reproduce(experiment: Experiment, options: Options) -> Outcome:
         What was measured. Without the extra `report`, a note says what to install.
 
     Raises:
-        InputError: If nothing of it could run; the message says what to do.
+        InputError: If there are no results; the message says why.
     """
     folder = options.folder(experiment)
     with named_by("--out", folder / "page.md"):
@@ -120,13 +120,18 @@ def _check_results(outcome: Outcome) -> None:
     """Check that an experiment has results.
 
     Raises:
-        InputError: If nothing could run; the message says why.
+        InputError: If there are none; the message says why.
     """
     if outcome.tables or outcome.figures:
         return
     settings = outcome.numbers.get("settings", [])
     reasons = dict.fromkeys(why for one in settings for why in one["not_run"].values())
-    raise InputError(f"nothing of {outcome.experiment.name} could run. {' '.join(reasons)}")
+    reasons |= {
+        f"{row} is not finished: {part}.": None
+        for one in settings
+        for row, part in one["unfinished"].items()
+    }
+    raise InputError(f"{outcome.experiment.name} has no results. {' '.join(reasons)}")
 
 
 def command_of(experiment: Experiment, options: Options) -> str:

@@ -48,7 +48,7 @@ def search(experiment: Experiment, options: Options) -> Outcome:
     tables: list[Table] = []
     winners: dict[str, dict[str, dict[str, float]]] = {}
     for setting, one, found in zip(experiment.settings, measured, rows, strict=True):
-        if not found:
+        if one.missing or one.unfinished():
             continue
         named = {row.name: row for row in found}
         best = {row.name: _best(row, points, named) for row in setting.attacks}
@@ -61,6 +61,11 @@ def search(experiment: Experiment, options: Options) -> Outcome:
         notes=(
             "Medians with 95 % intervals; a failure counts as the distance to the gray image. The "
             "least median wins, and of equal ones the highest success.",
+            *(
+                f"{one.setting.name} is left out: its search is not finished."
+                for one in measured
+                if one.runs and one.setting.name not in winners
+            ),
         ),
         runs=directories(measured),
         numbers={

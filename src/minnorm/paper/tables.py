@@ -98,6 +98,7 @@ def numbers_of(settings: Sequence[MeasuredSetting], rows: Sequence[ResultRow]) -
                 "targets": one.setting.targets,
                 "differences": list(one.setting.differences),
                 "not_run": one.missing,
+                "unfinished": one.unfinished(),
                 "runs": [str(run.manifest["run"]) for run in one.runs],
             }
             for one in settings
@@ -199,9 +200,16 @@ def _notes(
     if any(row.name == EVERYTHING for row in rows):
         yield f"'{EVERYTHING}' is the closest over all attacks of the table, new ones included."
     most = max(row.images for row in rows)
-    fewer = [f"{row.name} {counted(row.images, 'image')}" for row in rows if row.images < most]
+    unfinished = measured.unfinished()
+    fewer = [
+        f"{row.name} {counted(row.images, 'image')}"
+        for row in rows
+        if row.images < most and row.name not in unfinished
+    ]
     if fewer:
         yield f"Rows on fewer images: {', '.join(fewer)}."
+    for name, part in unfinished.items():
+        yield f"{name} is not finished: {part}."
     for reason in dict.fromkeys(measured.missing.values()):
         names = [name for name, why in measured.missing.items() if why == reason]
         yield f"Not run: {', '.join(names)}. {reason}"

@@ -1,5 +1,7 @@
 """Which rows a figure runs, and what it says about the others."""
 
+from dataclasses import replace
+
 import pytest
 
 from minnorm.errors import InputError
@@ -30,9 +32,13 @@ def test_notes_say_each_difference_once_and_what_did_not_run() -> None:
     first = measured({"a": [1.0]}, name="first", differences=("Both.", "One."))
     second = measured({"a": [1.0]}, name="second", differences=("Both.",))
     lacking = MeasuredSetting(second.setting, (), {"a": "Install it."})
-    assert notes_of([first, lacking]) == (
+    run = first.runs[0]
+    configuration = {"configuration": {"indices": [0, 7, 1]}}
+    part = replace(first, runs=(replace(run, manifest={**run.manifest, **configuration}),))
+    assert notes_of([part, lacking]) == (
         "Both.",
         "first: One.",
+        "first: a is not finished: 1 of 7 images.",
         "second: a is not run. Install it.",
     )
 

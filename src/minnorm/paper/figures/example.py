@@ -54,6 +54,7 @@ def example(experiment: Experiment, options: Options) -> Outcome:
         missing = {
             "name": setting.name,
             "not_run": {setting.attacks[0].name: why_missing(error, setting)},
+            "unfinished": {},
         }
         return Outcome(experiment, numbers={"settings": [missing]})
     found = detail.adversarial_class == detail.target
@@ -84,7 +85,14 @@ def example(experiment: Experiment, options: Options) -> Outcome:
         ),
         notes=(*setting.differences, *(() if found else ("The attack has failed.",))),
         numbers={
-            "settings": [{"name": setting.name, "model": model_name(setting.model), "not_run": {}}],
+            "settings": [
+                {
+                    "name": setting.name,
+                    "model": model_name(setting.model),
+                    "not_run": {},
+                    "unfinished": {},
+                }
+            ],
             "norm": detail.norm,
             "largest": detail.largest,
             "classes": [detail.clean_class, detail.adversarial_class],

@@ -53,6 +53,8 @@ def notes_of(settings: Sequence[MeasuredSetting]) -> tuple[str, ...]:
                 found.setdefault(f"{row.name}: {row.note}", []).append(one.setting.name)
         for row_name, reason in one.missing.items():
             found.setdefault(f"{row_name} is not run. {reason}", []).append(one.setting.name)
+        for row_name, part in one.unfinished().items():
+            found.setdefault(f"{row_name} is not finished: {part}.", []).append(one.setting.name)
     everywhere = len(settings)
     return tuple(
         text if len(names) == everywhere else f"{', '.join(names)}: {text}"
