@@ -135,6 +135,9 @@ def results() -> str:
                 for session in run["sessions"]
             ]
             where = "; ".join(dict.fromkeys(machines))
+            settings = content.get("settings", [])
+            if any(one["not_run"] or one["unfinished"] for one in settings):
+                where += "; not finished"
         else:
             page, where = title, "not run yet"
         rows.append(f"| `{name}` | {page} | {where} |")
