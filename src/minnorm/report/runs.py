@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from minnorm.access import Access
 from minnorm.errors import InputError
 from minnorm.evaluation import (
@@ -17,7 +19,7 @@ from minnorm.evaluation import (
     of_attack,
 )
 from minnorm.evaluation.records import attacks_in, join_records, norms_in
-from minnorm.evaluation.selection import matching_attacks
+from minnorm.evaluation.selection import matching_attacks, values_of
 from minnorm.geometry import Norm
 from minnorm.report.model_names import longer, short_names
 from minnorm.report.texts import counted
@@ -107,9 +109,22 @@ def load_runs(paths: Sequence[str | Path], labels: Sequence[str] = ()) -> list[L
 
 
 def have_same_samples(runs: Sequence[LabeledRun]) -> bool:
-    """Return whether all runs are over the same samples of the same data."""
+    """Return whether all runs are over the same samples of the same data, with the same labels."""
     used = [run.run.manifest["configuration"] for run in runs]
-    return len({(one["data_fingerprint"], tuple(one["indices"])) for one in used}) < 2
+    if len({(one["data_fingerprint"], tuple(one["indices"])) for one in used}) > 1:
+        return False
+    return have_same_labels([run.run.records for run in runs])
+
+
+def have_same_labels(parts: Sequence[Records]) -> bool:
+    """Return whether no sample has one label in some records and another one in others.
+
+    The fingerprint of data that are read item by item says nothing about their labels.
+    """
+    samples = np.concatenate([values_of(part, "index") for part in parts])
+    labels = np.concatenate([values_of(part, "label") for part in parts])
+    pairs = np.unique(np.stack([samples, labels]), axis=1)
+    return bool(pairs.shape[1] == len(np.unique(samples)))
 
 
 def with_records(run: LabeledRun, records: Records) -> LabeledRun:

@@ -35,12 +35,13 @@ def test_notes_say_each_difference_once_and_what_did_not_run() -> None:
     run = first.runs[0]
     configuration = {"configuration": {"indices": [0, 7, 1]}}
     part = replace(first, runs=(replace(run, manifest={**run.manifest, **configuration}),))
-    assert notes_of([part, lacking]) == (
+    assert notes_of([part, lacking], {"first": ("a",), "second": ("a",)}) == (
         "Both.",
         "first: One.",
         "first: a is not finished: 1 of 7 images.",
         "second: a is not run. Install it.",
     )
+    assert notes_of([part, lacking], {"first": ("b",), "second": ()}) == ("Both.", "first: One.")
 
 
 def test_settings_with_other_images_are_not_compared_image_by_image() -> None:

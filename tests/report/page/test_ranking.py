@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import pyarrow as pa
+
 from evaluation.record_tables import INF, table
 from minnorm.doubts import Doubt
 from minnorm.evaluation import Records
 from minnorm.report import label_runs
 from minnorm.report.page.page import page_html
 from minnorm.report.page.ranking import ranking
+from minnorm.report.runs import have_same_samples
+from minnorm.report.tables.result_notes import notes_on_several
 from report.made_runs import made_run
 
 
@@ -91,6 +95,21 @@ def test_what_cannot_be_compared_is_not() -> None:
     assert ranked(WEAK, table([])) == ""
     targeted = table([2.0] * 40, targets=[1] * 40)
     assert ranked(targeted, targeted) == ""
+
+
+def test_relabelled_samples_are_not_the_same_ones() -> None:
+    column = STRONG.schema.get_field_index("label")
+    labels = pa.array([7, *[0] * 39], STRONG.schema.field(column).type)
+    relabelled = STRONG.set_column(column, STRONG.schema.field(column), labels)
+    assert ranked(WEAK, relabelled) == ""
+    same, other = (
+        label_runs([made_run(WEAK, model="zoo:a"), made_run(part, model="zoo:b")])
+        for part in (STRONG, relabelled)
+    )
+    assert have_same_samples(same)
+    assert not have_same_samples(other)
+    assert notes_on_several(other)
+    assert "over different samples" in page_html(other)
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:

@@ -114,7 +114,7 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
             *(check_own(claim, found) for claim in experiment.claims if isinstance(claim, Own)),
         ),
         figures=figures,
-        notes=(*_notes(own, named), *notes_of(settings)),
+        notes=(*_notes(own, named), *notes_of(settings, rows)),
         runs=directories(settings),
         numbers=numbers_of(settings, ()) | {"constants": [_values(one) for one in found]},
     )

@@ -92,7 +92,7 @@ def curves(experiment: Experiment, options: Options) -> Outcome:
         tables=tuple(table for one, panel in drawn if (table := accuracy_table(one, panel)).rows),
         claims=check_claims(experiment.claims, settings),
         figures=figures,
-        notes=notes_of(settings),
+        notes=notes_of(settings, rows),
         runs=directories(settings),
         numbers=numbers_of(settings, ())
         | {"panels": [_values(one, panel) for one, panel in drawn]},

@@ -75,7 +75,7 @@ def examples(experiment: Experiment, options: Options) -> Outcome:
         experiment=experiment,
         tables=tuple(_table(panel) for panel in panels),
         figures=figures,
-        notes=(*without, *notes_of(settings)),
+        notes=(*without, *notes_of(settings, rows)),
         runs=directories(settings),
         numbers=numbers_of(settings, ())
         | {

@@ -42,19 +42,28 @@ def check_same_images(experiment: Experiment, names: Collection[str]) -> None:
         )
 
 
-def notes_of(settings: Sequence[MeasuredSetting]) -> tuple[str, ...]:
-    """Return what differs from the paper, and what did not run and why, each sentence once."""
+def notes_of(
+    settings: Sequence[MeasuredSetting], rows: Mapping[str, Collection[str]]
+) -> tuple[str, ...]:
+    """Return what differs from the paper, and what did not run and why, each sentence once.
+
+    Args:
+        settings: What was measured.
+        rows: The names of the rows that the figure uses, by the name of the setting.
+    """
     found: dict[str, list[str]] = {}
     for one in settings:
         for text in one.setting.differences:
             found.setdefault(text, []).append(one.setting.name)
+        used = rows[one.setting.name]
         for row in one.setting.attacks:
-            if row.note:
+            if row.note and row.name in used:
                 found.setdefault(f"{row.name}: {row.note}", []).append(one.setting.name)
-        for row_name, reason in one.missing.items():
-            found.setdefault(f"{row_name} is not run. {reason}", []).append(one.setting.name)
-        for row_name, part in one.unfinished().items():
-            found.setdefault(f"{row_name} is not finished: {part}.", []).append(one.setting.name)
+        texts = {row: f"{row} is not run. {reason}" for row, reason in one.missing.items()}
+        texts |= {row: f"{row} is not finished: {part}." for row, part in one.unfinished().items()}
+        for row_name, text in texts.items():
+            if row_name in used:
+                found.setdefault(text, []).append(one.setting.name)
     everywhere = len(settings)
     return tuple(
         text if len(names) == everywhere else f"{', '.join(names)}: {text}"

@@ -13,7 +13,7 @@ from minnorm.evaluation.selection import values_of
 from minnorm.geometry import Norm
 from minnorm.report.findings.beaten_attacks import at_least
 from minnorm.report.parts import closest_part
-from minnorm.report.runs import LabeledRun
+from minnorm.report.runs import LabeledRun, have_same_labels
 from minnorm.report.texts import counted, norm_name, percent, radius_text
 
 _BY_CHANCE = 0.05
@@ -35,7 +35,7 @@ def ranking(
 
     Returns:
         A text for each norm that attacks of every run minimize. None if the runs are not over the
-        same samples and bounds, or are targeted.
+        same samples, labels and bounds, or are targeted.
     """
     records = [run.run.records for run in runs]
     if len(runs) < 2 or not all(map(len, records)) or any(map(are_targeted, records)):
@@ -49,7 +49,8 @@ def ranking(
         return []
     found = {norm: [_by_sample(closest_part(run, norm)) for run in runs] for norm in shared}
     first, *others = [values_of(part, "index") for part in found[shared[0]]]
-    if not all(np.array_equal(first, other) for other in others):
+    same = all(np.array_equal(first, other) for other in others)
+    if not same or not have_same_labels(records):
         return []
     texts = [_text(runs, parts, norm, radii[norm], doubtful) for norm, parts in found.items()]
     return [text for text in texts if text]
