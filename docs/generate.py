@@ -27,7 +27,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **COMBINATORS,
 }
 
-_PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- generated: ([\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ARGUMENTS = re.compile(r"^Args:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 _ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 _ELSEWHERE = re.compile(r"See `minnorm\.attacks\.(\w+)`\.")
@@ -113,7 +113,7 @@ def claims() -> str:
         f"| [{name}](../{page.relative_to(DOCS.parent)}) | {escaped(claim['text'])} "
         f"| {escaped(claim['setting'])} | **{claim['result']}** | {escaped(claim['numbers'])} |"
         for name, page in pages
-        for claim in json.loads(page.with_name("results.json").read_text())["claims"]
+        for claim in _content(name)["claims"]
     ]
     if not rows:
         return "No experiment with claims has run yet."
@@ -127,7 +127,7 @@ def results() -> str:
     for name in experiment_names():
         title = escaped(load_experiment(name, "cpu").title)
         if name in found:
-            content = json.loads(found[name].with_name("results.json").read_text())
+            content = _content(name)
             page = f"[{title}](../{found[name].relative_to(DOCS.parent)})"
             machines = [
                 _machine(session["hardware"])
@@ -142,6 +142,65 @@ def results() -> str:
             page, where = title, "not run yet"
         rows.append(f"| `{name}` | {page} | {where} |")
     return _table("name", "results", "where", rows=rows)
+
+
+def beside(name: str, setting: str) -> str:
+    """Return the rows of a setting of an experiment, the paper's figures beside ours."""
+    columns = ("success", "mean", "median")
+    rows = [
+        f"| {escaped(row['name'])} | {row['images']:,} "
+        + "".join(f"| {_number(column, row['ours'][column]['value'])} " for column in columns)
+        + "".join(f"| {_number(column, row['paper'].get(column))} " for column in columns)
+        + "|"
+        for row in _content(name)["rows"]
+        if row["setting"] == setting
+    ]
+    ours = ("images", "success %", "mean L2", "median L2")
+    papers = ("the paper's success %", "mean", "median")
+    return _table("attack", *ours, *papers, rows=rows, right=len(ours) + len(papers))
+
+
+def defenses(name: str) -> str:
+    """Return the networks of an experiment under all attacks of the paper, and under all rows."""
+    content = _content(name)
+    columns = [key for key in content["rows"][0]["ours"] if key.startswith("accuracy@")]
+    shown = ("mean", *columns)
+    models = {one["name"]: one["model"] for one in content["settings"]}
+    rows = []
+    for row in content["rows"]:
+        if row["attack"] is not None:
+            continue
+        over = {"All": "the paper's three", "all rows": "all rows"}[row["name"]]
+        for network, images, clean, numbers in (
+            (
+                f"`{models[row['setting']]}`",
+                f"{row['images']:,}",
+                row["clean_accuracy"]["value"],
+                row["ours"],
+            ),
+            (f"the paper's, for {row['setting']}", "", None, row["paper"]),
+        ):
+            values = {key: _value(numbers.get(key)) for key in shown}
+            if any(value is not None for value in values.values()):
+                cells = [_number("accuracy", clean), *(_number(*one) for one in values.items())]
+                rows.append(f"| {network} | {over} | {images} | {' | '.join(cells)} |")
+    heads = ("images", "clean %", "mean L2", *(f"% at {key.partition('@')[2]}" for key in columns))
+    return _table("network", "attacks", *heads, rows=rows, right=len(heads))
+
+
+def _content(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / name / "results.json").read_text())
+    return content
+
+
+def _value(number: dict[str, float] | float | None) -> float | None:
+    return number["value"] if isinstance(number, dict) else number
+
+
+def _number(column: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if column in ("mean", "median") else f"{100 * value:.1f}"
 
 
 def _machine(hardware: dict[str, Any]) -> str:
@@ -185,9 +244,11 @@ def _table(*names: str, rows: list[str], right: int = 0) -> str:
 
 
 PARTS: dict[str, Callable[..., str]] = {
+    "beside": beside,
     "best": best,
     "claims": claims,
     "costs": costs,
+    "defenses": defenses,
     "facts": facts,
     "overview": overview,
     "parameters": parameters,
