@@ -219,13 +219,16 @@ def _other_scale(experiment: Experiment, setting: Setting) -> Iterator[str]:
     """Yield how the attacks differ from those at the scale of the paper."""
     if experiment.scale != "cpu":
         return
-    full = load_experiment(setting.experiment or experiment.name, "paper")
-    named = {one.name: one for one in full.settings}
-    if setting.name not in named:
+    name = setting.experiment or experiment.name
+    here, full = (
+        {one.name: one for one in load_experiment(name, scale).settings}
+        for scale in (experiment.scale, "paper")
+    )
+    if setting.name not in full.keys() & here.keys():
         return
-    whole = named[setting.name]
+    whole = full[setting.name]
     known = {row.name: row.attack for row in whole.attacks}
-    if setting.data != whole.data:
+    if setting.data == here[setting.name].data != whole.data:  # not those that the user named
         yield f"The images are {setting.data} instead of {whole.data}."
     for row in setting.attacks:
         if known.get(row.name, row.attack) != row.attack:
