@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from minnorm.paper.claim_results import check_claim, check_claims
 from minnorm.paper.claims import (
     Claim,
     Closer,
+    LargerMean,
     MeanOfPaper,
     MoreRobust,
     Own,
@@ -184,11 +186,34 @@ def test_a_network_is_ahead_at_every_radius_or_not() -> None:
     )
     many = result(robust(np.linspace(0.1, 3, 14).tolist()), ours, theirs)
     assert many.numbers.count(" % at ") == 4
-    assert result(robust([0.1, 1.5]), ours, theirs).verdict == "not shown"  # both robust at 0.1
+    at_first = result(robust([0.1, 1.5]), ours, theirs)  # both robust at 0.1
+    assert at_first.verdict == "not shown"
+    assert "at 1 of 2 radii, behind at 0, undecided at 0.1, with" in at_first.numbers
     turned = MoreRobust(
         text="t", kind="more_robust", setting="theirs", beside="ours", epsilons=(1.5, 2.0)
     )
     assert result(turned, ours, theirs).verdict == "not held"
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.1, "held"), (0.9, "not held"), (1.0, "not shown")]
+)
+def test_the_mean_on_a_network_is_larger_than_on_another_one(factor: float, verdict: str) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, 200)
+    farther = (factor * np.array(BASE) + noise).tolist()
+    plain = measured({"A": BASE, "B": [INF] * 200}, name="plain", combined=over("A", "B"))
+    trained = measured({"A": farther, "B": [INF] * 200}, name="trained", combined=over("A", "B"))
+    claim = LargerMean(text="t", kind="larger_mean", setting="trained", beside="plain")
+    found = result(claim, plain, trained)
+    assert found.verdict == verdict
+    assert found.estimate is not None
+    assert found.estimate.value == pytest.approx(np.mean(farther) / np.mean(BASE))
+    assert "mean of All on trained / on plain: " in found.numbers
+    assert "over 200 images (" in found.numbers
+    failed = measured({"A": [INF] * 200, "B": [INF] * 200}, name="plain", combined=over("A", "B"))
+    nowhere = result(claim, failed, trained)
+    assert nowhere.numbers == "there is no image on which it succeeds on both"
+    assert result(claim, trained).numbers == "plain is not part of this scale"
 
 
 def worse() -> WorseOn:
@@ -246,6 +271,15 @@ def test_a_mean_of_no_adversarial_is_not_compared() -> None:
     claim = MeanOfPaper(text="t", kind="mean_of_paper", setting="MNIST", attack="A", within=0.05)
     found = result(claim, measured({"A": [INF] * 9}, paper={"A": PaperFigures(mean=1.0)}))
     assert (found.verdict, found.numbers) == ("not measured", "A found no adversarial")
+
+
+def test_why_a_row_is_missing_is_said() -> None:
+    missing = {"B": "It has not begun."}
+    part = replace(measured({"A": BASE}, combined=over("A", "B")), missing=missing)
+    for claim in (ratio(), ratio(beside="All")):
+        assert result(claim, part).numbers == (
+            f"{claim.beside} was not measured on MNIST. It has not begun."
+        )
 
 
 def test_what_was_not_measured_is_said() -> None:

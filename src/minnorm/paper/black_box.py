@@ -27,7 +27,7 @@ from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.measuring import MeasuredSetting, Options, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import common_images, of_images
-from minnorm.paper.tables import interval_text, outcome_of
+from minnorm.paper.tables import interval_text, outcome_of, why_not_run
 
 _NOTES = (
     "As in the challenge, an attack gets the predicted classes of the network under attack and "
@@ -78,7 +78,7 @@ def black_box(experiment: Experiment, options: Options) -> Outcome:
     return replace(
         outcome,
         tables=(*outcome.tables, *([_table(scores, defenses.with_gradients)] if scores else [])),
-        notes=(*_NOTES, *left_out),
+        notes=(*_NOTES, *left_out, *why_not_run(settings)),
         numbers={**outcome.numbers, "defenses": [_as_json(score) for score in scores]},
     )
 

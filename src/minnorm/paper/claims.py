@@ -120,6 +120,21 @@ class MoreRobust(_Claim):
     epsilons: tuple[float, ...]
 
 
+class LargerMean(_Claim):
+    """The mean distance on a network is larger than on another one.
+
+    It is over the images on which the attack succeeds on both.
+
+    Attributes:
+        beside: The setting of the other network, on the same images.
+        attack: The attack; `All` is the closest over `Setting.combined.over`.
+    """
+
+    kind: Literal["larger_mean"]
+    beside: str
+    attack: str = "All"
+
+
 class Own(_Claim):
     """A claim that the kind of the experiment checks.
 
@@ -133,6 +148,6 @@ class Own(_Claim):
 
 
 Claim: TypeAlias = Annotated[
-    RatioOfMeans | MeanOfPaper | SuccessBelow | Closer | WorseOn | MoreRobust | Own,
+    RatioOfMeans | MeanOfPaper | SuccessBelow | Closer | WorseOn | MoreRobust | LargerMean | Own,
     Field(discriminator="kind"),
 ]

@@ -99,8 +99,8 @@ def demo_table(records: Records) -> Table:
     table = Table(
         title=f"{count} MNIST images: this package's network, and the paper's (table 1)",
         caption="Each row attacks the same images, and rounds to 8-bit images at every step, as in "
-        "the paper. As there, a misclassified image counts as a success at distance 0, and in the "
-        "median a failure counts as the distance to the gray image. Gradients and forwards: "
+        "the paper. A misclassified image counts as a success at distance 0, and in the median, as "
+        "there, a failure counts as the distance to the gray image. Gradients and forwards: "
         "backward and forward passes per image; a budget counts them as 0.6 and 0.4. Seconds: for "
         "all images. The paper's numbers are of another network of the same architecture, 1,000 "
         "images and a GTX 1080 Ti, so norms and seconds differ.",

@@ -33,13 +33,16 @@ _HEADINGS = {
 
 _PAPERS, _CHANGE = "  the paper's", "  difference"
 
+_FEWER = "Compare it with other rows by the claims, which are over the images that both have."
+
 _NOTES = (
     "Ours with a 95 % interval over images, below it the figures of the paper, and the difference: "
     "of shares in points, of norms in percent of the paper's. The interval of a difference is that "
     "of ours; the paper has none.",
     "Median: a failure counts as the distance to the gray image. Gradients: backward passes for "
     "each image, on average; those of the paper are for a batch, which runs as long as any of its "
-    "images. Seconds: for all images of the row, those of several ranks together.",
+    "images. Seconds: for all images of the row, those of several ranks together, with whatever "
+    "else ran on the machine.",
 )
 
 
@@ -59,10 +62,18 @@ def outcome_of(experiment: Experiment, settings: Sequence[MeasuredSetting]) -> O
             if found
         ),
         claims=check_claims(experiment.claims, settings),
-        notes=_NOTES,
+        notes=(*_NOTES, *why_not_run(settings)),
         runs=directories(settings),
         numbers=numbers_of(settings, [row for found in rows for row in found]),
     )
+
+
+def why_not_run(settings: Sequence[MeasuredSetting]) -> Iterator[str]:
+    """Yield why settings have no runs, and so no table."""
+    for one in settings:
+        if not one.runs:
+            reasons = " ".join(dict.fromkeys(one.missing.values()))
+            yield f"{one.setting.name} is not run. {reasons}"
 
 
 def table_of(experiment: Experiment, measured: MeasuredSetting, rows: Sequence[ResultRow]) -> Table:
@@ -207,9 +218,9 @@ def _notes(
         if row.images < most and row.name not in unfinished
     ]
     if fewer:
-        yield f"Rows on fewer images: {', '.join(fewer)}."
+        yield f"Rows on fewer images: {', '.join(fewer)}. {_FEWER}"
     for name, part in unfinished.items():
-        yield f"{name} is not finished: {part}."
+        yield f"{name} is not finished: {part}. {_FEWER}"
     for reason in dict.fromkeys(measured.missing.values()):
         names = [name for name, why in measured.missing.items() if why == reason]
         yield f"Not run: {', '.join(names)}. {reason}"

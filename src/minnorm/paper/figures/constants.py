@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from minnorm.evaluation import Estimate, Records
 from minnorm.evaluation.estimates import Array, share_of
 from minnorm.evaluation.selection import values_of
-from minnorm.paper.claim_results import check_claims, estimate_text, not_measured
+from minnorm.paper.claim_parts import estimate_text, not_measured
+from minnorm.paper.claim_results import check_claims
 from minnorm.paper.claims import Own
 from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.figures.constant_axes import draw_constants
