@@ -33,7 +33,7 @@ _HEADINGS = {
 
 _PAPERS, _CHANGE = "  the paper's", "  difference"
 
-_FEWER = "Compare it with other rows by the claims, which are over the images that both have."
+_FEWER = "Compare such rows with others by the claims, which are over the images that both have."
 
 _NOTES = (
     "Ours with a 95 % interval over images, below it the figures of the paper, and the difference: "
@@ -218,9 +218,11 @@ def _notes(
         if row.images < most and row.name not in unfinished
     ]
     if fewer:
-        yield f"Rows on fewer images: {', '.join(fewer)}. {_FEWER}"
+        yield f"Rows on fewer images: {', '.join(fewer)}."
     for name, part in unfinished.items():
-        yield f"{name} is not finished: {part}. {_FEWER}"
+        yield f"{name} is not finished: {part}."
+    if fewer or unfinished:
+        yield _FEWER
     for reason in dict.fromkeys(measured.missing.values()):
         names = [name for name, why in measured.missing.items() if why == reason]
         yield f"Not run: {', '.join(names)}. {reason}"
