@@ -27,6 +27,7 @@ def notes(setting: str, *, images: int = 6, **data: str) -> list[str]:
 
 def test_the_notes_name_what_is_missing() -> None:
     found = notes("CIFAR-10")
+    assert any(note.startswith("C&W 4x25, C&W 1x100: the learning rate") for note in found)
     assert "Not run: DDN 300. It has not begun." in found
     assert "C&W 9x10,000 is not finished: 4 of 6 images." in found
     assert any(note.startswith("Compare such rows") for note in found)

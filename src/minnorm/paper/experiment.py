@@ -10,7 +10,7 @@ a run can be repeated exactly.
 
 import importlib.resources
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -126,6 +126,14 @@ class Setting(_Entry):
     install: str = ""
     experiment: str = ""
     runs_of: "Setting | None" = None
+
+    def notes_on(self, rows: Collection[str]) -> tuple[str, ...]:
+        """Return the notes of some rows, each text once, after the names of its rows."""
+        found: dict[str, list[str]] = {}
+        for row in self.attacks:
+            if row.note and row.name in rows:
+                found.setdefault(row.note, []).append(row.name)
+        return tuple(f"{', '.join(names)}: {text}" for text, names in found.items())
 
 
 class Use(_Entry):

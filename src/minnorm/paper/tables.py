@@ -205,9 +205,7 @@ def _notes(
     setting = measured.setting
     yield from setting.differences
     yield from _other_scale(experiment, setting)
-    for row in setting.attacks:
-        if row.note:
-            yield f"{row.name}: {row.note}"
+    yield from setting.notes_on([row.name for row in setting.attacks])
     if any(row.name == EVERYTHING for row in rows):
         yield f"'{EVERYTHING}' is the closest over all attacks of the table, new ones included."
     most = max(row.images for row in rows)

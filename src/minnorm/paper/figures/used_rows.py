@@ -53,12 +53,9 @@ def notes_of(
     """
     found: dict[str, list[str]] = {}
     for one in settings:
-        for text in one.setting.differences:
-            found.setdefault(text, []).append(one.setting.name)
         used = rows[one.setting.name]
-        for row in one.setting.attacks:
-            if row.note and row.name in used:
-                found.setdefault(f"{row.name}: {row.note}", []).append(one.setting.name)
+        for text in (*one.setting.differences, *one.setting.notes_on(used)):
+            found.setdefault(text, []).append(one.setting.name)
         texts = {row: f"{row} is not run. {reason}" for row, reason in one.missing.items()}
         texts |= {row: f"{row} is not finished: {part}." for row, part in one.unfinished().items()}
         for row_name, text in texts.items():
