@@ -157,12 +157,14 @@ def results() -> str:
 def beside(name: str, setting: str) -> str:
     """Return the rows of a setting of an experiment, the paper's figures beside ours."""
     columns = ("success", "mean", "median")
+    if setting not in {row["setting"] for row in _rows(name)}:
+        return "Not run yet."
     rows = [
         f"| {escaped(row['name'])} | {row['images']:,} "
-        + "".join(f"| {_number(column, row['ours'][column]['value'])} " for column in columns)
+        + "".join(f"| {_number(column, _value(row['ours'].get(column)))} " for column in columns)
         + "".join(f"| {_number(column, row['paper'].get(column))} " for column in columns)
         + "|"
-        for row in _content(name)["rows"]
+        for row in _rows(name)
         if row["setting"] == setting
     ]
     ours = ("images", "success %", "mean L2", "median L2")
@@ -172,12 +174,14 @@ def beside(name: str, setting: str) -> str:
 
 def defenses(name: str) -> str:
     """Return the networks of an experiment under all attacks of the paper, and under all rows."""
-    content = _content(name)
-    columns = [key for key in content["rows"][0]["ours"] if key.startswith("accuracy@")]
+    found = _rows(name)
+    if not found:
+        return "Not run yet."
+    columns = [key for key in found[0]["ours"] if key.startswith("accuracy@")]
     shown = ("mean", *columns)
-    models = {one["name"]: one["model"] for one in content["settings"]}
+    models = {one["name"]: one["model"] for one in _content(name)["settings"]}
     rows = []
-    for row in content["rows"]:
+    for row in found:
         if row["attack"] is not None:
             continue
         over = {"All": "the paper's three", "all rows": "all rows"}[row["name"]]
@@ -196,6 +200,11 @@ def defenses(name: str) -> str:
                 rows.append(f"| {network} | {over} | {images} | {' | '.join(cells)} |")
     heads = ("images", "clean %", "mean L2", *(f"% at {key.partition('@')[2]}" for key in columns))
     return _table("network", "attacks", *heads, rows=rows, right=len(heads))
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows of the results of an experiment, none if it has not run."""
+    return _content(name)["rows"] if name in dict(_result_pages()) else []
 
 
 def _content(name: str) -> dict[str, Any]:
@@ -272,7 +281,7 @@ def updated(file: Path) -> str:
     """Return the text of a page with its generated parts as they should be."""
 
     def part(found: re.Match[str]) -> str:
-        kind, *names = found[2].split()
+        kind, *names = found[2].split(maxsplit=2)  # names of settings have spaces
         return f"{found[1]}\n{PARTS[kind](*names)}\n\n{found[3]}"
 
     return _PART.sub(part, file.read_text())

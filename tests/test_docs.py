@@ -1,5 +1,6 @@
 """The documentation: generated pages are up to date, links lead somewhere, the API is complete."""
 
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -29,6 +30,42 @@ def _name(page: Path) -> str:
 def test_the_generated_pages_are_up_to_date() -> None:
     for name, page in script("docs/generate.py").PAGES.items():
         assert (DOCS / name).read_text() == page(), "run `make docs`"
+
+
+def test_results_become_parts_of_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate = script("docs/generate.py")
+    monkeypatch.setattr(generate, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(generate, "RESULTS", tmp_path)
+    folder = tmp_path / "table5"
+    folder.mkdir()
+    (folder / "page.md").write_text("")
+    number = {"value": 0.5, "low": 0.4, "high": 0.6}
+    row = {
+        "setting": "MNIST DDN",
+        "name": "All",
+        "attack": None,
+        "images": 1200,
+        "clean_accuracy": {"value": 0.99},
+        "ours": {"mean": {"value": 2.5}, "accuracy@1.5": number, "success": number},
+        "paper": {"mean": 2.4497, "accuracy@1.5": 0.872},
+    }
+    settings = [{"name": "MNIST DDN", "model": "zoo:x", "not_run": {}, "unfinished": {"a": "b"}}]
+    machine = {"hardware": {"gpu": "A GPU"}}
+    content = {"rows": [row], "settings": settings, "runs": [{"sessions": [machine]}], "claims": []}
+    (folder / "results.json").write_text(json.dumps(content))
+    assert "| All | 1,200 | 50.0 | 2.5000 |  |  | 2.4497 |  |" in generate.beside(
+        "table5", "MNIST DDN"
+    )
+    assert generate.beside("table5", "other") == "Not run yet."
+    assert generate.defenses("table6") == "Not run yet."
+    defenses = generate.defenses("table5")
+    assert "| `zoo:x` | the paper's three | 1,200 | 99.0 | 2.5000 | 50.0 |" in defenses
+    assert "| the paper's, for MNIST DDN | the paper's three |  |  | 2.4497 | 87.2 |" in defenses
+    assert "A GPU; not finished |" in generate.results()
+    assert "| table1 | DDN with 100 steps is better" in generate.claims()
+    page = tmp_path / "page.md"
+    page.write_text("<!-- generated: beside table5 MNIST DDN -->\n<!-- end -->")
+    assert "| All | 1,200 |" in generate.updated(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

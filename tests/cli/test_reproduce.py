@@ -142,7 +142,8 @@ def test_without_runs_there_is_nothing_so_far(shell: Shell, tmp_path: Path) -> N
     words = ("reproduce", "table1", "--scale", "smoke", "--so-far", "--out", str(tmp_path / "out"))
     outcome = shell(*words)
     assert outcome.code == 2
-    assert "table1 has no results. It has not begun." in outcome.message
+    assert "table1 has no results. No batch of it is finished yet." in outcome.message
+    assert "Leave out --so-far to run it." in outcome.message
     assert not list(tmp_path.rglob("manifest.json"))
 
 
@@ -162,7 +163,7 @@ def test_of_all_experiments_those_that_fail_stop_no_other(
     assert ran == list(experiment_names())
     assert outcome.code == 2
     count = len(ran)
-    assert f"{count - 1} of {count} experiments could not run" in outcome.message
+    assert f"{count - 1} of {count} experiments have no results" in outcome.message
     assert "table1: table1 needs a library" in outcome.message
     assert "Table 2: targeted attacks on MNIST" in outcome.output
 

@@ -63,7 +63,12 @@ def test_the_score_of_a_run_that_goes_on_is_over_the_images_of_all_its_attacks(
         black_box(small, Options(tmp_path, on_progress=stop))
     (measured,) = measure(small, Options(tmp_path, so_far=True))
     assert measured.unfinished()
-    (score,) = black_box(small, Options(tmp_path, so_far=True)).numbers["defenses"]
+    outcome = black_box(small, Options(tmp_path, so_far=True))
+    (score,) = outcome.numbers["defenses"]
+    assert score["images"] == 2
+    assert outcome.tables[-1].rows[0][2] == "2"
+    gradients = values_of(measured.of(GRADIENTS.name), "l2")[:2]
+    assert score["with_gradients"]["value"] == pytest.approx(np.median(gradients))
     pursuit, transfer = (values_of(measured.of(row.name), "l2")[:2] for row in (PURSUIT, TRANSFER))
     assert score["black_box"]["value"] == pytest.approx(np.median(np.minimum(pursuit, transfer)))
 

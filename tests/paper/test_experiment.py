@@ -44,9 +44,9 @@ def test_the_claims_are_about_settings_and_rows_of_the_table(name: str, scale: S
         values = claim.model_dump()
         assert values["attack"] in rows
         beside = values.get("beside")
-        if claim.kind in ("more_robust", "larger_mean"):
-            experiment.setting(str(beside))
-        elif beside is not None:
+        if "other" in values:
+            experiment.setting(values["other"])
+        if beside is not None:
             assert {beside} <= rows if isinstance(beside, str) else set(beside) <= rows
 
 

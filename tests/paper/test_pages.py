@@ -59,7 +59,7 @@ def test_a_heading_may_be_empty() -> None:
 
 
 def test_the_numbers_are_json_with_where_they_come_from() -> None:
-    found = json.loads(to_json(OUTCOME, "minnorm reproduce table1", ()))
+    found = json.loads(to_json(OUTCOME, "minnorm reproduce table1"))
     assert found["rows"] == [1, None]
     assert found["claims"] == [
         {

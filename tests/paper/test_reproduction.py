@@ -26,7 +26,7 @@ def test_the_command_has_what_a_model_needs_and_nothing_secret(tmp_path: Path) -
     options = Options(tmp_path, trust=True)
     command = command_of(experiment, options)
     assert "--model 'MNIST=https://host/predict(classes=10)' --trust" in command
-    numbers = to_json(Outcome(experiment), command, ())
+    numbers = to_json(Outcome(experiment), command)
     page = to_markdown(Outcome(experiment), command)
     for word in ("PASSWORD", "TOKEN", "SECRET"):
         assert word not in command + numbers + page

@@ -64,6 +64,8 @@ def test_a_search_that_is_not_finished_has_no_winner(tmp_path: Path) -> None:
     assert outcome.tables == ()
     assert outcome.numbers["winners"] == {}
     assert outcome.notes[-1] == "MNIST is left out: its search is not finished."
+    empty = search(experiment(grid=GRID), Options(tmp_path / "empty", so_far=True))
+    assert empty.notes[-1] == "MNIST is not run. No batch of it is finished yet."
 
 
 def test_parameters_replace_those_of_a_spec() -> None:

@@ -6,7 +6,7 @@ from minnorm.evaluation.records import join_records
 from minnorm.paper.experiment import load_experiment
 from minnorm.paper.measuring import MeasuredSetting
 from minnorm.paper.rows import result_rows
-from minnorm.paper.tables import table_of
+from minnorm.paper.tables import outcome_of, table_of
 
 
 def notes(setting: str, *, images: int = 6, **data: str) -> list[str]:
@@ -22,16 +22,37 @@ def notes(setting: str, *, images: int = 6, **data: str) -> list[str]:
         (Evaluation(join_records(parts), manifest, None),),
         {"DDN 300": "It has not begun."},
     )
-    return list(table_of(experiment, measured, result_rows(experiment, measured)).notes)
+    rows = result_rows(experiment, measured)
+    made = table_of(experiment, measured, rows)
+    assert made.title.endswith(f" % of {images} images")
+    return list(made.notes)
 
 
 def test_the_notes_name_what_is_missing() -> None:
     found = notes("CIFAR-10")
-    assert any(note.startswith("C&W 4x25, C&W 1x100: the learning rate") for note in found)
+    assert not [note for note in found if note.startswith("C&W 4x25")]
     assert "Not run: DDN 300. It has not begun." in found
     assert "C&W 9x10,000 is not finished: 4 of 6 images." in found
     assert any(note.startswith("Compare such rows") for note in found)
     assert not [note for note in found if note.startswith("Rows on fewer images")]
+
+
+def test_rows_share_a_note() -> None:
+    setting = load_experiment("table1", "cpu").setting("MNIST")
+    both = setting.row_notes(["C&W 4x25", "C&W 1x100"])
+    assert [note.partition(": ")[0] for note in both] == ["C&W 4x25, C&W 1x100"]
+    assert setting.row_notes([]) == ()
+
+
+def test_a_setting_without_runs_has_a_note() -> None:
+    experiment = load_experiment("table1", "cpu")
+    settings = [
+        MeasuredSetting(one, (), dict.fromkeys((row.name for row in one.attacks), "Get it."))
+        for one in experiment.settings[:2]
+    ]
+    outcome = outcome_of(experiment, settings)
+    assert outcome.tables == ()
+    assert list(outcome.notes[-2:]) == ["MNIST is not run. Get it.", "CIFAR-10 is not run. Get it."]
 
 
 def test_images_that_the_user_named_are_no_difference_of_the_scale() -> None:

@@ -72,7 +72,8 @@ def reproduce(
         bool,
         typer.Option(
             "--so-far",
-            help="Begin and continue no run: write the pages of what has run so far.",
+            help="Begin and continue no run: write the pages of what has run so far. (Figures 1 "
+            "and 3, which have no runs, are drawn anew.)",
         ),
     ] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
@@ -110,7 +111,7 @@ def reproduce(
                 failed.append(f"{experiment.name}: {error}")
     if failed:
         count = f"{len(failed)} of {len(experiments)} experiments"
-        raise InputError(f"{count} could not run; the others are in {options.out}.", *failed)
+        raise InputError(f"{count} have no results; the others are in {options.out}.", *failed)
 
 
 def _run(experiment: "Experiment", options: "Options") -> None:

@@ -6,7 +6,7 @@ the distance to the gray image. A network scores the median over the closest adv
 image that any attack found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -59,6 +59,7 @@ class _Score(NamedTuple):
 
     setting: str
     model: str
+    images: int
     clean: Estimate
     black_box: Estimate
     white_box: Estimate | None
@@ -70,9 +71,10 @@ def black_box(experiment: Experiment, options: Options) -> Outcome:
     experiment, left_out = _without_gradients(experiment, defenses.with_gradients, options)
     settings = measure(experiment, options)
     scores = [
-        _score(one, defenses.with_gradients)
+        score
         for one in settings
         if one.setting.name in defenses.defenses and one.runs and not one.missing
+        for score in _score(one, defenses.with_gradients)
     ]
     outcome = outcome_of(experiment, settings)
     return replace(
@@ -106,17 +108,20 @@ def _has_gradients(model: str, options: Options) -> bool:
         return True
 
 
-def _score(measured: MeasuredSetting, with_gradients: str) -> _Score:
-    parts = [
-        measured.of(row.name) for row in measured.setting.attacks if row.name != with_gradients
-    ]
+def _score(measured: MeasuredSetting, with_gradients: str) -> Iterator[_Score]:
+    """Yield the score of a network over the images that all rows have, if there are any."""
+    rows = [row.name for row in measured.setting.attacks]
+    images = common_images(map(measured.of, rows))
+    if len(images) == 0:
+        return
+    parts = {row: of_images(measured.of(row), images) for row in rows}
+    white = parts.pop(with_gradients, None)
     over = measured.setting.over
-    images = common_images(parts)
-    closest = closest_records(join_records([of_images(part, images) for part in parts]))
-    white = measured.of(with_gradients) if measured.has(with_gradients) else None
-    return _Score(
+    closest = closest_records(join_records(list(parts.values())))
+    yield _Score(
         setting=measured.setting.name,
         model=model_name(measured.setting.model),
+        images=len(images),
         clean=clean_accuracy(closest),
         black_box=median_distance(closest, failures="gray", over=over),
         white_box=None if white is None else median_distance(white, failures="gray", over=over),
@@ -127,11 +132,19 @@ def _table(scores: Sequence[_Score], with_gradients: str) -> Table:
     heading = [f"median L2, {with_gradients}"] if with_gradients else []
     return Table(
         title="Robust models: the median over the best attack for each image",
-        columns=("setting", "network", "accuracy %", "median L2, best black-box attack", *heading),
+        columns=(
+            "setting",
+            "network",
+            "images",
+            "accuracy %",
+            "median L2, best black-box attack",
+            *heading,
+        ),
         rows=tuple(
             (
                 score.setting,
                 score.model,
+                f"{score.images:,}",
                 interval_text(score.clean, 100, 1),
                 interval_text(score.black_box, 1, 4),
                 *([_shown(score.white_box)] if with_gradients else []),
@@ -154,6 +167,7 @@ def _as_json(score: _Score) -> dict[str, Any]:
     return {
         "setting": score.setting,
         "model": score.model,
+        "images": score.images,
         "clean_accuracy": score.clean._asdict(),
         "black_box": score.black_box._asdict(),
         "with_gradients": None if score.white_box is None else score.white_box._asdict(),

@@ -1,7 +1,7 @@
 """What the checks of all claims share: pairs of records, their statistics, and verdicts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -64,9 +64,9 @@ def why_not_there(measured: MeasuredSetting, row: str) -> str:
         measured: The setting.
         row: The name of a row, or of a combined one.
     """
-    combined = measured.setting.combined
-    rows = {ALL: combined.over if combined else ()}.get(row, (row,))
-    reasons = dict.fromkeys(measured.missing[one] for one in rows if one in measured.missing)
+    reasons = dict.fromkeys(
+        measured.missing[one] for one in _parts_of(measured, row) if one in measured.missing
+    )
     return ". ".join([f"{row} was not measured on {measured.setting.name}", *reasons])
 
 
@@ -120,10 +120,17 @@ def both_succeed(attack: Records, beside: Records) -> PairedValues:
     return PairedValues(one[both], other[both], values_of(attack, "index")[both])
 
 
-def share_change(hits: PairedValues, tail: float) -> Estimate:
+def paired_change(hits: PairedValues, tail: float) -> Estimate:
     """Return the difference of two paired shares, `b` minus `a`, with Tango's interval."""
     bounds = share_difference_bounds(hits, tail)
     return Estimate(float(hits.b.mean() - hits.a.mean()), bounds.low, bounds.high)
+
+
+def verdict_above(estimate: Estimate, limit: float) -> Verdict:
+    """Return whether a number is above a limit, by its interval."""
+    if estimate.low > limit:
+        return "held"
+    return "not held" if estimate.high <= limit else "not shown"
 
 
 def below_zero(change: Estimate) -> Verdict:
@@ -131,6 +138,38 @@ def below_zero(change: Estimate) -> Verdict:
     if change.high < 0:
         return "held"
     return "not held" if change.low > 0 else "not shown"
+
+
+def left_out_text(found: PairedValues, of: int) -> str:
+    """Return how many pairs are left out of a number, in words; empty if none is.
+
+    Args:
+        found: The pairs that it is over.
+        of: All pairs.
+    """
+    left_out = of - len(found.a)
+    return f"; {left_out:,} of {of:,} are left out" if left_out else ""
+
+
+def unfinished_text(rows: Iterable[tuple[MeasuredSetting, str]]) -> str:
+    """Return which rows of a claim are not finished, in words; empty if all are.
+
+    Args:
+        rows: Settings, and the names of rows of them, or of combined rows.
+    """
+    texts: dict[str, None] = {}
+    for measured, row in rows:
+        parts = measured.unfinished()
+        for name in _parts_of(measured, row):
+            if name in parts:
+                texts[f"{name} on {measured.setting.name}: {parts[name]}"] = None
+    return f"; not finished: {', '.join(texts)}" if texts else ""
+
+
+def _parts_of(measured: MeasuredSetting, row: str) -> tuple[str, ...]:
+    """Return the rows that a row combines, or itself."""
+    combined = measured.setting.combined
+    return combined.over if row == ALL and combined is not None else (row,)
 
 
 def pairs_text(found: PairedValues) -> str:

@@ -5,10 +5,12 @@ attacks of a pair are compared on the images that both have.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from minnorm.evaluation import Estimate, mean_distance
+from minnorm.evaluation.records import samples_in
 from minnorm.evaluation.selection import values_of
 from minnorm.paper import network_claims
 from minnorm.paper.claim_parts import (
@@ -16,11 +18,13 @@ from minnorm.paper.claim_parts import (
     below_zero,
     both_succeed,
     estimate_text,
+    left_out_text,
     not_measured,
     pair_of,
+    paired_change,
     pairs_text,
     ratio_of,
-    share_change,
+    unfinished_text,
     verdict_on,
     why_not_there,
 )
@@ -37,9 +41,10 @@ from minnorm.paper.claims import (
 )
 from minnorm.paper.measuring import MeasuredSetting
 from minnorm.paper.outcome import ClaimResult, Verdict
-from minnorm.paper.rows import records_of
+from minnorm.paper.rows import counted_of, records_of
 from minnorm.report.decisions.paired import mcnemar
 from minnorm.report.decisions.pairs import PairedValues
+from minnorm.report.texts import counted
 
 
 def check_claims(
@@ -74,7 +79,21 @@ def check_claim(claim: Claim, settings: Mapping[str, MeasuredSetting]) -> ClaimR
             result = not_measured(claim, "only the experiment itself can check it")
         case _:
             assert_never(claim)
-    return result
+    if result.verdict == "not measured":
+        return result
+    return replace(result, numbers=result.numbers + unfinished_text(_rows_of(claim, settings)))
+
+
+def _rows_of(
+    claim: Claim, settings: Mapping[str, MeasuredSetting]
+) -> Iterator[tuple[MeasuredSetting, str]]:
+    """Yield the rows that a claim is about, with their settings."""
+    values = claim.model_dump()
+    beside = values.get("beside", ())
+    for setting in (claim.setting, str(values.get("other"))):
+        for row in (values.get("attack"), *((beside,) if isinstance(beside, str) else beside)):
+            if setting in settings and row is not None:
+                yield settings[setting], row
 
 
 def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResult:
@@ -86,12 +105,10 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
     if not found.b.any():
         return not_measured(claim, "there is no image on which both succeed")
     ratio = ratio_of(found)
-    left_out = len(attack) - len(found.a)
-    others = f"; {left_out:,} of {len(attack):,} are left out" if left_out else ""
     numbers = (
         f"mean of {claim.attack} / mean of {claim.beside}: {estimate_text(ratio, 4)}, over "
         f"{pairs_text(found)} on which both succeed ({found.a.mean():.4f} and {found.b.mean():.4f})"
-        f"{others}"
+        f"{left_out_text(found, len(attack))}"
     )
     verdict = verdict_on(ratio, below=claim.at_most)
     return ClaimResult(claim.text, claim.setting, verdict, numbers, ratio)
@@ -114,8 +131,10 @@ def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult
         verdict = "held"
     elif change.low > claim.within or change.high < -claim.within:
         verdict = "not held"
+    images = samples_in(counted_of(records, measured.setting.over))
     numbers = (
-        f"mean of {claim.attack}: {estimate_text(mean, 4)}, the paper's {figures.mean:.4f}: "
+        f"mean of {claim.attack} over {counted(images, 'image')}: {estimate_text(mean, 4)}, "
+        f"the paper's {figures.mean:.4f}: "
         f"{estimate_text(change, 1, 100, '+')} %"
     )
     return ClaimResult(claim.text, claim.setting, verdict, numbers, change)
@@ -128,7 +147,7 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
     attack, beside = pair
     one, other = (values_of(part, "success") for part in (attack, beside))
     hits = PairedValues(other, one, values_of(attack, "index"))
-    change, p_value = share_change(hits, TAIL), mcnemar(hits)
+    change, p_value = paired_change(hits, TAIL), mcnemar(hits)
     numbers = (
         f"success of {claim.attack} minus that of {claim.beside}: "
         f"{estimate_text(change, 1, 100, '+')} points over {pairs_text(hits)} "
@@ -146,7 +165,7 @@ def _closer(claim: Closer, measured: MeasuredSetting) -> ClaimResult:
             return not_measured(claim, pair)
         one, other = (values_of(part, "l2") for part in pair)
         hits = PairedValues(one < other, one > other, values_of(pair[0], "index"))
-        change, p_value = share_change(hits, TAIL), mcnemar(hits)
+        change, p_value = paired_change(hits, TAIL), mcnemar(hits)
         both = both_succeed(*pair)
         means = f", means {both.a.mean():.4f} and {both.b.mean():.4f}" if len(both.a) else ""
         text = (

@@ -109,13 +109,13 @@ class MoreRobust(_Claim):
     """A network is more accurate under attack than another one, at each of several radii.
 
     Attributes:
-        beside: The setting of the other network.
+        other: The setting of the other network.
         attack: The attack; `All` is the closest over `Setting.combined.over`.
         epsilons: The radii.
     """
 
     kind: Literal["more_robust"]
-    beside: str
+    other: str
     attack: str = "All"
     epsilons: tuple[float, ...]
 
@@ -126,12 +126,12 @@ class LargerMean(_Claim):
     It is over the images on which the attack succeeds on both.
 
     Attributes:
-        beside: The setting of the other network, on the same images.
+        other: The setting of the other network, on the same images.
         attack: The attack; `All` is the closest over `Setting.combined.over`.
     """
 
     kind: Literal["larger_mean"]
-    beside: str
+    other: str
     attack: str = "All"
 
 

@@ -127,7 +127,7 @@ class Setting(_Entry):
     experiment: str = ""
     runs_of: "Setting | None" = None
 
-    def notes_on(self, rows: Collection[str]) -> tuple[str, ...]:
+    def row_notes(self, rows: Collection[str]) -> tuple[str, ...]:
         """Return the notes of some rows, each text once, after the names of its rows."""
         found: dict[str, list[str]] = {}
         for row in self.attacks:

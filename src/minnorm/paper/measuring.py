@@ -2,11 +2,12 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from minnorm.acceleration.words import AUTO, check_use
 from minnorm.attacks import load_attack
 from minnorm.attacks.composition import attack_name
 from minnorm.data import load_data
@@ -18,7 +19,7 @@ from minnorm.paper.experiment import AttackRow, Experiment, Setting
 
 logger = logging.getLogger(__name__)
 
-_NOT_BEGUN = "It has not begun."
+_NOT_YET = "No batch of it is finished yet."
 """Why a row has no results if nothing is missing for it."""
 
 OnProgress: TypeAlias = Callable[[str, int, int, int], None]
@@ -35,7 +36,8 @@ class Options:
         accelerate: How the networks are accelerated; `None` for what the experiment says.
         seed: The seed of all random numbers.
         trust: Whether files of networks may run code.
-        so_far: Whether no run is begun or continued: what has run so far is all there is.
+        so_far: Whether no run is begun or continued: what has run so far is all there is. Figures
+            1 and 3, which have no runs, are drawn anew.
         on_progress: Called as the runs go on.
     """
 
@@ -112,6 +114,12 @@ class _SharedRun:
         own = self.rows[0].data if self.rows[0].apart else None
         return own or self.setting.data
 
+    @property
+    def accelerate(self) -> str:
+        """How its network is accelerated."""
+        own = self.rows[0].accelerate if self.rows[0].apart else None
+        return own or self.setting.accelerate
+
 
 def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, ...]:
     """Run all rows of an experiment, those that are finished excepted.
@@ -133,6 +141,8 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
         except (MissingFileError, MissingLibraryError) as error:
             logger.warning("%s is not run: %s", part.name, error)
             missing[part.folder] = why_missing(error, part.setting)
+    if options.so_far:
+        _check_alike(runs.values())
     return tuple(_measured(setting, runs, missing) for setting in experiment.settings)
 
 
@@ -148,7 +158,7 @@ def _measured(
         setting,
         found,
         {
-            row.name: missing.get(part.folder, _NOT_BEGUN)
+            row.name: missing.get(part.folder, _NOT_YET)
             for part in parts
             for row in part.rows
             if row.name in names - measured
@@ -156,9 +166,10 @@ def _measured(
     )
 
 
-def directories(settings: Sequence[MeasuredSetting]) -> tuple[Path, ...]:
-    """Return the run directories of settings."""
-    return tuple(run.directory for one in settings for run in one.runs if run.directory)
+def runs_of(settings: Sequence[MeasuredSetting]) -> tuple[Evaluation, ...]:
+    """Return the runs of settings, each once."""
+    found = {str(run.directory): run for one in settings for run in one.runs}
+    return tuple(found.values())
 
 
 def why_missing(error: Exception, setting: Setting) -> str:
@@ -202,13 +213,12 @@ def _run_so_far(part: _SharedRun, options: Options) -> Evaluation | None:
     run = load_run(folder)
     found = run.manifest["configuration"]
     ran = {entry["name"]: entry["spec"] for entry in found["attacks"]}
-    data = load_data(part.data)
     known = (
         ("network", found["model"], model_name(part.setting.model)),
-        ("data", found["data"], data.name),
-        ("samples", range(*found["indices"]), data.indices),
+        *_compared_data(part.data, found),
         ("targets", found["targets"], part.setting.targets),
         ("seed", found["seed"], options.seed),
+        *_compared_acceleration(options.accelerate or part.accelerate, found),
         *(
             (row.name, ran[row.name], attack_name(load_attack(row.attack)))
             for row in part.rows
@@ -223,6 +233,52 @@ def _run_so_far(part: _SharedRun, options: Options) -> Evaluation | None:
             "Name another folder with --out, or give the options that the run was started with.",
         )
     return run if len(run.records) else None
+
+
+def _compared_data(spec: str, found: Mapping[str, Any]) -> Iterator[tuple[str, object, object]]:
+    """Yield what a run says of its data, and what they are; nothing if they are not here."""
+    try:
+        data = load_data(spec)
+    except (MissingFileError, MissingLibraryError) as error:
+        logger.warning("%s is not compared with the images of the run: %s", spec, error)
+        return
+    yield "data", found["data"], data.name
+    yield "samples", range(*found["indices"]), data.indices
+    yield "fingerprint of the data", found["data_fingerprint"], data.fingerprint
+
+
+def _compared_acceleration(
+    words: str, found: Mapping[str, Any]
+) -> Iterator[tuple[str, object, object]]:
+    """Yield the acceleration of a run, and the one that is asked for, if they differ."""
+    if words != AUTO and set(check_use(words, "accelerate")) != set(
+        check_use(found["acceleration"], "acceleration")
+    ):
+        yield "acceleration", found["acceleration"], words
+
+
+def _check_alike(runs: Collection[Evaluation]) -> None:
+    """Check that runs of one network had the same weights, and runs of one data set the same data.
+
+    Raises:
+        InputError: If they had not.
+    """
+    for name, what, prints in (
+        ("model", "the network", ("model_fingerprint", "model_code")),
+        ("data", "the data", ("data_fingerprint",)),
+    ):
+        seen: dict[tuple[str, str], tuple[object, Path | None]] = {}
+        for run in runs:
+            found = run.manifest["configuration"]
+            for one in prints:
+                if found.get(one) is None:  # a run of an earlier version
+                    continue
+                value, place = seen.setdefault((one, found[name]), (found[one], run.directory))
+                if value != found[one]:
+                    raise InputError(
+                        f"{what} {found[name]} was another one in {place} than in "
+                        f"{run.directory}: run one of them again, in another folder."
+                    )
 
 
 def _run(part: _SharedRun, options: Options) -> Evaluation:
@@ -241,7 +297,7 @@ def _run(part: _SharedRun, options: Options) -> Evaluation:
         out=options.out / part.folder,
         targets=setting.targets,
         batch_size=(own and own.batch_size) or setting.batch_size or "auto",
-        accelerate=options.accelerate or (own and own.accelerate) or setting.accelerate,
+        accelerate=options.accelerate or part.accelerate,
         device=options.device,
         seed=options.seed,
         save_adversarials=setting.keep,

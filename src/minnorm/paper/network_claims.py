@@ -11,12 +11,14 @@ from minnorm.paper.claim_parts import (
     TAIL,
     both_succeed,
     estimate_text,
+    left_out_text,
     matched,
     not_measured,
     pair_on,
+    paired_change,
     pairs_text,
     ratio_of,
-    share_change,
+    verdict_above,
 )
 from minnorm.paper.claims import LargerMean, MoreRobust, WorseOn
 from minnorm.paper.measuring import MeasuredSetting
@@ -52,12 +54,12 @@ def worse_on(claim: WorseOn, settings: Mapping[str, MeasuredSetting]) -> ClaimRe
         f"{np.exp(theirs.mean()):.3f} on {claim.other}, a factor of {estimate_text(ratio, 3)} "
         f"(geometric means over {counted(len(changes), 'image')})"
     )
-    return ClaimResult(claim.text, claim.setting, _above_one(ratio), numbers, ratio)
+    return ClaimResult(claim.text, claim.setting, verdict_above(ratio, 1), numbers, ratio)
 
 
 def larger_mean(claim: LargerMean, settings: Mapping[str, MeasuredSetting]) -> ClaimResult:
     """Check that the mean distance on a network is larger than on another one."""
-    both = _both(claim.setting, claim.beside, settings)
+    both = _both(claim.setting, claim.other, settings)
     if isinstance(both, str):
         return not_measured(claim, both)
     pair = pair_on([(one, claim.attack) for one in both])
@@ -68,16 +70,16 @@ def larger_mean(claim: LargerMean, settings: Mapping[str, MeasuredSetting]) -> C
         return not_measured(claim, "there is no image on which it succeeds on both")
     ratio = ratio_of(found)
     numbers = (
-        f"mean of {claim.attack} on {claim.setting} / on {claim.beside}: "
-        f"{estimate_text(ratio, 4)}, over {pairs_text(found)} ({found.a.mean():.4f} and "
-        f"{found.b.mean():.4f})"
+        f"mean of {claim.attack} on {claim.setting} / on {claim.other}: "
+        f"{estimate_text(ratio, 4)}, over {pairs_text(found)} on which it succeeds on both "
+        f"({found.a.mean():.4f} and {found.b.mean():.4f}){left_out_text(found, len(pair[0]))}"
     )
-    return ClaimResult(claim.text, claim.setting, _above_one(ratio), numbers, ratio)
+    return ClaimResult(claim.text, claim.setting, verdict_above(ratio, 1), numbers, ratio)
 
 
 def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> ClaimResult:
     """Check that a network is more accurate under attack than another one at each radius."""
-    both = _both(claim.setting, claim.beside, settings)
+    both = _both(claim.setting, claim.other, settings)
     if isinstance(both, str):
         return not_measured(claim, both)
     # Accuracies are over all images, also where other statistics are not.
@@ -90,7 +92,7 @@ def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> C
     changes, p_values, texts = [], [], []
     for epsilon in claim.epsilons:
         hits = PairedValues(one > epsilon, other > epsilon, samples)
-        changes.append(share_change(hits, tail))
+        changes.append(paired_change(hits, tail))
         p_values.append(mcnemar(hits))
         texts.append(f"{100 * hits.a.mean():.1f} % and {100 * hits.b.mean():.1f} % at {epsilon:g}")
     ahead = [change.high < 0 for change in changes]
@@ -105,10 +107,10 @@ def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> C
     worst = max(range(len(changes)), key=lambda number: changes[number].value)
     shown = np.linspace(0, len(texts) - 1, min(_SHOWN_RADII, len(texts))).round().astype(int)
     numbers = (
-        f"under {claim.attack}, {claim.setting} is ahead of {claim.beside} at {sum(ahead)} of "
+        f"under {claim.attack}, {claim.setting} is ahead of {claim.other} at {sum(ahead)} of "
         f"{counted(len(ahead), 'radius', 'radii')}, behind at {sum(behind)}{undecided}, with "
         f"intervals so wide that all of them hold at once; accuracy on {claim.setting} and "
-        f"{claim.beside}: "
+        f"{claim.other}: "
         f"{listed([texts[place] for place in shown])}; {pairs_text(hits)}"
     )
     # The change is that of the other network: its accuracy minus ours.
@@ -126,9 +128,3 @@ def _both(
     if not have_same_images([one.setting for one in both]):
         return f"{other} has other images than {setting}"
     return both
-
-
-def _above_one(ratio: Estimate) -> Verdict:
-    if ratio.low > 1:
-        return "held"
-    return "not held" if ratio.high <= 1 else "not shown"

@@ -1,10 +1,9 @@
 """What an experiment ends with: tables, claims, figures and numbers."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from minnorm.evaluation import Estimate
+from minnorm.evaluation import Estimate, Evaluation
 from minnorm.paper.experiment import Experiment
 
 Verdict: TypeAlias = Literal["held", "not held", "not shown", "not measured"]
@@ -61,7 +60,7 @@ class Outcome:
         claims: The claims of the paper, checked.
         figures: The names of the files in `Options.folder` that the kind has written.
         notes: Sentences for the page: differences from the paper, what did not run and why.
-        runs: The run directories that it is made of, for the report.
+        runs: The runs that it is made of, for the report.
         numbers: What `results.json` has beside the claims and the configuration: JSON values.
     """
 
@@ -70,5 +69,5 @@ class Outcome:
     claims: tuple[ClaimResult, ...] = ()
     figures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    runs: tuple[Path, ...] = ()
+    runs: tuple[Evaluation, ...] = ()
     numbers: dict[str, Any] = field(default_factory=dict)

@@ -65,15 +65,14 @@ def to_tables(outcome: Outcome, width: int) -> Iterator[rich_table.Table]:
         yield _terminal_table(claims_table(outcome.claims))
 
 
-def to_json(outcome: Outcome, command: str, runs: Sequence[Evaluation]) -> str:
+def to_json(outcome: Outcome, command: str) -> str:
     """Return the numbers of an experiment as JSON in full precision, with where they come from.
 
     Args:
         outcome: The results.
         command: The command that repeats them.
-        runs: The runs that they are made of.
     """
-    experiment = outcome.experiment
+    experiment, runs = outcome.experiment, outcome.runs
     content = {
         "experiment": experiment.name,
         "scale": experiment.scale,

@@ -9,7 +9,7 @@ from pathlib import Path
 from minnorm import specs
 from minnorm.data import load_data
 from minnorm.errors import InputError, MissingLibraryError
-from minnorm.evaluation import Evaluation, load_run
+from minnorm.evaluation import Evaluation
 from minnorm.files import named_by, write_content
 from minnorm.models import load_model
 from minnorm.models.names import shown_spec
@@ -89,13 +89,12 @@ def reproduce(experiment: Experiment, options: Options) -> Outcome:
     outcome = _decided(load_kind(experiment.kind)(experiment, options))
     with ranks.raise_on_all():
         if ranks.rank() == 0:
-            _check_results(outcome)
-            runs = [load_run(run) for run in dict.fromkeys(outcome.runs)]
-            outcome = _with_report(outcome, runs, options)
+            _check_results(outcome, options)
+            outcome = _with_report(outcome, options)
             command = command_of(experiment, options)
             for name, text in (
                 ("page.md", to_markdown(outcome, command)),
-                ("results.json", to_json(outcome, command, runs)),
+                ("results.json", to_json(outcome, command)),
             ):
                 with named_by("--out", folder / name):
                     write_content(folder / name, text.encode())
@@ -116,7 +115,7 @@ def _decided(outcome: Outcome) -> Outcome:
     return replace(outcome, claims=tuple(claims))
 
 
-def _check_results(outcome: Outcome) -> None:
+def _check_results(outcome: Outcome, options: Options) -> None:
     """Check that an experiment has results.
 
     Raises:
@@ -131,6 +130,8 @@ def _check_results(outcome: Outcome) -> None:
         for one in settings
         for row, part in one["unfinished"].items()
     }
+    if options.so_far:
+        reasons |= {"Leave out --so-far to run it.": None}
     raise InputError(f"{outcome.experiment.name} has no results. {' '.join(reasons)}")
 
 
@@ -162,8 +163,9 @@ def _with(experiment: Experiment, models: Mapping[str, str], data: Mapping[str, 
     )
 
 
-def _with_report(outcome: Outcome, runs: Sequence[Evaluation], options: Options) -> Outcome:
+def _with_report(outcome: Outcome, options: Options) -> Outcome:
     """Write the report of the runs; return the outcome with a note if that is not possible."""
+    runs = outcome.runs
     if not runs:
         return outcome
     path = options.folder(outcome.experiment) / "report.html"

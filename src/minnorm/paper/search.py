@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from minnorm import specs
 from minnorm.models.names import model_name
 from minnorm.paper.experiment import AttackRow, Experiment, Setting, options_of
-from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
+from minnorm.paper.measuring import Options, measure, runs_of
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import ResultRow, result_rows
-from minnorm.paper.tables import interval_text, numbers_of
+from minnorm.paper.tables import interval_text, numbers_of, why_not_run
 
 _COLUMNS = ("success", "mean", "median", "gradients", "seconds")
 
@@ -53,7 +53,7 @@ def search(experiment: Experiment, options: Options) -> Outcome:
         named = {row.name: row for row in found}
         best = {row.name: _best(row, points, named) for row in setting.attacks}
         winners[setting.name] = {name: dict(point) for name, point in best.items()}
-        tables.append(_table_of_winners(setting, one, best, named))
+        tables.append(_table_of_winners(setting, best, named))
         tables += [_table_of_grid(row, grid, named, setting) for row in setting.attacks]
     return Outcome(
         experiment,
@@ -66,8 +66,9 @@ def search(experiment: Experiment, options: Options) -> Outcome:
                 for one in measured
                 if one.runs and one.setting.name not in winners
             ),
+            *why_not_run(measured),
         ),
-        runs=directories(measured),
+        runs=runs_of(measured),
         numbers={
             **numbers_of(measured, [row for found in rows for row in found]),
             "winners": winners,
@@ -107,7 +108,6 @@ def _best(
 
 def _table_of_winners(
     setting: Setting,
-    measured: MeasuredSetting,
     best: Mapping[str, dict[str, float]],
     named: Mapping[str, ResultRow],
 ) -> Table:
@@ -124,7 +124,7 @@ def _table_of_winners(
             )
             for name, point in best.items()
         ),
-        notes=(*setting.differences, *(f"Not run: {why}" for why in measured.missing.values())),
+        notes=setting.differences,
     )
 
 

@@ -8,7 +8,7 @@ from minnorm.evaluation import Estimate
 from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
 from minnorm.paper.experiment import Experiment, Setting, load_experiment
-from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
+from minnorm.paper.measuring import MeasuredSetting, Options, measure, runs_of
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import (
     COSTS,
@@ -33,7 +33,7 @@ _HEADINGS = {
 
 _PAPERS, _CHANGE = "  the paper's", "  difference"
 
-_FEWER = "Compare such rows with others by the claims, which are over the images that both have."
+_FEWER = "Compare such rows with others on the images that both have only, as the claims do."
 
 _NOTES = (
     "Ours with a 95 % interval over images, below it the figures of the paper, and the difference: "
@@ -63,7 +63,7 @@ def outcome_of(experiment: Experiment, settings: Sequence[MeasuredSetting]) -> O
         ),
         claims=check_claims(experiment.claims, settings),
         notes=(*_NOTES, *why_not_run(settings)),
-        runs=directories(settings),
+        runs=runs_of(settings),
         numbers=numbers_of(settings, [row for found in rows for row in found]),
     )
 
@@ -86,12 +86,13 @@ def table_of(experiment: Experiment, measured: MeasuredSetting, rows: Sequence[R
     """
     columns = [one for one in columns_of(experiment) if any(one in row.ours for row in rows)]
     setting = measured.setting
-    clean = max(rows, key=lambda row: row.images).clean
+    most = max(rows, key=lambda row: row.images)
+    part = f" of {counted(most.images, 'image')}" if measured.unfinished() else ""
     headings = [_heading(column) for column in columns]
     digits = 2 if setting.targets else 1  # of the success in the paper
     return Table(
         title=f"{setting.name}: {model_name(setting.model)} on {setting.data}, accuracy without an "
-        f"attack {100 * clean.value:.2f} %",
+        f"attack {100 * most.clean.value:.2f} %{part}",
         columns=("attack", "images", *headings),
         rows=tuple(line for row in rows for line in _lines(row, columns, digits)),
         notes=tuple(_notes(experiment, measured, rows)),
@@ -205,7 +206,7 @@ def _notes(
     setting = measured.setting
     yield from setting.differences
     yield from _other_scale(experiment, setting)
-    yield from setting.notes_on([row.name for row in setting.attacks])
+    yield from setting.row_notes([row.name for row in rows])
     if any(row.name == EVERYTHING for row in rows):
         yield f"'{EVERYTHING}' is the closest over all attacks of the table, new ones included."
     most = max(row.images for row in rows)

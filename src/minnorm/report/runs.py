@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from minnorm.access import Access
 from minnorm.errors import InputError
 from minnorm.evaluation import (
@@ -18,8 +16,9 @@ from minnorm.evaluation import (
     load_run,
     of_attack,
 )
+from minnorm.evaluation.mixtures import differences_of_samples
 from minnorm.evaluation.records import attacks_in, join_records, norms_in
-from minnorm.evaluation.selection import matching_attacks, values_of
+from minnorm.evaluation.selection import matching_attacks
 from minnorm.geometry import Norm
 from minnorm.report.model_names import longer, short_names
 from minnorm.report.texts import counted
@@ -117,14 +116,11 @@ def have_same_samples(runs: Sequence[LabeledRun]) -> bool:
 
 
 def have_same_labels(parts: Sequence[Records]) -> bool:
-    """Return whether no sample has one label in some records and another one in others.
+    """Return whether each sample has the same label in all records.
 
     The fingerprint of data that are read item by item says nothing about their labels.
     """
-    samples = np.concatenate([values_of(part, "index") for part in parts])
-    labels = np.concatenate([values_of(part, "label") for part in parts])
-    pairs = np.unique(np.stack([samples, labels]), axis=1)
-    return bool(pairs.shape[1] == len(np.unique(samples)))
+    return not any(differences_of_samples(parts[0], other, None) for other in parts[1:])
 
 
 def with_records(run: LabeledRun, records: Records) -> LabeledRun:

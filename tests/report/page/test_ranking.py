@@ -109,7 +109,7 @@ def test_relabelled_samples_are_not_the_same_ones() -> None:
     assert have_same_samples(same)
     assert not have_same_samples(other)
     assert notes_on_several(other)
-    assert "over different samples" in page_html(other)
+    assert "or have other labels of the same ones" in page_html(other)
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:

@@ -91,7 +91,10 @@ def test_several_runs_follow_one_another_and_have_no_common_heading() -> None:
 
 
 def test_runs_over_other_samples_are_noted() -> None:
-    note = "The runs are over different samples: compare their numbers with care."
+    note = (
+        "The runs are over different samples, or have other labels of the same ones: compare their "
+    )
+    note += "numbers with care."
     runs = [made_run(), made_run(model="zoo:other"), made_run(indices=(0, 24, 2))]
     assert note not in results(label_runs(runs[:2])).notes
     assert note in results(label_runs(runs[1:])).notes

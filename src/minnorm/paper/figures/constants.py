@@ -13,7 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from minnorm.evaluation import Estimate, Records
 from minnorm.evaluation.estimates import Array, share_of
 from minnorm.evaluation.selection import values_of
-from minnorm.paper.claim_parts import estimate_text, not_measured
+from minnorm.paper.claim_parts import (
+    estimate_text,
+    not_measured,
+    verdict_above,
+    why_not_there,
+)
 from minnorm.paper.claim_results import check_claims
 from minnorm.paper.claims import Own
 from minnorm.paper.experiment import Experiment, options_of
@@ -24,8 +29,8 @@ from minnorm.paper.figures.used_rows import (
     notes_of,
     only_rows,
 )
-from minnorm.paper.measuring import MeasuredSetting, Options, directories, measure
-from minnorm.paper.outcome import ClaimResult, Outcome, Table, Verdict
+from minnorm.paper.measuring import MeasuredSetting, Options, measure, runs_of
+from minnorm.paper.outcome import ClaimResult, Outcome, Table
 from minnorm.paper.tables import numbers_of
 from minnorm.report.decisions.paired import mcnemar
 from minnorm.report.decisions.pairs import PairedValues
@@ -101,6 +106,11 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
         for one in own.networks
         if one.setting in named and named[one.setting].has(one.attack)
     ]
+    lacking = [
+        why_not_there(named[one.setting], one.attack)
+        for one in own.networks
+        if one.setting in named and not named[one.setting].has(one.attack)
+    ]
     figures: tuple[str, ...] = ()
     if any(len(one.logarithms) > 0 for one in found):
         shown = {one.label: one.logarithms for one in found}
@@ -112,11 +122,15 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
         tables=(_table(found),) if found else (),
         claims=(
             *check_claims(experiment.claims, settings),
-            *(check_own(claim, found) for claim in experiment.claims if isinstance(claim, Own)),
+            *(
+                not_measured(claim, lacking[0]) if lacking else check_own(claim, found)
+                for claim in experiment.claims
+                if isinstance(claim, Own)
+            ),
         ),
         figures=figures,
         notes=(*_notes(own, named), *notes_of(settings, rows)),
-        runs=directories(settings),
+        runs=runs_of(settings),
         numbers=numbers_of(settings, ()) | {"constants": [_values(one) for one in found]},
     )
 
@@ -208,7 +222,7 @@ def _wider(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
         f"{_spread(first):.2f} ({plain.label}), difference {estimate_text(change, 2, sign='+')}, "
         f"over {counted(len(first), 'image')}"
     )
-    return ClaimResult(claim.text, claim.setting, _above(change, 0), numbers, change)
+    return ClaimResult(claim.text, claim.setting, verdict_above(change, 0), numbers, change)
 
 
 def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
@@ -225,14 +239,9 @@ def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     )
     images = np.arange(len(first))
     p_value = mcnemar(PairedValues(first > second, second > first, images))
-    return ClaimResult(claim.text, claim.setting, _above(share, 0.5), numbers, share, p_value)
-
-
-def _above(estimate: Estimate, limit: float) -> Verdict:
-    """Return whether a number is above a limit, by its interval."""
-    if estimate.low > limit:
-        return "held"
-    return "not held" if estimate.high <= limit else "not shown"
+    return ClaimResult(
+        claim.text, claim.setting, verdict_above(share, 0.5), numbers, share, p_value
+    )
 
 
 def _table(found: Sequence[Constants]) -> Table:

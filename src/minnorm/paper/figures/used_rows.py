@@ -54,7 +54,7 @@ def notes_of(
     found: dict[str, list[str]] = {}
     for one in settings:
         used = rows[one.setting.name]
-        for text in (*one.setting.differences, *one.setting.notes_on(used)):
+        for text in (*one.setting.differences, *one.setting.row_notes(used)):
             found.setdefault(text, []).append(one.setting.name)
         texts = {row: f"{row} is not run. {reason}" for row, reason in one.missing.items()}
         texts |= {row: f"{row} is not finished: {part}." for row, part in one.unfinished().items()}

@@ -134,7 +134,8 @@ def _remarks(runs: Sequence[LabeledRun]) -> list[str]:
     """Return what a reader must know before comparing the runs."""
     if not have_same_samples(runs):
         return [
-            "These runs are over different samples, so their numbers cannot be compared directly."
+            "These runs are over different samples, or have other labels of the same ones, so "
+            "their numbers cannot be compared directly."
         ]
     if len({run.run.manifest["configuration"]["targets"] for run in runs}) > 1:
         return [

@@ -101,4 +101,7 @@ def notes_on_several(runs: Sequence[LabeledRun]) -> list[str]:
     """Return what a reader must know before comparing the runs."""
     if have_same_samples(runs):
         return []
-    return ["The runs are over different samples: compare their numbers with care."]
+    return [
+        "The runs are over different samples, or have other labels of the same ones: compare their "
+        "numbers with care."
+    ]
