@@ -73,7 +73,7 @@ def reproduce(
         typer.Option(
             "--so-far",
             help="Begin and continue no run: write the pages of what has run so far. (Figures 1 "
-            "and 3, which have no runs, are drawn anew.)",
+            "and 3, which have no runs, are drawn again.)",
         ),
     ] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,

@@ -37,7 +37,7 @@ class Options:
         seed: The seed of all random numbers.
         trust: Whether files of networks may run code.
         so_far: Whether no run is begun or continued: what has run so far is all there is. Figures
-            1 and 3, which have no runs, are drawn anew.
+            1 and 3, which have no runs, are drawn again.
         on_progress: Called as the runs go on.
     """
 
