@@ -157,15 +157,15 @@ def results() -> str:
 def beside(name: str, setting: str) -> str:
     """Return the rows of a setting of an experiment, the paper's figures beside ours."""
     columns = ("success", "mean", "median")
-    if setting not in {row["setting"] for row in _rows(name)}:
+    found = [row for row in _rows(name) if row["setting"] == setting]
+    if not found:
         return "Not run yet."
     rows = [
         f"| {escaped(row['name'])} | {row['images']:,} "
         + "".join(f"| {_number(column, _value(row['ours'].get(column)))} " for column in columns)
         + "".join(f"| {_number(column, row['paper'].get(column))} " for column in columns)
         + "|"
-        for row in _rows(name)
-        if row["setting"] == setting
+        for row in found
     ]
     ours = ("images", "success %", "mean L2", "median L2")
     papers = ("the paper's success %", "mean", "median")

@@ -3,11 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from evaluation.record_tables import table
 from minnorm.evaluation import Evaluation
 from minnorm.evaluation.records import join_records, samples_in
+from minnorm.paper.claim_results import check_claim
+from minnorm.paper.claims import Claim
 from minnorm.paper.experiment import AttackRow, Combined, Experiment, PaperFigures, Setting
-from minnorm.paper.measuring import MeasuredSetting
+from minnorm.paper.measuring import MeasuredSetting, OnProgress
+from minnorm.paper.outcome import ClaimResult
+
+BASE = np.random.default_rng(0).uniform(1.0, 2.0, 200).tolist()
+"""The distances of an attack."""
+
+
+def scaled(factor: float, noise: float = 0.02) -> list[float]:
+    """Return the distances of another attack, farther by a factor on average."""
+    errors = np.random.default_rng(1).normal(0, noise, len(BASE))
+    found: list[float] = (factor * np.array(BASE) + errors).tolist()
+    return found
+
+
+def result(claim: Claim, *settings: MeasuredSetting) -> ClaimResult:
+    """Return the result of a claim on settings."""
+    return check_claim(claim, {one.setting.name: one for one in settings})
 
 
 def measured(
@@ -32,6 +52,16 @@ def measured(
         Setting(name=name, model="m", data="d", attacks=rows, **setting),
         (Evaluation(join_records(parts), manifest, None),),
     )
+
+
+def interrupted_after(units: int) -> OnProgress:
+    """Return a progress that interrupts a run, like a user, once so many units are finished."""
+
+    def interrupt(_: str, done: int, *__: int) -> None:
+        if done == units:
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 def shipped(*rows: AttackRow, images: int, **setting: Any) -> Setting:

@@ -10,7 +10,7 @@ from minnorm.paper.black_box import black_box
 from minnorm.paper.experiment import AttackRow, Experiment, load_experiment
 from minnorm.paper.measuring import Options, measure
 from minnorm.paper.scales import SCALES, Scale
-from paper.measured_by_hand import shipped
+from paper.measured_by_hand import interrupted_after, shipped
 
 PURSUIT = AttackRow(name="pursuit", attack="decision_pursuit(budget=30)")
 TRANSFER = AttackRow(
@@ -55,12 +55,8 @@ def test_the_score_of_a_run_that_goes_on_is_over_the_images_of_all_its_attacks(
     setting = small.settings[0].model_copy(update={"batch_size": 2})
     small = small.model_copy(update={"settings": (setting,)})
 
-    def stop(_: str, done: int, *__: int) -> None:
-        if done == 4:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        black_box(small, Options(tmp_path, on_progress=stop))
+        black_box(small, Options(tmp_path, on_progress=interrupted_after(4)))
     (measured,) = measure(small, Options(tmp_path, so_far=True))
     assert measured.unfinished()
     outcome = black_box(small, Options(tmp_path, so_far=True))

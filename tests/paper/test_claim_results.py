@@ -7,9 +7,8 @@ import pytest
 from scipy.stats import binomtest
 
 from evaluation.record_tables import INF
-from minnorm.paper.claim_results import check_claim, check_claims
+from minnorm.paper.claim_results import check_claims
 from minnorm.paper.claims import (
-    Claim,
     Closer,
     MeanOfPaper,
     Own,
@@ -18,20 +17,7 @@ from minnorm.paper.claims import (
 )
 from minnorm.paper.experiment import PaperFigures
 from minnorm.paper.measuring import MeasuredSetting
-from minnorm.paper.outcome import ClaimResult
-from paper.measured_by_hand import measured, over
-
-RANDOM = np.random.default_rng(0)
-BASE = list(RANDOM.uniform(1.0, 2.0, 200))
-
-
-def scaled(factor: float, noise: float = 0.02) -> list[float]:
-    """Return the distances of another attack, farther by a factor on average."""
-    return [one * factor + RANDOM.normal(0, noise) for one in BASE]
-
-
-def result(claim: Claim, *settings: MeasuredSetting) -> ClaimResult:
-    return check_claim(claim, {one.setting.name: one for one in settings})
+from paper.measured_by_hand import BASE, measured, over, result, scaled
 
 
 def ratio(**values: object) -> RatioOfMeans:

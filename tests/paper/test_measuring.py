@@ -14,7 +14,7 @@ from minnorm.files import write_tensors
 from minnorm.models.small_cnn import mnist_cnn
 from minnorm.paper.experiment import AttackRow, Experiment, Setting
 from minnorm.paper.measuring import Options, measure, run_folders, slug
-from paper.measured_by_hand import experiment
+from paper.measured_by_hand import experiment, interrupted_after
 
 LINEAR = "evaluation.tiny_models:linear"
 NOTHING = "No batch of it is finished yet."
@@ -126,12 +126,8 @@ def test_so_far_takes_what_is_finished_and_runs_nothing(tmp_path: Path) -> None:
     assert before.missing == dict.fromkeys(("C&W 9x10,000", "DDN 100"), NOTHING)
     assert files(tmp_path) == {}
 
-    def stop(_: str, done: int, *__: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        measure(small, Options(tmp_path, on_progress=stop))
+        measure(small, Options(tmp_path, on_progress=interrupted_after(2)))
     kept = files(tmp_path)
     (found,) = measure(small, Options(tmp_path, so_far=True))
     assert files(tmp_path) == kept

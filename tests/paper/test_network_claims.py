@@ -10,8 +10,7 @@ import pytest
 from evaluation.record_tables import INF
 from minnorm.paper.claims import LargerMean, MoreRobust, WorseOn
 from minnorm.paper.measuring import MeasuredSetting
-from paper.measured_by_hand import measured, over
-from paper.test_claim_results import BASE, result, scaled
+from paper.measured_by_hand import BASE, measured, over, result, scaled
 
 
 def robust(epsilons: Sequence[float]) -> MoreRobust:

@@ -11,7 +11,7 @@ from minnorm.evaluation import Estimate, median_distance
 from minnorm.paper.experiment import AttackRow, Experiment
 from minnorm.paper.measuring import Options
 from minnorm.paper.search import search, with_parameters
-from paper.measured_by_hand import shipped
+from paper.measured_by_hand import interrupted_after, shipped
 
 GRID = {"step_size": [0.01, 0.5], "initial_constant": [1.0, 10.0]}
 
@@ -54,12 +54,8 @@ def test_the_winner_has_the_least_median_of_all_combinations(tmp_path: Path) -> 
 
 
 def test_a_search_that_is_not_finished_has_no_winner(tmp_path: Path) -> None:
-    def stop(_: str, done: int, *__: int) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        search(experiment(grid=GRID), Options(tmp_path, on_progress=stop))
+        search(experiment(grid=GRID), Options(tmp_path, on_progress=interrupted_after(3)))
     outcome = search(experiment(grid=GRID), Options(tmp_path, so_far=True))
     assert outcome.tables == ()
     assert outcome.numbers["winners"] == {}

@@ -9,9 +9,9 @@ from minnorm.paper.rows import result_rows
 from minnorm.paper.tables import outcome_of, table_of
 
 
-def notes(setting: str, *, images: int = 6, **data: str) -> list[str]:
+def notes(setting: str, *, images: int = 6) -> list[str]:
     """Return the notes of table 1 with a part of its rows, of which one has fewer images."""
-    experiment = load_experiment("table1", "cpu", data=data)
+    experiment = load_experiment("table1", "cpu")
     parts = [
         table([1.0] * images, attack="DDN 100"),
         table([1.0] * (images - 2), attack="C&W 9x10,000"),

@@ -6,7 +6,7 @@ the distance to the gray image. A network scores the median over the closest adv
 image that any attack found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -70,12 +70,12 @@ def black_box(experiment: Experiment, options: Options) -> Outcome:
     defenses = options_of(experiment, _Defenses)
     experiment, left_out = _without_gradients(experiment, defenses.with_gradients, options)
     settings = measure(experiment, options)
-    scores = [
-        score
+    found = [
+        _score(one, defenses.with_gradients)
         for one in settings
         if one.setting.name in defenses.defenses and one.runs and not one.missing
-        for score in _score(one, defenses.with_gradients)
     ]
+    scores = [score for score in found if score is not None]
     outcome = outcome_of(experiment, settings)
     return replace(
         outcome,
@@ -108,17 +108,17 @@ def _has_gradients(model: str, options: Options) -> bool:
         return True
 
 
-def _score(measured: MeasuredSetting, with_gradients: str) -> Iterator[_Score]:
-    """Yield the score of a network over the images that all rows have, if there are any."""
+def _score(measured: MeasuredSetting, with_gradients: str) -> _Score | None:
+    """Return the score of a network over the images that all rows have, `None` without any."""
     rows = [row.name for row in measured.setting.attacks]
     images = common_images(map(measured.of, rows))
     if len(images) == 0:
-        return
+        return None
     parts = {row: of_images(measured.of(row), images) for row in rows}
     white = parts.pop(with_gradients, None)
     over = measured.setting.over
     closest = closest_records(join_records(list(parts.values())))
-    yield _Score(
+    return _Score(
         setting=measured.setting.name,
         model=model_name(measured.setting.model),
         images=len(images),

@@ -75,14 +75,7 @@ def pair_of(
 ) -> tuple[Records, Records] | str:
     """Return the records of two rows of a setting, on the images that its statistics are over."""
     rows = [(measured, name) for name in (claim.attack, beside)]
-    return pair_on(rows, claim.over, measured.setting.over)
-
-
-def pair_on(
-    rows: Sequence[tuple[MeasuredSetting, str]], targets: str = "all", images: Over = "all"
-) -> tuple[Records, Records] | str:
-    """Return the records of two rows on the images that both have, or why there are none."""
-    found = matched(rows, targets, images)
+    found = matched(rows, claim.over, measured.setting.over)
     return found if isinstance(found, str) else (found[0], found[1])
 
 
@@ -140,17 +133,6 @@ def below_zero(change: Estimate) -> Verdict:
     return "not held" if change.low > 0 else "not shown"
 
 
-def left_out_text(found: PairedValues, of: int) -> str:
-    """Return how many pairs are left out of a number, in words; empty if none is.
-
-    Args:
-        found: The pairs that it is over.
-        of: All pairs.
-    """
-    left_out = of - len(found.a)
-    return f"; {left_out:,} of {of:,} are left out" if left_out else ""
-
-
 def unfinished_text(rows: Iterable[tuple[MeasuredSetting, str]]) -> str:
     """Return which rows of a claim are not finished, in words; empty if all are.
 
@@ -159,10 +141,9 @@ def unfinished_text(rows: Iterable[tuple[MeasuredSetting, str]]) -> str:
     """
     texts: dict[str, None] = {}
     for measured, row in rows:
-        parts = measured.unfinished()
         for name in _parts_of(measured, row):
-            if name in parts:
-                texts[f"{name} on {measured.setting.name}: {parts[name]}"] = None
+            if part := measured.part_of(name):
+                texts[f"{name} on {measured.setting.name}: {part}"] = None
     return f"; not finished: {', '.join(texts)}" if texts else ""
 
 
@@ -195,3 +176,20 @@ def ratio_of(found: PairedValues) -> Estimate:
     ends = float(changes.min()), float(changes.max())
     bounds = mean_change_bounds(changes, found.samples, ends)(TAIL)
     return Estimate(ratio, max(ratio + bounds.low / mean, 0.0), ratio + bounds.high / mean)
+
+
+def ratio_text(ratio: Estimate, found: PairedValues, where: str, *, of: int) -> str:
+    """Return a ratio of two means with both, and what it is over, in words.
+
+    Args:
+        ratio: The ratio.
+        found: The distances that it is of.
+        where: On which pairs these are, for example `both succeed`.
+        of: The number of all pairs.
+    """
+    left_out = of - len(found.a)
+    others = f"; {left_out:,} of {of:,} are left out" if left_out else ""
+    return (
+        f"{estimate_text(ratio, 4)}, over {pairs_text(found)} on which {where} "
+        f"({found.a.mean():.4f} and {found.b.mean():.4f}){others}"
+    )

@@ -4,6 +4,7 @@ A claim held if the whole 95 % interval agrees with it, and did not hold if none
 attacks of a pair are compared on the images that both have.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,12 +19,12 @@ from minnorm.paper.claim_parts import (
     below_zero,
     both_succeed,
     estimate_text,
-    left_out_text,
     not_measured,
     pair_of,
     paired_change,
     pairs_text,
     ratio_of,
+    ratio_text,
     unfinished_text,
     verdict_on,
     why_not_there,
@@ -87,13 +88,12 @@ def check_claim(claim: Claim, settings: Mapping[str, MeasuredSetting]) -> ClaimR
 def _rows_of(
     claim: Claim, settings: Mapping[str, MeasuredSetting]
 ) -> Iterator[tuple[MeasuredSetting, str]]:
-    """Yield the rows that a claim is about, with their settings."""
+    """Return the rows that a measured claim is about, with their settings."""
     values = claim.model_dump()
     beside = values.get("beside", ())
-    for setting in (claim.setting, str(values.get("other"))):
-        for row in (values.get("attack"), *((beside,) if isinstance(beside, str) else beside)):
-            if setting in settings and row is not None:
-                yield settings[setting], row
+    rows = [values["attack"], *([beside] if isinstance(beside, str) else beside)]
+    places = dict.fromkeys([claim.setting, values.get("other", claim.setting)])
+    return itertools.product([settings[one] for one in places], rows)
 
 
 def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResult:
@@ -105,11 +105,8 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
     if not found.b.any():
         return not_measured(claim, "there is no image on which both succeed")
     ratio = ratio_of(found)
-    numbers = (
-        f"mean of {claim.attack} / mean of {claim.beside}: {estimate_text(ratio, 4)}, over "
-        f"{pairs_text(found)} on which both succeed ({found.a.mean():.4f} and {found.b.mean():.4f})"
-        f"{left_out_text(found, len(attack))}"
-    )
+    shown = ratio_text(ratio, found, "both succeed", of=len(attack))
+    numbers = f"mean of {claim.attack} / mean of {claim.beside}: {shown}"
     verdict = verdict_on(ratio, below=claim.at_most)
     return ClaimResult(claim.text, claim.setting, verdict, numbers, ratio)
 

@@ -60,7 +60,7 @@ class MeasuredSetting:
 
     Attributes:
         setting: The setting.
-        runs: Its run directories, the one with most rows first; those that could run.
+        runs: Its runs, the one with most rows first; those that have results.
         missing: Why a part has no results, and what to do; by the names of the rows.
     """
 
@@ -82,15 +82,17 @@ class MeasuredSetting:
 
     def unfinished(self) -> dict[str, str]:
         """Return how far the rows are that have run on a part of their images, by their names."""
-        found = {}
-        for row in self.setting.attacks:
-            if not self.has(row.name):
-                continue
-            run = self.run_of(row.name)
-            images, of = samples_in(self.of(row.name)), _images_of(run)
-            if images < of:
-                found[row.name] = f"{images:,} of {of:,} images"
-        return found
+        parts = {row.name: self.part_of(row.name) for row in self.setting.attacks}
+        return {row: part for row, part in parts.items() if part}
+
+    def part_of(self, attack: str) -> str:
+        """Return how far a row is, in words; empty if it is finished, or was not measured."""
+        if not self.has(attack):
+            return ""
+        run = self.run_of(attack)
+        images = samples_in(of_attack(run.records, attack))
+        of = len(range(*run.manifest["configuration"]["indices"]))
+        return f"{images:,} of {of:,} images" if images < of else ""
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,8 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
     missing: dict[str, str] = {}
     for part in sorted(parts.values(), key=lambda part: part.rows[0].apart):  # the sort is stable
         try:
-            if not options.so_far:
-                runs[part.folder] = _run(part, options)
-            elif (run := _run_so_far(part, options)) is not None:
+            run = _run_so_far(part, options) if options.so_far else _run(part, options)
+            if run is not None:
                 runs[part.folder] = run
         except (MissingFileError, MissingLibraryError) as error:
             logger.warning("%s is not run: %s", part.name, error)
@@ -166,7 +167,7 @@ def _measured(
     )
 
 
-def runs_of(settings: Sequence[MeasuredSetting]) -> tuple[Evaluation, ...]:
+def all_runs(settings: Sequence[MeasuredSetting]) -> tuple[Evaluation, ...]:
     """Return the runs of settings, each once."""
     found = {str(run.directory): run for one in settings for run in one.runs}
     return tuple(found.values())
@@ -304,11 +305,6 @@ def _run(part: _SharedRun, options: Options) -> Evaluation:
         trust=options.trust,
         on_progress=show,
     )
-
-
-def _images_of(run: Evaluation) -> int:
-    """Return the number of images of a run, attacked or not."""
-    return len(range(*run.manifest["configuration"]["indices"]))
 
 
 def slug(text: str) -> str:

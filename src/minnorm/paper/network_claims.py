@@ -1,23 +1,22 @@
 """Claims that compare networks: the same attacks on the same images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minnorm.evaluation import Estimate
+from minnorm.evaluation import Estimate, Records
 from minnorm.evaluation.metrics import robust_radii
 from minnorm.evaluation.selection import values_of
 from minnorm.paper.claim_parts import (
     TAIL,
     both_succeed,
     estimate_text,
-    left_out_text,
     matched,
     not_measured,
-    pair_on,
     paired_change,
     pairs_text,
     ratio_of,
+    ratio_text,
     verdict_above,
 )
 from minnorm.paper.claims import LargerMean, MoreRobust, WorseOn
@@ -34,10 +33,7 @@ _SHOWN_RADII = 4
 
 def worse_on(claim: WorseOn, settings: Mapping[str, MeasuredSetting]) -> ClaimResult:
     """Check that an attack is worse on a network than on another one."""
-    both = _both(claim.setting, claim.other, settings)
-    if isinstance(both, str):
-        return not_measured(claim, both)
-    found = matched([(one, name) for one in both for name in (claim.attack, claim.beside)])
+    found = _on_both(claim, (claim.attack, claim.beside), settings)
     if isinstance(found, str):
         return not_measured(claim, found)
     lengths = np.stack([values_of(part, "l2") for part in found])
@@ -59,31 +55,22 @@ def worse_on(claim: WorseOn, settings: Mapping[str, MeasuredSetting]) -> ClaimRe
 
 def larger_mean(claim: LargerMean, settings: Mapping[str, MeasuredSetting]) -> ClaimResult:
     """Check that the mean distance on a network is larger than on another one."""
-    both = _both(claim.setting, claim.other, settings)
-    if isinstance(both, str):
-        return not_measured(claim, both)
-    pair = pair_on([(one, claim.attack) for one in both])
+    pair = _on_both(claim, (claim.attack,), settings)
     if isinstance(pair, str):
         return not_measured(claim, pair)
     found = both_succeed(*pair)
     if not found.b.any():
         return not_measured(claim, "there is no image on which it succeeds on both")
     ratio = ratio_of(found)
-    numbers = (
-        f"mean of {claim.attack} on {claim.setting} / on {claim.other}: "
-        f"{estimate_text(ratio, 4)}, over {pairs_text(found)} on which it succeeds on both "
-        f"({found.a.mean():.4f} and {found.b.mean():.4f}){left_out_text(found, len(pair[0]))}"
-    )
+    shown = ratio_text(ratio, found, "it succeeds on both", of=len(pair[0]))
+    numbers = f"mean of {claim.attack} on {claim.setting} / on {claim.other}: {shown}"
     return ClaimResult(claim.text, claim.setting, verdict_above(ratio, 1), numbers, ratio)
 
 
 def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> ClaimResult:
     """Check that a network is more accurate under attack than another one at each radius."""
-    both = _both(claim.setting, claim.other, settings)
-    if isinstance(both, str):
-        return not_measured(claim, both)
     # Accuracies are over all images, also where other statistics are not.
-    pair = pair_on([(one, claim.attack) for one in both])
+    pair = _on_both(claim, (claim.attack,), settings)
     if isinstance(pair, str):
         return not_measured(claim, pair)
     one, other = (robust_radii(part, "l2") for part in pair)
@@ -110,21 +97,25 @@ def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> C
         f"under {claim.attack}, {claim.setting} is ahead of {claim.other} at {sum(ahead)} of "
         f"{counted(len(ahead), 'radius', 'radii')}, behind at {sum(behind)}{undecided}, with "
         f"intervals so wide that all of them hold at once; accuracy on {claim.setting} and "
-        f"{claim.other}: "
-        f"{listed([texts[place] for place in shown])}; {pairs_text(hits)}"
+        f"{claim.other}: {listed([texts[place] for place in shown])}; {pairs_text(hits)}"
     )
     # The change is that of the other network: its accuracy minus ours.
     low = Estimate(-changes[worst].value, -changes[worst].high, -changes[worst].low)
     return ClaimResult(claim.text, claim.setting, verdict, numbers, low, max(p_values))
 
 
-def _both(
-    setting: str, other: str, settings: Mapping[str, MeasuredSetting]
-) -> tuple[MeasuredSetting, MeasuredSetting] | str:
-    """Return two settings over the same images, or why they cannot be compared."""
-    if other not in settings:
-        return f"{other} is not part of this scale"
-    both = settings[setting], settings[other]
+def _on_both(
+    claim: WorseOn | LargerMean | MoreRobust,
+    rows: Sequence[str],
+    settings: Mapping[str, MeasuredSetting],
+) -> list[Records] | str:
+    """Return the records of rows on a network, then on the other one, or why there are none.
+
+    They are those of the images that all have, in one order.
+    """
+    if claim.other not in settings:
+        return f"{claim.other} is not part of this scale"
+    both = settings[claim.setting], settings[claim.other]
     if not have_same_images([one.setting for one in both]):
-        return f"{other} has other images than {setting}"
-    return both
+        return f"{claim.other} has other images than {claim.setting}"
+    return matched([(one, row) for one in both for row in rows])

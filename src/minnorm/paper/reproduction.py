@@ -124,15 +124,16 @@ def _check_results(outcome: Outcome, options: Options) -> None:
     if outcome.tables or outcome.figures:
         return
     settings = outcome.numbers.get("settings", [])
-    reasons = dict.fromkeys(why for one in settings for why in one["not_run"].values())
-    reasons |= {
-        f"{row} is not finished: {part}.": None
+    reasons = [why for one in settings for why in one["not_run"].values()]
+    reasons += [
+        f"{row} is not finished: {part}."
         for one in settings
         for row, part in one["unfinished"].items()
-    }
+    ]
     if options.so_far:
-        reasons |= {"Leave out --so-far to run it.": None}
-    raise InputError(f"{outcome.experiment.name} has no results. {' '.join(reasons)}")
+        reasons.append("Leave out --so-far to run it.")
+    text = " ".join(dict.fromkeys(reasons))
+    raise InputError(f"{outcome.experiment.name} has no results. {text}")
 
 
 def command_of(experiment: Experiment, options: Options) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from minnorm import specs
 from minnorm.models.names import model_name
 from minnorm.paper.experiment import AttackRow, Experiment, Setting, options_of
-from minnorm.paper.measuring import Options, measure, runs_of
+from minnorm.paper.measuring import Options, all_runs, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import ResultRow, result_rows
 from minnorm.paper.tables import interval_text, numbers_of, why_not_run
@@ -68,7 +68,7 @@ def search(experiment: Experiment, options: Options) -> Outcome:
             ),
             *why_not_run(measured),
         ),
-        runs=runs_of(measured),
+        runs=all_runs(measured),
         numbers={
             **numbers_of(measured, [row for found in rows for row in found]),
             "winners": winners,

@@ -8,7 +8,7 @@ from minnorm.evaluation import Estimate
 from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
 from minnorm.paper.experiment import Experiment, Setting, load_experiment
-from minnorm.paper.measuring import MeasuredSetting, Options, measure, runs_of
+from minnorm.paper.measuring import MeasuredSetting, Options, all_runs, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import (
     COSTS,
@@ -63,7 +63,7 @@ def outcome_of(experiment: Experiment, settings: Sequence[MeasuredSetting]) -> O
         ),
         claims=check_claims(experiment.claims, settings),
         notes=(*_NOTES, *why_not_run(settings)),
-        runs=runs_of(settings),
+        runs=all_runs(settings),
         numbers=numbers_of(settings, [row for found in rows for row in found]),
     )
 

@@ -29,7 +29,7 @@ from minnorm.paper.figures.used_rows import (
     notes_of,
     only_rows,
 )
-from minnorm.paper.measuring import MeasuredSetting, Options, measure, runs_of
+from minnorm.paper.measuring import MeasuredSetting, Options, all_runs, measure
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
 from minnorm.paper.tables import numbers_of
 from minnorm.report.decisions.paired import mcnemar
@@ -101,16 +101,13 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
     check_same_images(experiment, rows)
     settings = measure(only_rows(experiment, rows), options)
     named = {one.setting.name: one for one in settings}
-    found = [
-        constants_of(named[one.setting].of(one.attack), one.label)
-        for one in own.networks
-        if one.setting in named and named[one.setting].has(one.attack)
-    ]
-    lacking = [
-        why_not_there(named[one.setting], one.attack)
-        for one in own.networks
-        if one.setting in named and not named[one.setting].has(one.attack)
-    ]
+    found, lacking = [], []
+    for one in own.networks:
+        measured = named.get(one.setting)
+        if measured is not None and measured.has(one.attack):
+            found.append(constants_of(measured.of(one.attack), one.label))
+        elif measured is not None:
+            lacking.append(why_not_there(measured, one.attack))
     figures: tuple[str, ...] = ()
     if any(len(one.logarithms) > 0 for one in found):
         shown = {one.label: one.logarithms for one in found}
@@ -130,7 +127,7 @@ def constants(experiment: Experiment, options: Options) -> Outcome:
         ),
         figures=figures,
         notes=(*_notes(own, named), *notes_of(settings, rows)),
-        runs=runs_of(settings),
+        runs=all_runs(settings),
         numbers=numbers_of(settings, ()) | {"constants": [_values(one) for one in found]},
     )
 

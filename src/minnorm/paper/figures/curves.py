@@ -22,7 +22,7 @@ from minnorm.paper.figures.used_rows import (
     notes_of,
     only_rows,
 )
-from minnorm.paper.measuring import MeasuredSetting, Options, measure, runs_of
+from minnorm.paper.measuring import MeasuredSetting, Options, all_runs, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import common_images, of_images
 from minnorm.paper.tables import interval_text, numbers_of
@@ -93,7 +93,7 @@ def curves(experiment: Experiment, options: Options) -> Outcome:
         claims=check_claims(experiment.claims, settings),
         figures=figures,
         notes=notes_of(settings, rows),
-        runs=runs_of(settings),
+        runs=all_runs(settings),
         numbers=numbers_of(settings, ())
         | {"panels": [_values(one, panel) for one, panel in drawn]},
     )

@@ -1,5 +1,7 @@
 """The kind `example`: one targeted adversarial in detail, as in figure 1."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int64
 from pydantic import BaseModel, ConfigDict
@@ -51,12 +53,8 @@ def example(experiment: Experiment, options: Options) -> Outcome:
     try:
         detail = _attacked(setting, own, options)
     except (MissingFileError, MissingLibraryError) as error:
-        missing = {
-            "name": setting.name,
-            "not_run": {setting.attacks[0].name: why_missing(error, setting)},
-            "unfinished": {},
-        }
-        return Outcome(experiment, numbers={"settings": [missing]})
+        missing = {setting.attacks[0].name: why_missing(error, setting)}
+        return Outcome(experiment, numbers=_numbers(setting, missing))
     found = detail.adversarial_class == detail.target
     rows = [
         ("class before the attack", detail.clean_class),
@@ -85,20 +83,24 @@ def example(experiment: Experiment, options: Options) -> Outcome:
         ),
         notes=(*setting.differences, *(() if found else ("The attack has failed.",))),
         numbers={
-            "settings": [
-                {
-                    "name": setting.name,
-                    "model": model_name(setting.model),
-                    "not_run": {},
-                    "unfinished": {},
-                }
-            ],
+            **_numbers(setting, {}),
             "norm": detail.norm,
             "largest": detail.largest,
             "classes": [detail.clean_class, detail.adversarial_class],
             "target": detail.target,
         },
     )
+
+
+def _numbers(setting: Setting, missing: dict[str, str]) -> dict[str, Any]:
+    """Return what `results.json` says of the setting.
+
+    Args:
+        setting: The setting.
+        missing: Why its attack did not run, by the name of the row; empty if it did.
+    """
+    values = {"name": setting.name, "model": model_name(setting.model)}
+    return {"settings": [{**values, "not_run": missing, "unfinished": {}}]}
 
 
 def _attacked(setting: Setting, own: DetailOptions, options: Options) -> Detail:

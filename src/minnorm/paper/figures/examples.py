@@ -9,7 +9,7 @@ from minnorm.paper.experiment import Experiment, options_of
 from minnorm.paper.figures.example_axes import Example, ExamplePanel, ExampleRow, draw_rows
 from minnorm.paper.figures.files import write_figure
 from minnorm.paper.figures.used_rows import notes_of, only_rows
-from minnorm.paper.measuring import MeasuredSetting, Options, measure, runs_of
+from minnorm.paper.measuring import MeasuredSetting, Options, all_runs, measure
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.tables import numbers_of
 from minnorm.report.facts.classes import class_name
@@ -76,7 +76,7 @@ def examples(experiment: Experiment, options: Options) -> Outcome:
         tables=tuple(_table(panel) for panel in panels),
         figures=figures,
         notes=(*without, *notes_of(settings, rows)),
-        runs=runs_of(settings),
+        runs=all_runs(settings),
         numbers=numbers_of(settings, ())
         | {
             "examples": [
