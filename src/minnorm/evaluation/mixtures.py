@@ -16,18 +16,6 @@ _SMALLEST = 1e-6
 """The absolute difference up to which two lengths are equal."""
 
 
-_MIXED_DATA = (
-    "have another label or another input in the records of one attack than in those of another: "
-    "the data have changed while the run was interrupted. Repeat it in another folder."
-)
-
-_MIXED_MODELS = (
-    "have another predicted class before one attack than before another: the model, or how it "
-    "rounds, has changed while the run was interrupted. Then no two attacks can be compared "
-    "exactly. Repeat the run in another folder."
-)
-
-
 def differences_of_samples(a: Records, b: Records, dtype: str | None) -> list[str]:
     """Return how the samples of two tables differ whose data are said to be the same, in words.
 
@@ -77,12 +65,23 @@ def doubts_about_mixtures(records: Records) -> tuple[Doubt, ...]:
     )
     data = (labels != labels[rows]) | _other_inputs(lengths, lengths[rows], _SAME_LENGTH_IN_HALF)
     classes = predicted != predicted[rows]
-    found = (("mixed-data", data, _MIXED_DATA), ("mixed-models", classes, _MIXED_MODELS))
-    return tuple(
-        Doubt(kind, f"{_count(len(np.unique(sample[other])), len(samples))} {text}")
-        for kind, other, text in found
-        if other.any()
-    )
+    parts = [_count(len(np.unique(sample[one])), len(samples)) for one in (data, classes)]
+    doubts = []
+    if data.any():
+        text = (
+            f"{parts[0]} have another label or another input in the records of one attack than in "
+            "those of another: the data have changed while the run was interrupted. Repeat it in "
+            "another folder."
+        )
+        doubts.append(Doubt("mixed-data", text))
+    if classes.any():
+        text = (
+            f"{parts[1]} have another predicted class before one attack than before another: the "
+            "model, or how it rounds, has changed while the run was interrupted. Then no two "
+            "attacks can be compared exactly. Repeat the run in another folder."
+        )
+        doubts.append(Doubt("mixed-models", text))
+    return tuple(doubts)
 
 
 def _other_inputs(a: Array, b: Array, relative: float) -> Array:
