@@ -9,8 +9,8 @@ from minnorm.attacks import load_attack
 from minnorm.errors import InputError
 from minnorm.paper import experiment_names, load_experiment, published_row
 from minnorm.paper.kinds import KINDS
-from minnorm.paper.measuring import run_folders
 from minnorm.paper.scales import SCALES, Scale
+from minnorm.paper.shared_runs import run_folders
 from minnorm.specs import parse
 
 TABLES = tuple(f"table{number}" for number in range(1, 7))

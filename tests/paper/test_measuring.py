@@ -13,7 +13,8 @@ from minnorm.evaluation.records import samples_in
 from minnorm.files import write_tensors
 from minnorm.models.small_cnn import mnist_cnn
 from minnorm.paper.experiment import AttackRow, Experiment, Setting
-from minnorm.paper.measuring import Options, measure, run_folders, slug
+from minnorm.paper.measuring import Options, measure
+from minnorm.paper.shared_runs import run_folders, slug
 from paper.measured_by_hand import experiment, interrupted_after
 
 LINEAR = "evaluation.tiny_models:linear"

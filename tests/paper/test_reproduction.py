@@ -7,9 +7,9 @@ import pytest
 
 from minnorm.errors import InputError
 from minnorm.paper import Experiment, Options, Outcome, load_experiment, reproduce, reproduction
-from minnorm.paper.measuring import run_folders
 from minnorm.paper.pages import to_json, to_markdown
 from minnorm.paper.reproduction import command_of, load_experiments
+from minnorm.paper.shared_runs import run_folders
 
 
 def test_the_command_names_all_that_changes_the_numbers(tmp_path: Path) -> None:

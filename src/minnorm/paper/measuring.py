@@ -1,21 +1,17 @@
 """From an experiment to evaluations: run directories that can be resumed, shared by experiments."""
 
 import logging
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from minnorm.acceleration.words import AUTO, check_use
-from minnorm.attacks import load_attack
-from minnorm.attacks.composition import attack_name
-from minnorm.data import load_data
-from minnorm.errors import InputError, MissingFileError, MissingLibraryError
-from minnorm.evaluation import Evaluation, Records, evaluate, load_run, of_attack
+from minnorm.errors import MissingFileError, MissingLibraryError
+from minnorm.evaluation import Evaluation, Records, evaluate, of_attack
 from minnorm.evaluation.records import attacks_in, samples_in
-from minnorm.models.names import model_name
-from minnorm.paper.experiment import AttackRow, Experiment, Setting
+from minnorm.paper.experiment import Experiment, Setting
+from minnorm.paper.shared_runs import SharedRun, shared_runs
+from minnorm.paper.so_far import check_alike, run_so_far
 
 logger = logging.getLogger(__name__)
 
@@ -95,34 +91,6 @@ class MeasuredSetting:
         return f"{images:,} of {of:,} images" if images < of else ""
 
 
-@dataclass(frozen=True)
-class _SharedRun:
-    """Rows of a setting that share a run directory."""
-
-    setting: Setting
-    rows: tuple[AttackRow, ...]
-    folder: str
-
-    @property
-    def name(self) -> str:
-        """What runs, for the progress."""
-        setting = self.setting
-        first = f"{setting.experiment}, {setting.name}"
-        return f"{first}, {self.rows[0].name}" if self.rows[0].apart else first
-
-    @property
-    def data(self) -> str:
-        """The spec of its images."""
-        own = self.rows[0].data if self.rows[0].apart else None
-        return own or self.setting.data
-
-    @property
-    def accelerate(self) -> str:
-        """How its network is accelerated."""
-        own = self.rows[0].accelerate if self.rows[0].apart else None
-        return own or self.setting.accelerate
-
-
 def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, ...]:
     """Run all rows of an experiment, those that are finished excepted.
 
@@ -131,19 +99,19 @@ def measure(experiment: Experiment, options: Options) -> tuple[MeasuredSetting, 
     the other, with all rows in them. A setting whose network, images or libraries are missing does
     not stop the others. With `Options.so_far`, nothing runs.
     """
-    parts = {part.folder: part for setting in experiment.settings for part in _parts(setting)}
+    parts = {part.folder: part for setting in experiment.settings for part in shared_runs(setting)}
     runs: dict[str, Evaluation] = {}
     missing: dict[str, str] = {}
     for part in sorted(parts.values(), key=lambda part: part.rows[0].apart):  # the sort is stable
         try:
-            run = _run_so_far(part, options) if options.so_far else _run(part, options)
+            run = _so_far(part, options) if options.so_far else _run(part, options)
             if run is not None:
                 runs[part.folder] = run
         except (MissingFileError, MissingLibraryError) as error:
             logger.warning("%s is not run: %s", part.name, error)
             missing[part.folder] = why_missing(error, part.setting)
     if options.so_far:
-        _check_alike(runs.values())
+        check_alike(runs.values())
     return tuple(_measured(setting, runs, missing) for setting in experiment.settings)
 
 
@@ -151,7 +119,7 @@ def _measured(
     setting: Setting, runs: Mapping[str, Evaluation], missing: Mapping[str, str]
 ) -> MeasuredSetting:
     """Return a setting with its runs, by folder, and why rows have no results."""
-    parts = _parts(setting)
+    parts = shared_runs(setting)
     names = {row.name for row in setting.attacks}
     found = tuple(runs[part.folder] for part in parts if part.folder in runs)
     measured = {name for run in found for name in attacks_in(run.records)}
@@ -178,113 +146,12 @@ def why_missing(error: Exception, setting: Setting) -> str:
     return " ".join(filter(None, [str(error), setting.install]))
 
 
-def run_folders(setting: Setting) -> tuple[str, ...]:
-    """Return the run directories of a setting, as paths below `Options.out`."""
-    return tuple(part.folder for part in _parts(setting))
+def _so_far(part: SharedRun, options: Options) -> Evaluation | None:
+    return run_so_far(part, options.out, seed=options.seed, accelerate=options.accelerate)
 
 
-def _parts(setting: Setting) -> list[_SharedRun]:
-    """Return the rows of a setting by the run directories that they share.
-
-    With `runs_of`, these are all rows of those directories of the other that have some of its own.
-    """
-    if setting.runs_of is not None:
-        names = {row.name for row in setting.attacks}
-        shared = _parts(setting.runs_of)
-        return [part for part in shared if names & {row.name for row in part.rows}]
-    folder = f"runs/{setting.experiment}/{slug(setting.name)}"
-    together = tuple(row for row in setting.attacks if not row.apart)
-    parts = [_SharedRun(setting, together, folder)] if together else []
-    return parts + [
-        _SharedRun(setting, (row,), f"{folder}-{slug(row.name)}")
-        for row in setting.attacks
-        if row.apart
-    ]
-
-
-def _run_so_far(part: _SharedRun, options: Options) -> Evaluation | None:
-    """Return what a run has finished, `None` if that is nothing.
-
-    Raises:
-        InputError: If it is a run of something else.
-    """
-    folder = options.out / part.folder
-    if not (folder / "manifest.json").exists():
-        return None
-    run = load_run(folder)
-    found = run.manifest["configuration"]
-    ran = {entry["name"]: entry["spec"] for entry in found["attacks"]}
-    known = (
-        ("network", found["model"], model_name(part.setting.model)),
-        *_compared_data(part.data, found),
-        ("targets", found["targets"], part.setting.targets),
-        ("seed", found["seed"], options.seed),
-        *_compared_acceleration(options.accelerate or part.accelerate, found),
-        *(
-            (row.name, ran[row.name], attack_name(load_attack(row.attack)))
-            for row in part.rows
-            if row.name in ran
-        ),
-    )
-    differences = [f"  {name}: {one}, not {other}" for name, one, other in known if one != other]
-    if differences:
-        raise InputError(
-            f"{folder} holds a run of something else:",
-            *differences,
-            "Name another folder with --out, or give the options that the run was started with.",
-        )
-    return run if len(run.records) else None
-
-
-def _compared_data(spec: str, found: Mapping[str, Any]) -> Iterator[tuple[str, object, object]]:
-    """Yield what a run says of its data, and what they are; nothing if they are not here."""
-    try:
-        data = load_data(spec)
-    except (MissingFileError, MissingLibraryError) as error:
-        logger.warning("%s is not compared with the images of the run: %s", spec, error)
-        return
-    yield "data", found["data"], data.name
-    yield "samples", range(*found["indices"]), data.indices
-    yield "fingerprint of the data", found["data_fingerprint"], data.fingerprint
-
-
-def _compared_acceleration(
-    words: str, found: Mapping[str, Any]
-) -> Iterator[tuple[str, object, object]]:
-    """Yield the acceleration of a run, and the one that is asked for, if they differ."""
-    if words != AUTO and set(check_use(words, "accelerate")) != set(
-        check_use(found["acceleration"], "acceleration")
-    ):
-        yield "acceleration", found["acceleration"], words
-
-
-def _check_alike(runs: Collection[Evaluation]) -> None:
-    """Check that runs of one network had the same weights, and runs of one data set the same data.
-
-    Raises:
-        InputError: If they had not.
-    """
-    for name, what, prints in (
-        ("model", "the network", ("model_fingerprint", "model_code")),
-        ("data", "the data", ("data_fingerprint",)),
-    ):
-        seen: dict[tuple[str, str], tuple[object, Path | None]] = {}
-        for run in runs:
-            found = run.manifest["configuration"]
-            for one in prints:
-                if found.get(one) is None:  # a run of an earlier version
-                    continue
-                value, place = seen.setdefault((one, found[name]), (found[one], run.directory))
-                if value != found[one]:
-                    raise InputError(
-                        f"{what} {found[name]} was another one in {place} than in "
-                        f"{run.directory}: run one of them again, in another folder."
-                    )
-
-
-def _run(part: _SharedRun, options: Options) -> Evaluation:
-    setting, row = part.setting, part.rows[0]
-    own = row if row.apart else None
+def _run(part: SharedRun, options: Options) -> Evaluation:
+    setting = part.setting
     report = options.on_progress
 
     def show(done: int, units: int, gradients: int) -> None:
@@ -297,7 +164,7 @@ def _run(part: _SharedRun, options: Options) -> Evaluation:
         {row.name: row.attack for row in part.rows},
         out=options.out / part.folder,
         targets=setting.targets,
-        batch_size=(own and own.batch_size) or setting.batch_size or "auto",
+        batch_size=part.batch_size or "auto",
         accelerate=options.accelerate or part.accelerate,
         device=options.device,
         seed=options.seed,
@@ -305,8 +172,3 @@ def _run(part: _SharedRun, options: Options) -> Evaluation:
         trust=options.trust,
         on_progress=show,
     )
-
-
-def slug(text: str) -> str:
-    """Return a text as the name of a folder: `C&W 9x10,000` as `c-w-9x10-000`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
