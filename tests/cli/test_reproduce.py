@@ -144,7 +144,7 @@ def test_without_runs_there_is_nothing_so_far(shell: Shell, tmp_path: Path) -> N
     assert outcome.code == 2
     assert "table1 has no results. No batch of it is finished yet." in outcome.message
     assert "Leave out --so-far to run it." in outcome.message
-    assert not list(tmp_path.rglob("manifest.json"))
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_of_all_experiments_those_that_fail_stop_no_other(

@@ -116,7 +116,7 @@ def _decided(outcome: Outcome) -> Outcome:
 
 
 def _check_results(outcome: Outcome, options: Options) -> None:
-    """Check that an experiment has results.
+    """Check that an experiment has results; without them, remove its folder if it is empty.
 
     Raises:
         InputError: If there are none; the message says why.
@@ -132,6 +132,9 @@ def _check_results(outcome: Outcome, options: Options) -> None:
     ]
     if options.so_far:
         reasons.append("Leave out --so-far to run it.")
+    folder = options.folder(outcome.experiment)
+    if not any(folder.iterdir()):
+        folder.rmdir()
     text = " ".join(dict.fromkeys(reasons))
     raise InputError(f"{outcome.experiment.name} has no results. {text}")
 
