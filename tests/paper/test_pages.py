@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_the_page_has_claims_tables_figures_and_notes_with_everything_escaped() 
     assert "figure.png" not in page  # the same picture
     assert "## Notes\n\n- The end.\n" in page
     assert page.endswith("the code: [results.json](results.json).\n")
+
+
+def test_the_page_of_a_table_has_the_spec_of_each_attack_in_each_setting() -> None:
+    table = load_experiment("table5", "cpu")
+    page = to_markdown(Outcome(table), "minnorm reproduce table5")
+    settings = "MNIST baseline, MNIST Madry, MNIST DDN, MNIST normal pursuit"
+    assert f"| DDN 1,000 | {settings} | ddn(steps=1000, levels=256) |" in page
+    assert page.count("| DDN 1,000 |") == 1
+    other = to_markdown(Outcome(load_experiment("black-box", "cpu")), "minnorm reproduce black-box")
+    for surrogate, on in (
+        ("ddn", "MNIST plain, MNIST FGSM, MNIST Madry"),
+        ("madry-l2", "MNIST DDN"),
+    ):
+        spec = f"transfer(surrogates='zoo:mnist-cnn-{surrogate}', refine=False)"
+        assert re.search(rf"\| transfer, trained \| {on}[^|]* \| {re.escape(spec)} \|", other)
+    assert "## Attacks" not in to_markdown(Outcome(load_experiment("figure4", "cpu")), "")
 
 
 def test_a_heading_may_be_empty() -> None:

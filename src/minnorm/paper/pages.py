@@ -12,6 +12,7 @@ from rich.console import Console
 
 from minnorm.evaluation import Evaluation
 from minnorm.models.names import shown_spec
+from minnorm.paper.experiment import Experiment
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
 from minnorm.report.tables.formats import json_value
 from minnorm.report.tables.markdown import escaped, markdown_table
@@ -109,6 +110,22 @@ def claims_table(claims: tuple[ClaimResult, ...]) -> Table:
     )
 
 
+def attacks_table(experiment: Experiment) -> Table:
+    """Return a table of the specs of the attacks, and the settings in which each is run."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for setting in experiment.settings:
+        for row in setting.attacks:
+            found.setdefault((row.name, row.attack), []).append(setting.name)
+    rows = tuple((name, ", ".join(settings), spec) for (name, spec), settings in found.items())
+    return Table(
+        "Attacks",
+        ("attack", "on", "spec"),
+        rows,
+        texts=3,
+        notes=("The specs are what minnorm evaluate takes with --attack.",),
+    )
+
+
 def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
     experiment = outcome.experiment
     yield f"# {escaped(experiment.title)}"
@@ -125,6 +142,8 @@ def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
     if outcome.notes:
         yield "## Notes"
         yield "\n".join(f"- {escaped(note)}" for note in outcome.notes)
+    if experiment.columns:  # figures draw the runs of tables, whose pages have the attacks
+        yield from _section(attacks_table(experiment))
     yield (
         "All numbers in full precision, the manifests of the runs, versions, hardware and the "
         "revision of the code: [results.json](results.json)."

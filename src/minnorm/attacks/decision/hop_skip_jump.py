@@ -75,8 +75,7 @@ def hop_skip_jump(
         draws: The most points that are drawn uniformly from the bounds until one is adversarial,
             and then the most black, white, inverted and noisy images.
         starts: Adversarial points (a warm start), for example images of the target class, of which
-            a targeted attack may find none itself.
-            Points that are not adversarial have no effect.
+            a targeted attack may find none itself. Points that are not adversarial have no effect.
         generator: The source of all random numbers, which the samples of the batch share; by
             default a generator with a fixed seed.
 
