@@ -32,7 +32,7 @@ def test_a_network_is_ahead_at_every_radius_or_not() -> None:
     assert many.numbers.count(" % at ") == 4
     at_first = result(robust([0.1, 1.5]), ours, theirs)  # both robust at 0.1
     assert at_first.verdict == "not shown"
-    assert "at 1 of 2 radii, behind at 0, undecided at 0.1, with" in at_first.numbers
+    assert "at 1 of 2 radii from 0.1 to 1.5, behind at none, undecided at 0.1 (" in at_first.numbers
     turned = MoreRobust(
         text="t", kind="more_robust", setting="theirs", other="ours", epsilons=(1.5, 2.0)
     )

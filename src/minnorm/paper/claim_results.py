@@ -164,7 +164,11 @@ def _closer(claim: Closer, measured: MeasuredSetting) -> ClaimResult:
         hits = PairedValues(one < other, one > other, values_of(pair[0], "index"))
         change, p_value = paired_change(hits, TAIL), mcnemar(hits)
         both = both_succeed(*pair)
-        means = f", means {both.a.mean():.4f} and {both.b.mean():.4f}" if len(both.a) else ""
+        means = (
+            f"; means {both.a.mean():.4f} and {both.b.mean():.4f} where both succeed"
+            if len(both.a)
+            else ""
+        )
         text = (
             f"closer than {beside} on {100 * hits.a.mean():.1f} % of {pairs_text(hits)}, farther "
             f"on {100 * hits.b.mean():.1f} % (sign test p = {p_value:.2g}{means})"

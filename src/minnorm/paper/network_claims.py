@@ -85,23 +85,26 @@ def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> C
     ahead = [change.high < 0 for change in changes]
     behind = [change.low > 0 for change in changes]
     verdict: Verdict = "held" if all(ahead) else "not held" if any(behind) else "not shown"
-    open_at = [
-        f"{epsilon:g}"
-        for epsilon, first, last in zip(claim.epsilons, ahead, behind, strict=True)
-        if not first and not last
-    ]
-    undecided = f", undecided at {listed(open_at)}" if open_at else ""
+    undecided = [not first and not last for first, last in zip(ahead, behind, strict=True)]
     worst = max(range(len(changes)), key=lambda number: changes[number].value)
     shown = np.linspace(0, len(texts) - 1, min(_SHOWN_RADII, len(texts))).round().astype(int)
     numbers = (
         f"under {claim.attack}, {claim.setting} is ahead of {claim.other} at {sum(ahead)} of "
-        f"{counted(len(ahead), 'radius', 'radii')}, behind at {sum(behind)}{undecided}, with "
-        f"intervals so wide that all of them hold at once; accuracy on {claim.setting} and "
+        f"{counted(len(ahead), 'radius', 'radii')} from {min(claim.epsilons):g} to "
+        f"{max(claim.epsilons):g}, behind {_at(claim.epsilons, behind)}, undecided "
+        f"{_at(claim.epsilons, undecided)} (all intervals together are right with 95 % "
+        f"probability); accuracy on {claim.setting} and "
         f"{claim.other}: {listed([texts[place] for place in shown])}; {pairs_text(hits)}"
     )
     # The change is that of the other network: its accuracy minus ours.
     low = Estimate(-changes[worst].value, -changes[worst].high, -changes[worst].low)
     return ClaimResult(claim.text, claim.setting, verdict, numbers, low, max(p_values))
+
+
+def _at(radii: Sequence[float], where: Sequence[bool]) -> str:
+    """Return some radii in words."""
+    found = [f"{radius:g}" for radius, one in zip(radii, where, strict=True) if one]
+    return f"at {listed(found)}" if found else "at none"
 
 
 def _on_both(

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from minnorm.evaluation.estimates import Array
+from minnorm.report.decisions import paired
 from minnorm.report.decisions.differences import difference
 from minnorm.report.decisions.paired import (
     CONTINUITY,
@@ -98,7 +99,20 @@ def test_unequal_net_changes_are_tested_by_their_signs() -> None:
     # Samples with net changes of 1, 2 and 3 pairs, all in one direction: 2 of 8 sign patterns.
     a = np.array([True] * 6)
     found = mcnemar(PairedValues(a, ~a, np.array([0, 1, 1, 2, 2, 2])))
-    assert found == pytest.approx(0.25, abs=0.02)
+    assert found == 2 / 8
+
+
+@pytest.mark.parametrize("balance", [0.5, 0.55, 0.62])
+def test_the_signs_of_many_net_changes_are_flipped_at_random(
+    balance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    a = generator.random((100, 9)) < np.where(generator.random((100, 1)) < balance, 0.9, 0.1)
+    values = PairedValues(a.reshape(-1), ~a.reshape(-1), np.repeat(np.arange(100), 9))
+    exact = mcnemar(values)
+    monkeypatch.setattr(paired, "_MOST_TERMS", 0)
+    error = math.sqrt(exact / 10_000)
+    assert mcnemar(values) == pytest.approx(exact, abs=4 * error + 2e-4)
 
 
 def test_the_resamples_of_a_median_are_those_of_scipy() -> None:

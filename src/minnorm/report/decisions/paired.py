@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from minnorm.evaluation.estimates import (
@@ -37,6 +38,9 @@ _AT_ONCE = 4_000_000
 
 _FLIPS = 10_000
 """The number of random signs of a permutation test."""
+
+_MOST_TERMS = 300_000_000
+"""The additions from which on signs are flipped at random, and not in all ways."""
 
 _REACH = 5.0
 """How far from the middle a median is looked for, ten standard deviations of its rank."""
@@ -105,8 +109,9 @@ def mcnemar(hits: PairedValues) -> float:
     """Return the p-value of the hypothesis that two paired shares are equal.
 
     With one pair for each sample this is McNemar's exact test. With several, the signs of the
-    samples' net changes are flipped at random, as that test flips those of single changes; the
-    random numbers are always the same.
+    samples' net changes are flipped in all ways, as that test flips those of single changes; of
+    very many samples, at random, and the p-value is at least one divided by the number of flips.
+    The random numbers are always the same.
 
     Args:
         hits: Truth values.
@@ -115,12 +120,14 @@ def mcnemar(hits: PairedValues) -> float:
     change = b.astype(np.int64) - a.astype(np.int64)
     _, group = np.unique(samples, return_inverse=True)
     net = np.bincount(group, weights=change)
-    net = net[net != 0]
+    net = net[net != 0].astype(np.int64)
     if len(net) == 0:
         return 1.0
     if len(np.unique(np.abs(net))) == 1:
         fewer = min(int((net > 0).sum()), int((net < 0).sum()))
         return min(1.0, 2 * float(bdtr(fewer, len(net), 0.5)))
+    if len(net) * int(np.abs(net).sum()) <= _MOST_TERMS:
+        return _all_flips(net)
     generator = np.random.default_rng(0)
     flips = extreme = 0
     for count in _rounds(_FLIPS, len(net)):
@@ -128,6 +135,18 @@ def mcnemar(hits: PairedValues) -> float:
         extreme += int((np.abs(signs @ net) >= abs(net.sum())).sum())
         flips += count
     return (extreme + 1) / (flips + 1)
+
+
+def _all_flips(net: NDArray[np.int64]) -> float:
+    """Return the share of all signs for which the sum of changes is as far from 0 as it is."""
+    chances = np.ones(1)  # of the sum of the changes whose sign is positive
+    for size in np.abs(net):
+        longer = np.zeros(len(chances) + size)
+        longer[:-size] += chances / 2
+        longer[size:] += chances / 2
+        chances = longer
+    positive = (int(np.abs(net).sum()) + abs(int(net.sum()))) // 2
+    return min(1.0, 2 * float(chances[positive:].sum()))
 
 
 def median_changes(
