@@ -1,4 +1,4 @@
-"""The scripts in `benchmarks` and `docs`, which belong to no package, as modules."""
+"""The scripts in `benchmarks`, `docs` and `experiments`, which belong to no package, as modules."""
 
 import importlib
 from pathlib import Path

@@ -42,10 +42,17 @@ POINTERS = re.compile(r"#\s*\(?(the same|as above|see above|ditto|likewise)\W*$"
 
 CODE_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/**/*.md")])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("experiments/*.md"),
+        *ROOT.glob(".github/**/*.md"),
+    ]
+)
 MODULES = sorted(
     file
-    for folder in ("src", "tests", "benchmarks", "docs")
+    for folder in ("src", "tests", "benchmarks", "docs", "experiments")
     for file in ROOT.glob(f"{folder}/**/*.py")
     if ".venv" not in file.parts and file != Path(__file__)
 )

@@ -47,7 +47,8 @@ def measured(
         table(values, attack=row, targets=targets, indices=indices)
         for row, values in distances.items()
     ]
-    manifest = {"run": "r", "configuration": {"indices": [0, samples_in(join_records(parts)), 1]}}
+    indices_of_run = [0, samples_in(join_records(parts)), 1]
+    manifest = {"run": "r", "configuration": {"indices": indices_of_run, "acceleration": "off"}}
     return MeasuredSetting(
         Setting(name=name, model="m", data="d", attacks=rows, **setting),
         (Evaluation(join_records(parts), manifest, None),),

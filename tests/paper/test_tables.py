@@ -2,24 +2,32 @@
 
 from evaluation.record_tables import table
 from minnorm.evaluation import Evaluation
-from minnorm.evaluation.records import join_records
 from minnorm.paper.experiment import load_experiment
 from minnorm.paper.measuring import MeasuredSetting
 from minnorm.paper.rows import result_rows
 from minnorm.paper.tables import outcome_of, table_of
 
 
-def notes(setting: str, *, images: int = 6) -> list[str]:
+def notes(
+    setting: str, *, images: int = 6, accelerated: tuple[str, str] = ("off", "off")
+) -> list[str]:
     """Return the notes of table 1 with a part of its rows, of which one has fewer images."""
     experiment = load_experiment("table1", "cpu")
     parts = [
         table([1.0] * images, attack="DDN 100"),
         table([1.0] * (images - 2), attack="C&W 9x10,000"),
     ]
-    manifest = {"run": "r", "configuration": {"indices": [0, images, 1]}}
+    runs = tuple(
+        Evaluation(
+            part,
+            {"run": "r", "configuration": {"indices": [0, images, 1], "acceleration": use}},
+            None,
+        )
+        for part, use in zip(parts, accelerated, strict=True)
+    )
     measured = MeasuredSetting(
         experiment.setting(setting),
-        (Evaluation(join_records(parts), manifest, None),),
+        runs,
         {"DDN 300": "It has not begun."},
     )
     rows = result_rows(experiment, measured)
@@ -35,6 +43,13 @@ def test_the_notes_name_what_is_missing() -> None:
     assert "C&W 9x10,000 is not finished: 4 of 6 images." in found
     assert any(note.startswith("Compare such rows") for note in found)
     assert not [note for note in found if note.startswith("Rows on fewer images")]
+
+
+def test_the_notes_name_the_attacks_with_gradients_in_bfloat16() -> None:
+    text = "Gradients in bfloat16; adversarials are checked with the network as it is."
+    assert text in notes("CIFAR-10", accelerated=("narrow+autocast", "bfloat16"))
+    assert f"DDN 100: {text}" in notes("CIFAR-10", accelerated=("bfloat16", "narrow"))
+    assert not [note for note in notes("CIFAR-10") if "bfloat16" in note]
 
 
 def test_rows_share_a_note() -> None:
@@ -68,7 +83,7 @@ def test_images_that_the_user_named_are_no_difference_of_the_scale() -> None:
             (
                 Evaluation(
                     table([1.0], attack=setting.attacks[0].name),
-                    {"run": "r", "configuration": {"indices": [0, 1, 1]}},
+                    {"run": "r", "configuration": {"indices": [0, 1, 1], "acceleration": "off"}},
                     None,
                 ),
             ),

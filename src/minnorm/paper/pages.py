@@ -111,10 +111,13 @@ def claims_table(claims: tuple[ClaimResult, ...]) -> Table:
 
 
 def attacks_table(experiment: Experiment) -> Table:
-    """Return a table of the specs of the attacks, and the settings in which each is run."""
+    """Return a table of the specs of the attacks, and the settings that have each of them.
+
+    It has no settings of other experiments, whose pages have them.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for setting in experiment.settings:
-        for row in setting.attacks:
+        for row in setting.attacks if setting.experiment == experiment.name else ():
             found.setdefault((row.name, row.attack), []).append(setting.name)
     rows = tuple((name, ", ".join(settings), spec) for (name, spec), settings in found.items())
     return Table(
@@ -142,20 +145,22 @@ def _blocks(outcome: Outcome, command: str) -> Iterator[str]:
     if outcome.notes:
         yield "## Notes"
         yield "\n".join(f"- {escaped(note)}" for note in outcome.notes)
-    if experiment.columns:  # figures draw the runs of tables, whose pages have the attacks
-        yield from _section(attacks_table(experiment))
+    specs = attacks_table(experiment)
+    if specs.rows:
+        yield from _section(specs, unbroken=False)
     yield (
         "All numbers in full precision, the manifests of the runs, versions, hardware and the "
         "revision of the code: [results.json](results.json)."
     )
 
 
-def _section(table: Table) -> Iterator[str]:
+def _section(table: Table, *, unbroken: bool = True) -> Iterator[str]:
     yield f"## {escaped(table.title)}"
     text = markdown_table(table.columns, table.rows, texts=table.texts).rstrip("\n")
-    # Markdown drops the indentation, and would break lines inside of intervals.
-    unbroken = _INTERVAL.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
-    yield _BELOW.sub(lambda found: f"| *{found[1].replace(' ', _NO_BREAK)}* |", unbroken)
+    if unbroken:  # Markdown would break lines inside of intervals
+        text = _INTERVAL.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    # Markdown drops the indentation.
+    yield _BELOW.sub(lambda found: f"| *{found[1].replace(' ', _NO_BREAK)}* |", text)
     if table.notes:
         yield "\n".join(f"- {escaped(note)}" for note in table.notes)
 

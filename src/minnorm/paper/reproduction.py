@@ -86,7 +86,11 @@ def reproduce(experiment: Experiment, options: Options) -> Outcome:
     folder = options.folder(experiment)
     with named_by("--out", folder / "page.md"):
         folder.mkdir(parents=True, exist_ok=True)
-    outcome = _decided(load_kind(experiment.kind)(experiment, options))
+    try:
+        outcome = _decided(load_kind(experiment.kind)(experiment, options))
+    except InputError:
+        _remove_if_empty(folder)
+        raise
     with ranks.raise_on_all():
         if ranks.rank() == 0:
             _check_results(outcome, options)
@@ -132,11 +136,14 @@ def _check_results(outcome: Outcome, options: Options) -> None:
     ]
     if options.so_far:
         reasons.append("Leave out --so-far to run it.")
-    folder = options.folder(outcome.experiment)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    _remove_if_empty(options.folder(outcome.experiment))
     text = " ".join(dict.fromkeys(reasons))
     raise InputError(f"{outcome.experiment.name} has no results. {text}")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if ranks.rank() == 0 and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def command_of(experiment: Experiment, options: Options) -> str:

@@ -140,10 +140,11 @@ def _table_of_grid(
     named: Mapping[str, ResultRow],
     setting: Setting,
 ) -> Table:
-    """Return the medians of an attack, the last parameter across."""
+    """Return the medians of an attack, with a column for each value of the last parameter."""
     *down, across = grid
+    by = f"rows by {', '.join(down)}, columns by {across}" if down else f"columns by {across}"
     return Table(
-        title=f"{setting.name}, {row.name}: median L2 (success %), across by {across}",
+        title=f"{setting.name}, {row.name}: median L2 (success %), {by}",
         columns=(*down, *(f"{value:g}" for value in grid[across])),
         rows=tuple(
             (

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from minnorm.acceleration.words import COARSE_TECHNIQUES
 from minnorm.evaluation import Estimate
 from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
@@ -33,7 +34,7 @@ _HEADINGS = {
 
 _PAPERS, _CHANGE = "  the paper's", "  difference"
 
-_FEWER = "Compare such rows with others on the images that both have only, as the claims do."
+_FEWER = "Compare such rows with others only on the images that both have, as the claims do."
 
 _NOTES = (
     "Ours with a 95 % interval over images, below it the figures of the paper, and the difference: "
@@ -207,6 +208,7 @@ def _notes(
     yield from setting.differences
     yield from _other_scale(experiment, setting)
     yield from setting.row_notes([row.name for row in rows])
+    yield from _coarse_gradients(measured, rows)
     if any(row.name == EVERYTHING for row in rows):
         yield f"'{EVERYTHING}' is the closest over all attacks of the table, new ones included."
     most = max(row.images for row in rows)
@@ -225,6 +227,20 @@ def _notes(
     for reason in dict.fromkeys(measured.missing.values()):
         names = [name for name, why in measured.missing.items() if why == reason]
         yield f"Not run: {', '.join(names)}. {reason}"
+
+
+def _coarse_gradients(measured: MeasuredSetting, rows: Sequence[ResultRow]) -> Iterator[str]:
+    """Yield which attacks took their gradients in bfloat16."""
+    ran = [row.name for row in rows if measured.has(row.name)]
+    coarse = [
+        name
+        for name in ran
+        if set(COARSE_TECHNIQUES)
+        & set(measured.run_of(name).manifest["configuration"]["acceleration"].split("+"))
+    ]
+    if coarse:
+        of = "" if coarse == ran else f"{', '.join(coarse)}: "
+        yield f"{of}Gradients in bfloat16; adversarials are checked with the network as it is."
 
 
 def _other_scale(experiment: Experiment, setting: Setting) -> Iterator[str]:

@@ -53,8 +53,9 @@ def decision_pursuit(
         budget: The most queries of a sample, at least 3: forward passes of the model. Up to 4 of
             them confirm the result, another one with `levels`.
         norm: The norm to minimize, `l2` or `linf`.
-        starts: Adversarial points (a warm start), for example images of the target class, of which
-            a targeted attack may find none itself. Points that are not adversarial have no effect.
+        starts: Adversarial points (a warm start), for example images of the target class. Without
+            them, a targeted attack may find no point of that class. Points that are not adversarial
+            have no effect.
         generator: The source of all random numbers, which the samples of the batch share; by
             default a generator with a fixed seed.
 

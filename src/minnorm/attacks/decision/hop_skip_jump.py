@@ -74,8 +74,9 @@ def hop_skip_jump(
             square root of t.
         draws: The most points that are drawn uniformly from the bounds until one is adversarial,
             and then the most black, white, inverted and noisy images.
-        starts: Adversarial points (a warm start), for example images of the target class, of which
-            a targeted attack may find none itself. Points that are not adversarial have no effect.
+        starts: Adversarial points (a warm start), for example images of the target class. Without
+            them, a targeted attack may find no point of that class. Points that are not adversarial
+            have no effect.
         generator: The source of all random numbers, which the samples of the batch share; by
             default a generator with a fixed seed.
 
