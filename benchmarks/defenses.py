@@ -240,7 +240,7 @@ def tables(data: str, measured: dict[str, Any]) -> str:
         "",
         "Accuracy on all test images, epochs of training, and gradients of its attacks for each",
         "image; success, mean L2 norm of the successes, median with infinite failures, and",
-        "accuracy at radii. As in the paper, a misclassified image is a success at distance 0.",
+        "accuracy at radii. A misclassified image is a success at distance 0.",
         "",
         f"| network | attack | success % | mean | median | {' | '.join(radii)} |",
         "|---|---|---|---|---|" + "---|" * len(radii),

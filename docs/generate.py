@@ -8,7 +8,8 @@ the pages are up to date. `docs/costs.py` measures the costs that the pages show
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,24 +111,39 @@ def claims() -> str:
     """Return the table of the claims of the paper, with what each experiment has measured."""
     pages = dict(_result_pages())
     rows = []
+    for name, text, on, verdict, numbers in _claims():
+        page = pages.get(name)
+        label = name if page is None else f"[{name}](../{page.relative_to(DOCS.parent)})"
+        rows.append(
+            f"| {label} | {escaped(text)} | {escaped(on)} | **{verdict}** | {escaped(numbers)} |"
+        )
+    return _table("experiment", "claim", "on", "result", "numbers", rows=rows)
+
+
+def verdicts() -> str:
+    """Return how many claims held, and how many did not."""
+    papers: Counter[str] = Counter()
+    ours: Counter[str] = Counter()
+    for _, text, _, verdict, _ in _claims():
+        (ours if text.startswith("Of this package") else papers)[verdict] += 1
+    names = ("held", "not held", "not shown", "not measured")
+    rows = [
+        f"| {label} | {' | '.join(str(counts[name]) for name in names)} |"
+        for label, counts in (("claims of the paper", papers), ("*of this package*", ours))
+    ]
+    return _table("lines", *names, rows=rows, right=len(names))
+
+
+def _claims() -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield each claim: its experiment, its text, its setting, the verdict and the numbers."""
+    pages = dict(_result_pages())
     for name in experiment_names():
         if name in pages:
-            label = f"[{name}](../{pages[name].relative_to(DOCS.parent)})"
-            found = [
-                (one["text"], one["setting"], one["result"], one["numbers"])
-                for one in _content(name)["claims"]
-            ]
+            for one in _content(name)["claims"]:
+                yield name, one["text"], one["setting"], one["result"], one["numbers"]
         else:
-            label = name
-            found = [
-                (one.text.strip(), one.setting, "not measured", "not run yet")
-                for one in load_experiment(name, "cpu").claims
-            ]
-        rows += [
-            f"| {label} | {escaped(text)} | {escaped(on)} | **{verdict}** | {escaped(numbers)} |"
-            for text, on, verdict, numbers in found
-        ]
-    return _table("experiment", "claim", "on", "result", "numbers", rows=rows)
+            for claim in load_experiment(name, "cpu").claims:
+                yield name, claim.text.strip(), claim.setting, "not measured", "not run yet"
 
 
 def results() -> str:
@@ -273,6 +289,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "parameters": parameters,
     "results": results,
     "shared": shared_parameters,
+    "verdicts": verdicts,
 }
 """The kinds of generated parts."""
 
