@@ -259,7 +259,8 @@ def _table(found: Sequence[Constants]) -> Table:
         notes=(
             "In the paper, the constants of both networks together are from 2^-11 to 2^5.",
             "An image that is misclassified from the start needs no constant, and an image without "
-            "an adversarial has none.",
+            "an adversarial has none. The claims are over the images with a constant on both "
+            "networks.",
         ),
     )
 
