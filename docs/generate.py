@@ -36,6 +36,14 @@ _BATCH = ("model", "inputs", "labels")
 _SHARED = ("targeted", "levels", "bounds", "mask", "generator")
 """The parameters of every attack that pages show once."""
 
+_COLUMNS = {
+    "success": "success %",
+    "mean": "mean L2",
+    "median": "median L2",
+    "queries": "queries",
+}
+"""The columns of a setting of an experiment, and their headings."""
+
 _NORM_NAMES: dict[Norm, str] = {"l2": "L2", "linf": "Linf"}
 
 
@@ -172,20 +180,26 @@ def results() -> str:
 
 def beside(name: str, setting: str) -> str:
     """Return the rows of a setting of an experiment, the paper's figures beside ours."""
-    columns = ("success", "mean", "median")
     found = [row for row in _rows(name) if row["setting"] == setting]
     if not found:
         return "Not run yet."
+    ours, papers = (
+        [column for column in _COLUMNS if any(column in row[of] for row in found)]
+        for of in ("ours", "paper")
+    )
     rows = [
         f"| {escaped(row['name'])} | {row['images']:,} "
-        + "".join(f"| {_number(column, _value(row['ours'].get(column)))} " for column in columns)
-        + "".join(f"| {_number(column, row['paper'].get(column))} " for column in columns)
+        + "".join(f"| {_number(column, _value(row['ours'].get(column)))} " for column in ours)
+        + "".join(f"| {_number(column, row['paper'].get(column))} " for column in papers)
         + "|"
         for row in found
     ]
-    ours = ("images", "success %", "mean L2", "median L2")
-    papers = ("the paper's success %", "mean", "median")
-    return _table("attack", *ours, *papers, rows=rows, right=len(ours) + len(papers))
+    heads = [
+        "images",
+        *(_COLUMNS[column] for column in ours),
+        *(f"the paper's {_COLUMNS[column]}" for column in papers),
+    ]
+    return _table("attack", *heads, rows=rows, right=len(heads))
 
 
 def defenses(name: str) -> str:
@@ -235,6 +249,8 @@ def _value(number: dict[str, float] | float | None) -> float | None:
 def _number(column: str, value: float | None) -> str:
     if value is None:
         return ""
+    if column == "queries":
+        return f"{value:,.0f}"
     return f"{value:.4f}" if column in ("mean", "median") else f"{100 * value:.1f}"
 
 

@@ -14,6 +14,7 @@ import minnorm
 from attacks.networks import problem
 from code_blocks import read_blocks
 from minnorm.attacks import AttackResult
+from minnorm.paper import experiment_names, load_experiment
 from scripts import script
 
 ROOT = Path(__file__).parents[1]
@@ -53,9 +54,9 @@ def test_results_become_parts_of_pages(tmp_path: Path, monkeypatch: pytest.Monke
     machine = {"hardware": {"gpu": "A GPU"}}
     content = {"rows": [row], "settings": settings, "runs": [{"sessions": [machine]}], "claims": []}
     (folder / "results.json").write_text(json.dumps(content))
-    assert "| All | 1,200 | 50.0 | 2.5000 |  |  | 2.4497 |  |" in generate.beside(
-        "table5", "MNIST DDN"
-    )
+    beside = generate.beside("table5", "MNIST DDN")
+    assert "| attack | images | success % | mean L2 | the paper's mean L2 |" in beside
+    assert "| All | 1,200 | 50.0 | 2.5000 | 2.4497 |" in beside
     assert generate.beside("table5", "other") == "Not run yet."
     assert generate.defenses("table6") == "Not run yet."
     defenses = generate.defenses("table5")
@@ -63,6 +64,10 @@ def test_results_become_parts_of_pages(tmp_path: Path, monkeypatch: pytest.Monke
     assert "| the paper's, for MNIST DDN | the paper's three |  |  | 2.4497 | 87.2 |" in defenses
     assert "A GPU; not finished |" in generate.results()
     assert "| table1 | DDN with 100 steps is better" in generate.claims()
+    not_run = [name for name in experiment_names() if name != "table5"]
+    texts = [claim.text for name in not_run for claim in load_experiment(name, "cpu").claims]
+    papers = [text for text in texts if not text.startswith("Of this package")]
+    assert f"| claims of the paper | 0 | 0 | 0 | {len(papers)} |" in generate.verdicts()
     page = tmp_path / "page.md"
     page.write_text("<!-- generated: beside table5 MNIST DDN -->\n<!-- end -->")
     assert "| All | 1,200 |" in generate.updated(page)
