@@ -25,8 +25,8 @@ _RESULTS = re.compile(r"experiments/results/cpu/([\w-]+)/page\.md")
 _LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.1\n---\n\n"
 """What makes a page the last result of a search: the changelog has all words."""
 
-_WIDE = "---\nhide:\n  - toc\n---\n\n"
-"""What leaves out the table of contents, so that there is room for wide tables."""
+_WIDE = re.compile(r"results(/[\w-]+)?\.md")
+"""The pages without a table of contents, so that there is room for wide tables."""
 
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
 _IMAGES = (".svg", ".png", ".webp")
@@ -41,8 +41,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         content = (root / source).read_text()
         if name == "changelog.md":
             content = _LAST_IN_SEARCH + content
-        if name.startswith("results/"):
-            content = _WIDE + content
         page = File.generated(config, name, content=content)
         page.edit_uri = f"../{source}"
         files.append(page)
@@ -65,6 +63,8 @@ def pages_outside(root: Path) -> dict[str, str]:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Replace the links that lead out of the folder of the pages."""
     uri = page.file.src_uri
+    if _WIDE.fullmatch(uri):
+        page.meta["hide"] = ["toc"]
     edited = page.file.edit_uri or uri
     place = posixpath.normpath(posixpath.join("docs", edited))
     return _LINK.sub(lambda link: _target(link[1], place, uri, config, files), markdown)
