@@ -19,6 +19,7 @@ from pathlib import Path
 
 from minnorm import specs
 from minnorm.errors import InputError
+from minnorm.evaluation.store.unit_files import CHECKSUMS, FOLDERS, RECORDS
 from minnorm.paper import Options, experiment_names, load_experiment, read_scale, reproduce
 from minnorm.paper.shared_runs import run_folders
 
@@ -29,9 +30,7 @@ _NOT_OURS = "figure1"
 """The experiment that shows a photograph which is not ours to give."""
 
 _WRITTEN = ("page.md", "results.json", "*.svg")
-
-_IMAGES = ("adversarials", "inputs")
-_PACKED = ("records/*.parquet", "checksums/*.json", "manifest.json")
+_PACKED = ("manifest.json", f"{RECORDS}/*", f"{CHECKSUMS}/*")
 
 
 def add(out: Path, name: str, scale: str, results: Path = RESULTS) -> Path:
@@ -104,12 +103,11 @@ def _copy_run(source: Path, target: Path) -> None:
     if not (source / "manifest.json").exists():
         return
     # The records of a unit are written last, so they are copied first.
-    for pattern in (_PACKED[0], *(f"{images}/*.safetensors" for images in _IMAGES), *_PACKED[1:]):
-        for file in source.glob(pattern):
-            if not file.name.startswith("."):  # a file that is being written
-                copied = target / file.relative_to(source)
-                copied.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, copied)
+    for folder in sorted(FOLDERS, key=lambda folder: folder != RECORDS):
+        (target / folder).mkdir(parents=True)
+        for file in (source / folder).glob("[!.]*"):  # not those that are being written
+            shutil.copy(file, target / folder)
+    shutil.copy(source / "manifest.json", target)
 
 
 def _keeps_images(run: Path) -> bool:

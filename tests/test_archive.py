@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from minnorm.errors import InputError
-from minnorm.paper import Experiment, Options, Outcome, load_experiment
+from minnorm.paper import Experiment, Options, Outcome, load_experiment, read_scale
 from minnorm.paper.kinds import load_kind
 from minnorm.paper.measuring import measure
 from minnorm.paper.pages import to_json
-from minnorm.paper.scales import SCALES
 from paper.measured_by_hand import interrupted_after
 from scripts import script
 
@@ -111,7 +110,7 @@ def test_bad_input_is_explained(
 def test_the_runs_in_the_repository_give_the_results_beside_them(
     packed: Path, tmp_path: Path
 ) -> None:
-    scale = next(one for one in SCALES if one == packed.parts[-3])
+    scale = read_scale(packed.parts[-3])
     archive.unpack(tmp_path, scale)
     experiment = load_experiment(packed.parts[-2], scale)
     found = numbers(to_json(outcome(experiment, Options(tmp_path, so_far=True)), ""))

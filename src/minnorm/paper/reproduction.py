@@ -88,20 +88,21 @@ def reproduce(experiment: Experiment, options: Options) -> Outcome:
         folder.mkdir(parents=True, exist_ok=True)
     try:
         outcome = _decided(load_kind(experiment.kind)(experiment, options))
+        with ranks.raise_on_all():
+            if ranks.rank() == 0:
+                _check_results(outcome, options)
+                outcome = _with_report(outcome, options)
+                command = command_of(experiment, options)
+                for name, text in (
+                    ("page.md", to_markdown(outcome, command)),
+                    ("results.json", to_json(outcome, command)),
+                ):
+                    with named_by("--out", folder / name):
+                        write_content(folder / name, text.encode())
     except InputError:
-        _remove_if_empty(folder)
+        if ranks.rank() == 0 and not any(folder.iterdir()):
+            folder.rmdir()
         raise
-    with ranks.raise_on_all():
-        if ranks.rank() == 0:
-            _check_results(outcome, options)
-            outcome = _with_report(outcome, options)
-            command = command_of(experiment, options)
-            for name, text in (
-                ("page.md", to_markdown(outcome, command)),
-                ("results.json", to_json(outcome, command)),
-            ):
-                with named_by("--out", folder / name):
-                    write_content(folder / name, text.encode())
     return outcome
 
 
@@ -120,7 +121,7 @@ def _decided(outcome: Outcome) -> Outcome:
 
 
 def _check_results(outcome: Outcome, options: Options) -> None:
-    """Check that an experiment has results; without them, remove its folder if it is empty.
+    """Check that an experiment has results.
 
     Raises:
         InputError: If there are none; the message says why.
@@ -136,14 +137,8 @@ def _check_results(outcome: Outcome, options: Options) -> None:
     ]
     if options.so_far:
         reasons.append("Leave out --so-far to run it.")
-    _remove_if_empty(options.folder(outcome.experiment))
     text = " ".join(dict.fromkeys(reasons))
     raise InputError(f"{outcome.experiment.name} has no results. {text}")
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if ranks.rank() == 0 and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def command_of(experiment: Experiment, options: Options) -> str:

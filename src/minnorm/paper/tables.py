@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minnorm.acceleration.words import COARSE_TECHNIQUES
+from minnorm.acceleration.words import COARSE_TECHNIQUES, check_use
 from minnorm.evaluation import Estimate
 from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
@@ -232,11 +232,9 @@ def _notes(
 def _coarse_gradients(measured: MeasuredSetting, rows: Sequence[ResultRow]) -> Iterator[str]:
     """Yield which attacks took their gradients in bfloat16."""
     ran = [row.name for row in rows if measured.has(row.name)]
+    uses = {name: measured.run_of(name).manifest["configuration"]["acceleration"] for name in ran}
     coarse = [
-        name
-        for name in ran
-        if set(COARSE_TECHNIQUES)
-        & set(measured.run_of(name).manifest["configuration"]["acceleration"].split("+"))
+        name for name in ran if set(COARSE_TECHNIQUES) & set(check_use(uses[name], "acceleration"))
     ]
     if coarse:
         of = "" if coarse == ran else f"{', '.join(coarse)}: "

@@ -17,6 +17,7 @@ from minnorm.paper.figures.example import example
 from minnorm.paper.figures.example_axes import Example, ExamplePanel, draw_rows
 from minnorm.paper.figures.examples import ExamplesOptions, example_row, examples
 from minnorm.paper.measuring import MeasuredSetting, Options
+from minnorm.paper.scales import SCALES, Scale
 from minnorm.report.figures.drawing import shown_distance
 from paper.measured_by_hand import experiment, shipped
 
@@ -104,15 +105,26 @@ def test_a_network_without_adversarials_is_said_to_be_so(tmp_path: Path) -> None
     assert outcome.notes[0] == "MNIST, DDN: DDN has found no adversarial to show."
 
 
-@pytest.mark.parametrize("scale", ["paper", "cpu", "smoke"])
-def test_figure_5_names_settings_and_rows_that_exist(scale: str) -> None:
-    experiment = load_experiment("figure5", scale)  # type: ignore[arg-type]
+@pytest.mark.parametrize("scale", SCALES)
+def test_figure_5_names_settings_and_rows_that_exist(scale: Scale) -> None:
+    experiment = load_experiment("figure5", scale)
     options = options_of(experiment, ExamplesOptions)
     drawn = [name for panel in options.panels for name in panel.networks]
     assert drawn == [setting.name for setting in experiment.settings]
     for setting in experiment.settings:
         assert options.attack in {row.name for row in setting.attacks}
         assert setting.keep
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_figure_5_has_the_networks_and_the_attack_of_tables_5_and_6(scale: Scale) -> None:
+    tables = [load_experiment(name, scale) for name in ("table5", "table6")]
+    theirs = {setting.name: setting for table in tables for setting in table.settings}
+    for setting in load_experiment("figure5", scale).settings:
+        other = theirs[setting.name]
+        (row,) = setting.attacks
+        assert (setting.model, setting.install) == (other.model, other.install)
+        assert row.attack in {one.attack for one in other.attacks if one.name == row.name}
 
 
 def test_figure_1_says_what_the_network_says(tmp_path: Path) -> None:
