@@ -188,6 +188,11 @@ def halfspaces(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Bounds]:
     return points, normals, rows(farthest).sum(1) * shares, (low, high)
 
 
+def test_the_reference_keeps_bounds_that_float32_would_round() -> None:
+    point, towards = torch.tensor([0.5], dtype=torch.float64), torch.tensor([-1.0]).double()
+    assert distance_to_halfspace(point, towards, 0.9, 0.1, 0.9) == pytest.approx(0.4, abs=1e-12)
+
+
 @given(halfspaces(), BALL_NORMS)
 def test_to_halfspace_takes_the_smallest_step_in_the_box(
     problem: tuple[Tensor, Tensor, Tensor, Bounds], norm: Norm

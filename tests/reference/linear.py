@@ -19,7 +19,7 @@ def distance_to_halfspace(
     satisfies the constraint (KKT), found by bisection on t. Infinite when no point of the box
     satisfies it.
     """
-    low, high = (torch.as_tensor(end).to(x) for end in (low, high))
+    low, high = (torch.as_tensor(end, dtype=x.dtype, device=x.device) for end in (low, high))
     farthest = torch.where(w > 0, low, high)
     if float(w @ farthest + b) > 0:
         return float("inf")
