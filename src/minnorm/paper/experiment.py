@@ -162,7 +162,7 @@ class Experiment(_Entry):
             passes), seconds.
         epsilons: The radii of the accuracies.
         settings: Its settings, those of other experiments first.
-        claims: What the paper claims.
+        claims: What the paper claims, and what this package claims.
         options: What its kind needs; checked by the kind.
     """
 
@@ -258,17 +258,24 @@ def options_of(experiment: Experiment, kind: type[_OptionsT]) -> _OptionsT:
 
 
 def _setting(content: Mapping[str, Any], experiment: str, scale: Scale) -> Setting:
-    """Return a setting; with `runs_of`, all but its name and what it says itself is the other's."""
-    if "runs_of" not in content:
+    """Return a setting, which may take what it does not say itself from that of another experiment.
+
+    With `runs_of` it has the other's run directories, with `like` it has its own.
+    """
+    key = next((key for key in ("runs_of", "like") if key in content), None)
+    if key is None:
         return Setting(**content, experiment=experiment)
-    place = content["runs_of"]
+    content = dict(content)
+    place = content.pop(key)
     other = load_experiment(place["experiment"], scale).setting(place["setting"])
     rows = {row.name: row.model_dump(exclude={"paper", "note"}) for row in other.attacks}
     attacks = [{**rows[row["name"]], **row} for row in content["attacks"]]
-    shared = other.model_dump(exclude={"combined", "differences"})
-    return Setting(
-        **{**shared, **content, "attacks": attacks, "experiment": experiment, "runs_of": other}
-    )
+    left_out = {"combined"} if key == "like" else {"combined", "differences"}
+    shared = {
+        **other.model_dump(exclude=left_out),
+        "runs_of": other if key == "runs_of" else None,
+    }
+    return Setting(**{**shared, **content, "attacks": attacks, "experiment": experiment})
 
 
 def _used(use: Use, scale: Scale) -> tuple[Setting, ...]:

@@ -18,6 +18,7 @@ from minnorm.paper.figures.example_axes import Example, ExamplePanel, draw_rows
 from minnorm.paper.figures.examples import ExamplesOptions, example_row, examples
 from minnorm.paper.measuring import MeasuredSetting, Options
 from minnorm.paper.scales import SCALES, Scale
+from minnorm.paper.shared_runs import run_folders
 from minnorm.report.figures.drawing import shown_distance
 from paper.measured_by_hand import experiment, shipped
 
@@ -124,7 +125,10 @@ def test_figure_5_has_the_networks_and_the_attack_of_tables_5_and_6(scale: Scale
         other = theirs[setting.name]
         (row,) = setting.attacks
         assert (setting.model, setting.install) == (other.model, other.install)
+        assert setting.differences == other.differences
         assert row.attack in {one.attack for one in other.attacks if one.name == row.name}
+        assert (setting.runs_of, setting.combined, row.paper) == (None, None, None)
+        assert run_folders(setting)[0].startswith("runs/figure5/")
 
 
 def test_figure_1_says_what_the_network_says(tmp_path: Path) -> None:
