@@ -19,6 +19,7 @@ from minnorm.attacks.combinators import COMBINATORS
 from minnorm.attacks.contract import BEST_ATTACKS
 from minnorm.geometry import Norm
 from minnorm.paper import experiment_names, load_experiment
+from minnorm.paper.pages import claim_text
 from minnorm.report.tables.markdown import escaped
 
 DOCS = Path(__file__).parent
@@ -116,42 +117,43 @@ def costs(name: str) -> str:
 
 
 def claims() -> str:
-    """Return the table of the claims of the paper, with what each experiment has measured."""
+    """Return the table of all claims, with what each experiment has measured."""
     pages = dict(_result_pages())
     rows = []
-    for name, text, on, verdict, numbers in _claims():
+    for name, claim in _claims():
         page = pages.get(name)
         label = name if page is None else f"[{name}](../{page.relative_to(DOCS.parent)})"
-        rows.append(
-            f"| {label} | {escaped(text)} | {escaped(on)} | **{verdict}** | {escaped(numbers)} |"
-        )
+        text = escaped(claim_text(claim["text"], claim["by"]))
+        on, numbers = escaped(claim["setting"]), escaped(claim["numbers"])
+        rows.append(f"| {label} | {text} | {on} | **{claim['result']}** | {numbers} |")
     return _table("experiment", "claim", "on", "result", "numbers", rows=rows)
 
 
 def verdicts() -> str:
     """Return how many claims held, and how many did not."""
-    papers: Counter[str] = Counter()
-    ours: Counter[str] = Counter()
-    for _, text, _, verdict, _ in _claims():
-        (ours if text.startswith("Of this package") else papers)[verdict] += 1
+    counts: dict[str, Counter[str]] = {"paper": Counter(), "package": Counter()}
+    for _, claim in _claims():
+        counts[claim["by"]][claim["result"]] += 1
     names = ("held", "not held", "not shown", "not measured")
+    labels = {"claims of the paper": "paper", "*of this package*": "package"}
     rows = [
-        f"| {label} | {' | '.join(str(counts[name]) for name in names)} |"
-        for label, counts in (("claims of the paper", papers), ("*of this package*", ours))
+        f"| {label} | {' | '.join(str(counts[by][name]) for name in names)} |"
+        for label, by in labels.items()
     ]
     return _table("lines", *names, rows=rows, right=len(names))
 
 
-def _claims() -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield each claim: its experiment, its text, its setting, the verdict and the numbers."""
+def _claims() -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each claim as `results.json` has it, after the name of its experiment."""
     pages = dict(_result_pages())
     for name in experiment_names():
         if name in pages:
-            for one in _content(name)["claims"]:
-                yield name, one["text"], one["setting"], one["result"], one["numbers"]
+            for claim in _content(name)["claims"]:
+                yield name, claim
         else:
-            for claim in load_experiment(name, "cpu").claims:
-                yield name, claim.text.strip(), claim.setting, "not measured", "not run yet"
+            for one in load_experiment(name, "cpu").claims:
+                found = {"text": one.text, "by": one.by, "setting": one.setting}
+                yield name, {**found, "result": "not measured", "numbers": "not run yet"}
 
 
 def results() -> str:

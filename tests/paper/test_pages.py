@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from minnorm.evaluation import Estimate
+from minnorm.paper.claims import Own
 from minnorm.paper.experiment import PaperFigures, load_experiment
 from minnorm.paper.measuring import MeasuredSetting, Options
 from minnorm.paper.outcome import ClaimResult, Outcome, Table
@@ -18,7 +19,8 @@ from minnorm.paper.tables import attacks, interval_text, outcome_of
 from minnorm.runtime.terminal import Terminal
 from paper.measured_by_hand import experiment, measured, over
 
-CLAIM = ClaimResult("It holds.", "MNIST", "held", "1 of 1", Estimate(1.0, 0.5, math.inf), 0.01)
+HELD = Own(kind="own", name="it", text="It holds.", setting="MNIST")
+CLAIM = ClaimResult(HELD, "held", "1 of 1", Estimate(1.0, 0.5, math.inf), 0.01)
 
 OUTCOME = Outcome(
     experiment(title="Table <1>", about="About | it."),
@@ -53,6 +55,16 @@ def test_the_page_has_claims_tables_figures_and_notes_with_everything_escaped() 
     assert page.endswith("the code: [results.json](results.json).\n")
 
 
+def test_a_claim_of_this_package_says_that_it_is() -> None:
+    ours = replace(CLAIM, claim=HELD.model_copy(update={"by": "package"}))
+    outcome = replace(OUTCOME, claims=(CLAIM, ours))
+    page = to_markdown(outcome, "minnorm reproduce table1")
+    assert "| It holds. | MNIST |" in page
+    assert "| Of this package: It holds. | MNIST |" in page
+    claims = json.loads(to_json(outcome, "minnorm reproduce table1"))["claims"]
+    assert [claim["by"] for claim in claims] == ["paper", "package"]
+
+
 def test_the_page_of_a_table_has_the_spec_of_each_attack_in_each_setting() -> None:
     table = load_experiment("table5", "cpu")
     page = to_markdown(Outcome(table), "minnorm reproduce table5")
@@ -81,6 +93,7 @@ def test_the_numbers_are_json_with_where_they_come_from() -> None:
     assert found["claims"] == [
         {
             "text": "It holds.",
+            "by": "paper",
             "setting": "MNIST",
             "result": "held",
             "numbers": "1 of 1",

@@ -35,7 +35,7 @@ def not_measured(claim: Claim, reason: str) -> ClaimResult:
         claim: The claim.
         reason: Why not.
     """
-    return ClaimResult(claim.text, claim.setting, "not measured", reason)
+    return ClaimResult(claim, "not measured", reason)
 
 
 def verdict_on(estimate: Estimate, *, below: float) -> Verdict:

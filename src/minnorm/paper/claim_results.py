@@ -108,7 +108,7 @@ def _ratio_of_means(claim: RatioOfMeans, measured: MeasuredSetting) -> ClaimResu
     shown = ratio_text(ratio, found, "both succeed", of=len(attack))
     numbers = f"mean of {claim.attack} / mean of {claim.beside}: {shown}"
     verdict = verdict_on(ratio, below=claim.at_most)
-    return ClaimResult(claim.text, claim.setting, verdict, numbers, ratio)
+    return ClaimResult(claim, verdict, numbers, ratio)
 
 
 def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult:
@@ -134,7 +134,7 @@ def _mean_of_paper(claim: MeanOfPaper, measured: MeasuredSetting) -> ClaimResult
         f"the paper's {figures.mean:.4f}: "
         f"{estimate_text(change, 1, 100, '+')} %"
     )
-    return ClaimResult(claim.text, claim.setting, verdict, numbers, change)
+    return ClaimResult(claim, verdict, numbers, change)
 
 
 def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResult:
@@ -151,7 +151,7 @@ def _success_below(claim: SuccessBelow, measured: MeasuredSetting) -> ClaimResul
         f"({100 * one.mean():.1f} % and {100 * other.mean():.1f} %), McNemar p = {p_value:.2g}"
     )
     verdict = below_zero(change)
-    return ClaimResult(claim.text, claim.setting, verdict, numbers, change, p_value)
+    return ClaimResult(claim, verdict, numbers, change, p_value)
 
 
 def _closer(claim: Closer, measured: MeasuredSetting) -> ClaimResult:
@@ -176,4 +176,4 @@ def _closer(claim: Closer, measured: MeasuredSetting) -> ClaimResult:
         results.append((below_zero(change), text, change, p_value))
     verdict, _, change, p_value = max(results, key=lambda one: (one[2].low > 0, one[2].high))
     numbers = f"{claim.attack} is " + "; ".join(text for _, text, _, _ in results)
-    return ClaimResult(claim.text, claim.setting, verdict, numbers, change, p_value)
+    return ClaimResult(claim, verdict, numbers, change, p_value)

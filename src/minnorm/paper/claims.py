@@ -1,4 +1,4 @@
-"""What the paper claims, in forms that can be checked: the entries under `claims`.
+"""What the paper and this package claim, in forms that can be checked: the entries under `claims`.
 
 `minnorm.paper.claim_results` checks them on records. `own` is for a claim that only the kind of the
 experiment can check, for example about pictures or queries: its function makes the result.
@@ -14,12 +14,14 @@ class _Claim(BaseModel):
 
     Attributes:
         text: The claim, as one sentence.
+        by: Who claims it: the `paper`, or this `package`.
         setting: The setting that it is about.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str
+    by: Literal["paper", "package"] = "paper"
     setting: str
 
 

@@ -50,7 +50,7 @@ def worse_on(claim: WorseOn, settings: Mapping[str, MeasuredSetting]) -> ClaimRe
         f"{np.exp(theirs.mean()):.3f} on {claim.other}, a factor of {estimate_text(ratio, 3)} "
         f"(geometric means over {counted(len(changes), 'image')})"
     )
-    return ClaimResult(claim.text, claim.setting, verdict_above(ratio, 1), numbers, ratio)
+    return ClaimResult(claim, verdict_above(ratio, 1), numbers, ratio)
 
 
 def larger_mean(claim: LargerMean, settings: Mapping[str, MeasuredSetting]) -> ClaimResult:
@@ -64,7 +64,7 @@ def larger_mean(claim: LargerMean, settings: Mapping[str, MeasuredSetting]) -> C
     ratio = ratio_of(found)
     shown = ratio_text(ratio, found, "it succeeds on both", of=len(pair[0]))
     numbers = f"mean of {claim.attack} on {claim.setting} / on {claim.other}: {shown}"
-    return ClaimResult(claim.text, claim.setting, verdict_above(ratio, 1), numbers, ratio)
+    return ClaimResult(claim, verdict_above(ratio, 1), numbers, ratio)
 
 
 def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> ClaimResult:
@@ -98,7 +98,7 @@ def more_robust(claim: MoreRobust, settings: Mapping[str, MeasuredSetting]) -> C
     )
     # The change is that of the other network: its accuracy minus ours.
     low = Estimate(-changes[worst].value, -changes[worst].high, -changes[worst].low)
-    return ClaimResult(claim.text, claim.setting, verdict, numbers, low, max(p_values))
+    return ClaimResult(claim, verdict, numbers, low, max(p_values))
 
 
 def _at(radii: Sequence[float], where: Sequence[bool]) -> str:

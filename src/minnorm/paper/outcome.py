@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from minnorm.evaluation import Estimate, Evaluation
+from minnorm.paper.claims import Claim
 from minnorm.paper.experiment import Experiment
 
 Verdict: TypeAlias = Literal["held", "not held", "not shown", "not measured"]
@@ -12,19 +13,17 @@ Verdict: TypeAlias = Literal["held", "not held", "not shown", "not measured"]
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim of the paper, and what was measured.
+    """A claim, and what was measured.
 
     Attributes:
-        text: The claim.
-        setting: What it was checked on.
+        claim: The claim.
         verdict: Whether it held.
         numbers: What was measured, as one sentence.
         estimate: The number that decides, with its 95 % interval, if there is one.
         p_value: Of the paired test, if there is one.
     """
 
-    text: str
-    setting: str
+    claim: Claim
     verdict: Verdict
     numbers: str
     estimate: Estimate | None = None
@@ -57,7 +56,7 @@ class Outcome:
     Attributes:
         experiment: The experiment, at its scale.
         tables: Its tables.
-        claims: The claims of the paper, checked.
+        claims: Its claims, checked.
         figures: The names of the files in `Options.folder` that the kind has written.
         notes: Sentences for the page: differences from the paper, what did not run and why.
         runs: The runs that it is made of, for the report.

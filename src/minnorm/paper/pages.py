@@ -101,13 +101,21 @@ def claims_table(claims: tuple[ClaimResult, ...]) -> Table:
     return Table(
         title="Claims",
         columns=("claim", "on", "result", "numbers"),
-        rows=tuple((one.text, one.setting, one.verdict, one.numbers) for one in claims),
+        rows=tuple(
+            (claim_text(one.claim.text, one.claim.by), one.claim.setting, one.verdict, one.numbers)
+            for one in claims
+        ),
         texts=4,
         notes=(
             "held: the whole 95 % interval agrees with the claim; not held: none of it does; not "
             "shown: a part of it does; not measured: the numbers say why.",
         ),
     )
+
+
+def claim_text(text: str, by: str) -> str:
+    """Return the text of a claim as it is shown, with whose it is unless it is the paper's."""
+    return text if by == "paper" else f"Of this package: {text}"
 
 
 def attacks_table(experiment: Experiment) -> Table:
@@ -254,12 +262,13 @@ def _public(value: Any) -> Any:
     return [_public(one) for one in value] if isinstance(value, list) else value
 
 
-def _claim_values(claim: ClaimResult) -> dict[str, Any]:
+def _claim_values(result: ClaimResult) -> dict[str, Any]:
     return {
-        "text": claim.text,
-        "setting": claim.setting,
-        "result": claim.verdict,
-        "numbers": claim.numbers,
-        "estimate": None if claim.estimate is None else claim.estimate._asdict(),
-        "p_value": claim.p_value,
+        "text": result.claim.text,
+        "by": result.claim.by,
+        "setting": result.claim.setting,
+        "result": result.verdict,
+        "numbers": result.numbers,
+        "estimate": None if result.estimate is None else result.estimate._asdict(),
+        "p_value": result.p_value,
     }

@@ -219,7 +219,7 @@ def _wider(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
         f"{_spread(first):.2f} ({plain.label}), difference {estimate_text(change, 2, sign='+')}, "
         f"over {counted(len(first), 'image')}"
     )
-    return ClaimResult(claim.text, claim.setting, verdict_above(change, 0), numbers, change)
+    return ClaimResult(claim, verdict_above(change, 0), numbers, change)
 
 
 def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
@@ -236,9 +236,7 @@ def _larger(claim: Own, plain: Constants, trained: Constants) -> ClaimResult:
     )
     images = np.arange(len(first))
     p_value = mcnemar(PairedValues(first > second, second > first, images))
-    return ClaimResult(
-        claim.text, claim.setting, verdict_above(share, 0.5), numbers, share, p_value
-    )
+    return ClaimResult(claim, verdict_above(share, 0.5), numbers, share, p_value)
 
 
 def _table(found: Sequence[Constants]) -> Table:
