@@ -4,9 +4,9 @@ import logging
 import os
 from collections.abc import Iterator
 
+import jaxtyping
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 from isolation import environment, isolate_process
 
@@ -28,10 +28,17 @@ settings.load_profile("minnorm")
 
 # Before anything imports the package. Training is left out: it names Lightning Fabric's types
 # without importing that optional library.
-install_import_hook(
+jaxtyping.install_import_hook(
     ["minnorm.geometry", "minnorm.logits", "minnorm.attacks", "minnorm.evaluation"],
     "runtime_types.typechecker",
 )
+
+
+@pytest.fixture(autouse=True)
+def _annotations(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check annotations in the fast tests alone: in the slow ones it takes half of the time."""
+    if request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(autouse=True)

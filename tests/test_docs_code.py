@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 
 from code_blocks import OUTPUT, OUTPUT_WITHOUT_NUMBERS, Block, complaints, read_blocks, same_output
@@ -38,8 +37,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: str) -> It
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PATH", commands)
-    # Annotations are checked at run time in the other tests: readers run the code without.
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     yield tmp_path
     for name, module in [*sys.modules.items()]:
         if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):

@@ -1,5 +1,6 @@
 """The fixtures of the contract tests: an attack by the name of its variant, its case, its norm."""
 
+import jaxtyping
 import pytest
 
 from attacks.cases import LINF, Attack, Case, attack_of, case_of
@@ -7,6 +8,18 @@ from minnorm.geometry import Norm
 
 LONG = {"apgd_min_norm", "carlini_wagner", "lbfgs", "superdeepfool"}
 """The attacks whose contract takes half of the time of all: it is left to `make test`."""
+
+CHECKED = "test_result.py"
+"""The tests that check annotations at run time; in all, it takes two thirds of the time."""
+
+
+@pytest.fixture(autouse=True)
+def _annotations_in_one_file(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check annotations in one file, where each attack has inputs of all shapes and dtypes."""
+    if request.path.name != CHECKED:
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
