@@ -135,6 +135,11 @@ def _measured(
     )
 
 
+def unfinished_note(row: str, part: str) -> str:
+    """Return the sentence on a row that has run on a part of its images."""
+    return f"{row} is not finished: {part}."
+
+
 def all_runs(settings: Sequence[MeasuredSetting]) -> tuple[Evaluation, ...]:
     """Return the runs of settings, each once."""
     found = {str(run.directory): run for one in settings for run in one.runs}

@@ -15,7 +15,7 @@ from minnorm.models import load_model
 from minnorm.models.names import shown_spec
 from minnorm.paper.experiment import Experiment, experiment_names, load_experiment
 from minnorm.paper.kinds import load_kind
-from minnorm.paper.measuring import Options
+from minnorm.paper.measuring import Options, unfinished_note
 from minnorm.paper.outcome import Outcome
 from minnorm.paper.pages import to_json, to_markdown
 from minnorm.paper.scales import Scale
@@ -131,9 +131,7 @@ def _check_results(outcome: Outcome, options: Options) -> None:
     settings = outcome.numbers.get("settings", [])
     reasons = [why for one in settings for why in one["not_run"].values()]
     reasons += [
-        f"{row} is not finished: {part}."
-        for one in settings
-        for row, part in one["unfinished"].items()
+        unfinished_note(row, part) for one in settings for row, part in one["unfinished"].items()
     ]
     if options.so_far:
         reasons.append("Leave out --so-far to run it.")

@@ -9,7 +9,7 @@ from minnorm.evaluation import Estimate
 from minnorm.models.names import model_name
 from minnorm.paper.claim_results import check_claims
 from minnorm.paper.experiment import Experiment, Setting, load_experiment
-from minnorm.paper.measuring import MeasuredSetting, Options, all_runs, measure
+from minnorm.paper.measuring import MeasuredSetting, Options, all_runs, measure, unfinished_note
 from minnorm.paper.outcome import Outcome, Table
 from minnorm.paper.rows import (
     COSTS,
@@ -221,7 +221,7 @@ def _notes(
     if fewer:
         yield f"Rows on fewer images: {', '.join(fewer)}."
     for name, part in unfinished.items():
-        yield f"{name} is not finished: {part}."
+        yield unfinished_note(name, part)
     if fewer or unfinished:
         yield _FEWER
     for reason in dict.fromkeys(measured.missing.values()):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from minnorm.errors import InputError
 from minnorm.paper.experiment import Experiment
-from minnorm.paper.measuring import MeasuredSetting
+from minnorm.paper.measuring import MeasuredSetting, unfinished_note
 from minnorm.paper.rows import have_same_images
 from minnorm.report.texts import listed
 
@@ -57,7 +57,7 @@ def notes_of(
         for text in (*one.setting.differences, *one.setting.row_notes(used)):
             found.setdefault(text, []).append(one.setting.name)
         texts = {row: f"{row} is not run. {reason}" for row, reason in one.missing.items()}
-        texts |= {row: f"{row} is not finished: {part}." for row, part in one.unfinished().items()}
+        texts |= {row: unfinished_note(row, part) for row, part in one.unfinished().items()}
         for row_name, text in texts.items():
             if row_name in used:
                 found.setdefault(text, []).append(one.setting.name)
