@@ -1,5 +1,6 @@
 """Set up all tests: folders of their own, one thread, and annotations checked at run time."""
 
+import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -26,12 +27,35 @@ if "MINNORM_TEST_GPU" not in os.environ:
 settings.register_profile("minnorm", deadline=None)
 settings.load_profile("minnorm")
 
-# Before anything imports the package. Training is left out: it names Lightning Fabric's types
-# without importing that optional library.
+# Before anything imports the package. These are the modules that compute on tensors; static types are
+# enough for the others, and for training, which names Lightning Fabric's types without importing that
+# optional library.
 jaxtyping.install_import_hook(
-    ["minnorm.geometry", "minnorm.logits", "minnorm.attacks", "minnorm.evaluation"],
+    [
+        "minnorm.geometry",
+        "minnorm.logits",
+        *(
+            f"minnorm.attacks.{part}"
+            for part in (
+                "combinators",
+                "contract",
+                "decision",
+                "default",
+                "engine",
+                "gradient",
+                "score",
+                "suites",
+                "surrogates",
+                "transfer",
+            )
+        ),
+        "minnorm.evaluation.running",
+    ],
     "runtime_types.typechecker",
 )
+
+
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -54,5 +78,7 @@ def _same_log_level_afterwards() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Give each test an empty home, cache and configuration folder."""
-    for name, folder in environment(tmp_path_factory.mktemp("home")).items():
+    # To number the folders, pytest would list all earlier ones for each test.
+    home = tmp_path_factory.mktemp(f"home-{next(_NUMBERS)}", numbered=False)
+    for name, folder in environment(home).items():
         monkeypatch.setenv(name, folder)

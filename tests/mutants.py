@@ -93,7 +93,7 @@ def copy_checkout(folder: Path) -> None:
         file.write_text(without_type_checks(file.read_text()))
 
 
-_TYPE_CHECKS = re.compile(r"^install_import_hook\(.*?^\)\n", re.MULTILINE | re.DOTALL)
+_TYPE_CHECKS = re.compile(r"^jaxtyping\.install_import_hook\(.*?^\)\n", re.MULTILINE | re.DOTALL)
 
 
 def without_type_checks(text: str) -> str:

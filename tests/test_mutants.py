@@ -58,7 +58,7 @@ def test_attacks_are_marked_without_a_decorator() -> None:
 def test_annotations_are_not_checked_and_functions_not_unwrapped() -> None:
     file = ROOT / "tests/conftest.py"
     text = file.read_text()
-    assert "\ninstall_import_hook(" in text
+    assert "\njaxtyping.install_import_hook(" in text
     changed = without_type_checks(text)
     assert "install_import_hook(" not in changed
     assert "def _same_log_level_afterwards()" in changed

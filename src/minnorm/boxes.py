@@ -8,7 +8,7 @@ import math
 from typing import TypeAlias, TypeGuard, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 Bounds: TypeAlias = tuple[float | Tensor, float | Tensor]
@@ -28,7 +28,7 @@ def _tensors(bounds: Bounds) -> tuple[Tensor, Tensor]:
     return cast("tuple[Tensor, Tensor]", bounds)
 
 
-def rows(values: Float[Tensor, "b *d"]) -> Float[Tensor, "b n"]:
+def rows(values: Shaped[Tensor, "b *d"]) -> Shaped[Tensor, "b n"]:
     """Return each sample as one row, also for samples without dimensions and empty batches."""
     return values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
 
