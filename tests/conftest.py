@@ -27,9 +27,9 @@ if "MINNORM_TEST_GPU" not in os.environ:
 settings.register_profile("minnorm", deadline=None)
 settings.load_profile("minnorm")
 
-# Before anything imports the package. These are the modules that compute on tensors; static types are
-# enough for the others, and for training, which names Lightning Fabric's types without importing that
-# optional library.
+# Before anything imports the package. These are the modules that compute on tensors; for the others
+# static types are enough. Training is left out: it names Lightning Fabric's types without importing
+# that optional library.
 jaxtyping.install_import_hook(
     [
         "minnorm.geometry",
