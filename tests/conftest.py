@@ -32,30 +32,25 @@ settings.load_profile("minnorm")
 # that optional library.
 jaxtyping.install_import_hook(
     [
+        "minnorm.attacks.combinators",
+        "minnorm.attacks.contract",
+        "minnorm.attacks.decision",
+        "minnorm.attacks.default",
+        "minnorm.attacks.engine",
+        "minnorm.attacks.gradient",
+        "minnorm.attacks.score",
+        "minnorm.attacks.suites",
+        "minnorm.attacks.surrogates",
+        "minnorm.attacks.transfer",
+        "minnorm.evaluation.running",
         "minnorm.geometry",
         "minnorm.logits",
-        *(
-            f"minnorm.attacks.{part}"
-            for part in (
-                "combinators",
-                "contract",
-                "decision",
-                "default",
-                "engine",
-                "gradient",
-                "score",
-                "suites",
-                "surrogates",
-                "transfer",
-            )
-        ),
-        "minnorm.evaluation.running",
     ],
     "runtime_types.typechecker",
 )
 
-
 _NUMBERS = itertools.count()
+"""The numbers of the homes of the tests."""
 
 
 @pytest.fixture(autouse=True)

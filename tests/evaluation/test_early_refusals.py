@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 
 from minnorm.errors import InputError
@@ -14,11 +13,6 @@ ARGUMENTS: dict[str, Any] = {
     "data": "mnist-sample[:4]",
     "attacks": "ddn(steps=2)",
 }
-
-
-@pytest.fixture(autouse=True)
-def _users_have_no_checks_of_annotations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ A file is data: settings (a network, images, attacks), the figures of the paper 
 claims. Values may depend on the scale, see `minnorm.paper.scales.at_scale`.
 
 Beyond the table or figure that it is: `uses` takes the settings of other experiments, so that
-figures draw the runs of the tables. A setting or a row may name an acceleration of its own, so that
-a run can be repeated exactly.
+figures draw the runs of the tables. A setting may name one of another experiment: with `runs_of`
+its rows are from the other's runs, with `like` it has runs of its own on the same network. A
+setting or a row may name an acceleration of its own, so that a run can be repeated exactly.
 """
 
 import importlib.resources
